@@ -1,0 +1,122 @@
+"""What must hold before an AnnData is registered: all of it is checked before anything is written."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from bulkvi.model._design import INTERCEPT, check_full_rank, make_design
+from bulkvi.names import SIZE_FACTOR
+
+MIN_SAMPLES = 4
+MAX_DEPTH_RATIO = 1.5
+
+
+def check_sample_number(adata: AnnData) -> None:
+    """Raise ValueError if there are too few samples to learn from."""
+    if adata.n_obs < MIN_SAMPLES:
+        raise ValueError(
+            f"adata has {adata.n_obs} samples; a model needs at least {MIN_SAMPLES}. With fewer no variance between "
+            "samples can be told from an effect."
+        )
+
+
+SIZE_FACTOR_ADVICE = f"Compute them with bulkvi.pp.size_factors(adata), which writes adata.obs[{SIZE_FACTOR!r}]."
+
+
+def check_size_factor(adata: AnnData, key: str) -> None:
+    """Raise KeyError or ValueError if ``adata.obs[key]`` does not hold finite numbers > 0."""
+    advice = SIZE_FACTOR_ADVICE
+    if key not in adata.obs.columns:
+        raise KeyError(
+            f"size_factor_key={key!r} is not a column of adata.obs; it has {list(adata.obs.columns)}. {advice}"
+        )
+    column = adata.obs[key]
+    if not pd.api.types.is_numeric_dtype(column):
+        raise ValueError(f"adata.obs[{key!r}] must hold numbers; its dtype is {column.dtype}. {advice}")
+    values = column.to_numpy(dtype=float, na_value=np.nan)
+    wrong = ~(np.isfinite(values) & (values > 0))
+    if wrong.any():
+        first = {
+            str(name): float(values[k]) for name, k in zip(adata.obs_names[wrong], np.flatnonzero(wrong), strict=True)
+        }
+        shown = dict(list(first.items())[:5])
+        raise ValueError(
+            f"adata.obs[{key!r}] must be finite and > 0; {int(wrong.sum())} samples are not, for example {shown}. {advice}"
+        )
+
+
+def check_size_factor_varies(adata: AnnData, key: str, depth: np.ndarray) -> None:
+    """Raise ValueError if all size factors are equal although the depths are not: a column filled by accident.
+
+    Parameters
+    ----------
+    adata
+        Samples x genes.
+    key
+        Column of obs.
+    depth
+        Total count of every sample.
+    """
+    values = adata.obs[key].to_numpy(float)
+    if np.ptp(values) == 0 and depth.max() > MAX_DEPTH_RATIO * depth.min():
+        raise ValueError(
+            f"adata.obs[{key!r}] is {values[0]:g} in every sample although their total counts differ up to "
+            f"{depth.max() / depth.min():.1f}-fold: depth would be taken for biology. {SIZE_FACTOR_ADVICE}"
+        )
+
+
+def check_columns(adata: AnnData, argument: str, keys: Sequence[str], *, continuous: bool) -> None:
+    """Raise KeyError or ValueError if columns of obs are absent, incomplete or, where numbers are needed, not numbers."""
+    if isinstance(keys, str):
+        raise TypeError(
+            f"{argument} must be a list of columns of adata.obs; it is the text {keys!r}. Write [{keys!r}]."
+        )
+    for key in keys:
+        if key not in adata.obs.columns:
+            raise KeyError(f"{argument}: {key!r} is not a column of adata.obs; it has {list(adata.obs.columns)}.")
+        column = adata.obs[key]
+        if column.isna().any():
+            samples = list(adata.obs_names[column.isna()][:5])
+            raise ValueError(
+                f"{argument}: adata.obs[{key!r}] is missing for {int(column.isna().sum())} samples (first: {samples}). "
+                "Fill it in or leave these samples out."
+            )
+        if continuous and not (pd.api.types.is_numeric_dtype(column) and np.isfinite(column.to_numpy(float)).all()):
+            raise ValueError(
+                f"{argument}: adata.obs[{key!r}] must hold finite numbers; its dtype is {column.dtype}. Categories go into "
+                "categorical_covariate_keys or the design."
+            )
+
+
+def check_joint_rank(
+    adata: AnnData,
+    design: str | None,
+    batch_key: str | None,
+    categorical_keys: Sequence[str],
+    continuous_keys: Sequence[str],
+) -> None:
+    """Raise if design, batches and covariates together are not of full rank, or leave no sample to spare."""
+    parts = [pd.DataFrame({INTERCEPT: np.ones(adata.n_obs)}, index=adata.obs_names)]
+    if design is not None:
+        _, matrix = make_design(design, adata.obs)
+        parts = [matrix]
+        if INTERCEPT not in matrix and (batch_key is not None or categorical_keys):
+            raise ValueError(
+                f"The design {design!r} has no intercept; with batch_key or categorical_covariate_keys the batches are "
+                "measured from it. Write the design with an intercept, or put the batches into the formula."
+            )
+    for key in [batch_key, *categorical_keys]:
+        if key is not None:
+            levels = adata.obs[key].astype(str)
+            parts.append(pd.get_dummies(levels, prefix=key, dtype=float).iloc[:, 1:])
+    if continuous_keys:
+        parts.append(adata.obs[list(continuous_keys)].astype(float))
+    joint = pd.concat(parts, axis=1)
+    if joint.shape[1] > joint.shape[0]:
+        raise ValueError(
+            f"Design, batches and covariates have {joint.shape[1]} columns for {joint.shape[0]} samples; there must be fewer "
+            "columns than samples. Leave out covariates or merge levels."
+        )
+    check_full_rank(joint, "The design together with batches and covariates")

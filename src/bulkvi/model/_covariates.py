@@ -1,0 +1,109 @@
+"""Covariates of a sample: how a minibatch codes them in numbers, and the additive effects they have."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from scvi import REGISTRY_KEYS
+from torch import Tensor, nn
+
+from bulkvi.names import DESIGN
+
+Covariates = dict[str, Tensor]
+"""Columns of each kind of covariate, shape ``(n, width)`` each; kinds without a column are absent."""
+
+BATCH = "batch"
+
+
+@dataclass(frozen=True)
+class CovariateCoding:
+    """Coding of all covariates as columns of numbers.
+
+    Categories are coded against their first level, whose effect belongs to the intercept. The kinds stay apart, so that
+    new categories of a query only append columns to their own kind.
+
+    Parameters
+    ----------
+    n_design, n_continuous
+        Numbers of design columns (intercept left out) and of continuous covariates.
+    n_categories
+        Levels of each categorical covariate.
+    n_batch
+        Number of batches.
+    """
+
+    n_design: int
+    n_continuous: int
+    n_categories: tuple[int, ...]
+    n_batch: int
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """Number of columns of each kind that has any."""
+        widths = {"design": self.n_design, "continuous": self.n_continuous}
+        widths |= {f"category_{k}": n - 1 for k, n in enumerate(self.n_categories)}
+        widths |= {BATCH: self.n_batch - 1}
+        return {kind: width for kind, width in widths.items() if width > 0}
+
+    def code(self, tensors: dict[str, Tensor]) -> Covariates:
+        """Columns of the covariates of a minibatch."""
+        coded: Covariates = {}
+        for kind, width in self.widths.items():
+            if kind == "design":
+                coded[kind] = tensors[DESIGN].float()
+            elif kind == "continuous":
+                coded[kind] = tensors[REGISTRY_KEYS.CONT_COVS_KEY].float()
+            elif kind == BATCH:
+                coded[kind] = _one_hot(tensors[REGISTRY_KEYS.BATCH_KEY][:, 0], width)
+            else:
+                codes = tensors[REGISTRY_KEYS.CAT_COVS_KEY][:, int(kind.removeprefix("category_"))]
+                coded[kind] = _one_hot(codes, width)
+        return coded
+
+    def with_batch(self, covariates: Covariates, batch: int) -> Covariates:
+        """The same covariates with every sample in one batch."""
+        if BATCH not in covariates:
+            return covariates
+        codes = torch.full((covariates[BATCH].shape[0],), batch, device=covariates[BATCH].device)
+        return covariates | {BATCH: _one_hot(codes, self.n_batch - 1)}
+
+
+def _one_hot(codes: Tensor, width: int) -> Tensor:
+    return F.one_hot(codes.long(), width + 1)[:, 1:].float()
+
+
+class CovariateEffects(nn.Module):
+    """Additive effects of all covariates on ``n_output`` quantities (genes, or units of a layer).
+
+    Parameters
+    ----------
+    widths
+        Number of columns of each kind of covariate.
+    n_output
+        Number of quantities.
+    """
+
+    def __init__(self, widths: dict[str, int], n_output: int):
+        super().__init__()
+        self.widths = widths
+        self.weight = nn.ParameterDict(
+            {kind: nn.Parameter(torch.zeros(width, n_output)) for kind, width in widths.items()}
+        )
+
+    def forward(self, covariates: Covariates) -> Tensor | float:
+        """Sum of the effects, shape ``(n, n_output)``; 0 without covariates."""
+        return sum((covariates[kind] @ self.weight[kind] for kind in self.widths), start=0.0)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        # a query may have batches where its reference had none: those weights start at zero
+        for kind, weight in self.weight.items():
+            state_dict.setdefault(f"{prefix}weight.{kind}", torch.zeros_like(weight))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    @torch.no_grad()
+    def set_weights(self, stacked: Tensor) -> None:
+        """Fill the weights from one matrix with a row for every column, kinds in order."""
+        # a ParameterDict sorts its keys; ``widths`` has them in the order of the columns
+        for kind, rows in zip(self.widths, stacked.split(list(self.widths.values())), strict=True):
+            self.weight[kind].copy_(rows)

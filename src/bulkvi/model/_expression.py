@@ -1,0 +1,133 @@
+"""What the trained model says about the expression of each sample."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from scvi import REGISTRY_KEYS
+from scvi.model.base import BaseModelClass
+from torch import Tensor
+
+from bulkvi.model._scvi_private import MODULE_KEYS, batch_codes
+
+
+class ExpressionMixin(BaseModelClass):
+    """Decoded rates, and the doors of scvi-tools that have another meaning here."""
+
+    @torch.inference_mode()
+    def get_normalized_expression(
+        self,
+        adata: AnnData | None = None,
+        indices: Sequence[int] | None = None,
+        transform_batch: str | int | Sequence[str | int] | None = None,
+        gene_list: Sequence[str] | None = None,
+        library_size: float = 1.0,
+        n_samples: int = 0,
+        batch_size: int | None = None,
+        *,
+        return_mean: bool = True,
+        return_numpy: bool = False,
+    ) -> Any:
+        r"""Decoded rates :math:`\rho_{ng}`: expected counts per unit size factor, the depth removed.
+
+        Parameters
+        ----------
+        adata
+            Samples to decode; the registered ones if ``None``.
+        indices
+            Positions of samples; all if ``None``.
+        transform_batch
+            Batch, or batches to average over, to decode every sample in; each one's own if ``None``.
+        gene_list
+            Genes to return; all if ``None``.
+        library_size
+            Size factor to scale the rates to.
+        n_samples
+            Number of draws of the latent state; 0 decodes its posterior mean, which no seed changes.
+        batch_size
+            Samples decoded at once.
+        return_mean
+            Whether to average over the draws.
+        return_numpy
+            Whether to return an array instead of a table.
+
+        Returns
+        -------
+        Samples x genes on the scale of counts (not logged); draws x samples x genes, as an array, if ``return_mean`` is
+        ``False`` and ``n_samples > 1``.
+
+        Raises
+        ------
+        KeyError
+            If a gene is not in the model.
+        """
+        self._check_if_trained(warn=False)
+        adata = self._validate_anndata(adata)
+        positions = np.arange(adata.n_obs) if indices is None else np.arange(adata.n_obs)[np.asarray(indices)]
+        genes = np.arange(adata.n_vars) if gene_list is None else _positions_of(gene_list, adata.var_names)
+        batches = batch_codes(self.get_anndata_manager(adata, required=True), transform_batch)
+        blocks = []
+        for tensors in self._make_data_loader(adata=adata, indices=positions, batch_size=batch_size):
+            rates = torch.stack([self._rates(tensors, batch, n_samples) for batch in batches]).mean(0)
+            blocks.append(library_size * rates[..., genes].cpu().numpy())
+        expression = np.concatenate(blocks, axis=-2)
+        if expression.ndim == 3:
+            if not return_mean:
+                return expression
+            expression = expression.mean(0)
+        if return_numpy:
+            return expression
+        return pd.DataFrame(expression, index=adata.obs_names[positions], columns=adata.var_names[genes])
+
+    def _rates(self, tensors: dict[str, Tensor], batch: int | None, n_samples: int) -> Tensor:
+        inputs = self.module._get_inference_input(tensors)
+        inferred = self.module.inference(**inputs, n_samples=max(n_samples, 1))
+        if n_samples == 0:
+            inferred = inferred | {MODULE_KEYS.Z_KEY: inferred[MODULE_KEYS.QZ_KEY].loc}
+        generated = self.module._get_generative_input(tensors, inferred)
+        outputs = self.module.generative(**generated, transform_batch=batch)
+        return outputs[MODULE_KEYS.PX_KEY].get_normalized("scale")
+
+    def get_latent_library_size(self, adata: AnnData | None = None, **kwargs: Any) -> np.ndarray:
+        """Size factors of the samples; they are given, not learned.
+
+        Parameters
+        ----------
+        adata
+            Samples; the registered ones if ``None``.
+        **kwargs
+            Accepted for the sake of scvi-tools' callers, and without effect.
+
+        Returns
+        -------
+        Shape ``(n_samples, 1)``.
+        """
+        adata = self._validate_anndata(adata)
+        manager = self.get_anndata_manager(adata, required=True)
+        return np.asarray(manager.get_from_registry(REGISTRY_KEYS.SIZE_FACTOR_KEY)).reshape(-1, 1)
+
+    def get_importance_weights(self, *args: Any, **kwargs: Any) -> np.ndarray:
+        """Not offered: at bulk depth a single draw takes all the weight.
+
+        Raises
+        ------
+        NotImplementedError
+            Always.
+        """
+        raise NotImplementedError(
+            "Importance weights are not offered: at bulk depth one draw of the latent state takes all the weight. Use "
+            "get_normalized_expression, whose default decodes the posterior mean."
+        )
+
+
+def _positions_of(genes: Sequence[str], var_names: pd.Index) -> np.ndarray:
+    positions = var_names.get_indexer(list(genes))
+    if (positions < 0).any():
+        unknown = [gene for gene, position in zip(genes, positions, strict=True) if position < 0]
+        raise KeyError(
+            f"{len(unknown)} genes are not in the model, for example {unknown[:5]}; it knows {list(var_names[:3])}, ..."
+        )
+    return positions

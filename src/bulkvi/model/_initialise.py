@@ -1,0 +1,158 @@
+"""Start of training: bias, effects, loadings and dispersion from the data."""
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from scvi import REGISTRY_KEYS
+from torch import Tensor, nn
+
+from bulkvi.model._covariates import Covariates
+from bulkvi.model._module import DISPERSION_PRIOR_SD, EFFECT_PRIOR_SD, LOG_DISPERSION_FLOOR, BulkVAE
+from bulkvi.stats.factor_model import FactorModel, fit_factor_model
+
+# Samples that enter the start; a cohort larger than this is represented by its first shuffled batches.
+MAX_SAMPLES = 512
+# log1p flattens low counts: a change of log1p(y) is y / (1 + y) of the change of log y. Undoing it beyond this factor
+# would blow up noise.
+MAX_LOG1P_SLOPE = 3.0
+N_TREND_BINS = 30
+N_ROUNDS = 6
+
+
+class _Samples(NamedTuple):
+    counts: Tensor
+    size_factor: Tensor
+    covariates: Covariates
+
+
+def _collect(module: BulkVAE, batches: Iterable[dict[str, Tensor]]) -> _Samples:
+    counts, size_factors, covariates = [], [], []
+    n_samples = 0
+    for tensors in batches:
+        counts.append(tensors[REGISTRY_KEYS.X_KEY])
+        size_factors.append(tensors[REGISTRY_KEYS.SIZE_FACTOR_KEY])
+        covariates.append(module.coding.code(tensors))
+        n_samples += counts[-1].shape[0]
+        if n_samples >= MAX_SAMPLES:
+            break
+    stacked = {kind: torch.cat([batch[kind] for batch in covariates]) for kind in module.coding.widths}
+    return _Samples(torch.cat(counts), torch.cat(size_factors), stacked)
+
+
+def dispersion_trend(dispersion: Tensor, mean: Tensor) -> Tensor:
+    """Median dispersion of genes of like mean, interpolated over the log mean.
+
+    Parameters
+    ----------
+    dispersion
+        Moment estimates, possibly negative, shape ``(n_genes,)``.
+    mean
+        Mean counts per unit size factor, > 0, shape ``(n_genes,)``.
+
+    Returns
+    -------
+    Trend, at least 1e-4, shape ``(n_genes,)``.
+    """
+    order = mean.argsort()
+    bins = torch.tensor_split(order, min(N_TREND_BINS, max(1, mean.numel() // 20)))
+    centres = torch.stack([mean[genes].log().mean() for genes in bins])
+    heights = torch.stack([dispersion[genes].median().clamp(min=1e-4).log() for genes in bins])
+    if len(bins) == 1:
+        return heights.exp().expand_as(mean)
+    x = mean.log().clamp(centres[0], centres[-1])
+    right = torch.searchsorted(centres, x).clamp(1, len(bins) - 1)
+    share = (x - centres[right - 1]) / (centres[right] - centres[right - 1]).clamp(min=1e-12)
+    return (heights[right - 1] * (1 - share) + heights[right] * share).exp()
+
+
+@torch.no_grad()
+def initialise(module: BulkVAE, batches: Iterable[dict[str, Tensor]]) -> None:
+    """Set the parameters of an untrained module near their optimum.
+
+    ``log1p(x / s)`` is regressed on the covariates; the leading singular vectors of the residuals give the encoder's axes
+    and a first latent state with its loadings; moments around that fit give the dispersions and their trend over genes.
+    From there the linear model is climbed to its mode (:func:`bulkvi.stats.factor_model.fit_factor_model`) and the
+    encoder's linear part is regressed on the latent state found. Measured in ``docs/method/training.md``.
+
+    Parameters
+    ----------
+    module
+        Module to change.
+    batches
+        Minibatches of training samples; read until ``MAX_SAMPLES`` are seen.
+    """
+    samples = _collect(module, batches)
+    x, s = samples.counts.double(), samples.size_factor.double()
+    n_samples = x.shape[0]
+    mean = (x / s).mean(0).clamp(min=0.5 / n_samples)
+
+    covariates = torch.cat([x.new_zeros(n_samples, 0), *samples.covariates.values()], 1)
+    features = torch.cat([torch.ones_like(s), covariates], 1)
+    level = torch.log1p(x / s)
+    # the pseudo-inverse: covariates may be collinear in a subset of a cohort
+    coefficients = torch.linalg.pinv(features) @ level
+    residual = level - features @ coefficients
+
+    # singular vectors from the n x n Gram matrix
+    eigenvalues, vectors = torch.linalg.eigh(residual @ residual.T)
+    n_axes = module.z_encoder.axes.shape[1]
+    singular = eigenvalues.flip(0).clamp(min=0).sqrt()[:n_axes]
+    left = vectors.flip(1)[:, :n_axes]
+    smallest = 1e-6 * singular[0] + 1e-12
+    # axes beyond the rank of the residuals would be noise blown up: they stay zero
+    right = (residual.T @ left) / singular.clamp(min=smallest) * (singular > smallest)
+
+    unit = math.sqrt(n_samples) / (singular[0] + smallest)
+    encoder = module.z_encoder
+    encoder.offset.copy_(coefficients[0])
+    encoder.axes.zero_()
+    encoder.axes[:, : right.shape[1]] = (right * unit).to(encoder.axes.dtype)
+    encoder.covariates.set_weights((coefficients[1:] @ encoder.axes.double()).float())
+    encoder.linear_mean.weight.zero_()
+    encoder.linear_mean.bias.zero_()
+    n_started = int(min(module.n_latent, (singular > smallest).sum()))
+
+    slope = ((1 + mean) / mean).clamp(max=MAX_LOG1P_SLOPE)
+    z = left[:, :n_started] * math.sqrt(n_samples)
+    loadings = right[:, :n_started].T * singular[:n_started, None] / math.sqrt(n_samples) * slope
+    effects = coefficients[1:] * slope
+    log_fold = covariates @ effects + z @ loadings
+    intercept = (x.sum(0) + 0.5).log() - (s * log_fold.exp()).sum(0).log()
+    fitted = s * (intercept + log_fold).exp()
+    n_residual = max(n_samples - features.shape[1] - n_started, 1)
+    moments = ((x - fitted).square() * (n_samples / n_residual) - fitted).sum(0) / fitted.square().sum(0)
+    trend = dispersion_trend(moments, mean)
+    learn_dispersion = isinstance(module.log_dispersion, nn.Parameter)
+    log_dispersion = 0.5 * (trend.log() + moments.clamp(1e-4, 10).log())
+    if not learn_dispersion:
+        log_dispersion = module.log_dispersion.double().clone()
+        if module.gene_likelihood == "poisson":
+            log_dispersion.fill_(LOG_DISPERSION_FLOOR)
+
+    start = FactorModel(torch.cat([intercept[None], effects]), loadings, z, log_dispersion, torch.ones_like(z))
+    fit = fit_factor_model(
+        x,
+        s,
+        features,
+        start,
+        log_dispersion_trend=trend.log(),
+        effect_prior_sd=EFFECT_PRIOR_SD,
+        dispersion_prior_sd=DISPERSION_PRIOR_SD,
+        learn_dispersion=learn_dispersion,
+        n_rounds=N_ROUNDS,
+    )
+    module.decoder.intercept.copy_(fit.coefficients[0])
+    module.decoder.covariates.set_weights(fit.coefficients[1:].float())
+    module.decoder.loadings.zero_()
+    module.decoder.loadings[:n_started] = fit.loadings.float()
+    module.log_dispersion_trend.copy_(trend.log())
+    if learn_dispersion:
+        module.log_dispersion.copy_(fit.log_dispersion.expand_as(module.log_dispersion))
+    # the encoder's linear map is the regression of the fitted latent state on its input
+    h = encoder.project(samples.counts, samples.size_factor.log()) - encoder.covariates(samples.covariates)
+    solution = torch.linalg.lstsq(torch.cat([h, torch.ones_like(s)], 1).double(), fit.z, driver="gelsd").solution
+    encoder.linear_mean.weight[:n_started] = solution[:-1].T.float()
+    encoder.linear_mean.bias[:n_started] = solution[-1].float()
+    encoder.log_var.bias[:n_started] = fit.z_variance.log().mean(0).float()

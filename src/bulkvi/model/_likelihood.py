@@ -1,0 +1,115 @@
+"""Count likelihoods in terms of the log mean and the log dispersion, so that no exponential is taken twice."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from scvi.distributions import NegativeBinomial, Poisson, ZeroInflatedNegativeBinomial
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+class _NegativeBinomialLogProb(torch.autograd.Function):
+    """Negative-binomial log likelihood with its gradient written out.
+
+    With mean ``m``, dispersion ``a``, ``r = 1 / a`` and ``s = log(1 + a m)``::
+
+        log p(x)      = lgamma(x + r) - lgamma(r) - lgamma(x + 1) + x (log m + log a - s) - r s
+        d / d log m   = (x - m) / (1 + a m)
+        d / d log a   = r (digamma(r) - digamma(x + r) + s) + (x - m) / (1 + a m)
+
+    Automatic differentiation gives the same numbers from three times the memory traffic.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, log_mean: Tensor, log_dispersion: Tensor) -> Tensor:
+        r = torch.exp(-log_dispersion)
+        s = F.softplus(log_mean + log_dispersion, threshold=30)
+        ctx.save_for_backward(x, log_mean, log_dispersion, s)
+        # the difference of log gammas loses all digits of a float32 once r or x is large
+        wide_r, wide_x = r.double(), x.double()
+        ratio = torch.lgamma(wide_x + wide_r) - torch.lgamma(wide_r) - torch.lgamma(wide_x + 1)
+        return ratio.to(x.dtype) + x * (log_mean + log_dispersion - s) - r * s
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, Tensor]:
+        x, log_mean, log_dispersion, s = ctx.saved_tensors
+        score = x * torch.exp(-s) - torch.exp(log_mean - s)
+        wide_r = torch.exp(-log_dispersion).double()
+        curve = torch.digamma(wide_r) - torch.digamma(x.double() + wide_r) + s
+        grad_dispersion = grad * ((wide_r * curve).to(x.dtype) + score)
+        return None, grad * score, grad_dispersion.sum_to_size(log_dispersion.shape)
+
+
+def negative_binomial_log_prob(x: Tensor, log_mean: Tensor, log_dispersion: Tensor) -> Tensor:
+    """Log likelihood of counts, elementwise.
+
+    Parameters
+    ----------
+    x
+        Counts, shape ``(..., n_genes)``.
+    log_mean
+        Natural log of the expected count, same shape as ``x`` up to leading draws.
+    log_dispersion
+        Natural log of the dispersion ``a`` (variance ``m + a m^2``), broadcastable to ``log_mean``.
+    """
+    return _NegativeBinomialLogProb.apply(x.expand_as(log_mean), log_mean, log_dispersion)
+
+
+class LogNegativeBinomial(NegativeBinomial):
+    """scvi-tools' negative binomial, built from logs.
+
+    Equal to ``NegativeBinomial(mu=exp(log_mean), theta=exp(-log_dispersion), scale=exp(log_rate))``; ``log_prob`` has
+    the gradient written out and keeps its digits at bulk depth.
+
+    Parameters
+    ----------
+    log_mean
+        Natural log of the expected count.
+    log_dispersion
+        Natural log of the dispersion, broadcastable to ``log_mean``.
+    log_rate
+        Natural log of the mean per unit size factor; returned by ``get_normalized("scale")``.
+    """
+
+    def __init__(self, log_mean: Tensor, log_dispersion: Tensor, log_rate: Tensor):
+        self.log_mean = log_mean
+        self.log_dispersion = log_dispersion
+        super().__init__(mu=torch.exp(log_mean), theta=torch.exp(-log_dispersion), scale=torch.exp(log_rate))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log likelihood of counts, elementwise."""
+        return negative_binomial_log_prob(value, self.log_mean, self.log_dispersion)
+
+
+class LogZeroInflatedNegativeBinomial(ZeroInflatedNegativeBinomial):
+    """As :class:`LogNegativeBinomial`, with an extra share of zeros of logit ``zi_logits``."""
+
+    def __init__(self, log_mean: Tensor, log_dispersion: Tensor, log_rate: Tensor, zi_logits: Tensor):
+        self.log_mean = log_mean
+        self.log_dispersion = log_dispersion
+        super().__init__(
+            mu=torch.exp(log_mean),
+            theta=torch.exp(-log_dispersion),
+            scale=torch.exp(log_rate),
+            zi_logits=zi_logits,
+        )
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log likelihood of counts, elementwise: ``log(pi [x = 0] + (1 - pi) NB(x))``."""
+        counts = negative_binomial_log_prob(value, self.log_mean, self.log_dispersion)
+        kept = F.logsigmoid(-self.zi_logits) + counts
+        return torch.where(value == 0, torch.logaddexp(F.logsigmoid(self.zi_logits), kept), kept)
+
+
+class LogPoisson(Poisson):
+    """scvi-tools' Poisson, built from the log mean."""
+
+    def __init__(self, log_mean: Tensor, log_rate: Tensor):
+        self.log_mean = log_mean
+        super().__init__(rate=torch.exp(log_mean), scale=torch.exp(log_rate), validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log likelihood of counts, elementwise."""
+        return value * self.log_mean - torch.exp(self.log_mean) - torch.lgamma(value.double() + 1).to(value.dtype)

@@ -1,0 +1,145 @@
+"""The user's door: BulkVI."""
+
+from typing import Any
+
+from anndata import AnnData
+from scvi.model.base import ArchesMixin, BaseModelClass, RNASeqMixin, VAEMixin
+
+from bulkvi.model._differential import DifferentialMixin
+from bulkvi.model._expression import ExpressionMixin
+from bulkvi.model._module import BulkVAE, DecoderKind, Dispersion, GeneLikelihood
+from bulkvi.model._query import QueryMixin
+from bulkvi.model._registered import levels_of_categories
+from bulkvi.model._seeding import seeded
+from bulkvi.model._setup import SetupMixin
+from bulkvi.model._training import TrainingMixin
+
+MAX_AXES = 128
+CHOICES = {
+    "decoder": ("linear", "deep"),
+    "gene_likelihood": ("nb", "zinb", "poisson"),
+    "dispersion": ("gene", "gene-batch", "fixed"),
+}
+
+
+class BulkVI(
+    SetupMixin,
+    TrainingMixin,
+    ExpressionMixin,
+    DifferentialMixin,
+    QueryMixin,
+    RNASeqMixin,
+    VAEMixin,
+    ArchesMixin,
+    BaseModelClass,
+):
+    r"""Deep generative model of bulk RNA-seq counts.
+
+    A negative-binomial variational autoencoder with DESeq2-style size factors as a fixed offset, a design that explains
+    what is known about the samples, and a latent state that finds what is not:
+
+    .. math::
+
+        x_{ng} \sim \mathrm{NB}(s_n \rho_{ng}, \alpha_g), \quad
+        \log \rho_{ng} = b_g + c_n^\top B_{\cdot g} + f_g(z_n, c_n), \quad z_n \sim N(0, I)
+
+    Parameters
+    ----------
+    adata
+        AnnData registered with :meth:`setup_anndata`; samples x genes, raw counts.
+    registry
+        Registry of another model's data, to start without data of one's own.
+    n_latent
+        Dimension of the latent state. By default a quarter of the samples, between 2 and 10.
+    decoder
+        ``"linear"`` (loadings that can be read) or ``"deep"`` (a network on top).
+    gene_likelihood
+        ``"nb"`` (negative binomial), ``"zinb"`` (with extra zeros) or ``"poisson"``.
+    dispersion
+        ``"gene"``, ``"gene-batch"`` (one for each gene and batch) or ``"fixed"``.
+    fixed_dispersion
+        Dispersion of all genes with ``dispersion="fixed"`` (variance = mean + dispersion x mean^2).
+    n_hidden, n_layers
+        Width and number of hidden layers of the encoder and of a deep decoder.
+    n_axes
+        Number of principal axes of the training samples that the encoder reads. By default all, at most 128.
+    seed
+        Seed of the networks' random start; the caller's random state is left alone.
+
+    Raises
+    ------
+    ValueError
+        If a choice is unknown or a number out of its range.
+
+    Examples
+    --------
+    >>> import bulkvi
+    >>> adata = bulkvi.datasets.airway()
+    >>> bulkvi.pp.filter_genes(adata, min_counts=10)
+    >>> bulkvi.pp.size_factors(adata)
+    >>> bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ cell + dex")
+    >>> model = bulkvi.BulkVI(adata, n_latent=2)
+    >>> model.train()
+    >>> adata.obsm["X_bulkvi"] = model.get_latent_representation()
+    """
+
+    _module_cls = BulkVAE
+
+    def __init__(
+        self,
+        adata: AnnData | None = None,
+        registry: dict[str, Any] | None = None,
+        *,
+        n_latent: int | None = None,
+        decoder: DecoderKind = "linear",
+        gene_likelihood: GeneLikelihood = "nb",
+        dispersion: Dispersion = "gene",
+        fixed_dispersion: float = 0.1,
+        n_hidden: int = 64,
+        n_layers: int = 1,
+        n_axes: int | None = None,
+        seed: int = 0,
+    ):
+        super().__init__(adata, registry)
+        n_samples = self.summary_stats.n_cells
+        # resolved here and stored resolved: a query with other samples must build the same network
+        n_latent = min(10, max(2, n_samples // 4)) if n_latent is None else n_latent
+        n_axes = min(MAX_AXES, n_samples - 1) if n_axes is None else n_axes
+        _check_choices(decoder=decoder, gene_likelihood=gene_likelihood, dispersion=dispersion)
+        _check_positive(n_latent=n_latent, n_axes=n_axes, n_hidden=n_hidden, n_layers=n_layers)
+        if not fixed_dispersion > 0:
+            raise ValueError(f"fixed_dispersion must be > 0; it is {fixed_dispersion}.")
+
+        with seeded(seed):
+            self.module = self._module_cls(
+                n_input=self.summary_stats.n_vars,
+                n_batch=self.summary_stats.n_batch,
+                n_design=self.summary_stats.get("n_design", 0),
+                n_continuous_cov=self.summary_stats.get("n_extra_continuous_covs", 0),
+                n_cats_per_cov=levels_of_categories(self.registry),
+                n_latent=n_latent,
+                n_axes=n_axes,
+                n_hidden=n_hidden,
+                n_layers=n_layers,
+                decoder=decoder,
+                gene_likelihood=gene_likelihood,
+                dispersion=dispersion,
+                fixed_dispersion=fixed_dispersion,
+            )
+        self.decoder_ = decoder
+        self.started_from_data_ = False
+        self.covariate_widths_ = self.module.coding.widths
+        self._model_summary_string = f"BulkVI: n_latent {n_latent}, decoder {decoder}, gene_likelihood {gene_likelihood}, dispersion {dispersion}"
+        self.init_params_ = self._get_init_params(locals())
+
+
+def _check_choices(**given: str) -> None:
+    for name, value in given.items():
+        if value not in CHOICES[name]:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, CHOICES[name]))}; it is {value!r}.")
+
+
+def _check_positive(**given: int) -> None:
+    for name, value in given.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1; it is {value}.")

@@ -1,0 +1,92 @@
+"""New samples on a trained model."""
+
+from typing import Any
+
+import torch
+from anndata import AnnData
+from scvi.model.base import ArchesMixin
+from torch import nn
+
+from bulkvi.model._covariates import BATCH, CovariateEffects
+
+
+class QueryMixin(ArchesMixin):
+    """``load_query_data`` for a model whose batches act through additive effects."""
+
+    @classmethod
+    def load_query_data(
+        cls,
+        adata: AnnData | None = None,
+        reference_model: Any = None,
+        registry: dict[str, Any] | None = None,
+        *,
+        inplace_subset_query_vars: bool = False,
+        accelerator: str = "auto",
+        device: int | str = "auto",
+        unfrozen: bool = False,
+        datamodule: Any = None,
+    ) -> Any:
+        """Model for new samples that keeps what a reference model has learned.
+
+        Batches and categories that the reference does not know get effects of their own, which ``train`` then fits; all
+        else stays as it is unless ``unfrozen``. Without new ones the model is ready without training.
+
+        Parameters
+        ----------
+        adata
+            New samples with the reference's genes, and size factors on the reference's scale
+            (``bulkvi.pp.size_factors(adata, reference=...)``). Missing genes: see ``prepare_query_anndata``.
+        reference_model
+            Trained model, or the folder it was saved in. A saved model is unpickled: load only what you trust.
+        registry
+            Registry of the new data, instead of ``adata``.
+        inplace_subset_query_vars
+            Whether to subset and sort the genes of ``adata`` to the reference's.
+        accelerator, device
+            Where to put the model.
+        unfrozen
+            Whether all parameters may be trained.
+        datamodule
+            Source of minibatches, with ``registry``.
+
+        Raises
+        ------
+        ValueError
+            If the new samples have levels of the design that the reference does not know, or their size factors are not
+            finite and positive.
+        """
+        model = super().load_query_data(
+            adata,
+            reference_model,
+            registry,
+            inplace_subset_query_vars=inplace_subset_query_vars,
+            accelerator=accelerator,
+            device=device,
+            unfrozen=unfrozen,
+            datamodule=datamodule,
+        )
+        if unfrozen:
+            return model
+        known = model.covariate_widths_
+        model.module.requires_grad_(False)  # noqa: FBT003
+        for module in model.module.modules():
+            if isinstance(module, CovariateEffects):
+                for kind, weight in module.weight.items():
+                    _let_new_rows_learn(weight, known.get(kind, 0))
+        if model.module.dispersion == "gene-batch":
+            n_known = known.get(BATCH, 0) + 1
+            with torch.no_grad():
+                model.module.log_dispersion[n_known:] = model.module.log_dispersion[:n_known].mean(0)
+        model.covariate_widths_ = model.module.coding.widths
+        model.is_trained_ = model.covariate_widths_ == known
+        return model
+
+
+def _let_new_rows_learn(weight: nn.Parameter, n_known: int) -> None:
+    if weight.shape[0] == n_known:
+        return
+    with torch.no_grad():
+        weight[n_known:] = 0
+    weight.requires_grad_()
+    new = (torch.arange(weight.shape[0]) >= n_known)[:, None]
+    weight.register_hook(lambda gradient: gradient * new.to(gradient.device))

@@ -1,0 +1,135 @@
+"""Registration of an AnnData: the counts, the size factor, the design and the covariates."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from anndata import AnnData
+from scvi import REGISTRY_KEYS
+from scvi.data import AnnDataManager
+from scvi.data.fields import (
+    CategoricalJointObsField,
+    CategoricalObsField,
+    LayerField,
+    NumericalJointObsField,
+    NumericalObsField,
+)
+from scvi.model.base import BaseModelClass
+
+from bulkvi.model._checked_counts import checked_counts
+from bulkvi.model._checks import (
+    check_columns,
+    check_joint_rank,
+    check_sample_number,
+    check_size_factor,
+    check_size_factor_varies,
+)
+from bulkvi.model._design_field import DesignField
+
+
+class SetupMixin(BaseModelClass):
+    """``setup_anndata`` of :class:`~bulkvi.BulkVI`."""
+
+    @classmethod
+    def setup_anndata(
+        cls,
+        adata: AnnData,
+        layer: str | None = None,
+        *,
+        size_factor_key: str,
+        batch_key: str | None = None,
+        design: str | None = None,
+        categorical_covariate_keys: list[str] | None = None,
+        continuous_covariate_keys: list[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Check an AnnData and tell the model where counts, size factors, design and covariates are.
+
+        Registers, as scvi-tools does, with columns and entries whose names begin with ``_scvi`` or ``_bulkvi``; after an
+        error the AnnData is as it was.
+
+        Parameters
+        ----------
+        adata
+            Samples x genes.
+        layer
+            Layer that holds the raw counts; ``adata.X`` if ``None``.
+        size_factor_key
+            Column of ``obs`` with the size factors (see :func:`bulkvi.pp.size_factors`): finite, > 0. They are a fixed
+            offset of the model, never learned.
+        batch_key
+            Column of ``obs`` with a known batch.
+        design
+            Formula of what is to be explained, for example ``"~ cell + dex"``, in the grammar of formulaic. Text and
+            categories are coded against their first level.
+        categorical_covariate_keys, continuous_covariate_keys
+            Columns of ``obs`` to account for besides; the same as adding them to the design.
+        **kwargs
+            What scvi-tools passes when it registers new data with a trained model.
+
+        Raises
+        ------
+        KeyError
+            If a column or layer does not exist.
+        TypeError
+            If ``adata`` is not an AnnData or a list is not a list.
+        ValueError
+            If the counts are not raw counts, names are not unique, a sample is empty, there are fewer than 4 samples, a
+            size factor is missing or not positive, a covariate has missing values, or the design, with batches and
+            covariates, is not of full rank. The message names the entry and the remedy.
+
+        Examples
+        --------
+        >>> import bulkvi
+        >>> adata = bulkvi.datasets.airway()
+        >>> bulkvi.pp.size_factors(adata)
+        >>> bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ cell + dex")
+        """
+        setup_method_args = cls._get_setup_method_args(**locals())
+        categorical = categorical_covariate_keys or []
+        continuous = continuous_covariate_keys or []
+        depth = checked_counts(adata, layer).totals
+        check_size_factor(adata, size_factor_key)
+        check_size_factor_varies(adata, size_factor_key, depth)
+        check_columns(adata, "batch_key", [] if batch_key is None else [batch_key], continuous=False)
+        check_columns(adata, "categorical_covariate_keys", categorical, continuous=False)
+        check_columns(adata, "continuous_covariate_keys", continuous, continuous=True)
+        # new samples of a trained model need not be many, nor span the design
+        if "source_registry" not in kwargs:
+            check_sample_number(adata)
+            check_joint_rank(adata, design, batch_key, categorical, continuous)
+
+        fields = [
+            LayerField(REGISTRY_KEYS.X_KEY, layer, is_count_data=False),
+            SizeFactorField(REGISTRY_KEYS.SIZE_FACTOR_KEY, size_factor_key),
+            CategoricalObsField(REGISTRY_KEYS.BATCH_KEY, batch_key),
+            CategoricalJointObsField(REGISTRY_KEYS.CAT_COVS_KEY, categorical_covariate_keys),
+            NumericalJointObsField(REGISTRY_KEYS.CONT_COVS_KEY, continuous_covariate_keys),
+            DesignField(design),
+        ]
+        manager = AnnDataManager(fields=fields, setup_method_args=setup_method_args)
+        with unchanged_on_error(adata):
+            manager.register_fields(adata, **kwargs)
+        cls.register_manager(manager)
+
+
+class SizeFactorField(NumericalObsField):
+    """Column of ``obs`` with size factors, checked for new samples as for the first ones."""
+
+    def validate_field(self, adata: AnnData) -> None:
+        """Raise if the column is not a size factor."""
+        check_size_factor(adata, self.attr_key)
+
+
+@contextmanager
+def unchanged_on_error(adata: AnnData) -> Iterator[None]:
+    """Take back the entries that were added to ``adata`` if the block raises."""
+    parts = (adata.obs, adata.obsm, adata.uns)
+    before = [set(part.keys()) for part in parts]
+    try:
+        yield
+    except BaseException:
+        for part, keys in zip(parts, before, strict=True):
+            for added in set(part.keys()) - keys:
+                del part[added]
+        raise

@@ -1,0 +1,163 @@
+"""Training of :class:`~bulkvi.BulkVI`."""
+
+import math
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+from scvi.dataloaders import DataSplitter
+from scvi.model.base import UnsupervisedTrainingMixin
+from scvi.train import TrainRunner
+
+from bulkvi.model._initialise import MAX_SAMPLES, initialise
+from bulkvi.model._scvi_private import use_distributed_sampler
+from bulkvi.model._seeding import seeded
+from bulkvi.model._training_data import FullBatch
+from bulkvi.model._training_plan import KL_WARM_UP_SHARE, BulkTrainingPlan, PlateauStop
+
+# Up to here all samples make one minibatch.
+MAX_FULL_BATCH = 256
+BATCH_SIZE = 256
+STEPS_PER_EPOCH = 10
+MAX_STEPS = {"linear": 1_000, "deep": 2_000}
+MIN_EPOCHS = 5
+# Steps that a plateau is judged over.
+PLATEAU_STEPS = 30
+
+
+class TrainingMixin(UnsupervisedTrainingMixin):
+    """``train`` with a budget in steps and a start from the data."""
+
+    decoder_: str
+    started_from_data_: bool
+
+    def train(
+        self,
+        max_steps: int | None = None,
+        *,
+        max_epochs: int | None = None,
+        learning_rate: float = 0.01,
+        batch_size: int | None = None,
+        plateau_tolerance: float | None = 1e-4,
+        train_size: float = 1.0,
+        seed: int | None = 0,
+        accelerator: str = "auto",
+        devices: int | list[int] | str = "auto",
+        strategy: str = "auto",
+        progress_bar: bool = True,
+        datamodule: Any = None,
+        trainer_kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        """Fit the model; the first call starts from the data, a further one goes on.
+
+        Parameters
+        ----------
+        max_steps
+            Most gradient steps. By default 1,000 with a linear and 2,000 with a deep decoder, and at least 5 passes
+            through a cohort.
+        max_epochs
+            Most passes through the samples, instead of ``max_steps``.
+        learning_rate
+            Largest learning rate of Adam; it rises over the first 5 % of ``max_steps`` and falls to a twentieth.
+        batch_size
+            Samples in a minibatch. By default all of them up to 256 samples, and 256 above.
+        plateau_tolerance
+            Stop early when the training ELBO improves by less than this share over 30 steps, once the KL term has full
+            weight; ``None`` uses up ``max_steps``.
+        train_size
+            Share of the samples to train on; the rest becomes the validation set whose ELBO is in ``history``.
+        seed
+            Seed of the training noise and of the order of samples; the caller's random state is left alone. ``None`` uses
+            torch's generators as they are (set by ``scvi.settings.seed``).
+        accelerator, devices, strategy
+            As in Lightning.
+        progress_bar
+            Whether to show progress.
+        datamodule
+            Source of minibatches instead of the registered AnnData.
+        trainer_kwargs
+            Further arguments of ``scvi.train.Trainer``.
+
+        Raises
+        ------
+        ValueError
+            If a number is out of its range, or both budgets are given.
+        """
+        n_samples = self.summary_stats.n_cells if datamodule is None else datamodule.n_obs
+        if batch_size is None:
+            batch_size = n_samples if n_samples <= MAX_FULL_BATCH else BATCH_SIZE
+        _check_positive(max_steps=max_steps, max_epochs=max_epochs, learning_rate=learning_rate, batch_size=batch_size)
+        if max_steps is not None and max_epochs is not None:
+            raise ValueError(f"Give max_steps or max_epochs, not both (given {max_steps} and {max_epochs}).")
+        if not 0 < train_size <= 1:
+            raise ValueError(f"train_size must lie in (0, 1]; it is {train_size}.")
+        full_batch = datamodule is None and train_size == 1 and batch_size >= n_samples and strategy == "auto"
+        steps_per_pass = 1 if full_batch else math.ceil(train_size * n_samples / batch_size)
+        steps_per_epoch = STEPS_PER_EPOCH if full_batch else steps_per_pass
+        if max_epochs is not None:
+            max_steps = max_epochs * steps_per_pass
+        elif max_steps is None:
+            max_steps = max(MAX_STEPS[self.decoder_], MIN_EPOCHS * steps_per_pass)
+
+        # our own split: scvi-tools draws it from its global seed
+        shuffled = np.random.default_rng(seed).permutation(n_samples) if train_size < 1 else np.arange(n_samples)
+        n_train = max(1, int(train_size * n_samples))
+        if datamodule is not None:
+            source: pl.LightningDataModule = datamodule
+        elif full_batch:
+            source = FullBatch(self.adata_manager, min(steps_per_epoch, max_steps))
+        else:
+            source = DataSplitter(
+                self.adata_manager,
+                external_indexing=[shuffled[:n_train], shuffled[n_train:]],
+                batch_size=batch_size,
+                distributed_sampler=use_distributed_sampler(strategy),
+            )
+        callbacks = []
+        if plateau_tolerance is not None:
+            callbacks.append(
+                PlateauStop(
+                    first_step=int(KL_WARM_UP_SHARE * max_steps),
+                    window=max(1, math.ceil(PLATEAU_STEPS / steps_per_epoch)),
+                    tolerance=plateau_tolerance,
+                )
+            )
+        with seeded(seed):
+            self._start_from_data(datamodule, shuffled[:n_train], seed)
+            self.module.train()
+            plan = BulkTrainingPlan(self.module, max_steps=max_steps, learning_rate=learning_rate)
+            TrainRunner(
+                self,
+                training_plan=plan,
+                data_splitter=source,
+                max_epochs=math.ceil(max_steps / steps_per_epoch),
+                accelerator=accelerator,
+                devices=devices,
+                strategy=strategy,
+                max_steps=max_steps,
+                callbacks=callbacks,
+                enable_progress_bar=progress_bar,
+                log_every_n_steps=min(10, steps_per_epoch),
+                check_val_every_n_epoch=1 if train_size < 1 else None,
+                **(trainer_kwargs or {}),
+            )()
+
+    def _start_from_data(self, datamodule: Any, samples: np.ndarray, seed: int | None) -> None:
+        """Initialise an untrained module from training samples, once."""
+        if self.started_from_data_:
+            return
+        if datamodule is not None:
+            datamodule.setup("fit")
+            batches = datamodule.train_dataloader()
+        else:
+            if len(samples) > MAX_SAMPLES:
+                samples = np.random.default_rng(seed).choice(samples, MAX_SAMPLES, replace=False)
+            batches = self._make_data_loader(adata=self.adata, indices=np.sort(samples), batch_size=MAX_SAMPLES)
+        initialise(self.module, batches)
+        self.started_from_data_ = True
+
+
+def _check_positive(**values: float | None) -> None:
+    for name, value in values.items():
+        if value is not None and not value > 0:
+            raise ValueError(f"{name} must be > 0; it is {value}.")

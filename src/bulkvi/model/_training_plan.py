@@ -1,0 +1,87 @@
+"""How training steps are taken, and when they stop."""
+
+import math
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from scvi.train import TrainingPlan
+
+from bulkvi.model._module import BulkVAE
+
+WARM_UP_SHARE = 0.05
+LAST_LEARNING_RATE_SHARE = 0.05
+KL_WARM_UP_SHARE = 0.1
+
+
+class BulkTrainingPlan(TrainingPlan):
+    """Adam with a short rise and a cosine fall of the learning rate, both in steps.
+
+    The start is close to the optimum (see :mod:`bulkvi.model._initialise`), where Adam's first steps, each as long as the
+    learning rate in every parameter, would lead away from it; hence the rise.
+
+    Parameters
+    ----------
+    module
+        Module to train.
+    max_steps
+        Number of steps the schedule is laid out for. The weight of the KL term reaches 1 after a tenth of them.
+    learning_rate
+        Largest learning rate.
+    """
+
+    def __init__(self, module: BulkVAE, *, max_steps: int, learning_rate: float):
+        super().__init__(
+            module,
+            lr=learning_rate,
+            eps=1e-8,
+            weight_decay=0.0,
+            n_epochs_kl_warmup=None,
+            n_steps_kl_warmup=max(1, int(KL_WARM_UP_SHARE * max_steps)),
+        )
+        self.max_steps = max_steps
+
+    def learning_rate_share(self, step: int) -> float:
+        """Learning rate of a step as a share of the largest."""
+        warm_up = max(1, int(WARM_UP_SHARE * self.max_steps))
+        if step < warm_up:
+            return (step + 1) / warm_up
+        done = min(1.0, (step - warm_up) / max(1, self.max_steps - warm_up))
+        return LAST_LEARNING_RATE_SHARE + (1 - LAST_LEARNING_RATE_SHARE) * 0.5 * (1 + math.cos(math.pi * done))
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Optimizer and schedule."""
+        parameters = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.Adam(parameters, lr=self.lr, eps=self.eps, fused=True)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.learning_rate_share)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class PlateauStop(pl.Callback):
+    """Stop when the training ELBO has stopped falling.
+
+    Parameters
+    ----------
+    first_step
+        No stop before this step.
+    window
+        Number of epochs that are compared with the window before them.
+    tolerance
+        Stop when the mean of a window is not below that of the window before by this share of it.
+    """
+
+    def __init__(self, *, first_step: int, window: int, tolerance: float):
+        self.first_step = first_step
+        self.window = window
+        self.tolerance = tolerance
+        self.elbo: list[float] = []
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Compare the last two windows."""
+        self.elbo.append(float(trainer.callback_metrics["elbo_train"]))
+        if trainer.global_step < self.first_step or len(self.elbo) < 2 * self.window:
+            return
+        before = sum(self.elbo[-2 * self.window : -self.window]) / self.window
+        now = sum(self.elbo[-self.window :]) / self.window
+        # every rank sees the same, synchronised metric
+        trainer.should_stop = trainer.should_stop or before - now < self.tolerance * abs(before)

@@ -1,0 +1,139 @@
+from typing import Final, Literal
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from bulkvi.names import LOG_GEOMETRIC_MEAN, SIZE_FACTOR
+from bulkvi.pp._checked_counts import check_unique, checked_counts
+from bulkvi.stats import size_factors as _stats
+
+METHODS: Final = {"median_of_ratios": _stats.median_of_ratios, "poscounts": _stats.poscounts}
+MIN_SHARE: Final = 0.5
+"""Least share of the reference's genes that new samples must have: with fewer, the median is not the reference's."""
+
+
+def size_factors(
+    adata: AnnData,
+    *,
+    method: Literal["median_of_ratios", "poscounts"] = "median_of_ratios",
+    reference: AnnData | pd.Series | None = None,
+    layer: str | None = None,
+    key_added: str = SIZE_FACTOR,
+) -> None:
+    r"""Estimate how deeply each sample was sequenced, as DESeq2 does, in place.
+
+    A sample's size factor is the median ratio of its counts to a reference sample:
+
+    .. math:: s_n = \exp \operatorname{median}_{g:\; r_g > -\infty,\; x_{ng} > 0} \left( \log x_{ng} - r_g \right)
+
+    where :math:`x_{ng}` is the count of gene :math:`g` in sample :math:`n` and :math:`r_g` is the log geometric mean of
+    the gene over the samples. Counts divided by the size factor compare between samples if most genes do not change.
+
+    Parameters
+    ----------
+    adata
+        Raw counts, samples x genes: dense, sparse, dask, or backed by a file. Read three times, in row blocks.
+    method
+        ``"median_of_ratios"`` uses the genes without a zero in any sample (Anders and Huber 2010); in large cohorts few
+        or none are left. ``"poscounts"`` uses every gene with a count: a zero counts as one in the geometric mean, and
+        the size factors are scaled to geometric mean one. Not used with ``reference``.
+    reference
+        An AnnData on which this function was called, or its ``var["log_geometric_mean"]`` as a Series by gene name: new
+        samples get size factors on the scale of these, whatever other samples are with them. Genes are matched by name.
+        Genes unknown to the reference are left out, and at least half of the reference's genes must be in ``adata``.
+    layer
+        Layer that holds the counts; None for ``adata.X``.
+    key_added
+        Column of ``obs`` for the size factors.
+
+    Returns
+    -------
+    None. ``adata`` gains (``adata.copy()`` first keeps the original)
+
+    - ``obs["size_factor"]``, or ``obs[key_added]``: size factor, unitless, > 0.
+    - ``var["log_geometric_mean"]``: the reference :math:`r_g`, natural log of counts; -inf for a gene left out.
+
+    Raises
+    ------
+    TypeError
+        If ``adata`` or ``reference`` has the wrong type.
+    KeyError
+        If there is no such layer, or ``reference`` has no ``var["log_geometric_mean"]``.
+    ValueError
+        If the method is unknown, if names are not unique, if an entry is not a count, if a sample has no count, if no
+        gene is left to measure on, or if the reference shares too few genes. ``adata`` is then unchanged.
+
+    References
+    ----------
+    Anders and Huber (2010), Genome Biology 11:R106. Love, Huber and Anders (2014), Genome Biology 15:550. Equals
+    ``estimateSizeFactors(dds, type = "ratio")`` and ``type = "poscounts"`` of DESeq2.
+
+    Examples
+    --------
+    >>> adata = AnnData(np.array([[1, 4, 9], [4, 16, 36]], dtype=np.float32))
+    >>> size_factors(adata)
+    >>> adata.obs["size_factor"].round(6).tolist()
+    [0.5, 2.0]
+
+    New samples on the scale of these:
+
+    >>> new = AnnData(np.array([[8, 32, 72]], dtype=np.float32))
+    >>> size_factors(new, reference=adata)
+    >>> new.obs["size_factor"].round(6).tolist()
+    [4.0]
+    """
+    if method not in METHODS:
+        raise ValueError(f"unknown method {method!r}; choose one of {list(METHODS)}.")
+    if isinstance(adata, AnnData) and adata.isbacked and adata.is_view:
+        raise ValueError(
+            "columns cannot be added to a view of an AnnData backed by a file: call `adata = adata.to_memory()`, or "
+            "`adata = adata.copy(filename)`, first."
+        )
+    counts = checked_counts(adata, layer)
+    sample_names = adata.obs_names.tolist()
+    if reference is None:
+        factors, log_geometric_means = METHODS[method](counts, sample_names=sample_names)
+    else:
+        log_geometric_means = _matched(_frozen(reference), adata.var_names)
+        factors = _stats.size_factors_from_reference(counts, log_geometric_means, sample_names=sample_names)
+    adata.obs[key_added] = factors
+    adata.var[LOG_GEOMETRIC_MEAN] = log_geometric_means
+
+
+def _frozen(reference: AnnData | pd.Series) -> pd.Series:
+    """The reference's log geometric means by gene name, usable genes only."""
+    if isinstance(reference, AnnData):
+        if LOG_GEOMETRIC_MEAN not in reference.var:
+            raise KeyError(
+                f"`reference` has no var[{LOG_GEOMETRIC_MEAN!r}]: call bulkvi.pp.size_factors(reference) first."
+            )
+        reference = reference.var[LOG_GEOMETRIC_MEAN]
+    elif not isinstance(reference, pd.Series):
+        raise TypeError(
+            f"`reference` must be an AnnData or a Series of log geometric means, not {type(reference).__name__}."
+        )
+    check_unique(reference.index, "gene names of `reference`", "reference.var_names_make_unique()")
+    values = reference.to_numpy(dtype=np.float64)
+    wrong = np.isnan(values) | np.isposinf(values)
+    if wrong.any():
+        raise ValueError(
+            f"`reference` must hold finite log geometric means, or -inf for a gene left out; {wrong.sum()} are NaN or "
+            f"+inf, first at gene {reference.index[wrong.argmax()]!r}."
+        )
+    usable = pd.Series(values, index=reference.index)[np.isfinite(values)]
+    if usable.empty:
+        raise ValueError("`reference` has no gene with a finite log geometric mean to measure on.")
+    return usable
+
+
+def _matched(frozen: pd.Series, var_names: pd.Index) -> np.ndarray:
+    """Log geometric means in the order of ``var_names``, -inf for genes that the reference does not use."""
+    n_shared = int(frozen.index.isin(var_names).sum())
+    if n_shared < MIN_SHARE * frozen.size:
+        raise ValueError(
+            f"`adata` has only {n_shared} of the {frozen.size} genes that `reference` is measured on; at least "
+            f"{MIN_SHARE:.0%} are needed. `adata` names genes like {list(var_names[:3])}, `reference` like "
+            f"{list(frozen.index[:3])}: use the same gene ids, and do not filter the genes of new samples."
+        )
+    return frozen.reindex(var_names, fill_value=-np.inf).to_numpy()

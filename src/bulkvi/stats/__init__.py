@@ -1,0 +1,1 @@
+"""Arrays in, arrays or NamedTuples out; import from the modules."""

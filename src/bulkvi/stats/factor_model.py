@@ -1,0 +1,132 @@
+"""Mode of the linear negative-binomial factor model, by Fisher scoring in turn over genes and samples."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+# A step of a coefficient is at most this long (natural log); the mode lies within a few of them.
+MAX_STEP = 2.0
+LOG_DISPERSION_RANGE = (-12.0, 3.0)
+# Elements of the samples x genes work arrays that are held at once.
+BLOCK_ELEMENTS = 2_000_000
+
+
+class FactorModel(NamedTuple):
+    """Parameters of ``log mean = log s + features @ coefficients + z @ loadings`` (natural log)."""
+
+    coefficients: Tensor
+    """Shape ``(n_features, n_genes)``."""
+    loadings: Tensor
+    """Shape ``(n_latent, n_genes)``."""
+    z: Tensor
+    """Latent state, mean 0 and variance 1 over the samples, shape ``(n_samples, n_latent)``."""
+    log_dispersion: Tensor
+    """Natural log of the dispersion, shape ``(n_genes,)``."""
+    z_variance: Tensor
+    """Laplace variance of each coordinate of the latent state, shape ``(n_samples, n_latent)``."""
+
+
+def fit_factor_model(
+    counts: Tensor,
+    size_factor: Tensor,
+    features: Tensor,
+    start: FactorModel,
+    *,
+    log_dispersion_trend: Tensor,
+    effect_prior_sd: float,
+    dispersion_prior_sd: float,
+    learn_dispersion: bool,
+    n_rounds: int,
+) -> FactorModel:
+    """Climb to the posterior mode of all parameters of a linear factor model.
+
+    Each round takes, gene by gene, two Fisher-scoring steps of the coefficients and loadings given ``z`` and two Newton
+    steps of the log dispersion; then one Fisher-scoring step of ``z`` sample by sample under its standard normal prior.
+    With ``m = s exp(eta)``, weight ``w = m / (1 + a m)`` and score ``u = (x - m) / (1 + a m)`` a step solves
+    ``(P' W P + prior) step = P' u - prior * value`` (McCullagh & Nelder 1989, section 2.5).
+
+    Parameters
+    ----------
+    counts
+        Shape ``(n_samples, n_genes)``, float64.
+    size_factor
+        Shape ``(n_samples, 1)``.
+    features
+        Intercept first, then covariates, shape ``(n_samples, n_features)``.
+    start
+        Where to start; ``z`` also fixes the number of factors (0 is allowed).
+    log_dispersion_trend
+        Centre of the prior of the log dispersion, shape ``(n_genes,)``.
+    effect_prior_sd
+        Prior standard deviation of all coefficients but the intercept, natural log.
+    dispersion_prior_sd
+        Prior standard deviation of the log dispersion.
+    learn_dispersion
+        Whether the dispersion moves.
+    n_rounds
+        Number of rounds.
+    """
+    n_samples, n_genes = counts.shape
+    n_latent = start.z.shape[1]
+    coefficients = torch.cat([start.coefficients, start.loadings])
+    log_dispersion, z = start.log_dispersion.clone(), start.z
+    precision = torch.full((coefficients.shape[0],), effect_prior_sd**-2, dtype=counts.dtype)
+    precision[0] = 1e-6
+    z_information = torch.eye(n_latent, dtype=counts.dtype).repeat(n_samples, 1, 1)
+    blocks = torch.arange(n_genes).split(max(1, BLOCK_ELEMENTS // n_samples))
+    for _ in range(n_rounds):
+        predictors = torch.cat([features, z], 1)
+        z_information = torch.eye(n_latent, dtype=counts.dtype).repeat(n_samples, 1, 1)
+        z_score = -z
+        for genes in blocks:
+            x, theta, log_a = counts[:, genes], coefficients[:, genes], log_dispersion[genes]
+            for _ in range(2):
+                weight, score, _ = _working(x, size_factor, predictors @ theta, log_a)
+                information = torch.einsum("ng,ni,nj->gij", weight, predictors, predictors) + torch.diag(precision)
+                gradient = predictors.T @ score - precision[:, None] * theta
+                theta = theta + torch.linalg.solve(information, gradient.T).T.clamp(-MAX_STEP, MAX_STEP)
+            if learn_dispersion:
+                mean = size_factor * torch.exp(predictors @ theta)
+                log_a = _dispersion_steps(x, mean, log_a, log_dispersion_trend[genes], dispersion_prior_sd)
+            weight, score, _ = _working(x, size_factor, predictors @ theta, log_a)
+            loadings = theta[features.shape[1] :]
+            z_information += torch.einsum("ng,ig,jg->nij", weight, loadings, loadings)
+            z_score = z_score + score @ loadings.T
+            coefficients[:, genes], log_dispersion[genes] = theta, log_a
+        if n_latent:
+            z = z + torch.linalg.solve(z_information, z_score)
+            # location and scale of z belong to the intercept and the loadings
+            coefficients[0] += z.mean(0) @ coefficients[features.shape[1] :]
+            z = z - z.mean(0)
+            scale = z.std(0, unbiased=False).clamp(min=1e-6)
+            z = z / scale
+            coefficients[features.shape[1] :] *= scale[:, None]
+            z_information = z_information * scale[:, None] * scale
+    variance = torch.diagonal(torch.linalg.inv(z_information), dim1=1, dim2=2)
+    return FactorModel(
+        coefficients[: features.shape[1]], coefficients[features.shape[1] :], z, log_dispersion, variance
+    )
+
+
+def _working(x: Tensor, size_factor: Tensor, eta: Tensor, log_dispersion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    mean = size_factor * torch.exp(eta.clamp(max=25))
+    shrink = 1 / (1 + torch.exp(log_dispersion) * mean)
+    return mean * shrink, (x - mean) * shrink, mean
+
+
+def _dispersion_steps(x: Tensor, mean: Tensor, log_dispersion: Tensor, trend: Tensor, prior_sd: float) -> Tensor:
+    step = 1e-3
+    for _ in range(2):
+        slope = _dispersion_slope(x, mean, log_dispersion, trend, prior_sd)
+        ahead = _dispersion_slope(x, mean, log_dispersion + step, trend, prior_sd)
+        curvature = ((ahead - slope) / step).clamp(max=-0.3)
+        log_dispersion = log_dispersion + (-slope / curvature).clamp(-1.5, 1.5)
+    return log_dispersion.clamp(*LOG_DISPERSION_RANGE)
+
+
+def _dispersion_slope(x: Tensor, mean: Tensor, log_dispersion: Tensor, trend: Tensor, prior_sd: float) -> Tensor:
+    r = torch.exp(-log_dispersion)
+    excess = 1 + mean / r
+    per_sample = r * (torch.digamma(r) - torch.digamma(x + r) + torch.log(excess)) + (x - mean) / excess
+    return per_sample.sum(0) - (log_dispersion - trend) / prior_sd**2

@@ -1,0 +1,26 @@
+"""A small cohort, and a model trained on it."""
+
+from typing import Any
+
+from anndata import AnnData
+
+import bulkvi
+
+
+def make_cohort(seed: int = 0, n_per_group: int = 12) -> AnnData:
+    """Cohort of two groups and two known batches, with size factors."""
+    adata = bulkvi.datasets.simulate(
+        n_per_group=n_per_group, n_genes=250, de_share=0.2, n_batches=2, trend="gse60450", depth_factor=0.2, seed=seed
+    )
+    adata = adata[:, adata.X.sum(0) >= 10].copy()
+    adata.obs["age"] = adata.obs["true_depth"].to_numpy().argsort().astype(float)
+    adata.obs["site"] = [f"site{i % 3}" for i in range(adata.n_obs)]
+    bulkvi.pp.size_factors(adata)
+    return adata
+
+
+def fit(adata: AnnData, *, max_steps: int = 60, n_latent: int = 2, **choices: Any) -> bulkvi.BulkVI:
+    """Model trained on an AnnData that is set up."""
+    model = bulkvi.BulkVI(adata, n_latent=n_latent, **choices)
+    model.train(max_steps, progress_bar=False)
+    return model

@@ -1,0 +1,51 @@
+import torch
+from scvi import REGISTRY_KEYS
+
+from bulkvi.model._covariates import CovariateCoding, CovariateEffects
+from bulkvi.names import DESIGN
+
+CODING = CovariateCoding(n_design=2, n_continuous=1, n_categories=(3, 1), n_batch=2)
+
+
+def tensors() -> dict[str, torch.Tensor]:
+    return {
+        REGISTRY_KEYS.X_KEY: torch.zeros(3, 4),
+        DESIGN: torch.tensor([[1.0, 0], [0, 1], [0, 0]]),
+        REGISTRY_KEYS.CONT_COVS_KEY: torch.tensor([[0.5], [1.0], [-1.0]]),
+        REGISTRY_KEYS.CAT_COVS_KEY: torch.tensor([[0, 0], [1, 0], [2, 0]]),
+        REGISTRY_KEYS.BATCH_KEY: torch.tensor([[0], [1], [0]]),
+    }
+
+
+def test_first_levels_are_the_reference_and_single_levels_have_no_column() -> None:
+    coded = CODING.code(tensors())
+    assert list(coded) == ["design", "continuous", "category_0", "batch"] == list(CODING.widths)
+    torch.testing.assert_close(coded["category_0"], torch.tensor([[0.0, 0], [1, 0], [0, 1]]))
+    torch.testing.assert_close(coded["batch"], torch.tensor([[0.0], [1], [0]]))
+
+
+def test_effects_are_the_product_of_columns_and_weights() -> None:
+    effects = CovariateEffects(CODING.widths, 5)
+    stacked = torch.randn(6, 5, generator=torch.Generator().manual_seed(0))
+    effects.set_weights(stacked)
+    coded = CODING.code(tensors())
+    torch.testing.assert_close(effects(coded), torch.cat(list(coded.values()), 1) @ stacked)
+
+
+def test_no_covariates_add_nothing() -> None:
+    assert CovariateEffects({}, 5)({}) == 0
+
+
+def test_putting_samples_into_a_batch_changes_only_the_batch() -> None:
+    coded = CODING.code(tensors())
+    moved = CODING.with_batch(coded, 1)
+    assert moved["batch"].eq(1).all()
+    assert all(moved[kind] is coded[kind] for kind in coded if kind != "batch")
+
+
+def test_weights_of_unknown_batches_start_at_zero_when_a_state_is_loaded() -> None:
+    """A reference with one batch has no batch weights to give."""
+    query = CovariateEffects({"batch": 1}, 3)
+    query.set_weights(torch.ones(1, 3))
+    query.load_state_dict(CovariateEffects({}, 3).state_dict())
+    torch.testing.assert_close(query.weight["batch"].detach(), torch.zeros(1, 3))

@@ -1,0 +1,73 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from bulkvi.model._design import apply_design, make_design
+
+
+@pytest.fixture
+def obs() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "cell": list("aabbccdd"),
+            "dex": pd.Categorical(["u", "t"] * 4, categories=["u", "t"]),
+            "twin": pd.Categorical(["U", "T"] * 4, categories=["U", "T"]),
+            "age": np.arange(8.0) ** 1.5,
+            "run": [1, 1, 2, 2, 3, 3, 1, 2],
+            "treated": [False, True] * 4,
+            "gap": ["x", None] * 4,
+            "spare": pd.Categorical(["u", "t"] * 4, categories=["u", "t", "q"]),
+            "my column": np.arange(8.0),
+        },
+        index=[f"s{i}" for i in range(8)],
+    )
+
+
+COLUMNS = {
+    "~ cell + dex": ["Intercept", "cell[T.b]", "cell[T.c]", "cell[T.d]", "dex[T.t]"],
+    "~ 0 + dex": ["dex[u]", "dex[t]"],
+    "~ dex * age": ["Intercept", "dex[T.t]", "age", "dex[T.t]:age"],
+    "~ scale(age)": ["Intercept", "scale(age)"],
+    "~ np.log(age + 1)": ["Intercept", "np.log(age + 1)"],
+    "~ C(run)": ["Intercept", "C(run)[T.2]", "C(run)[T.3]"],
+    "~ treated": ["Intercept", "treated[T.True]"],
+    "~ `my column`": ["Intercept", "my column"],
+    "~ 1": ["Intercept"],
+}
+
+
+@pytest.mark.parametrize(("formula", "columns"), COLUMNS.items(), ids=COLUMNS)
+def test_columns(obs: pd.DataFrame, formula: str, columns: list[str]) -> None:
+    design, matrix = make_design(formula, obs)
+    assert list(matrix.columns) == columns == list(design.columns)
+
+
+@pytest.mark.parametrize("formula", [*COLUMNS, "~ bs(age, df=4)"])
+def test_a_few_samples_are_coded_as_they_were_among_all(obs: pd.DataFrame, formula: str) -> None:
+    design, matrix = make_design(formula, obs)
+    pd.testing.assert_frame_equal(apply_design(design, obs.iloc[[3, 0]]), matrix.iloc[[3, 0]])
+
+
+REFUSED = {
+    "~ nope": (KeyError, "nope"),
+    "~ scale(nope)": (KeyError, "nope"),
+    "~ dex +": (ValueError, "not a formula"),
+    "cell ~ dex": (ValueError, "left-hand side"),
+    "~ dex + twin": (ValueError, r"'twin\[T.T\]' follows from 'dex\[T.t\]'"),
+    "~ gap": (ValueError, "missing for 4 samples.*s1"),
+    "~ spare": (ValueError, r"levels without samples: \['q'\]"),
+}
+
+
+@pytest.mark.parametrize(("formula", "error"), REFUSED.items(), ids=REFUSED)
+def test_what_cannot_be_built_is_refused(obs: pd.DataFrame, formula: str, error: tuple[type[Exception], str]) -> None:
+    with pytest.raises(error[0], match=error[1]):
+        make_design(formula, obs)
+
+
+@pytest.mark.parametrize("formula", ["~ cell", "~ C(run)"])
+def test_unknown_levels_of_new_samples_are_refused(obs: pd.DataFrame, formula: str) -> None:
+    design, _ = make_design(formula, obs)
+    new = obs.assign(cell="z", run=9)
+    with pytest.raises(ValueError, match="levels"):
+        apply_design(design, new)

@@ -1,0 +1,45 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from bulkvi.model._groups import as_if_in_group, find_groups
+
+OBS = pd.DataFrame(
+    {
+        "group": pd.Categorical(list("aaabbbcc")),
+        "lane": ["l1"] * 3 + ["l2"] * 5,  # tied to the group within a and b
+        "batch": list("xxyyyxxy"),
+    },
+    index=[f"s{i}" for i in range(8)],
+)
+
+
+def test_groups_are_found() -> None:
+    groups = find_groups(OBS, "group", "b", "a")
+    np.testing.assert_array_equal(groups.first, [3, 4, 5])
+    np.testing.assert_array_equal(groups.second, [0, 1, 2])
+
+
+def test_tied_columns_go_with_the_group_and_others_stay() -> None:
+    groups = find_groups(OBS, "group", "b", "a")
+    table = as_if_in_group(OBS, groups, ["group", "lane", "batch"], groups.second)
+    assert set(table["group"]) == {"a"}
+    assert set(table["lane"]) == {"l1"}
+    assert list(table["batch"]) == ["y", "y", "x", "x", "x", "y"]
+    assert list(table["group"].cat.categories) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("column", "group1", "group2", "error", "message"),
+    [
+        ("dose", "a", "b", KeyError, "dose.*lane"),
+        ("group", "z", "a", ValueError, r"group1='z'.*\['a', 'b', 'c'\]"),
+        ("group", "a", "z", ValueError, "group2='z'"),
+        ("group", "a", "a", ValueError, "both 'a'"),
+    ],
+)
+def test_wrong_groups_are_refused_with_the_choices(
+    column: str, group1: str, group2: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        find_groups(OBS, column, group1, group2)

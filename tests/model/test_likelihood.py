@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from scvi.distributions import NegativeBinomial, ZeroInflatedNegativeBinomial
+
+from bulkvi.model._likelihood import (
+    LogNegativeBinomial,
+    LogPoisson,
+    LogZeroInflatedNegativeBinomial,
+    negative_binomial_log_prob,
+)
+
+
+def some_counts(rng: np.random.Generator, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    log_mean = torch.tensor(rng.normal(4, 3, (20, 50)), dtype=dtype)
+    log_dispersion = torch.tensor(rng.normal(-2, 2, 50), dtype=dtype)
+    x = torch.tensor(rng.poisson(np.exp(rng.normal(4, 3, (20, 50)))), dtype=dtype)
+    return x, log_mean, log_dispersion
+
+
+def test_negative_binomial_equals_scipy(rng: np.random.Generator) -> None:
+    x, log_mean, log_dispersion = some_counts(rng, torch.float64)
+    r = np.exp(-log_dispersion.numpy())
+    expected = stats.nbinom.logpmf(x.numpy(), r, r / (r + np.exp(log_mean.numpy())))
+    np.testing.assert_allclose(negative_binomial_log_prob(x, log_mean, log_dispersion), expected, rtol=1e-8)
+
+
+def test_written_gradient_equals_finite_differences(rng: np.random.Generator) -> None:
+    x, log_mean, log_dispersion = some_counts(rng, torch.float64)
+    log_mean = log_mean[:3].requires_grad_()
+    log_dispersion = log_dispersion.requires_grad_()
+    assert torch.autograd.gradcheck(lambda m, a: negative_binomial_log_prob(x[:3], m, a), (log_mean, log_dispersion))
+
+
+def test_float32_keeps_its_digits_at_bulk_depth_and_small_dispersion() -> None:
+    """Differences of log gammas in float32 are off by whole units here."""
+    x = torch.tensor([1_000_000.0, 3.0])
+    log_mean = torch.log(x)
+    log_dispersion = torch.tensor(-13.0)
+    wide = negative_binomial_log_prob(x.double(), log_mean.double(), log_dispersion.double())
+    np.testing.assert_allclose(negative_binomial_log_prob(x, log_mean, log_dispersion), wide, atol=0.1)
+
+
+def test_gradient_is_finite_when_the_mean_overflows() -> None:
+    log_mean = torch.tensor([200.0, -200.0], requires_grad=True)
+    log_dispersion = torch.tensor([-1.0, -1.0], requires_grad=True)
+    negative_binomial_log_prob(torch.tensor([5.0, 0.0]), log_mean, log_dispersion).sum().backward()
+    assert log_mean.grad is not None
+    assert torch.isfinite(log_mean.grad).all()
+
+
+@pytest.mark.parametrize("zero_inflated", [False, True])
+def test_distributions_equal_those_of_scvi_tools(rng: np.random.Generator, zero_inflated: bool) -> None:
+    x, log_mean, log_dispersion = some_counts(rng, torch.float64)
+    mu, theta = log_mean.exp(), (-log_dispersion).exp()
+    if zero_inflated:
+        logits = torch.tensor(rng.normal(0, 2, log_mean.shape))
+        ours = LogZeroInflatedNegativeBinomial(log_mean, log_dispersion, log_mean, logits)
+        theirs = ZeroInflatedNegativeBinomial(mu=mu, theta=theta, zi_logits=logits)
+    else:
+        ours = LogNegativeBinomial(log_mean, log_dispersion, log_mean)
+        theirs = NegativeBinomial(mu=mu, theta=theta)
+    torch.testing.assert_close(ours.log_prob(x), theirs.log_prob(x), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(ours.mean, theirs.mean)
+
+
+def test_poisson_equals_scipy(rng: np.random.Generator) -> None:
+    x, log_mean, _ = some_counts(rng, torch.float64)
+    expected = stats.poisson.logpmf(x.numpy(), np.exp(log_mean.numpy()))
+    np.testing.assert_allclose(LogPoisson(log_mean, log_mean).log_prob(x), expected, rtol=1e-8)
+
+
+def test_normalised_expression_is_the_rate_without_depth(rng: np.random.Generator) -> None:
+    _, log_rate, log_dispersion = some_counts(rng, torch.float64)
+    px = LogNegativeBinomial(log_rate + 1.0, log_dispersion, log_rate)
+    torch.testing.assert_close(px.get_normalized("scale"), log_rate.exp())
+    torch.testing.assert_close(px.get_normalized("mu"), (log_rate + 1).exp())

@@ -1,0 +1,153 @@
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from anndata import AnnData
+
+import bulkvi
+from bulkvi.model._training_plan import PlateauStop
+
+
+def set_up(adata: AnnData, **arguments: Any) -> AnnData:
+    bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", **arguments)
+    return adata
+
+
+def test_start_is_close_to_the_optimum(cohort: AnnData) -> None:
+    """From random weights the first ELBO would be off by several hundred per cent."""
+    model = bulkvi.BulkVI(set_up(cohort, design="~ group"), n_latent=2)
+    model.train(600, plateau_tolerance=None, progress_bar=False)
+    elbo = model.history["elbo_train"]["elbo_train"].astype(float)
+    assert elbo.iloc[0] < 1.02 * elbo.iloc[-1]
+    assert elbo.iloc[-1] < elbo.iloc[0]
+
+
+def test_training_stops_at_the_plateau_and_not_before_the_kl_term_is_in(cohort: AnnData) -> None:
+    model = bulkvi.BulkVI(set_up(cohort), n_latent=2)
+    model.train(1000, progress_bar=False)
+    n_steps = 10 * len(model.history["elbo_train"])
+    assert 100 <= n_steps < 1000
+
+
+def test_same_seed_same_result_and_the_callers_generators_are_left_alone(cohort: AnnData) -> None:
+    set_up(cohort, batch_key="batch")
+    latent = []
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    for _ in range(2):
+        torch.manual_seed(3)
+        model = bulkvi.BulkVI(cohort, n_latent=2, seed=1)
+        model.train(30, seed=1, progress_bar=False)
+        assert torch.equal(torch.rand(1), expected)
+        latent.append(model.get_latent_representation())
+    np.testing.assert_allclose(latent[0], latent[1], atol=1e-6)
+    other = bulkvi.BulkVI(cohort, n_latent=2, seed=1)
+    other.train(30, seed=2, progress_bar=False)
+    assert np.abs(other.get_latent_representation() - latent[0]).max() > 1e-6
+
+
+def test_order_of_samples_and_genes_does_not_matter(cohort: AnnData, rng: np.random.Generator) -> None:
+    tables = []
+    for adata in (cohort, cohort[rng.permutation(cohort.n_obs), rng.permutation(cohort.n_vars)].copy()):
+        model = bulkvi.BulkVI(set_up(adata, design="~ group"), n_latent=2)
+        model.train(100, progress_bar=False)
+        tables.append(model.differential_expression("group", "B", "A")["log_fc_decoded"])
+    # the training noise falls on other samples: equal up to that
+    difference = tables[0] - tables[1].reindex(tables[0].index)
+    assert difference.abs().quantile(0.95) < 0.02
+
+
+def test_minibatches_reach_what_the_full_batch_reaches(cohort: AnnData) -> None:
+    set_up(cohort)
+    elbo = []
+    for batch_size in (cohort.n_obs, 7):
+        model = bulkvi.BulkVI(cohort, n_latent=2)
+        model.train(400, batch_size=batch_size, plateau_tolerance=None, progress_bar=False)
+        elbo.append(float(model.get_elbo()))
+    assert elbo[1] == pytest.approx(elbo[0], rel=0.01)
+
+
+def test_validation_split_is_ours_and_scored(cohort: AnnData) -> None:
+    model = bulkvi.BulkVI(set_up(cohort), n_latent=2)
+    model.train(40, train_size=0.75, progress_bar=False)
+    assert len(model.train_indices) == 18
+    assert sorted([*model.train_indices, *model.validation_indices]) == list(range(24))
+    assert model.history["elbo_validation"].notna().all().all()
+
+
+def test_every_parameter_has_a_gradient(cohort: AnnData) -> None:
+    """Plain distributed training stops otherwise."""
+    set_up(cohort, design="~ group", batch_key="batch", continuous_covariate_keys=["age"])
+    choices: list[dict[str, Any]] = [
+        {},
+        {"decoder": "deep", "n_layers": 2},
+        {"gene_likelihood": "zinb", "dispersion": "gene-batch"},
+        {"gene_likelihood": "poisson"},
+        {"dispersion": "fixed"},
+    ]
+    for chosen in choices:
+        model = bulkvi.BulkVI(cohort, n_latent=2, **chosen)
+        model._start_from_data(None, np.arange(cohort.n_obs), 0)
+        tensors = next(iter(model._make_data_loader(adata=cohort)))
+        model.module(tensors)[2].loss.backward()
+        without = [name for name, parameter in model.module.named_parameters() if parameter.grad is None]
+        assert not without, (chosen, without)
+        assert all(torch.isfinite(parameter.grad).all() for parameter in model.module.parameters())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"max_steps": 0}, "max_steps must be > 0; it is 0"),
+        ({"max_steps": 5, "max_epochs": 5}, "not both"),
+        ({"learning_rate": -1.0}, "learning_rate"),
+        ({"train_size": 1.5}, "train_size"),
+        ({"batch_size": -3}, "batch_size"),
+    ],
+)
+def test_impossible_budgets_are_refused(cohort: AnnData, arguments: dict[str, Any], message: str) -> None:
+    model = bulkvi.BulkVI(set_up(cohort), n_latent=2)
+    with pytest.raises(ValueError, match=message):
+        model.train(**arguments)
+
+
+class FakeTrainer:
+    def __init__(self) -> None:
+        self.global_step = 0
+        self.should_stop = False
+        self.callback_metrics: dict[str, float] = {}
+
+
+def test_plateau_rule() -> None:
+    rule = PlateauStop(first_step=50, window=2, tolerance=1e-3)
+    trainer = FakeTrainer()
+    stopped_at = None
+    for epoch, elbo in enumerate([100, 50, 25, 20, 18, 17, 16.9, 16.895, 16.89, 16.889]):
+        trainer.global_step += 10
+        trainer.callback_metrics["elbo_train"] = elbo
+        rule.on_train_epoch_end(trainer, None)  # type: ignore[arg-type]
+        if trainer.should_stop and stopped_at is None:
+            stopped_at = epoch
+    assert stopped_at == 9  # first epoch whose last two are less than 0.1 % below the two before
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_model(cohort: AnnData, tmp_path: Any) -> None:
+    import subprocess
+    import sys
+
+    script = tmp_path / "ddp.py"
+    cohort.write_h5ad(tmp_path / "cohort.h5ad")
+    script.write_text(
+        "import anndata, bulkvi\n"
+        "if __name__ == '__main__':\n"
+        f"    adata = anndata.read_h5ad({str(tmp_path / 'cohort.h5ad')!r})\n"
+        "    bulkvi.BulkVI.setup_anndata(adata, size_factor_key='size_factor', batch_key='batch')\n"
+        "    model = bulkvi.BulkVI(adata, n_latent=2)\n"
+        "    model.train(max_epochs=5, batch_size=6, accelerator='cpu', devices=2, strategy='ddp', progress_bar=False)\n"
+        "    print('elbo', float(model.get_elbo()))\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "elbo" in done.stdout

@@ -1,0 +1,109 @@
+import numpy as np
+import torch
+from scipy import stats
+
+from bulkvi.stats.factor_model import FactorModel, fit_factor_model
+
+N, G, K = 30, 400, 2
+
+
+def simulated(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, FactorModel]:
+    """Counts, size factors, features and the truth."""
+    z = rng.normal(size=(N, K))
+    z = (z - z.mean(0)) / z.std(0)
+    group = np.repeat([0.0, 1.0], N // 2)
+    features = np.column_stack([np.ones(N), group])
+    coefficients = np.stack([rng.normal(5, 1, G), rng.normal(0, 0.5, G)])
+    loadings = rng.normal(0, 0.5, (K, G))
+    dispersion = np.full(G, 0.05)
+    s = np.exp(rng.normal(0, 0.4, (N, 1)))
+    mean = s * np.exp(features @ coefficients + z @ loadings)
+    counts = rng.poisson(rng.gamma(1 / dispersion, dispersion * mean))
+    truth = FactorModel(*map(torch.tensor, (coefficients, loadings, z, np.log(dispersion), np.ones_like(z))))
+    return torch.tensor(counts, dtype=torch.float64), torch.tensor(s), torch.tensor(features), truth
+
+
+def rough_start(counts: torch.Tensor, s: torch.Tensor, features: torch.Tensor) -> FactorModel:
+    level = torch.log1p(counts / s)
+    coefficients = torch.linalg.pinv(features) @ level
+    left, singular, right = torch.linalg.svd(level - features @ coefficients, full_matrices=False)
+    z = left[:, :K] * N**0.5
+    return FactorModel(
+        coefficients, right[:K] * singular[:K, None] / N**0.5, z, torch.full((G,), -1.0).double(), torch.ones_like(z)
+    )
+
+
+def log_posterior(counts: torch.Tensor, s: torch.Tensor, features: torch.Tensor, fit: FactorModel) -> float:
+    mean = (s * torch.exp(features @ fit.coefficients + fit.z @ fit.loadings)).numpy()
+    r = np.exp(-fit.log_dispersion.numpy())
+    likelihood = stats.nbinom.logpmf(counts.numpy(), r, r / (r + mean)).sum()
+    effects = torch.cat([fit.coefficients[1:], fit.loadings])
+    prior = -effects.square().sum() / 50 - fit.z.square().sum() / 2 - (fit.log_dispersion + 3).square().sum() / 2
+    return likelihood + float(prior)
+
+
+def run(counts, s, features, start: FactorModel, n_rounds: int) -> FactorModel:  # type: ignore[no-untyped-def]
+    return fit_factor_model(
+        counts,
+        s,
+        features,
+        start,
+        log_dispersion_trend=torch.full((G,), -3.0).double(),
+        effect_prior_sd=5.0,
+        dispersion_prior_sd=1.0,
+        learn_dispersion=True,
+        n_rounds=n_rounds,
+    )
+
+
+def test_every_round_climbs_and_the_top_is_above_the_truth(rng: np.random.Generator) -> None:
+    counts, s, features, truth = simulated(rng)
+    start = rough_start(counts, s, features)
+    heights = [log_posterior(counts, s, features, run(counts, s, features, start, n)) for n in (1, 2, 4, 8)]
+    assert np.all(np.diff(heights) > 0)
+    assert heights[-1] > log_posterior(counts, s, features, truth)
+
+
+def test_coefficients_and_latent_space_are_recovered(rng: np.random.Generator) -> None:
+    counts, s, features, truth = simulated(rng)
+    fit = run(counts, s, features, rough_start(counts, s, features), 10)
+    # the group effect is identified up to what the latent state shares with the group: compare the fitted log rates
+    fitted = features @ fit.coefficients + fit.z @ fit.loadings
+    expected = features @ truth.coefficients + truth.z @ truth.loadings
+    assert (fitted - expected).square().mean().sqrt() < 0.15
+    span = torch.cat([features, fit.z], 1)
+    left_over = truth.z - span @ torch.linalg.pinv(span) @ truth.z
+    assert left_over.std() < 0.05
+
+
+def test_order_of_genes_and_samples_does_not_matter(rng: np.random.Generator) -> None:
+    counts, s, features, _ = simulated(rng)
+    start = rough_start(counts, s, features)
+    genes, samples = torch.as_tensor(rng.permutation(G)), torch.as_tensor(rng.permutation(N))
+    fit = run(counts, s, features, start, 3)
+    moved = run(
+        counts[samples][:, genes],
+        s[samples],
+        features[samples],
+        FactorModel(
+            start.coefficients[:, genes],
+            start.loadings[:, genes],
+            start.z[samples],
+            start.log_dispersion[genes],
+            start.z_variance,
+        ),
+        3,
+    )
+    torch.testing.assert_close(moved.coefficients, fit.coefficients[:, genes])
+    torch.testing.assert_close(moved.z, fit.z[samples])
+
+
+def test_without_factors_it_is_a_regression(rng: np.random.Generator) -> None:
+    counts, s, features, _ = simulated(rng)
+    none = rough_start(counts, s, features)
+    start = FactorModel(none.coefficients, none.loadings[:0], none.z[:, :0], none.log_dispersion, none.z[:, :0])
+    fit = run(counts, s, features, start, 12)
+    mean = s * torch.exp(features @ fit.coefficients)
+    score = (counts - mean) / (1 + fit.log_dispersion.exp() * mean)
+    gradient = features.T @ score - torch.tensor([[1e-6], [1 / 25]]) * fit.coefficients
+    assert gradient.abs().max() < 1e-3
