@@ -31,6 +31,9 @@ DESIGN: Final = "_bulkvi_design"
 """``obsm``: design matrix registered by ``setup_anndata`` (samples x columns, intercept left out)."""
 
 # columns of the table of differential expression
+GENE_ID: Final = "gene_id"
+"""Name of the gene index in tables that are written to a file."""
+
 BASE_MEAN: Final = "base_mean"
 """Mean over the samples of count / size factor."""
 

@@ -42,7 +42,7 @@ def log_posterior(counts: torch.Tensor, s: torch.Tensor, features: torch.Tensor,
     return likelihood + float(prior)
 
 
-def run(counts, s, features, start: FactorModel, n_rounds: int) -> FactorModel:  # type: ignore[no-untyped-def]
+def run(counts, s, features, start: FactorModel, n_rounds: int) -> FactorModel:
     return fit_factor_model(
         counts,
         s,

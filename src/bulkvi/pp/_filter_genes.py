@@ -2,8 +2,8 @@ import numpy as np
 import scanpy as sc
 from anndata import AnnData
 
+from bulkvi.model._checked_counts import checked_counts
 from bulkvi.names import N_COUNTS, N_SAMPLES
-from bulkvi.pp._checked_counts import checked_counts
 
 
 def filter_genes(
@@ -61,7 +61,7 @@ def filter_genes(
             "`adata[:, keep].copy(filename)`."
         )
     # scanpy takes one criterion a call and only looks at X; on a bare AnnData it computes dask arrays as well.
-    counts = AnnData(checked_counts(adata, layer))
+    counts = AnnData(checked_counts(adata, layer).matrix)
     keep = np.ones(adata.n_vars, dtype=bool)
     columns = {}
     if min_counts is not None:

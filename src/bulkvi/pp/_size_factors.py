@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from bulkvi.model._checked_counts import check_unique, checked_counts
 from bulkvi.names import LOG_GEOMETRIC_MEAN, SIZE_FACTOR
-from bulkvi.pp._checked_counts import check_unique, checked_counts
 from bulkvi.stats import size_factors as _stats
 
 METHODS: Final = {"median_of_ratios": _stats.median_of_ratios, "poscounts": _stats.poscounts}
@@ -90,7 +90,7 @@ def size_factors(
             "columns cannot be added to a view of an AnnData backed by a file: call `adata = adata.to_memory()`, or "
             "`adata = adata.copy(filename)`, first."
         )
-    counts = checked_counts(adata, layer)
+    counts = checked_counts(adata, layer).matrix
     sample_names = adata.obs_names.tolist()
     if reference is None:
         factors, log_geometric_means = METHODS[method](counts, sample_names=sample_names)

@@ -1,0 +1,212 @@
+"""Axes of one column width, and samples drawn on them in the colours of a column of ``obs``."""
+
+import math
+from typing import Any, Final, NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import is_color_like
+from matplotlib.transforms import offset_copy
+
+COLUMN_WIDTH: Final = 3.3
+"""Width of a figure that an Axes is made in, inches: one column of a journal."""
+
+AXES_HEIGHT: Final = 2.4
+SMALL: Final = 0.833
+"""Font size that matplotlib calls small, as a share of the usual one."""
+
+OKABE_ITO: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
+"""Palette that colour-blind readers can tell apart (Okabe and Ito 2008), lightest and black last."""
+
+MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+"""Second channel beside the colour; one more than colours, so that the pairs repeat only after 72 levels."""
+
+MAX_LEVELS: Final = len(OKABE_ITO) * len(MARKERS)
+LEGEND_ROWS: Final = 16
+LEGEND_MARKER: Final = 30.0
+"""Area of a marker in a legend, square points."""
+MISSING: Final = "missing"
+MISSING_COLOUR: Final = "lightgray"
+EDGE: Final = "0.25"
+# Above this many points a vector file becomes slow to open.
+MAX_VECTOR_POINTS: Final = 2_000
+
+
+class Level(NamedTuple):
+    """Samples that share a marker and a legend entry."""
+
+    label: str
+    members: np.ndarray
+    """Which samples, boolean, shape ``(n_samples,)``."""
+    colour: str
+    marker: str
+
+
+class Colouring(NamedTuple):
+    """How samples are told apart."""
+
+    title: str | None
+    levels: list[Level]
+    values: np.ndarray | None
+    """Numbers for a colour bar, shape ``(n_samples,)``; samples with NaN are in ``levels``."""
+
+    @property
+    def has_legend(self) -> bool:
+        """Whether there is anything to explain by markers."""
+        return self.title is not None and bool(self.levels)
+
+
+def new_axes(*, height: float = AXES_HEIGHT) -> Axes:
+    """Axes in a new pyplot figure of one column width."""
+    return plt.subplots(figsize=(COLUMN_WIDTH, height), layout="constrained")[1]
+
+
+def new_sample_axes(colouring: Colouring, legend_loc: str | None) -> Axes:
+    """As :func:`new_axes`, higher by the legend that will stand below."""
+    figure, ax = plt.subplots(figsize=(COLUMN_WIDTH, AXES_HEIGHT), layout="constrained")
+    if legend_loc == "below" and colouring.has_legend:
+        rows = 1 + math.ceil(len(colouring.levels) / _legend_columns(ax, colouring))
+        figure.set_figheight(AXES_HEIGHT + rows * 1.4 * SMALL * plt.rcParams["font.size"] / 72)
+    return ax
+
+
+def check_column(adata: AnnData, column: str) -> pd.Series:
+    """Column of ``obs``, or a KeyError that lists the columns."""
+    if not isinstance(adata, AnnData):
+        raise TypeError(f"`adata` must be an AnnData (samples x genes), not {type(adata).__name__}.")
+    if column not in adata.obs:
+        raise KeyError(f"no column {column!r} in adata.obs; it has {list(adata.obs.columns)}.")
+    return adata.obs[column]
+
+
+def colour_samples(adata: AnnData, column: str | None) -> Colouring:
+    """Decide colours and markers of all samples; numbers get a colour bar, all else levels."""
+    everyone = np.ones(adata.n_obs, dtype=bool)
+    if column is None:
+        return Colouring(None, [Level("", everyone, OKABE_ITO[0], MARKERS[0])], None)
+    values = check_column(adata, column)
+    absent = values.isna().to_numpy()
+    missing = [Level(MISSING, absent, MISSING_COLOUR, MARKERS[0])] if absent.any() else []
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+        return Colouring(column, missing, values.to_numpy(dtype=float, na_value=np.nan))
+    categories = values.astype("category").cat.remove_unused_categories().cat.categories
+    if len(categories) > MAX_LEVELS:
+        raise ValueError(
+            f"adata.obs[{column!r}] has {len(categories)} levels; at most {MAX_LEVELS} can be told apart. Group them, or "
+            "make the column numeric."
+        )
+    colours = _stored_colours(adata, values, column)
+    levels = [
+        Level(
+            str(category),
+            (values == category).to_numpy(dtype=bool, na_value=False),
+            colours.get(category, OKABE_ITO[i % len(OKABE_ITO)]),
+            MARKERS[i % len(MARKERS)],
+        )
+        for i, category in enumerate(categories)
+    ]
+    return Colouring(column, missing + levels, None)
+
+
+def _stored_colours(adata: AnnData, values: pd.Series, column: str) -> dict[object, str]:
+    """Colours that scanpy keeps in ``uns``, by level; none unless there is one for each category."""
+    stored = [str(colour) for colour in adata.uns.get(f"{column}_colors", ())]
+    categories = values.astype("category").cat.categories
+    if len(stored) != len(categories) or not all(map(is_color_like, stored)):
+        return {}
+    return dict(zip(categories, stored, strict=True))
+
+
+def draw_samples(
+    ax: Axes, x: np.ndarray, y: np.ndarray, colouring: Colouring, *, size: float | None, legend_loc: str | None
+) -> None:
+    """Draw a point for each sample, with a legend or a colour bar.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    x, y
+        Coordinates, shape ``(n_samples,)``.
+    colouring
+        Colours and markers.
+    size
+        Area of a marker in square points; smaller for more samples if None.
+    legend_loc
+        ``"below"``, ``"right margin"``, a location that matplotlib knows, or None for no legend.
+    """
+    size = float(np.clip(2_400 / max(x.size, 1), 4, 36)) if size is None else size
+    look: dict[str, Any] = {
+        "s": size,
+        "linewidths": 0.4 if size > 10 else 0,
+        "edgecolors": EDGE,
+        "rasterized": x.size > MAX_VECTOR_POINTS,
+    }
+    for level in colouring.levels:
+        at = level.members
+        # rare levels above common ones, so that none is hidden; missing values below all
+        ax.scatter(
+            x[at],
+            y[at],
+            color=level.colour,
+            marker=level.marker,
+            label=level.label or None,
+            zorder=1 if level.label == MISSING else 1.9 - 0.8 * at.mean(),
+            **look,
+        )
+    if colouring.values is not None:
+        known = ~np.isnan(colouring.values)
+        points = ax.scatter(x[known], y[known], c=colouring.values[known], cmap="viridis", **look)
+        draw_colour_bar(ax, points, str(colouring.title))
+    if colouring.has_legend and legend_loc is not None:
+        _draw_legend(ax, colouring, legend_loc, size)
+
+
+def draw_colour_bar(ax: Axes, drawn: ScalarMappable, label: str) -> None:
+    """Colour bar at the right of an Axes, as high as it."""
+    ax.figure.colorbar(drawn, cax=ax.inset_axes((1.03, 0, 0.05, 1)), label=label)
+
+
+def _draw_legend(ax: Axes, colouring: Colouring, loc: str, size: float) -> None:
+    place: dict[str, Any] = {"loc": loc, "ncols": math.ceil(len(colouring.levels) / LEGEND_ROWS)}
+    if loc == "right margin":
+        place |= {"loc": "upper left", "bbox_to_anchor": (1, 1), "borderaxespad": 0.3}
+    elif loc == "below":
+        # clear of tick labels and axis label, whatever their size
+        sizes = [float(text.get_fontsize()) for text in (ax.xaxis.label, ax.xaxis.get_ticklabels()[0])]
+        below = -1.2 * sum(sizes) - 12
+        anchor = offset_copy(ax.transAxes, fig=ax.get_figure(root=True), y=below, units="points")
+        place |= {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": anchor, "borderaxespad": 0}
+        place["ncols"] = _legend_columns(ax, colouring)
+    ax.legend(
+        title=colouring.title if colouring.values is None else None,
+        fontsize="small",
+        title_fontsize="small",
+        frameon=loc not in ("right margin", "below"),
+        markerscale=math.sqrt(LEGEND_MARKER / size),
+        handletextpad=0.1,
+        columnspacing=0.8,
+        alignment="left",
+        **place,
+    )
+
+
+def _legend_columns(ax: Axes, colouring: Colouring) -> int:
+    """How many columns of a legend fit below an Axes."""
+    longest = max(len(level.label) for level in colouring.levels)
+    fitting = int(width_in_points(ax) / text_width(longest + 5))
+    return max(1, min(fitting, len(colouring.levels)))
+
+
+def width_in_points(ax: Axes) -> float:
+    """Width of an Axes in points."""
+    return 72 * ax.get_window_extent().width / ax.figure.dpi
+
+
+def text_width(n_characters: int) -> float:
+    """Rough width of small text in points."""
+    return 0.5 * SMALL * plt.rcParams["font.size"] * n_characters

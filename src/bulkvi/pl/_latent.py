@@ -1,0 +1,81 @@
+import numpy as np
+from anndata import AnnData
+from matplotlib.axes import Axes
+
+from bulkvi.names import LATENT
+from bulkvi.pl._axes import colour_samples, draw_samples, new_sample_axes
+
+
+def latent(
+    adata: AnnData,
+    *,
+    color: str | None = None,
+    basis: str = LATENT,
+    dims: tuple[int, int] = (0, 1),
+    ax: Axes | None = None,
+    size: float | None = None,
+    legend_loc: str | None = "below",
+) -> Axes:
+    """Which samples are alike? Draw two dimensions of the latent state, a point per sample.
+
+    Parameters
+    ----------
+    adata
+        Samples x genes, with the latent state in ``obsm``. It is not changed.
+    color
+        Column of ``obs``. Numbers get a colour bar. All else gets a colour and a marker for each level, with the colours
+        in ``uns["<color>_colors"]`` where scanpy has put one for each level, and else ones that colour-blind readers can
+        tell apart. Samples without a value are grey.
+    basis
+        Key of ``obsm``, with or without ``X_`` in front.
+    dims
+        The two columns to draw, counted from 0.
+    ax
+        Where to draw; None makes a figure of one column width (3.3 inches).
+    size
+        Area of a marker in square points; by default smaller for more samples.
+    legend_loc
+        ``"below"`` the Axes, ``"right margin"``, a location that matplotlib knows such as ``"best"``, or None for no legend.
+
+    Returns
+    -------
+    The Axes. Coordinates of bulkvi's latent state are in standard deviations of its prior.
+
+    Raises
+    ------
+    TypeError
+        If ``adata`` is not an AnnData.
+    KeyError
+        If there is no such column of ``obs`` or key of ``obsm``.
+    ValueError
+        If ``basis`` has no such column, or ``color`` has too many levels to tell apart.
+
+    Examples
+    --------
+    >>> import bulkvi as bv
+    >>> adata = bv.datasets.airway()
+    >>> adata.obsm["X_bulkvi"] = np.arange(16.0).reshape(8, 2)  # in real life model.get_latent_representation()
+    >>> ax = bv.pl.latent(adata, color="dex")
+    >>> ax.get_xlabel()
+    'Latent 1 (prior sd)'
+    """
+    if not isinstance(adata, AnnData):
+        raise TypeError(f"`adata` must be an AnnData (samples x genes), not {type(adata).__name__}.")
+    key = next((key for key in (basis, f"X_{basis}") if key in adata.obsm), None)
+    if key is None:
+        raise KeyError(
+            f"no {basis!r} in adata.obsm; it has {list(adata.obsm)}. Put the latent state there first: "
+            f"adata.obsm[{basis!r}] = model.get_latent_representation()."
+        )
+    state = np.asarray(adata.obsm[key])
+    wrong = [dim for dim in dims if not 0 <= dim < state.shape[1]]
+    if len(dims) != 2 or wrong:
+        raise ValueError(
+            f"`dims` must be two columns of adata.obsm[{key!r}], each from 0 to {state.shape[1] - 1}; it is {dims}."
+        )
+    colouring = colour_samples(adata, color)
+    ax = new_sample_axes(colouring, legend_loc) if ax is None else ax
+    draw_samples(ax, state[:, dims[0]], state[:, dims[1]], colouring, size=size, legend_loc=legend_loc)
+    name, unit = ("Latent", " (prior sd)") if key == LATENT else (key.removeprefix("X_"), "")
+    ax.set(xlabel=f"{name} {dims[0] + 1}{unit}", ylabel=f"{name} {dims[1] + 1}{unit}")
+    return ax

@@ -1,0 +1,162 @@
+from typing import Final, Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from bulkvi.pl._axes import MAX_VECTOR_POINTS, OKABE_ITO, draw_colour_bar, new_axes
+
+KINDS: Final = ("points", "hexbin")
+HEXAGONS: Final = 60
+REMEDY: Final = "use the same gene ids in both, for example `table.set_index('gene_id')['log_fc']`."
+
+
+def log_fc_scatter(
+    x: pd.Series | str,
+    y: pd.Series | str,
+    *,
+    data: pd.DataFrame | None = None,
+    kind: Literal["points", "hexbin"] = "points",
+    limit: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Do two analyses give the same fold changes? Draw one against the other, a point per gene.
+
+    Both axes have the same limits; the grey line is where the two agree. Above the Axes stands how many genes are drawn
+    and how many are not.
+
+    Parameters
+    ----------
+    x, y
+        Log2 fold changes: two Series with the genes in their index, which are matched by name; or two columns of
+        ``data``. Their names become the axis labels.
+    data
+        Table with a row per gene.
+    kind
+        ``"points"``, or ``"hexbin"`` for the number of genes per hexagon, where points would hide each other.
+    limit
+        Largest absolute log2 fold change on the axes: genes beyond it are drawn as triangles at the edge, and counted
+        above the Axes. By default the axes hold all genes.
+    ax
+        Where to draw; None makes a figure of one column width (3.3 inches).
+
+    Returns
+    -------
+    The Axes. Both coordinates are in log base 2.
+
+    Raises
+    ------
+    TypeError
+        If ``x`` and ``y`` are neither two Series nor, with ``data``, two names.
+    KeyError
+        If ``data`` has no such column.
+    ValueError
+        If gene names are not unique, if no gene has both values, or if ``kind`` or ``limit`` is out of range.
+
+    Examples
+    --------
+    >>> import bulkvi as bv
+    >>> ours = pd.Series([1.0, -2.0, 0.1], index=["g1", "g2", "g3"], name="bulkvi")
+    >>> theirs = pd.Series([-1.8, 1.1, None], index=["g2", "g1", "g3"], name="DESeq2")
+    >>> ax = bv.pl.log_fc_scatter(theirs, ours)
+    >>> ax.get_title(loc="left")
+    '2 genes; 1 without finite values'
+    >>> ax.get_xlabel()
+    'DESeq2 (log2)'
+    """
+    if kind not in KINDS:
+        raise ValueError(f"unknown kind {kind!r}; choose one of {list(KINDS)}.")
+    if limit is not None and not limit > 0:
+        raise ValueError(f"`limit` must be > 0 (log2); it is {limit}.")
+    pair = _pair(x, y, data)
+    values = pair.to_numpy(dtype=float)
+    finite = values[np.isfinite(values).all(1)]
+    if not len(finite):
+        raise ValueError(f"none of the {len(values)} genes has a value in both; {REMEDY}")
+    ax = new_axes(height=3.2) if ax is None else ax
+    bound = (float(np.abs(finite).max()) or 1.0) if limit is None else limit
+    outside = (np.abs(finite) > bound).any(1)
+    if kind == "points":
+        _draw_points(ax, finite[~outside])
+    else:
+        _draw_hexagons(ax, finite[~outside], bound)
+    if outside.any():
+        _draw_outside(ax, finite[outside], bound)
+    ax.axline((0, 0), slope=1, color="0.4", linewidth=0.8)
+    for draw_zero in (ax.axhline, ax.axvline):
+        draw_zero(0, color="0.8", linewidth=0.6, zorder=0)
+    reach = 1.06 * bound
+    ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    ax.set(xlabel=f"{pair.columns[0]} (log2)", ylabel=f"{pair.columns[1]} (log2)")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    counted = [f"{len(finite):,} genes"]
+    if len(finite) < len(values):
+        counted.append(f"{len(values) - len(finite):,} without finite values")
+    if outside.any():
+        counted.append(f"{outside.sum():,} beyond ±{limit:g}")
+    ax.set_title("; ".join(counted), loc="left", fontsize="small")
+    return ax
+
+
+def _pair(x: pd.Series | str, y: pd.Series | str, data: pd.DataFrame | None) -> pd.DataFrame:
+    """The two columns side by side, a row for each gene that is in either."""
+    if data is not None:
+        if isinstance(x, pd.Series) or isinstance(y, pd.Series):
+            raise TypeError("with `data`, `x` and `y` are names of its columns, not Series.")
+        for column in (x, y):
+            if column not in data:
+                raise KeyError(f"no column {column!r} in `data`; it has {list(data.columns)}.")
+        return pd.concat([data[x], data[y]], axis=1)
+    columns = [_by_gene(name, series) for name, series in (("x", x), ("y", y))]
+    return pd.concat(columns, axis=1, join="outer")
+
+
+def _by_gene(argument: str, series: pd.Series | str) -> pd.Series:
+    if not isinstance(series, pd.Series):
+        raise TypeError(
+            f"`{argument}` must be a Series with genes in its index, or a column name together with `data`; it is a "
+            f"{type(series).__name__}."
+        )
+    if not series.index.is_unique:
+        repeated = list(series.index[series.index.duplicated()].unique()[:5])
+        raise ValueError(f"gene names of `{argument}` must be unique to be matched; repeated are {repeated}.")
+    return series.rename(argument if series.name is None else series.name)
+
+
+def _draw_points(ax: Axes, points: np.ndarray) -> None:
+    many = len(points) > MAX_VECTOR_POINTS
+    ax.scatter(
+        points[:, 0],
+        points[:, 1],
+        s=2 if many else 8,
+        alpha=0.3 if many else 0.6,
+        color=OKABE_ITO[0],
+        linewidths=0,
+        rasterized=many,
+    )
+
+
+def _draw_hexagons(ax: Axes, points: np.ndarray, bound: float) -> None:
+    hexagons = ax.hexbin(
+        points[:, 0],
+        points[:, 1],
+        gridsize=HEXAGONS,
+        extent=(-bound, bound, -bound, bound),
+        bins="log",
+        mincnt=1,
+        cmap="viridis",
+        linewidths=0,
+    )
+    draw_colour_bar(ax, hexagons, "Genes")
+
+
+def _draw_outside(ax: Axes, points: np.ndarray, bound: float) -> None:
+    x, y = points.T
+    beside = np.abs(x) <= bound
+    edges = {">": x > bound, "<": x < -bound, "^": beside & (y > bound), "v": beside & (y < -bound)}
+    clipped = points.clip(-bound, bound)
+    for marker, at in edges.items():
+        if at.any():
+            ax.scatter(clipped[at, 0], clipped[at, 1], s=12, marker=marker, color=OKABE_ITO[1], linewidths=0)
