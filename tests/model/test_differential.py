@@ -75,3 +75,12 @@ def test_the_model_decodes_what_is_in_a_gene_absent_from_one_group(cohort: AnnDa
     bulkvi.BulkVI.setup_anndata(cohort, size_factor_key="size_factor", design="~ group")
     effect = fit(cohort).differential_expression("group", "B", "A")["log_fc_decoded"].iloc[silent]
     assert 5 < effect < 40
+
+
+def test_a_gene_without_any_count_is_no_obstacle(cohort: AnnData) -> None:
+    cohort.X[:, 7] = 0
+    bulkvi.BulkVI.setup_anndata(cohort, size_factor_key="size_factor", design="~ group")
+    table = fit(cohort).differential_expression("group", "B", "A")
+    assert np.isfinite(table[["base_mean", "log_fc_decoded"]]).all(axis=None)
+    assert table["base_mean"].iloc[7] == 0
+    assert abs(table["log_fc_decoded"].iloc[7]) < 0.5

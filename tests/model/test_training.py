@@ -1,5 +1,6 @@
 from typing import Any
 
+import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
@@ -151,3 +152,32 @@ def test_two_processes_train_the_model(cohort: AnnData, tmp_path: Any) -> None:
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "elbo" in done.stdout
+
+
+class Minibatches(pl.LightningDataModule):
+    """Somebody else's source of minibatches."""
+
+    def __init__(self, model: bulkvi.BulkVI):
+        super().__init__()
+        self.n_obs = model.adata.n_obs
+        self.loader = model._make_data_loader(adata=model.adata, batch_size=8, shuffle=False)
+
+    def train_dataloader(self) -> Any:
+        return self.loader
+
+    def val_dataloader(self) -> list[Any]:
+        return []
+
+
+def test_a_model_without_samples_of_its_own_learns_from_a_data_module(trained: bulkvi.BulkVI) -> None:
+    source = Minibatches(trained)
+    model = bulkvi.BulkVI(registry=trained.registry, n_latent=2)
+    model.train(60, datamodule=source, progress_bar=False)
+    latent = model.get_latent_representation(dataloader=source.loader)
+    # the axes of a latent space are arbitrary: the spaces agree, not the columns
+    own = trained.get_latent_representation()
+    span = np.column_stack([latent, np.ones(len(latent))])
+    left_over = own - span @ np.linalg.lstsq(span, own, rcond=None)[0]
+    assert left_over.std() < 0.2 * own.std()
+    with pytest.raises(ValueError, match="no samples attached"):
+        model.differential_expression("group", "B", "A")
