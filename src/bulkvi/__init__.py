@@ -2,8 +2,8 @@
 
 from importlib.metadata import version
 
-from bulkvi import datasets, pp
+from bulkvi import datasets, pl, pp
 from bulkvi.model import BulkVI
 
-__all__ = ["BulkVI", "datasets", "pp"]
+__all__ = ["BulkVI", "datasets", "pl", "pp"]
 __version__ = version("bulkvi")

@@ -1,7 +1,7 @@
 """What the trained model says about the expression of each sample."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -109,7 +109,7 @@ class ExpressionMixin(BaseModelClass):
         manager = self.get_anndata_manager(adata, required=True)
         return np.asarray(manager.get_from_registry(REGISTRY_KEYS.SIZE_FACTOR_KEY)).reshape(-1, 1)
 
-    def get_importance_weights(self, *args: Any, **kwargs: Any) -> np.ndarray:
+    def get_importance_weights(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Not offered: at bulk depth a single draw takes all the weight.
 
         Raises

@@ -74,13 +74,16 @@ class BulkVI(
     Examples
     --------
     >>> import bulkvi
-    >>> adata = bulkvi.datasets.airway()
+    >>> adata = bulkvi.datasets.simulate(n_per_group=6, n_genes=500, n_batches=2)
     >>> bulkvi.pp.filter_genes(adata, min_counts=10)
     >>> bulkvi.pp.size_factors(adata)
-    >>> bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ cell + dex")
+    >>> bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ batch + group")
     >>> model = bulkvi.BulkVI(adata, n_latent=2)
-    >>> model.train()
+    >>> model.train(progress_bar=False)
     >>> adata.obsm["X_bulkvi"] = model.get_latent_representation()
+    >>> table = model.differential_expression("group", "B", "A")
+    >>> table["contrast"].iloc[0]
+    'group: B vs A'
     """
 
     _module_cls = BulkVAE

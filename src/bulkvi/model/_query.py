@@ -49,6 +49,10 @@ class QueryMixin(ArchesMixin):
         datamodule
             Source of minibatches, with ``registry``.
 
+        Returns
+        -------
+        A model of the new samples.
+
         Raises
         ------
         ValueError

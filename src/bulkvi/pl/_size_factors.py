@@ -127,7 +127,7 @@ def _write_names(ax: Axes, x: np.ndarray, y: np.ndarray, names: list[str]) -> No
     if figure is not None:
         figure.draw_without_rendering()  # gives the Axes its final size
     widths = np.array([text_width(len(name) + 1) for name in names])
-    room = min((widths.max() + GAP) / width_in_points(ax), MAX_ROOM)
+    room = min((widths.max() + 2 * GAP) / width_in_points(ax), MAX_ROOM)
     ax.margins(x=room / (1 - 2 * room), y=0.1)
     ax.autoscale_view()
     points = ax.transData.transform(np.column_stack([x, y])) * 72 / ax.figure.dpi

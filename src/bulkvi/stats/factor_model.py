@@ -42,9 +42,9 @@ def fit_factor_model(
     """Climb to the posterior mode of all parameters of a linear factor model.
 
     Each round takes, gene by gene, two Fisher-scoring steps of the coefficients and loadings given ``z`` and two Newton
-    steps of the log dispersion; then one Fisher-scoring step of ``z`` sample by sample under its standard normal prior.
+    steps of the log dispersion; then one Fisher-scoring step of ``z``, sample by sample, under its standard normal prior.
     With ``m = s exp(eta)``, weight ``w = m / (1 + a m)`` and score ``u = (x - m) / (1 + a m)`` a step solves
-    ``(P' W P + prior) step = P' u - prior * value`` (McCullagh & Nelder 1989, section 2.5).
+    ``(P' W P + prior) step = P' u - prior * value``.
 
     Parameters
     ----------
@@ -66,6 +66,42 @@ def fit_factor_model(
         Whether the dispersion moves.
     n_rounds
         Number of rounds.
+
+    Returns
+    -------
+    The parameters after the last round. Signs and order of the factors are those of ``start``.
+
+    References
+    ----------
+    McCullagh and Nelder (1989), Generalized Linear Models, 2nd edition, section 2.5.
+
+    Examples
+    --------
+    Three genes in four samples, of which the last two have the second gene doubled:
+
+    >>> counts = torch.tensor([[9.0, 50, 8], [11, 52, 9], [10, 98, 8], [10, 104, 7]], dtype=torch.float64)
+    >>> features = torch.tensor([[1.0, 0], [1, 0], [1, 1], [1, 1]], dtype=torch.float64)
+    >>> nothing = torch.zeros(0, 3, dtype=torch.float64)
+    >>> start = FactorModel(
+    ...     torch.stack([counts.mean(0).log(), torch.zeros(3).double()]),
+    ...     nothing,
+    ...     nothing.T.new_zeros(4, 0),
+    ...     torch.full((3,), -5.0).double(),
+    ...     nothing.T.new_zeros(4, 0),
+    ... )
+    >>> fit = fit_factor_model(
+    ...     counts,
+    ...     torch.ones(4, 1).double(),
+    ...     features,
+    ...     start,
+    ...     log_dispersion_trend=start.log_dispersion,
+    ...     effect_prior_sd=5.0,
+    ...     dispersion_prior_sd=1.0,
+    ...     learn_dispersion=False,
+    ...     n_rounds=5,
+    ... )
+    >>> fit.coefficients[1].exp().numpy().round(1).tolist()
+    [1.0, 2.0, 0.9]
     """
     n_samples, n_genes = counts.shape
     n_latent = start.z.shape[1]

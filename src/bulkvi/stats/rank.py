@@ -16,6 +16,11 @@ def aliased_columns(matrix: np.ndarray, tolerance: float = 1e-8) -> dict[int, li
     Returns
     -------
     For each aliased column the earlier columns it follows from, both by index; an all-zero column follows from none.
+
+    Examples
+    --------
+    >>> aliased_columns(np.array([[1.0, 1, 0], [1, 1, 0], [1, 0, 1], [1, 0, 1]]))
+    {2: [0, 1]}
     """
     scale = np.linalg.norm(matrix, axis=0)
     unit = matrix / np.where(scale > 0, scale, 1)

@@ -1,0 +1,106 @@
+"""What holds for all plots: they draw where they are told, and leave the rest alone."""
+
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+from matplotlib.axes import Axes
+
+from bulkvi import pl
+
+Draw = Callable[[AnnData, dict[str, pd.DataFrame], Axes | None], Axes]
+LOG_FC = pd.DataFrame({"a": [0.5, -1.0, 2.0], "b": [0.4, -1.2, 1.8]}, index=["g1", "g2", "g3"])
+PLOTS: dict[str, Draw] = {
+    "latent": lambda adata, history, ax: pl.latent(adata, color="stage", ax=ax),
+    "latent with a colour bar": lambda adata, history, ax: pl.latent(adata, color="age", ax=ax),
+    "log_fc_scatter": lambda adata, history, ax: pl.log_fc_scatter("a", "b", data=LOG_FC, ax=ax),
+    "log_fc_scatter in hexagons": lambda adata, history, ax: pl.log_fc_scatter(
+        "a", "b", data=LOG_FC, kind="hexbin", ax=ax
+    ),
+    "size_factors": lambda adata, history, ax: pl.size_factors(adata, color="stage", ax=ax),
+    "training": lambda adata, history, ax: pl.training(history, ax=ax),
+}
+every_plot = pytest.mark.parametrize("draw", PLOTS.values(), ids=PLOTS)
+WRONG: dict[str, Callable[[AnnData], Any]] = {
+    "latent": lambda adata: pl.latent(adata, color="no such column"),
+    "log_fc_scatter": lambda adata: pl.log_fc_scatter("a", "no such column", data=LOG_FC),
+    "size_factors": lambda adata: pl.size_factors(adata, color="no such column"),
+    "training": lambda adata: pl.training({}),
+}
+
+
+def test_no_plot_is_forgotten_here():
+    assert {name.split()[0] for name in PLOTS} == set(WRONG) == set(pl.__all__)
+
+
+@every_plot
+def test_draws_on_the_given_axes_and_opens_no_figure(draw: Draw, cohort: AnnData, history: dict):
+    figure, (ax, beside) = plt.subplots(1, 2, layout="constrained")
+    assert draw(cohort, history, ax) is ax
+    assert plt.get_fignums() == [figure.number]
+    assert figure.axes == [ax, beside]
+    assert len(ax.collections) + len(ax.lines) > 0
+    assert len(beside.collections) + len(beside.lines) == 0
+
+
+@every_plot
+def test_makes_one_figure_of_a_column_width_without_axes(draw: Draw, cohort: AnnData, history: dict):
+    ax = draw(cohort, history, None)
+    assert len(plt.get_fignums()) == 1
+    assert plt.gcf() is ax.figure
+    assert plt.gcf().get_figwidth() == 3.3
+
+
+@every_plot
+def test_all_that_is_drawn_lies_inside_the_figure_made_for_it(draw: Draw, cohort: AnnData, history: dict):
+    ax = draw(cohort, history, None)
+    figure = plt.gcf()
+    figure.draw_without_rendering()
+    drawn = ax.get_tightbbox()
+    assert drawn is not None
+    assert drawn.x0 >= 0
+    assert drawn.y0 >= 0
+    assert drawn.x1 <= figure.bbox.x1
+    assert drawn.y1 <= figure.bbox.y1
+
+
+@every_plot
+def test_draws_in_a_subfigure(draw: Draw, cohort: AnnData, history: dict):
+    figure = plt.figure(layout="constrained")
+    right = figure.subfigures(1, 2)[1]  # type: ignore[index]
+    ax = right.subplots()
+    assert draw(cohort, history, ax) is ax
+    figure.draw_without_rendering()
+
+
+@every_plot
+def test_the_settings_of_matplotlib_stay(draw: Draw, cohort: AnnData, history: dict):
+    before = dict(plt.rcParams)
+    draw(cohort, history, None)
+    assert dict(plt.rcParams) == before
+
+
+@every_plot
+def test_the_data_stay(draw: Draw, cohort: AnnData, history: dict):
+    cohort.uns["stage_colors"] = np.array(["red", "green", "blue"])
+    before, tables = cohort.copy(), {key: table.copy() for key, table in history.items()}
+    draw(cohort, history, None)
+    pd.testing.assert_frame_equal(cohort.obs, before.obs)
+    pd.testing.assert_frame_equal(cohort.var, before.var)
+    np.testing.assert_array_equal(cohort.X, before.X)
+    assert cohort.uns.keys() == before.uns.keys()
+    assert cohort.uns["stage_colors"].tolist() == ["red", "green", "blue"]
+    assert cohort.obsm.keys() == before.obsm.keys()
+    for key, table in tables.items():
+        pd.testing.assert_frame_equal(history[key], table)
+
+
+@pytest.mark.parametrize("draw", WRONG.values(), ids=WRONG)
+def test_an_error_leaves_no_empty_figure(draw: Callable, cohort: AnnData):
+    with pytest.raises(KeyError):
+        draw(cohort)
+    assert plt.get_fignums() == []

@@ -1,0 +1,51 @@
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+
+from bulkvi import pl
+
+
+def test_each_sample_stands_at_its_latent_state(cohort: AnnData):
+    ax = pl.latent(cohort)
+    np.testing.assert_array_equal(ax.collections[0].get_offsets(), cohort.obsm["X_bulkvi"][:, :2])
+
+
+def test_levels_stand_at_the_states_of_their_samples(cohort: AnnData):
+    ax = pl.latent(cohort, color="stage")
+    offsets = {points.get_label(): points.get_offsets() for points in ax.collections}
+    state = cohort.obsm["X_bulkvi"]
+    np.testing.assert_array_equal(offsets["virgin"], state[[0, 2], :2])
+    np.testing.assert_array_equal(offsets["lactation"], state[[1, 4], :2])
+    np.testing.assert_array_equal(offsets["pregnancy"], state[[5], :2])
+    np.testing.assert_array_equal(offsets["missing"], state[[3], :2])
+
+
+def test_other_dimensions_can_be_drawn(cohort: AnnData):
+    ax = pl.latent(cohort, dims=(2, 0))
+    np.testing.assert_array_equal(ax.collections[0].get_offsets(), cohort.obsm["X_bulkvi"][:, [2, 0]])
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Latent 3 (prior sd)", "Latent 1 (prior sd)")
+
+
+@pytest.mark.parametrize("basis", ["X_pca", "pca"])
+def test_other_coordinates_can_be_drawn_and_have_no_unit(cohort: AnnData, basis: str):
+    cohort.obsm["X_pca"] = pd.DataFrame(np.arange(12.0).reshape(6, 2), index=cohort.obs_names, columns=["a", "b"])
+    ax = pl.latent(cohort, basis=basis)
+    np.testing.assert_array_equal(ax.collections[0].get_offsets(), np.arange(12).reshape(6, 2))
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("pca 1", "pca 2")
+
+
+def test_missing_coordinates_are_named_with_the_choices(cohort: AnnData):
+    with pytest.raises(KeyError, match=r"no 'X_umap' in adata.obsm; it has \['X_bulkvi'\].*get_latent_representation"):
+        pl.latent(cohort, basis="X_umap")
+
+
+@pytest.mark.parametrize("dims", [(0, 3), (-1, 0), (0,), (0, 1, 2)])
+def test_dimensions_that_do_not_exist_are_refused(cohort: AnnData, dims: tuple):
+    with pytest.raises(ValueError, match="each from 0 to 2"):
+        pl.latent(cohort, dims=dims)
+
+
+def test_a_table_is_no_anndata(cohort: AnnData):
+    with pytest.raises(TypeError, match="must be an AnnData .samples x genes., not DataFrame"):
+        pl.latent(cohort.obs)
