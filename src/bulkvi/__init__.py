@@ -1,9 +1,25 @@
 """Deep generative models for bulk RNA-seq on scvi-tools."""
 
+from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
-from bulkvi import datasets, pl, pp
-from bulkvi.model import BulkVI
+if TYPE_CHECKING:
+    from bulkvi import datasets, pl, pp
+    from bulkvi.model import BulkVI
 
 __all__ = ["BulkVI", "datasets", "pl", "pp"]
 __version__ = version("bulkvi")
+
+
+def __getattr__(name: str) -> Any:
+    # PyTorch and scvi-tools take seconds to load: `bulkvi --help` need not wait for them
+    if name == "BulkVI":
+        return import_module("bulkvi.model").BulkVI
+    if name in __all__:
+        return import_module(f"bulkvi.{name}")
+    raise AttributeError(f"module 'bulkvi' has no attribute {name!r}; it has {__all__}.")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

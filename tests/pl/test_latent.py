@@ -1,3 +1,4 @@
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -49,3 +50,16 @@ def test_dimensions_that_do_not_exist_are_refused(cohort: AnnData, dims: tuple):
 def test_a_table_is_no_anndata(cohort: AnnData):
     with pytest.raises(TypeError, match="must be an AnnData .samples x genes., not DataFrame"):
         pl.latent(cohort.obs)
+
+
+def test_a_long_legend_makes_the_figure_higher_and_not_the_axes_lower(cohort: AnnData):
+    many = AnnData(
+        np.ones((40, 1)), obs=pd.DataFrame({"x": [f"level {i}" for i in range(40)]}, index=map(str, range(40)))
+    )
+    many.obsm["X_bulkvi"] = np.ones((40, 2))
+    heights = []
+    for adata, column in ((cohort, "stage"), (many, "x")):
+        ax = pl.latent(adata, color=column)
+        plt.gcf().draw_without_rendering()
+        heights.append(ax.get_window_extent().height)
+    assert heights[1] > 0.8 * heights[0]

@@ -59,7 +59,7 @@ def training(history: Mapping[str, pd.DataFrame], *, metric: str = "elbo", ax: A
         raise KeyError(f"no {metric!r} in the history; it has {recorded}.")
     ax = new_axes(height=2.2) if ax is None else ax
     styles = {"train": (OKABE_ITO[0], "-"), "validation": (OKABE_ITO[1], "--")}
-    drawn = {part: history[key].iloc[:, 0].astype(float) for part, key in parts.items() if key in history}
+    drawn = {part: history[key].iloc[:, 0] for part, key in parts.items() if key in history}
     for part, values in drawn.items():
         colour, line = styles[part]
         # a single epoch makes no line
