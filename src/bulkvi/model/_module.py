@@ -18,11 +18,12 @@ GeneLikelihood = Literal["nb", "zinb", "poisson"]
 Dispersion = Literal["gene", "gene-batch", "fixed"]
 DecoderKind = Literal["linear", "deep"]
 
-# Standard deviations of the Gaussian priors on decoder parameters, natural-log scale. They are wide: their work is to
-# keep a gene that is absent from one group finite. The prior on log dispersion is centred on the trend over genes. That
-# of a deep decoder's network is tight, for the whole network: with a dozen samples a free one learns them by heart.
-EFFECT_PRIOR_SD = 5.0
-NETWORK_PRIOR_SD = 0.25
+# Standard deviations of the Gaussian priors on decoder parameters, natural-log scale. One of an effect is a seven-fold
+# change: wide, but enough to keep a gene that is absent from one group at a change that can occur. The prior on log
+# dispersion is centred on the trend over genes. That of a deep decoder's network is tight, for the whole network: with a
+# dozen samples a free one learns them by heart. Measured in docs/method/training.md.
+EFFECT_PRIOR_SD = 2.0
+NETWORK_PRIOR_SD = 0.03
 DISPERSION_PRIOR_SD = 1.0
 # A dispersion below this is a Poisson for every count that occurs in bulk.
 LOG_DISPERSION_FLOOR = -14.0
