@@ -16,6 +16,18 @@ import pytest
 import bulkvi
 import bulkvi.stats
 
+# Ground floor of the calibrated posterior: nothing calls it yet, and its names may still change. A module leaves this list
+# when `differential_expression` stands on it.
+NOT_YET_PUBLIC = {
+    "dispersion",
+    "dispersion_nodes",
+    "dispersion_profile",
+    "effect",
+    "gene_fit",
+    "multiplicity",
+    "nb_regression",
+    "shrinkage",
+}
 API_PAGES = Path(__file__).parents[1] / "docs" / "api"
 
 
@@ -32,6 +44,9 @@ def public_objects() -> Iterator[tuple[str, object]]:
         elif not name.startswith("__"):
             yield name, thing
     for full_name in modules(bulkvi.stats):
+        module = full_name.removeprefix("bulkvi.stats.")
+        if module.startswith("_") or module in NOT_YET_PUBLIC:
+            continue
         for name, thing in vars(importlib.import_module(full_name)).items():
             if not name.startswith("_") and getattr(thing, "__module__", None) == full_name:
                 yield f"{full_name.removeprefix('bulkvi.')}.{name}", thing

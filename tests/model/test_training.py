@@ -24,6 +24,16 @@ def test_start_is_close_to_the_optimum(cohort: AnnData) -> None:
     assert elbo.iloc[-1] < elbo.iloc[0]
 
 
+def test_a_design_that_leaves_one_degree_of_freedom_trains(cohort: AnnData) -> None:
+    """Axes beyond the rank of the residuals once carried noise blown up to 1e12 into the encoder."""
+    few = cohort[[0, 1, 2, 3, 12, 13, 14, 15]].copy()
+    few.obs["donor"] = list("wxyzwxyz")
+    model = bulkvi.BulkVI(set_up(few, design="~ donor + group"), n_latent=2)
+    model.train(100, progress_bar=False)
+    assert np.isfinite(model.get_latent_representation()).all()
+    assert np.isfinite(model.differential_expression("group", "B", "A")["log_fc_decoded"]).all()
+
+
 def test_training_stops_at_the_plateau_and_not_before_the_kl_term_is_in(cohort: AnnData) -> None:
     model = bulkvi.BulkVI(set_up(cohort), n_latent=2)
     model.train(1000, progress_bar=False)

@@ -1,8 +1,8 @@
-"""The storages a matrix may come in."""
+"""The storages a matrix may come in, and counts with known truth."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import anndata as ad
 import dask.array as da
@@ -40,3 +40,39 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[np.ndarra
         return ad.read_h5ad(tmp_path / "x.h5ad", backed="r").X
 
     return on_disk
+
+
+class Cohort(NamedTuple):
+    """Negative binomial counts with known truth, natural logs."""
+
+    counts: np.ndarray
+    features: np.ndarray
+    offset: np.ndarray
+    effect: np.ndarray
+    dispersion: np.ndarray
+
+
+def _simulate(rng, n_per_group=4, n_genes=200, *, share=0.1, effect_sd=0.8, log_mean=(4.5, 2.0), scatter=0.5) -> Cohort:
+    """Two groups; dispersions scatter log-normally about 0.05 + 2 / mean; a share of the genes changes."""
+    mean = np.exp(rng.normal(*log_mean, n_genes))
+    dispersion = np.minimum((0.05 + 2 / mean) * np.exp(rng.normal(0, scatter, n_genes)), 20.0)
+    group = np.repeat([0.0, 1.0], n_per_group)
+    offset = rng.normal(0, 0.3, 2 * n_per_group)
+    effect = np.where(rng.random(n_genes) < share, rng.normal(0, effect_sd, n_genes), 0.0)
+    rate = np.exp(offset)[:, None] * mean * np.exp((group - 0.5)[:, None] * effect)
+    counts = rng.poisson(rng.gamma(1 / dispersion, 1, rate.shape) * dispersion * rate).astype(float)
+    kept = counts.sum(0) >= 5
+    return Cohort(
+        counts[:, kept], np.column_stack([np.ones(group.size), group]), offset, effect[kept], dispersion[kept]
+    )
+
+
+@pytest.fixture
+def simulate():
+    """Maker of cohorts: see `_simulate`."""
+    return _simulate
+
+
+@pytest.fixture
+def cohort(rng):
+    return _simulate(rng)
