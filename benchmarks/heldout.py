@@ -17,7 +17,9 @@ Results are kept in ``benchmarks/.cache/heldout.jsonl``; a run that was stopped 
 """
 
 import argparse
+import contextlib
 import copy
+import hashlib
 import json
 import os
 import time
@@ -31,10 +33,10 @@ import numpy as np
 import pandas as pd
 import scvi
 from anndata import AnnData
-from scipy.stats import nbinom
 from torch import Tensor
 
 import bulkvi as bv
+from benchmarks.plain_negative_binomial import score_plain
 from benchmarks.refit_latent import Score, score
 
 CACHE = Path(__file__).with_name(".cache") / "heldout.jsonl"
@@ -75,13 +77,34 @@ class Scvi:
 Config = Plain | Bulkvi | Scvi
 
 # The search walks along one setting after the other and keeps what is best so far.
-SEARCH = {
+SEARCH: dict[str, tuple[Any, ...]] = {
     "learning_rate": (5e-3, 1e-2, 1e-3),
     "norm": ("batch", "layer", "none"),
     "dropout_rate": (0.0, 0.1),
     "n_latent": (2, 5, 10),
     "n_hidden": (64, 128),
     "n_layers": (1, 2),
+}
+
+
+REFERENCE = "scVI, best found"
+FINALISTS = [
+    Scvi(norm="layer", n_hidden=64, learning_rate=5e-3, epochs=(700, 850, 1000, 1150, 1300)),
+]
+COMPARED: dict[str, list[Config]] = {
+    "bulkvi linear, default n_latent": [Bulkvi()],
+    "bulkvi linear, n_latent 2": [Bulkvi(n_latent=2)],
+    "bulkvi linear, n_latent 5": [Bulkvi(n_latent=5)],
+    "bulkvi deep, default n_latent": [Bulkvi("deep")],
+    "bulkvi deep, n_latent 2": [Bulkvi("deep", 2)],
+    "bulkvi deep, n_latent 5": [Bulkvi("deep", 5)],
+    REFERENCE: [*FINALISTS],
+    "scVI, defaults with nb": [Scvi(epochs=(400,))],
+    "scVI with size_factor_key, best settings": [replace(FINALISTS[0], size_factor=True, epochs=(700, 1000, 2000))],
+    "scVI with size_factor_key, defaults with nb": [Scvi(size_factor=True, epochs=(400,))],
+    "one negative binomial per gene, no z": [Plain()],
+    "bulkvi linear, n_latent 2, batch given": [Bulkvi(n_latent=2, batch=True)],
+    "scVI, best settings, batch given": [replace(FINALISTS[0], batch=True, epochs=(850, 1000, 1150))],
 }
 
 
@@ -111,26 +134,6 @@ def random_split(strata: np.ndarray, n_held_out: int, seed: int) -> Split:
             return Split(train, held_out)
 
 
-def score_plain(train: AnnData, held_out: AnnData) -> Score:
-    """The same score for a negative binomial of which nothing is refitted."""
-    x, s = np.asarray(train.X, dtype=float), train.obs["size_factor"].to_numpy()[:, None]
-    start = ((x / s).mean(0)).clip(min=0.5 / len(x))
-    best = np.full(x.shape[1], -np.inf)
-    rate, dispersion = start.copy(), np.ones_like(start)
-    for alpha in np.exp(np.linspace(-10, 3, 80)):
-        mean = start.copy()
-        for _ in range(20):
-            weight = 1 / (1 + alpha * s * mean)
-            mean = ((weight * x).sum(0) / (weight * s).sum(0)).clip(min=0.5 / len(x))
-        height = nbinom.logpmf(x, 1 / alpha, 1 / (1 + alpha * s * mean)).sum(0)
-        better = height > best
-        best[better], rate[better], dispersion[better] = height[better], mean[better], alpha
-    new = np.asarray(held_out.X, dtype=float)
-    mean = held_out.obs["size_factor"].to_numpy()[:, None] * rate
-    total = nbinom.logpmf(new, 1 / dispersion, 1 / (1 + dispersion * mean)).sum()
-    return Score(total / new.size, total / new.size, total / new.sum())
-
-
 class _Checkpoints(pl.Callback):
     """Keep the parameters after some epochs."""
 
@@ -140,7 +143,7 @@ class _Checkpoints(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.current_epoch + 1 in self.epochs:
-            self.states[trainer.current_epoch + 1] = copy.deepcopy(pl_module.module.state_dict())
+            self.states[trainer.current_epoch + 1] = copy.deepcopy(pl_module.state_dict())
 
 
 def trained(config: Bulkvi | Scvi, train: AnnData, seed: int) -> Iterator[tuple[str, Any, float]]:
@@ -165,26 +168,27 @@ def trained(config: Bulkvi | Scvi, train: AnnData, seed: int) -> Iterator[tuple[
         **options,
     )
     checkpoints = _Checkpoints(config.epochs)
-    model.train(
-        max_epochs=max(config.epochs),
-        train_size=1.0,
-        accelerator="cpu",
-        enable_progress_bar=False,
-        plan_kwargs={"lr": config.learning_rate},
-        callbacks=[checkpoints],
-    )
+    with contextlib.suppress(ValueError):  # scVI may diverge to NaN; what it reached before is scored
+        model.train(
+            max_epochs=max(config.epochs),
+            train_size=1.0,
+            accelerator="cpu",
+            enable_progress_bar=False,
+            plan_kwargs={"lr": config.learning_rate},
+            callbacks=[checkpoints],
+        )
     seconds = time.process_time() - start
     for epochs, state in checkpoints.states.items():
-        model.module.load_state_dict(state)
+        model.module.load_state_dict({name.removeprefix("module."): value for name, value in state.items()})
         yield f" {epochs} epochs", model, seconds * epochs / max(config.epochs)
 
 
 def evaluate(config: Config, seed: int) -> list[dict[str, Any]]:
     """Scores of one configuration on one split, from the cache if they are there."""
-    key = {"config": f"{config}", "seed": seed, "versions": f"bulkvi {bv.__version__}, scvi-tools {scvi.__version__}"}
+    key = {"config": f"{config}", "seed": seed, "code": _code(config)}
     CACHE.parent.mkdir(parents=True, exist_ok=True)
     known = [json.loads(line) for line in CACHE.read_text().splitlines()] if CACHE.exists() else []
-    found = [row for row in known if all(row[k] == v for k, v in key.items())]
+    found = [row for row in known if all(row.get(k) == v for k, v in key.items())]
     if found:
         return found
     adata = bottomly()
@@ -199,14 +203,25 @@ def evaluate(config: Config, seed: int) -> list[dict[str, Any]]:
         for suffix, model, seconds in trained(config, train, seed):
             row = key | {"name": f"{config}{suffix}"} | score(model, held_out, seed)._asdict() | {"train_cpu": seconds}
             found.append(row)
+    if not found:
+        found = [key | {"name": f"{config} diverged"} | Score(-np.inf, -np.inf, -np.inf)._asdict()]
     with CACHE.open("a") as file:
         file.writelines(json.dumps(row) + "\n" for row in found)
     return found
 
 
+def _code(config: Config) -> str:
+    """What the result depends on besides the configuration."""
+    if isinstance(config, Bulkvi):
+        sources = sorted(Path(bv.__file__).parent.rglob("*.py"))
+        return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
+    return f"scvi-tools {scvi.__version__}" if isinstance(config, Scvi) else ""
+
+
 def search(start: Scvi, seeds: list[int]) -> pd.DataFrame:
     """Coordinate search for the settings of scVI; every configuration tried, mean over the splits, best first."""
-    best, best_fit, tried = start, -np.inf, []
+    best, best_fit = start, -np.inf
+    tried: list[tuple[Scvi, pd.DataFrame]] = []
     for setting, values in SEARCH.items():
         for value in values:
             config = replace(best, **{setting: value})
@@ -221,14 +236,45 @@ def search(start: Scvi, seeds: list[int]) -> pd.DataFrame:
     return pd.concat([scores for _, scores in tried]).sort_values("fit", ascending=False)
 
 
+def compare(seeds: list[int]) -> pd.DataFrame:
+    """The table: each row the best of its configurations and epochs on average, against the best of scVI split by split."""
+    best = {}
+    for label, configs in COMPARED.items():
+        rows = pd.DataFrame([row for config in configs for seed in seeds for row in evaluate(config, seed)])
+        by_name = rows.groupby("name")["fit"].agg(["mean", "size"])
+        name = by_name.loc[by_name["size"] == len(seeds), "mean"].idxmax()  # not one that diverged in some split
+        best[label] = rows[rows["name"] == name].set_index("seed")
+        print(f"{label}: {name}", flush=True)
+    table = {}
+    for label, rows in best.items():
+        ahead = rows["fit"] - best[REFERENCE]["fit"]
+        table[label] = {
+            "fit (mean, sd)": f"{rows['fit'].mean():.4f} ({rows['fit'].std():.4f})",
+            "fit, best scVI = 0 (mean, sd)": f"{ahead.mean():+.4f} ({ahead.std():.4f})",
+            "splits won": f"{(ahead > 0).sum()} of {len(ahead)}",
+            "completion": f"{rows['completion'].mean():.4f}",
+            "fit per count": f"{rows['fit_per_count'].mean():.6f}",
+            "training CPU s": f"{rows['train_cpu'].mean():.0f}" if "train_cpu" in rows else "",
+        }
+    return pd.DataFrame.from_dict(table, orient="index").rename_axis("model")
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """The table in Markdown, index first."""
+    lines = [[table.index.name, *table.columns], ["---"] * (1 + table.shape[1]), *table.reset_index().to_numpy()]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
 def main() -> None:
     """Run a part and print its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=["search", "compare"])
-    parser.add_argument("--seeds", type=int, default=None, help="number of splits; 2 for search and 6 for compare")
+    parser.add_argument("--splits", type=int, help="number of random splits; 1 for search, 6 for compare")
     arguments = parser.parse_args()
     if arguments.part == "search":
-        print(search(Scvi(), list(range(arguments.seeds or 2))).round(4).to_string())
+        print(markdown(search(Scvi(), list(range(arguments.splits or 1))).round(4)))
+    else:
+        print(markdown(compare(list(range(arguments.splits or 6)))))
 
 
 if __name__ == "__main__":

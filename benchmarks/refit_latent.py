@@ -65,16 +65,16 @@ def score(model: Any, held_out: AnnData, seed: int) -> Score:
 
 
 @torch.no_grad()
-def _total(module: torch.nn.Module, inputs: dict[str, Any], x: Tensor, z: Tensor, genes: Tensor) -> float:
+def _total(module: Any, inputs: dict[str, Any], x: Tensor, z: Tensor, genes: Tensor) -> float:
     return log_likelihood(module, inputs, x, z)[:, genes].sum().item()
 
 
-def log_likelihood(module: torch.nn.Module, inputs: dict[str, Any], x: Tensor, z: Tensor) -> Tensor:
-    """Log probability of counts given latent states, shape ``(n, n_genes)``."""
+def log_likelihood(module: Any, inputs: dict[str, Any], x: Tensor, z: Tensor) -> Tensor:
+    """Log probability of counts given latent states, shape ``(n, n_genes)``; ``module`` as in :func:`refit_latent`."""
     return module.generative(**(inputs | {"z": z}))["px"].log_prob(x)
 
 
-def refit_latent(module: torch.nn.Module, inputs: dict[str, Any], x: Tensor, starts: Tensor, genes: Tensor) -> Tensor:
+def refit_latent(module: Any, inputs: dict[str, Any], x: Tensor, starts: Tensor, genes: Tensor) -> Tensor:
     """Mode of log p(x | z) + log N(z; 0, I) for each sample, the decoder frozen; the best over the starts.
 
     Parameters
@@ -99,9 +99,7 @@ def refit_latent(module: torch.nn.Module, inputs: dict[str, Any], x: Tensor, sta
     return _climb(module, inputs, x, best, genes, maxiter=1000, ftol=1e-12)
 
 
-def _climb(
-    module: torch.nn.Module, inputs: dict[str, Any], x: Tensor, start: Tensor, genes: Tensor, **options: float
-) -> Tensor:
+def _climb(module: Any, inputs: dict[str, Any], x: Tensor, start: Tensor, genes: Tensor, **options: float) -> Tensor:
     def descent(flat: np.ndarray) -> tuple[float, np.ndarray]:
         z = torch.as_tensor(flat).reshape(start.shape).requires_grad_()
         loss = -_log_posterior(module, inputs, x, z, genes).sum()
@@ -112,7 +110,7 @@ def _climb(
     return torch.as_tensor(found.x).reshape(start.shape)
 
 
-def _log_posterior(module: torch.nn.Module, inputs: dict[str, Any], x: Tensor, z: Tensor, genes: Tensor) -> Tensor:
+def _log_posterior(module: Any, inputs: dict[str, Any], x: Tensor, z: Tensor, genes: Tensor) -> Tensor:
     return log_likelihood(module, inputs, x, z)[:, genes].sum(1) + Normal(0.0, 1.0).log_prob(z).sum(1)
 
 

@@ -39,7 +39,9 @@ def log_posterior(counts: torch.Tensor, s: torch.Tensor, features: torch.Tensor,
     likelihood = stats.nbinom.logpmf(counts.numpy(), r, r / (r + mean)).sum()
     effects = torch.cat([fit.coefficients[1:], fit.loadings])
     prior = -effects.square().sum() / 50 - fit.z.square().sum() / 2 - (fit.log_dispersion + 3).square().sum() / 2
-    return likelihood + float(prior)
+    n_absorbed = features.shape[1] + K
+    adjustment = 0.5 * n_absorbed * np.log1p(mean.mean(0) / r).sum()
+    return likelihood + float(prior) + adjustment
 
 
 def run(counts, s, features, start: FactorModel, n_rounds: int) -> FactorModel:

@@ -148,6 +148,8 @@ def initialise(module: BulkVAE, batches: Iterable[dict[str, Tensor]]) -> None:
     module.decoder.loadings.zero_()
     module.decoder.loadings[:n_started] = fit.loadings.float()
     module.log_dispersion_trend.copy_(trend.log())
+    module.mean_count.copy_(x.mean(0))
+    module.n_absorbed.fill_(min(features.shape[1] + module.n_latent, n_samples - 1))
     if learn_dispersion:
         module.log_dispersion.copy_(fit.log_dispersion.expand_as(module.log_dispersion))
     # the encoder's linear map is the regression of the fitted latent state on its input

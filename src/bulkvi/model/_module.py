@@ -69,6 +69,8 @@ class BulkVAE(BaseModuleClass):
     """
 
     log_dispersion_trend: Tensor
+    mean_count: Tensor
+    n_absorbed: Tensor
 
     def __init__(
         self,
@@ -112,6 +114,9 @@ class BulkVAE(BaseModuleClass):
         else:
             self.log_dispersion = nn.Parameter(start)
         self.register_buffer("log_dispersion_trend", torch.full((n_input,), fixed_dispersion).log())
+        self.register_buffer("mean_count", torch.zeros(n_input))
+        # degrees of freedom that the coefficients of a gene take; 0 until the data are seen
+        self.register_buffer("n_absorbed", torch.tensor(0.0))
 
     def _get_inference_input(self, tensors: dict[str, Tensor], *, full_forward_pass: bool = False) -> dict:
         return {
@@ -231,6 +236,10 @@ class BulkVAE(BaseModuleClass):
         if isinstance(self.log_dispersion, nn.Parameter):
             distance = self.log_dispersion - self.log_dispersion_trend
             penalty = penalty + distance.square().sum() / (2 * DISPERSION_PRIOR_SD**2)
+            # Cox and Reid (1987): the fitted coefficients absorb part of the scatter, and the mode alone would take what
+            # is left for all of it
+            spread = torch.log1p(self.log_dispersion.exp() * self.mean_count).reshape(-1, self.mean_count.numel())
+            penalty = penalty - 0.5 * self.n_absorbed * spread.mean(0).sum()
         return penalty
 
     @torch.inference_mode()

@@ -11,7 +11,7 @@ from bulkvi.model._module import BulkVAE
 
 WARM_UP_SHARE = 0.05
 LAST_LEARNING_RATE_SHARE = 0.05
-KL_WARM_UP_SHARE = 0.1
+KL_WARM_UP_SHARE = 0.05
 
 
 class BulkTrainingPlan(TrainingPlan):
@@ -25,7 +25,7 @@ class BulkTrainingPlan(TrainingPlan):
     module
         Module to train.
     max_steps
-        Number of steps the schedule is laid out for. The weight of the KL term reaches 1 after a tenth of them.
+        Number of steps the schedule is laid out for. The weight of the KL term reaches 1 after a twentieth of them.
     learning_rate
         Largest learning rate.
     """

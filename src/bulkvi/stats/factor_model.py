@@ -42,7 +42,7 @@ def fit_factor_model(
     """Climb to the posterior mode of all parameters of a linear factor model.
 
     Each round takes, gene by gene, two Fisher-scoring steps of the coefficients and loadings given ``z`` and two Newton
-    steps of the log dispersion; then one Fisher-scoring step of ``z``, sample by sample, under its standard normal prior.
+    steps of the log dispersion under the adjusted profile likelihood of Cox and Reid (1987); then one Fisher-scoring step of ``z``, sample by sample, under its standard normal prior.
     With ``m = s exp(eta)``, weight ``w = m / (1 + a m)`` and score ``u = (x - m) / (1 + a m)`` a step solves
     ``(P' W P + prior) step = P' u - prior * value``.
 
@@ -73,7 +73,8 @@ def fit_factor_model(
 
     References
     ----------
-    McCullagh and Nelder (1989), Generalized Linear Models, 2nd edition, section 2.5.
+    McCullagh and Nelder (1989), Generalized Linear Models, 2nd edition, section 2.5. Cox and Reid (1987), Journal of the
+    Royal Statistical Society B 49:1.
 
     Examples
     --------
@@ -124,7 +125,8 @@ def fit_factor_model(
                 theta = theta + torch.linalg.solve(information, gradient.T).T.clamp(-MAX_STEP, MAX_STEP)
             if learn_dispersion:
                 mean = size_factor * torch.exp(predictors @ theta)
-                log_a = _dispersion_steps(x, mean, log_a, log_dispersion_trend[genes], dispersion_prior_sd)
+                n_absorbed = min(predictors.shape[1], n_samples - 1)
+                log_a = _dispersion_steps(x, mean, log_a, log_dispersion_trend[genes], dispersion_prior_sd, n_absorbed)
             weight, score, _ = _working(x, size_factor, predictors @ theta, log_a)
             loadings = theta[features.shape[1] :]
             z_information += torch.einsum("ng,ig,jg->nij", weight, loadings, loadings)
@@ -151,18 +153,25 @@ def _working(x: Tensor, size_factor: Tensor, eta: Tensor, log_dispersion: Tensor
     return mean * shrink, (x - mean) * shrink, mean
 
 
-def _dispersion_steps(x: Tensor, mean: Tensor, log_dispersion: Tensor, trend: Tensor, prior_sd: float) -> Tensor:
+def _dispersion_steps(
+    x: Tensor, mean: Tensor, log_dispersion: Tensor, trend: Tensor, prior_sd: float, n_absorbed: int
+) -> Tensor:
     step = 1e-3
     for _ in range(2):
-        slope = _dispersion_slope(x, mean, log_dispersion, trend, prior_sd)
-        ahead = _dispersion_slope(x, mean, log_dispersion + step, trend, prior_sd)
+        slope = _dispersion_slope(x, mean, log_dispersion, trend, prior_sd, n_absorbed)
+        ahead = _dispersion_slope(x, mean, log_dispersion + step, trend, prior_sd, n_absorbed)
         curvature = ((ahead - slope) / step).clamp(max=-0.3)
         log_dispersion = log_dispersion + (-slope / curvature).clamp(-1.5, 1.5)
     return log_dispersion.clamp(*LOG_DISPERSION_RANGE)
 
 
-def _dispersion_slope(x: Tensor, mean: Tensor, log_dispersion: Tensor, trend: Tensor, prior_sd: float) -> Tensor:
+def _dispersion_slope(
+    x: Tensor, mean: Tensor, log_dispersion: Tensor, trend: Tensor, prior_sd: float, n_absorbed: int
+) -> Tensor:
     r = torch.exp(-log_dispersion)
     excess = 1 + mean / r
     per_sample = r * (torch.digamma(r) - torch.digamma(x + r) + torch.log(excess)) + (x - mean) / excess
-    return per_sample.sum(0) - (log_dispersion - trend) / prior_sd**2
+    # each coefficient's information is about mean / (1 + a mean); its log determinant halves into the adjustment
+    scaled = mean.mean(0) / r
+    adjustment = 0.5 * n_absorbed * scaled / (1 + scaled)
+    return per_sample.sum(0) + adjustment - (log_dispersion - trend) / prior_sd**2
