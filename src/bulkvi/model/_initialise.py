@@ -9,7 +9,8 @@ from scvi import REGISTRY_KEYS
 from torch import Tensor, nn
 
 from bulkvi.model._covariates import Covariates
-from bulkvi.model._module import DISPERSION_PRIOR_SD, EFFECT_PRIOR_SD, LOG_DISPERSION_FLOOR, BulkVAE
+from bulkvi.model._module import LOG_DISPERSION_FLOOR, BulkVAE
+from bulkvi.model._priors import DISPERSION_PRIOR_SD, EFFECT_PRIOR_SD
 from bulkvi.stats.factor_model import FactorModel, fit_factor_model
 
 # Samples that enter the start; a cohort larger than this is represented by its first shuffled batches.

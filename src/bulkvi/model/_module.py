@@ -12,19 +12,13 @@ from bulkvi.model._covariates import BATCH, CovariateCoding, CovariateEffects, C
 from bulkvi.model._decoder import Decoder, DeepDecoder
 from bulkvi.model._encoder import Encoder
 from bulkvi.model._likelihood import LogNegativeBinomial, LogPoisson, LogZeroInflatedNegativeBinomial
+from bulkvi.model._priors import negative_log_prior
 from bulkvi.model._scvi_private import MODULE_KEYS
 
 GeneLikelihood = Literal["nb", "zinb", "poisson"]
 Dispersion = Literal["gene", "gene-batch", "fixed"]
 DecoderKind = Literal["linear", "deep"]
 
-# Standard deviations of the Gaussian priors on decoder parameters, natural-log scale. One of an effect is a seven-fold
-# change: wide, but enough to keep a gene that is absent from one group at a change that can occur. The prior on log
-# dispersion is centred on the trend over genes. That of a deep decoder's network is tight, for the whole network: with a
-# dozen samples a free one learns them by heart. Measured in docs/method/training.md.
-EFFECT_PRIOR_SD = 2.0
-NETWORK_PRIOR_SD = 0.03
-DISPERSION_PRIOR_SD = 1.0
 # A dispersion below this is a Poisson for every count that occurs in bulk.
 LOG_DISPERSION_FLOOR = -14.0
 
@@ -217,30 +211,15 @@ class BulkVAE(BaseModuleClass):
         """
         reconstruction = -generative_outputs[MODULE_KEYS.PX_KEY].log_prob(tensors[REGISTRY_KEYS.X_KEY]).sum(-1)
         kl = kl_divergence(inference_outputs[MODULE_KEYS.QZ_KEY], generative_outputs[MODULE_KEYS.PZ_KEY]).sum(-1)
-        prior = self.negative_log_prior()
+        prior = negative_log_prior(
+            self.decoder, self.log_dispersion, self.log_dispersion_trend, self.mean_count, self.n_absorbed
+        )
         return LossOutput(
             loss=(reconstruction + kl_weight * kl).mean() + prior / n_obs,
             reconstruction_loss=reconstruction,
             kl_local={MODULE_KEYS.KL_Z_KEY: kl},
             kl_global={"prior": prior},
         )
-
-    def negative_log_prior(self) -> Tensor:
-        """Minus the log prior of the decoder's effects, loadings and dispersions, constants left out."""
-        effects = [*self.decoder.covariates.weight.values(), self.decoder.loadings]
-        penalty = sum(weight.square().sum() for weight in effects) / (2 * EFFECT_PRIOR_SD**2)
-        if isinstance(self.decoder, DeepDecoder):
-            width = self.decoder.output.shape[0]
-            penalty = penalty + self.decoder.output.square().sum() * width / (2 * NETWORK_PRIOR_SD**2)
-            penalty = penalty + sum(weight.square().sum() for weight in self.decoder.network_weights()) / 2
-        if isinstance(self.log_dispersion, nn.Parameter):
-            distance = self.log_dispersion - self.log_dispersion_trend
-            penalty = penalty + distance.square().sum() / (2 * DISPERSION_PRIOR_SD**2)
-            # Cox and Reid (1987): the fitted coefficients absorb part of the scatter, and the mode alone would take what
-            # is left for all of it
-            spread = torch.log1p(self.log_dispersion.exp() * self.mean_count).reshape(-1, self.mean_count.numel())
-            penalty = penalty - 0.5 * self.n_absorbed * spread.mean(0).sum()
-        return penalty
 
     @torch.inference_mode()
     def sample(
