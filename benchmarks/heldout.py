@@ -100,11 +100,11 @@ COMPARED: dict[str, list[Config]] = {
     "bulkvi deep, n_latent 5": [Bulkvi("deep", 5)],
     REFERENCE: [*FINALISTS],
     "scVI, defaults with nb": [Scvi(epochs=(400,))],
-    "scVI with size_factor_key, best settings": [replace(FINALISTS[0], size_factor=True, epochs=(700, 1000, 2000))],
+    "scVI with size_factor_key, best settings": [replace(FINALISTS[0], size_factor=True, epochs=(1000, 2000))],
     "scVI with size_factor_key, defaults with nb": [Scvi(size_factor=True, epochs=(400,))],
     "one negative binomial per gene, no z": [Plain()],
     "bulkvi linear, n_latent 2, batch given": [Bulkvi(n_latent=2, batch=True)],
-    "scVI, best settings, batch given": [replace(FINALISTS[0], batch=True, epochs=(850, 1000, 1150))],
+    "scVI, best settings, batch given": [replace(FINALISTS[0], batch=True, epochs=(1000,))],
 }
 
 

@@ -44,7 +44,7 @@ def reference(name: str) -> pd.DataFrame:
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing: set BULKVI_REFERENCE_DIR to the folder that holds gse60450/.")
     table = pd.read_csv(path, index_col=0)
-    return table.set_axis(table.index.astype(str))  # Entrez ids are names, not numbers
+    return table.set_axis(table.index.astype(str).rename(None))  # Entrez ids are names, not numbers
 
 
 def agreement(theirs: pd.Series, ours: pd.Series) -> str:
