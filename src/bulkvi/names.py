@@ -37,11 +37,105 @@ GENE_ID: Final = "gene_id"
 BASE_MEAN: Final = "base_mean"
 """Mean over the samples of count / size factor."""
 
+LOG_FC: Final = "log_fc"
+"""Posterior mean of the effect, shrunk towards zero by the prior learned from all genes; log2."""
+
+LOG_FC_SD: Final = "log_fc_sd"
+"""Posterior standard deviation of the effect; log2."""
+
+LOG_FC_LOW: Final = "log_fc_low"
+"""Lower end of the credible interval of the effect; log2."""
+
+LOG_FC_HIGH: Final = "log_fc_high"
+"""Upper end of the credible interval of the effect; log2."""
+
+LOG_FC_MLE: Final = "log_fc_mle"
+"""The effect without shrinkage, averaged over the dispersion; log2."""
+
+LOG_FC_SE: Final = "log_fc_se"
+"""Standard error of ``log_fc_mle``, the uncertainty of the dispersion included; log2."""
+
 LOG_FC_DECODED: Final = "log_fc_decoded"
 """Difference of the log2 rates that the decoder gives to the two groups, group1 over group2."""
 
+STAT: Final = "stat"
+"""Normal quantile of the p-value with the sign of ``log_fc_mle`` (unitless)."""
+
+P_VALUE: Final = "p_value"
+"""Two-sided p-value of no effect, the dispersion integrated out."""
+
+ADJ_P_VALUE: Final = "adj_p_value"
+"""``p_value`` adjusted by Benjamini-Hochberg: call genes on this column."""
+
+LFSR: Final = "lfsr"
+"""Local false sign rate: posterior probability that the sign of ``log_fc`` is wrong."""
+
+S_VALUE: Final = "s_value"
+"""Expected share of wrong signs among this gene and all genes with a smaller ``lfsr``."""
+
+PROB_EFFECT: Final = "prob_effect"
+"""Posterior probability that the absolute effect is larger than ``delta``."""
+
+DISPERSION: Final = "dispersion"
+"""Posterior dispersion alpha in variance = mean + alpha mean^2 (unitless; exp of the mean log dispersion)."""
+
+DISPERSION_GENE: Final = "dispersion_gene"
+"""Dispersion that the gene's own counts alone are most likely under (unitless)."""
+
+DISPERSION_TREND: Final = "dispersion_trend"
+"""Dispersion expected at the gene's mean, learned from all genes (unitless)."""
+
+FLAG: Final = "flag"
+"""Reason codes that bear on a gene's answer, joined by commas; empty where there is none."""
+
 CONTRAST: Final = "contrast"
 """What was compared, in words: ``"<column>: <group1> vs <group2>"``."""
+
+COMPOSITION_SHIFT: Final = "composition_shift"
+"""``attrs`` of the table: the log2 shift that unchanged genes share, already taken off all its effects."""
+
+NULL_SHARE: Final = "null_share"
+"""``attrs`` of the table: share of the genes' prior that is exactly no effect."""
+
+# reason codes of the column ``flag``
+LOW_INFORMATION: Final = "low_information"
+"""Too few counts: ``log_fc_se`` is above 2 (log2)."""
+
+OUTLIER: Final = "outlier"
+"""At least one count of the gene is far from the others like it and was weighted down."""
+
+NOT_CONVERGED: Final = "not_converged"
+"""The fit did not reach its optimum: do not trust the row."""
+
+SEPARATED: Final = "separated"
+"""No count on one side of the comparison: the size of the effect is the prior's, its sign the data's."""
+
+CONSTANT: Final = "constant"
+"""The same count in every sample, such as zero."""
+
+# columns of the table of outlying counts
+SAMPLE: Final = "sample"
+"""Name of a sample."""
+
+COUNT: Final = "count"
+"""A raw count."""
+
+EXPECTED_COUNT: Final = "expected_count"
+"""The count expected of a sample by the fit in which outlying counts weigh less."""
+
+# columns of the table of an omnibus test
+DF: Final = "df"
+"""Degrees of freedom of ``stat``."""
+
+# columns of a table of rates by group
+RATE: Final = "rate"
+"""Expected count per unit size factor in a group."""
+
+RATE_LOW: Final = "rate_low"
+"""Lower end of its credible interval."""
+
+RATE_HIGH: Final = "rate_high"
+"""Upper end of its credible interval."""
 
 # truth that datasets.simulate stores
 GROUP: Final = "group"

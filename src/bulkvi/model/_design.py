@@ -105,6 +105,13 @@ def apply_design(design: Design, obs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(matrix, dtype=float)[list(design.columns)]
 
 
+def columns_of_variable(design: Design, obs: pd.DataFrame, variable: str) -> list[str]:
+    """Columns of the matrix that a variable enters, interactions included."""
+    spec = ModelSpec.from_spec(design.formula)
+    matrix = spec.get_model_matrix(_usable(obs, design.variables), na_action="raise", output="pandas")
+    return [design.columns[k] for k in matrix.model_spec.variable_indices.get(variable, [])]
+
+
 def check_full_rank(matrix: pd.DataFrame, what: str) -> None:
     """Raise ValueError that names the aliased columns if ``matrix`` is not of full column rank."""
     aliased = aliased_columns(matrix.to_numpy())

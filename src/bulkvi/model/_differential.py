@@ -1,95 +1,218 @@
-"""Differential expression: two groups of samples through the decoder."""
+"""Differential expression: any contrast of the design, as a calibrated posterior and through the decoder."""
 
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-from scvi import REGISTRY_KEYS
 from scvi.model.base import BaseModelClass
-from torch import Tensor
 
-from bulkvi.model._groups import as_if_in_group, find_groups
-from bulkvi.model._registered import code_samples, covariate_columns
-from bulkvi.names import BASE_MEAN, CONTRAST, LOG_FC_DECODED
-from bulkvi.stats.blocks import iter_row_blocks
+from bulkvi import names
+from bulkvi.model._contrast import Contrast, group_contrast, numeric_contrast
+from bulkvi.model._decoded import base_means, decoded_difference
+from bulkvi.model._features import Features, with_latent_columns
+from bulkvi.model._flags import effect_flags, gene_flags, join_flags
+from bulkvi.model._regression import GeneRegression, regress_genes
+from bulkvi.stats.effect_summary import summarise_effect
+
+LARGE_SHIFT_LOG2 = 0.1
+LN2 = np.log(2)
 
 
 class DifferentialMixin(BaseModelClass):
     """``differential_expression`` of :class:`~bulkvi.BulkVI`."""
 
-    @torch.inference_mode()
-    def differential_expression(self, groupby: str, group1: Any, group2: Any) -> pd.DataFrame:
-        r"""Compare the mean rates that the decoder gives to two groups of samples.
+    def differential_expression(
+        self,
+        groupby: str | None = None,
+        group1: Any = None,
+        group2: Any = None,
+        *,
+        contrast: Mapping[str, float] | Sequence[float] | np.ndarray | None = None,
+        with_latent: bool = False,
+        delta: float = 0.0,
+        level: float = 0.95,
+    ) -> pd.DataFrame:
+        r"""How much does each gene's expression differ, and how sure is that?
+
+        Each gene is a negative binomial regression on the design, with the log size factor as offset and its dispersion
+        integrated out under a prior learned from all genes; the effects are shrunk by a prior learned from all effects
+        (adaptive shrinkage, Stephens 2017). :doc:`/method/posterior` has the formulas and how well it is calibrated.
+        Beside it stands what the trained decoder says,
 
         .. math::
 
             \log_2 \frac{1}{n_1} \sum_{n \in G_1} \rho_g(z_n, \bar c_1)
             - \log_2 \frac{1}{n_2} \sum_{n \in G_2} \rho_g(z_n, \bar c_2)
 
-        with :math:`\rho` the decoded rate per unit size factor (depth removed), :math:`z_n` the posterior mean of the
-        latent state, and :math:`\bar c` the covariates of the group. Covariates that differ between the groups only
-        because the groups do go with the group; all others are held at the mixture of both groups, so that an unbalanced
-        batch does not count as an effect.
+        with :math:`\rho` the decoded rate per unit size factor, :math:`z_n` the posterior mean of the latent state and
+        :math:`\bar c` the covariates of the group. Covariates that differ between the groups only because the groups do go
+        with the group; all others are held at the mixture of both, so that an unbalanced batch does not count.
 
         Parameters
         ----------
         groupby
-            Column of ``obs``; it need not be in the design.
+            Column of ``obs``.
         group1, group2
             Levels of that column. The sign is group1 over group2: up in group1 is positive.
+        contrast
+            Instead of groups: weights of the columns of :meth:`get_design_matrix`, as a dict by name or one for each. The
+            effect is their weighted sum: ``{"age": 1}`` is the effect per year, an interaction is its own column, and the
+            mean of two doses against control is ``{"dose[T.low]": 0.5, "dose[T.high]": 0.5}``.
+        with_latent
+            Whether the model's latent state enters the regressions, as columns that are held fixed. They take up
+            variation that the design leaves unexplained, and must not carry any of the effect itself.
+        delta
+            Smallest absolute effect that matters, log2, >= 0. ``p_value`` then tests an effect no larger than that, and
+            ``prob_effect`` is the probability of a larger one.
+        level
+            Probability of the interval from ``log_fc_low`` to ``log_fc_high``.
 
         Returns
         -------
-        A row for each gene in the order of ``var_names``, with the columns
+        A row for each gene in the order of ``var_names``; log2 throughout. Call genes on ``adj_p_value``, or on
+        ``s_value`` if the sign is what matters.
 
         ``base_mean``
             Mean over all samples of count / size factor.
+        ``log_fc, log_fc_sd, log_fc_low, log_fc_high``
+            Posterior mean, standard deviation and interval of the effect, shrunk.
+        ``log_fc_mle, log_fc_se``
+            The effect without shrinkage and its standard error (for spike-ins, or to combine studies).
         ``log_fc_decoded``
-            The difference above, log base 2.
+            The difference above: an estimate by the decoder, without uncertainty.
+        ``stat, p_value, adj_p_value``
+            Test of no effect; adjusted by Benjamini-Hochberg over the genes with counts.
+        ``lfsr, s_value``
+            Probability that the sign is wrong, and its mean over this gene and all surer ones.
+        ``prob_effect``
+            Posterior probability of an absolute effect above ``delta``.
+        ``dispersion``
+            Posterior of alpha in variance = mean + alpha mean^2.
+        ``flag``
+            ``low_information``, ``outlier``, ``not_converged``, ``separated``, ``constant``, joined by commas.
         ``contrast``
             What was compared, in words.
 
-        It is an estimate without uncertainty.
+        ``attrs["composition_shift"]`` is the shift that was taken off all effects, because the size factors put unchanged
+        genes there; ``attrs["null_share"]`` the share of genes without effect in the prior.
+
+        If the design cannot tell the groups apart (``groupby`` is not in it), only ``base_mean``, ``log_fc_decoded`` and
+        ``contrast`` are there, with a warning.
 
         Raises
         ------
         KeyError
-            If the column does not exist.
+            If a column does not exist, of ``obs`` or of the design.
         ValueError
-            If a group has no samples, or the model has no data attached.
+            If a group has no samples; a contrast is empty, of the wrong length or compares nothing; ``delta`` or ``level``
+            is out of range; no residual degrees of freedom are left; or the model has no data attached.
         """
-        self._check_if_trained(warn=False)
+        if not (np.isfinite(delta) and delta >= 0):
+            raise ValueError(f"delta is {delta}: give a smallest absolute effect, 0 or more (log2).")
+        if not 0 < level < 1:
+            raise ValueError(f"level is {level}: give the probability of an interval, between 0 and 1.")
+        features = self._features()
+        compared = _resolve(features, groupby, group1, group2, contrast)
+        decoded = decoded_difference(self, features, compared)
+        if not compared.weights.any():
+            warnings.warn(
+                f"The design does not tell {compared.label} apart, so there is no uncertainty: only "
+                f"{names.LOG_FC_DECODED} is given. Put {groupby!r} into the design of setup_anndata.",
+                UserWarning,
+                stacklevel=2,
+            )
+            base_mean = base_means(self)
+            return pd.DataFrame(
+                {names.BASE_MEAN: base_mean, names.LOG_FC_DECODED: decoded, names.CONTRAST: compared.label},
+                index=self.adata.var_names.copy(),
+            )
+        table = _effect_table(
+            self._regress(features, with_latent=with_latent), compared, decoded, delta=delta, level=level
+        ).set_index(self.adata.var_names.copy())
+        shift = table.attrs[names.COMPOSITION_SHIFT]
+        if abs(shift) > LARGE_SHIFT_LOG2:
+            warnings.warn(
+                f"Unchanged genes stand at a log2 fold change of {shift:+.2f} under these size factors: most genes change, "
+                f"and more of them {'up' if shift < 0 else 'down'}. That was taken off all effects; bulkvi.pl.ma draws it.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return table
+
+    def get_design_matrix(self) -> pd.DataFrame:
+        """Which columns can a contrast weigh, and what are their values?
+
+        Returns
+        -------
+        Samples x columns: the intercept, the terms of the design formula, batches and covariates.
+
+        Raises
+        ------
+        ValueError
+            If the model has no data attached.
+        """
+        return self._features().matrix()
+
+    def _features(self) -> Features:
         if self.adata is None:
             raise ValueError("The model has no samples attached; load it with BulkVI.load(folder, adata=adata).")
-        obs = self.adata.obs
-        groups = find_groups(obs, groupby, group1, group2)
-        log_rates = []
-        for members in groups:
-            counterfactual = as_if_in_group(obs, groups, covariate_columns(self.registry), members)
-            log_rates.append(self._log_mean_rate(members, counterfactual))
-        difference = (log_rates[0] - log_rates[1]) / np.log(2)
-        return pd.DataFrame(
-            {
-                BASE_MEAN: self._base_mean(),
-                LOG_FC_DECODED: difference.cpu().double().numpy(),
-                CONTRAST: f"{groupby}: {group1} vs {group2}",
-            },
-            index=self.adata.var_names.copy(),
+        return Features(self.registry, self.module.coding, self.adata.obs)
+
+    def _regress(self, features: Features, *, with_latent: bool) -> GeneRegression:
+        matrix = features.matrix()
+        if with_latent:
+            matrix = with_latent_columns(matrix, self.get_latent_representation())
+        return regress_genes(self.adata_manager, matrix)
+
+
+def _resolve(features: Features, groupby: str | None, group1: Any, group2: Any, contrast: Any) -> Contrast:
+    given = [value is not None for value in (groupby, group1, group2)]
+    if (contrast is None) == (not any(given)) or (contrast is None and not all(given)):
+        raise ValueError(
+            "Give either groupby, group1 and group2, or contrast; given are "
+            f"groupby={groupby!r}, group1={group1!r}, group2={group2!r}, contrast={contrast!r}."
         )
+    if contrast is not None:
+        return numeric_contrast(features.matrix(), contrast)
+    return group_contrast(features, str(groupby), group1, group2)
 
-    def _log_mean_rate(self, members: np.ndarray, counterfactual: pd.DataFrame) -> Tensor:
-        """Natural log of the mean decoded rate of some samples under averaged covariates, shape ``(n_genes,)``."""
-        coded = self.module.coding.code(code_samples(self.registry, counterfactual))
-        averaged = {kind: columns.mean(0, keepdim=True).to(self.device) for kind, columns in coded.items()}
-        z = torch.as_tensor(self.get_latent_representation(indices=members), device=self.device)
-        parts = [self.module.decoder(block, averaged).double() for block in z.split(256)]
-        return torch.logsumexp(torch.cat(parts), 0) - np.log(len(members))
 
-    def _base_mean(self) -> np.ndarray:
-        counts = self.adata_manager.get_from_registry(REGISTRY_KEYS.X_KEY)
-        size_factor = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.SIZE_FACTOR_KEY)).reshape(-1, 1)
-        total = np.zeros(self.adata.n_vars)
-        for rows, block in iter_row_blocks(counts):
-            total += (block / size_factor[rows]).sum(0)
-        return total / self.adata.n_obs
+def _effect_table(
+    regression: GeneRegression, compared: Contrast, decoded: np.ndarray, *, delta: float, level: float
+) -> pd.DataFrame:
+    contrasted = regression.contrast(compared.weights)
+    summary = summarise_effect(
+        contrasted.effect,
+        log_p=contrasted.log_p,
+        tested=regression.counts.max(0) > 0,
+        inflation=regression.inflation,
+        level=level,
+        delta=delta * LN2,
+    )
+    se = summary.se / LN2
+    flags = gene_flags(regression) | effect_flags(contrasted.separated, se)
+    table = pd.DataFrame(
+        {
+            names.BASE_MEAN: regression.fit.base_mean,
+            names.LOG_FC: summary.mean / LN2,
+            names.LOG_FC_SD: summary.sd / LN2,
+            names.LOG_FC_LOW: summary.low / LN2,
+            names.LOG_FC_HIGH: summary.high / LN2,
+            names.LOG_FC_MLE: summary.mle / LN2,
+            names.LOG_FC_SE: se,
+            names.LOG_FC_DECODED: decoded - summary.shift.shift / LN2,
+            names.STAT: summary.stat,
+            names.P_VALUE: summary.p_value,
+            names.ADJ_P_VALUE: summary.adj_p_value,
+            names.LFSR: summary.lfsr,
+            names.S_VALUE: summary.s_value,
+            names.PROB_EFFECT: summary.prob_effect,
+            names.DISPERSION: np.exp(regression.fit.prior.mean),
+            names.FLAG: join_flags(flags),
+            names.CONTRAST: compared.label,
+        }
+    )
+    table.attrs = {names.COMPOSITION_SHIFT: summary.shift.shift / LN2, names.NULL_SHARE: summary.null_share}
+    return table

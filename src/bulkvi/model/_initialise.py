@@ -101,7 +101,8 @@ def initialise(module: BulkVAE, batches: Iterable[dict[str, Tensor]]) -> None:
     n_axes = module.z_encoder.axes.shape[1]
     singular = eigenvalues.flip(0).clamp(min=0).sqrt()[:n_axes]
     left = vectors.flip(1)[:, :n_axes]
-    smallest = 1e-6 * singular[0] + 1e-12
+    # a saturated design leaves rounding errors for residuals
+    smallest = 1e-6 * singular[0] + 1e-9 * level.norm()
     # axes beyond the rank of the residuals would be noise blown up: they stay zero
     right = (residual.T @ left) / singular.clamp(min=smallest) * (singular > smallest)
 
@@ -155,7 +156,9 @@ def initialise(module: BulkVAE, batches: Iterable[dict[str, Tensor]]) -> None:
         module.log_dispersion.copy_(fit.log_dispersion.expand_as(module.log_dispersion))
     # the encoder's linear map is the regression of the fitted latent state on its input
     h = encoder.project(samples.counts, samples.size_factor.log()) - encoder.covariates(samples.covariates)
-    solution = torch.linalg.lstsq(torch.cat([h, torch.ones_like(s)], 1).double(), fit.z, driver="gelsd").solution
-    encoder.linear_mean.weight[:n_started] = solution[:-1].T.float()
-    encoder.linear_mean.bias[:n_started] = solution[-1].float()
-    encoder.log_var.bias[:n_started] = fit.z_variance.log().mean(0).float()
+    if n_started:
+        inputs = torch.cat([h, torch.ones_like(s)], 1).double()
+        solution = torch.linalg.lstsq(inputs, fit.z, driver="gelsd").solution
+        encoder.linear_mean.weight[:n_started] = solution[:-1].T.float()
+        encoder.linear_mean.bias[:n_started] = solution[-1].float()
+        encoder.log_var.bias[:n_started] = fit.z_variance.log().mean(0).float()

@@ -5,8 +5,8 @@ from typing import Any
 from anndata import AnnData
 from scvi.model.base import ArchesMixin, BaseModelClass, RNASeqMixin, VAEMixin
 
-from bulkvi.model._differential import DifferentialMixin
 from bulkvi.model._expression import ExpressionMixin
+from bulkvi.model._gene_tables import GeneTablesMixin
 from bulkvi.model._module import BulkVAE, DecoderKind, Dispersion, GeneLikelihood
 from bulkvi.model._query import QueryMixin
 from bulkvi.model._registered import levels_of_categories
@@ -26,7 +26,7 @@ class BulkVI(
     SetupMixin,
     TrainingMixin,
     ExpressionMixin,
-    DifferentialMixin,
+    GeneTablesMixin,
     QueryMixin,
     RNASeqMixin,
     VAEMixin,

@@ -9,7 +9,8 @@ import torch
 from scvi import REGISTRY_KEYS
 from torch import Tensor
 
-from bulkvi.model._design import apply_design, design_from_state, without_intercept
+from bulkvi.model._covariates import BATCH
+from bulkvi.model._design import INTERCEPT, apply_design, columns_of_variable, design_from_state, without_intercept
 from bulkvi.names import DESIGN
 
 Registry = dict[str, Any]
@@ -36,6 +37,43 @@ def covariate_columns(registry: Registry) -> list[str]:
     columns += arguments["categorical_covariate_keys"] or []
     columns += arguments["continuous_covariate_keys"] or []
     return list(dict.fromkeys(columns))
+
+
+def registered_columns(registry: Registry) -> dict[str, list[str]]:
+    """Names of the columns of each kind of covariate, in the order that ``CovariateCoding`` gives them."""
+    arguments = registry["setup_args"]
+    names = {"continuous": list(arguments["continuous_covariate_keys"] or [])}
+    if design := _state(registry, DESIGN):
+        names["design"] = [name for name in design["columns"] if name != INTERCEPT]
+    for k, key in enumerate(arguments["categorical_covariate_keys"] or []):
+        levels = _state(registry, REGISTRY_KEYS.CAT_COVS_KEY)["mappings"][key]
+        names[f"category_{k}"] = [f"{key}[T.{level}]" for level in levels[1:]]
+    if (key := arguments["batch_key"]) is not None:
+        levels = _state(registry, REGISTRY_KEYS.BATCH_KEY)["categorical_mapping"]
+        names[BATCH] = [f"{key}[T.{level}]" for level in levels[1:]]
+    return names
+
+
+def columns_of(registry: Registry, obs: pd.DataFrame, variable: str) -> list[str]:
+    """Columns of the features that a column of obs enters, through the design or beside it."""
+    columns: list[str] = []
+    if state := _state(registry, DESIGN):
+        columns += columns_of_variable(design_from_state(state), obs, variable)
+    arguments, named = registry["setup_args"], registered_columns(registry)
+    if variable == arguments["batch_key"]:
+        columns += named[BATCH]
+    if variable in (arguments["continuous_covariate_keys"] or []):
+        columns.append(variable)
+    for k, key in enumerate(arguments["categorical_covariate_keys"] or []):
+        if key == variable:
+            columns += named[f"category_{k}"]
+    return columns
+
+
+def has_intercept(registry: Registry) -> bool:
+    """Whether the formula has an intercept of its own; without a formula there is one."""
+    design = _state(registry, DESIGN)
+    return not design or INTERCEPT in design["columns"]
 
 
 def code_samples(registry: Registry, obs: pd.DataFrame) -> dict[str, Tensor]:

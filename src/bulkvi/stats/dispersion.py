@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import norm
 
 from bulkvi.stats import _dispersion_numba
-from bulkvi.stats._nb_block import Array, convert, full, is_torch, namespace
+from bulkvi.stats._nb_block import Array, convert, full, is_torch, namespace, take_rows
 from bulkvi.stats.dispersion_profile import MIN_LARGEST, DispersionProfile, spline_bends
 
 N_KNOTS = 10
@@ -18,6 +18,7 @@ MIN_VARIANCE = 0.05
 MIN_SD = 0.01
 POINTS = np.linspace(-4.0, 4.0, 13)
 TAIL = 4.0
+INFORMED = 0.5
 
 
 class DispersionPrior(NamedTuple):
@@ -71,9 +72,11 @@ def dispersion_prior(
     f takes Newton's step, a regression of :math:`(E_g - f_g) / \kappa_g` with weights :math:`\kappa_g`; the variance
     iterates its equation, which moves faster than EM and ends at the same place (Morris 1983), and skips ahead where
     its steps shrink by a steady ratio. :math:`\kappa_g`, between 0 and 1, is what the gene's own data say: a gene with
-    few counts, or no overdispersion in sight, counts for little, and none has to be left out. Genes more than
-    ``tail`` standard deviations :math:`\tau \sqrt{\kappa_g}` off the trend have no say (the variance is set right
-    for it), so that a few wild genes do not widen the prior of all others.
+    few counts, or no overdispersion in sight, counts for little, and none has to be left out. Genes more than ``tail``
+    standard deviations :math:`\tau \sqrt{\max(\kappa_g, 1/2)}` off the trend have no say (the variance is set right for
+    it), so that a few wild genes do not widen the prior of all others. The cut must not shrink with :math:`\kappa_g` to
+    the end: among genes with few counts most deviations are a little negative and a few far positive, and without those
+    few the trend slides to zero.
 
     Parameters
     ----------
@@ -121,7 +124,7 @@ def dispersion_prior(
         mean, sd = posterior_moments(profile, spline, trend, variance, mean, sd)
         known = xp.clip(1 - sd * sd / variance, 1e-4, 1.0)
         deviation = mean - trend
-        tame = known * counted * (deviation**2 <= tail**2 * variance * known)
+        tame = known * counted * (deviation**2 <= tail**2 * variance * xp.clip(known, INFORMED, None))
         new_variance = float((tame * deviation**2 / known).sum() / tame.sum()) / cut_variance
         change = float(np.log(max(new_variance, MIN_VARIANCE) / variance))
         heights = regress(deviation / known, tame, heights)
@@ -161,6 +164,22 @@ def posterior_moments(
         sd,
     )
     return mean, sd
+
+
+def most_likely_dispersion(profile: DispersionProfile) -> Array:
+    """Dispersion at which each gene's profile is highest: the top of the parabola through the three highest places.
+
+    0 for a gene whose counts vary no more than a Poisson distribution's.
+    """
+    xp = namespace(profile.largest)
+    values = profile.log_likelihood
+    highest = xp.argmax(values, 0)
+    inner = xp.clip(highest, 1, values.shape[0] - 2)
+    left, middle, right = (take_rows(values, (inner + step)[None])[0] for step in (-1, 0, 1))
+    bend = xp.clip(2 * middle - left - right, 1e-12, None)
+    offset = xp.clip((right - left) / (2 * bend), -1.0, 1.0)
+    place = profile.first + xp.where(highest == inner, inner + offset, highest)
+    return xp.expm1(xp.clip(place, 0.0, None) * (profile.spacing / profile.root_df)) / profile.largest
 
 
 def hat_basis(x: np.ndarray, knots: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import erfc
+from scipy.special import log_ndtr, logsumexp
 
 from bulkvi.stats._nb_block import Array, is_torch, namespace
 from bulkvi.stats.dispersion_nodes import NodeFit
@@ -77,8 +77,34 @@ def effect_likelihood(
     return EffectLikelihood(estimate, variance**0.5, fit.weight)
 
 
-def wald_p_value(effect: EffectLikelihood) -> Array:
-    r"""Two-sided p-value of no effect, :math:`\sum_k w_k \, 2 \Phi(-|b_k| / s_k)`; genes."""
-    z = abs(effect.estimate) / effect.se / np.sqrt(2)
-    tail = namespace(z).special.erfc(z) if is_torch(z) else erfc(z)
-    return (effect.weight * tail).sum(0)
+def log_p_value(effect: EffectLikelihood, delta: float = 0.0) -> Array:
+    r"""Natural log of the two-sided p-value of an effect no larger than ``delta``, the dispersion integrated out; genes.
+
+    .. math:: p = \sum_k w_k \left[ \Phi\!\left(\frac{\delta - |b_k|}{s_k}\right)
+        + \Phi\!\left(\frac{-\delta - |b_k|}{s_k}\right) \right]
+
+    At ``delta`` = 0 this is :math:`\sum_k w_k \, 2 \Phi(-|b_k| / s_k)`; above, the p-value at the edge of the null
+    hypothesis :math:`|\theta| \le \delta` (McCarthy & Smyth 2009, *TREAT*), at most 1.
+
+    Parameters
+    ----------
+    effect
+        Likelihood of the effects.
+    delta
+        Largest absolute effect that does not count, natural log, >= 0.
+    """
+    size, se = abs(effect.estimate), effect.se
+    if is_torch(size):
+        torch = namespace(size)
+        log_tail, logaddexp, log_sum = torch.special.log_ndtr, torch.logaddexp, torch.logsumexp
+        log_weight = torch.log(effect.weight.clip(1e-300))
+    else:
+        log_tail, logaddexp, log_sum = log_ndtr, np.logaddexp, logsumexp
+        log_weight = np.log(np.clip(effect.weight, 1e-300, None))
+    both = logaddexp(log_tail((delta - size) / se), log_tail((-delta - size) / se))
+    return log_sum(log_weight + both, 0).clip(None, 0.0)
+
+
+def wald_p_value(effect: EffectLikelihood, delta: float = 0.0) -> Array:
+    """Exponential of `log_p_value`; genes."""
+    return namespace(effect.estimate).exp(log_p_value(effect, delta))

@@ -2,11 +2,16 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
 from bulkvi.stats._nb_block import Array, blocks, join, make_layout, namespace
-from bulkvi.stats.dispersion import DispersionPrior, dispersion_prior
+from bulkvi.stats.dispersion import DispersionPrior, dispersion_prior, most_likely_dispersion
 from bulkvi.stats.dispersion_nodes import N_NODES, NodeFit, fit_nodes
 from bulkvi.stats.dispersion_profile import dispersion_profile, join_profiles
 from bulkvi.stats.nb_regression import block_genes, check_regression
+
+EFFECT_PRECISION = 4e-2
+LEVEL_PRECISION = 1e-6
 
 
 class GeneFit(NamedTuple):
@@ -14,10 +19,35 @@ class GeneFit(NamedTuple):
 
     base_mean: Array
     """Mean over the samples of count / size factor, genes."""
+    gene_dispersion: Array
+    """Dispersion of highest adjusted profile likelihood, by the gene's own counts, genes."""
     prior: DispersionPrior
     """Prior and posterior of the dispersions."""
     nodes: NodeFit
     """Regressions at the nodes of the dispersions' posteriors."""
+
+
+def effect_ridge(features: np.ndarray) -> np.ndarray:
+    r"""Prior precision of the coefficients that depends on what the features can say and not on how they are coded.
+
+    .. math:: D = 0.04 \, \mathrm{cov}(X) + 10^{-6} X^\top X / n
+
+    so that :math:`\theta^\top D \theta` is 0.04 times the variance over the samples of the linear predictor, whatever the
+    reference level, the unit of a covariate, or the contrasts in use; for two groups of one size it is a precision of 0.01 of
+    their difference, natural log (a standard deviation of 14 on the log2 scale).
+
+    Parameters
+    ----------
+    features
+        Samples x p, the intercept among them or in their span.
+
+    Returns
+    -------
+    Precisions, p x p.
+    """
+    n = features.shape[0]
+    centred = features - features.mean(0)
+    return (EFFECT_PRECISION * centred.T @ centred + LEVEL_PRECISION * features.T @ features) / n
 
 
 def fit_genes(
@@ -88,4 +118,4 @@ def fit_genes(
     nodes = []
     for part, block in blocks(counts, offset, weights, layout, order, block_genes(n)):
         nodes.append(fit_nodes(block, profile.genes(part), prior.genes(part), n_nodes=n_nodes))
-    return GeneFit(base_mean, prior, join(nodes))
+    return GeneFit(base_mean, most_likely_dispersion(profile), prior, join(nodes))

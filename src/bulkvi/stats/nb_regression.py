@@ -176,3 +176,40 @@ def climb(
         if left.shape[0] == 0:
             break
     return left
+
+
+def coef_log_likelihood(
+    counts: np.ndarray,
+    features: np.ndarray,
+    coef: np.ndarray,
+    *,
+    offset: np.ndarray,
+    dispersion: np.ndarray,
+    weights: np.ndarray | None = None,
+) -> np.ndarray:
+    r"""Negative binomial log likelihood of coefficients, without the terms that no coefficient enters.
+
+    :math:`\sum_n w_{ng} \left[ y_{ng} \log m_{ng} - (y_{ng} + 1 / \alpha_g) \log(1 + \alpha_g m_{ng}) \right]`, for ratios
+    of likelihoods at one dispersion.
+
+    Parameters
+    ----------
+    counts, features, offset, dispersion, weights
+        As for `nb_regression`, numpy arrays.
+    coef
+        Coefficients, features x genes.
+
+    Returns
+    -------
+    One value a gene.
+    """
+    n, n_genes = counts.shape
+    total = np.empty(n_genes)
+    size = block_genes(n)
+    for begin in range(0, n_genes, size):
+        part = slice(begin, begin + size)
+        log_mean = features @ coef[:, part] + (offset[:, None] if offset.ndim == 1 else offset[:, part])
+        y, a = counts[:, part], dispersion[part]
+        value = y * log_mean - (y + 1 / a) * np.log1p(a * np.exp(log_mean))
+        total[part] = (value if weights is None else weights[:, part] * value).sum(0)
+    return total

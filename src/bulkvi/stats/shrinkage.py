@@ -10,7 +10,7 @@ from bulkvi.stats import _shrinkage_numba
 from bulkvi.stats._nb_block import Array, convert, full, is_torch, namespace
 from bulkvi.stats.effect import EffectLikelihood
 
-SMALLEST_SCALE = 0.02 * np.log(2)
+SMALLEST_SHARE = 0.2
 SCALE_RATIO = np.sqrt(2)
 NULL_COUNT = 9.0
 
@@ -46,15 +46,24 @@ class EffectPosterior(NamedTuple):
 
 
 def scale_grid(effect: EffectLikelihood) -> np.ndarray:
-    """Standard deviations of the prior's components: 0, then from `SMALLEST_SCALE` upwards by `SCALE_RATIO`.
+    """Standard deviations of the prior's components: 0, then from `smallest_scale` upwards by `SCALE_RATIO`.
 
     The last is past ``2 sqrt(max(b^2 - se^2))``, twice the largest effect that the noise does not explain.
     """
     b = (effect.weight * effect.estimate).sum(0)
     noise = (effect.weight * effect.se**2).sum(0)
-    largest = 2 * float(np.sqrt(max(float((b**2 - noise).max()), (1.5 * SMALLEST_SCALE) ** 2 / 4)))
-    steps = int(np.ceil(np.log(largest / SMALLEST_SCALE) / np.log(SCALE_RATIO)))
-    return np.concatenate([[0.0], SMALLEST_SCALE * SCALE_RATIO ** np.arange(steps + 1)])
+    smallest = smallest_scale(_host(effect.sd()))
+    largest = 2 * float(np.sqrt(max(float((b**2 - noise).max()), (1.5 * smallest) ** 2 / 4)))
+    steps = int(np.ceil(np.log(largest / smallest) / np.log(SCALE_RATIO)))
+    return np.concatenate([[0.0], smallest * SCALE_RATIO ** np.arange(steps + 1)])
+
+
+def smallest_scale(se: np.ndarray) -> float:
+    """`SMALLEST_SHARE` of the tenth percentile of the standard errors: smaller effects look like none.
+
+    In the unit of the effect, so that a covariate may be counted in days or in years.
+    """
+    return SMALLEST_SHARE * float(np.quantile(se, 0.1))
 
 
 def marginal_likelihoods(effect: EffectLikelihood, scale: np.ndarray) -> Array:

@@ -1,0 +1,82 @@
+"""What is compared: weights of the columns that the counts are regressed on."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from bulkvi.model._features import Features, intercept_of
+from bulkvi.model._groups import Groups, as_if_in_group, find_groups
+from bulkvi.model._registered import covariate_columns
+
+NEAR_ZERO = 1e-8
+
+
+class Contrast(NamedTuple):
+    """A comparison."""
+
+    weights: pd.Series
+    """Weight of each column of the features; all zero if the design cannot tell the groups apart."""
+    label: str
+    """In words."""
+    groups: Groups | None
+    """The samples compared, if it is two groups that are."""
+
+
+def group_contrast(features: Features, groupby: str, group1: Any, group2: Any) -> Contrast:
+    """Group1 over group2, what is tied to the groups going with them, all else at the mixture of both.
+
+    Raises
+    ------
+    KeyError
+        If the column does not exist.
+    ValueError
+        If a level has no samples, or both are the same.
+    """
+    groups = find_groups(features.obs, groupby, group1, group2)
+    columns = covariate_columns(features.registry)
+    means = [features.of(as_if_in_group(features.obs, groups, columns, members)).mean() for members in groups]
+    weights = means[0] - means[1]
+    return Contrast(weights.where(weights.abs() > NEAR_ZERO, 0.0), f"{groupby}: {group1} vs {group2}", groups)
+
+
+def numeric_contrast(matrix: pd.DataFrame, contrast: Mapping[str, float] | Sequence[float] | np.ndarray) -> Contrast:
+    """Weights given by name of column, or one for every column.
+
+    Raises
+    ------
+    KeyError
+        If a name is not a column.
+    ValueError
+        If the weights are not finite numbers, too many or too few, all zero, or compare nothing.
+    """
+    names = list(matrix.columns)
+    if isinstance(contrast, Mapping):
+        unknown = [name for name in contrast if name not in names]
+        if unknown:
+            raise KeyError(f"contrast: the design has no columns {unknown}; it has {names}.")
+        weights = pd.Series({name: float(contrast.get(name, 0.0)) for name in names})
+    else:
+        values = np.asarray(contrast, dtype=float)
+        if values.shape != (len(names),):
+            raise ValueError(
+                f"contrast has shape {values.shape}; give one weight for each of the {len(names)} columns {names}, or "
+                "a dict of the columns that count."
+            )
+        weights = pd.Series(values, index=names)
+    if not np.isfinite(weights).all() or not weights.any():
+        raise ValueError(f"contrast needs finite weights, not all of them zero; given are {weights.to_dict()}.")
+    level = float(weights @ intercept_of(matrix))
+    if abs(level) > NEAR_ZERO * float(weights.abs().max()):
+        raise ValueError(
+            f"contrast {_in_words(weights)} compares nothing: it would change if all counts were doubled. Weights of the "
+            f"intercept must be zero, and those of columns that add up to it, as in '~ 0 + group', must add up to zero. "
+            f"Columns: {names}."
+        )
+    return Contrast(weights, _in_words(weights), None)
+
+
+def _in_words(weights: pd.Series) -> str:
+    used = weights[weights != 0]
+    return " ".join(f"{weight:+g} * {name}" for name, weight in used.items())

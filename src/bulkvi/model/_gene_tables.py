@@ -1,0 +1,204 @@
+"""More that the regressions of a model's genes say: tests of several effects, dispersions, outlying counts, rates."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from bulkvi import names
+from bulkvi.model._differential import DifferentialMixin
+from bulkvi.model._features import NEAR_ONE, Features, intercept_of
+from bulkvi.model._flags import gene_flags, join_flags
+from bulkvi.model._registered import columns_of, covariate_columns
+from bulkvi.stats.multiplicity import benjamini_hochberg
+from bulkvi.stats.omnibus import omnibus_test
+
+
+class GeneTablesMixin(DifferentialMixin):
+    """Tables of :class:`~bulkvi.BulkVI` by gene, next to ``differential_expression``."""
+
+    def omnibus_test(self, what: str | Sequence[str], *, with_latent: bool = False) -> pd.DataFrame:
+        """Does a factor with several levels, or any of several columns, matter at all?
+
+        A likelihood ratio test of the design against the design without them, the dispersion integrated out
+        (:func:`bulkvi.stats.omnibus.omnibus_test`): what DESeq2 calls LRT and edgeR a test of several coefficients.
+
+        Parameters
+        ----------
+        what
+            Column of ``obs`` that is in the design: all columns of the design that change with it, interactions included,
+            are tested together. Or a list of columns of :meth:`get_design_matrix`.
+        with_latent
+            Whether the model's latent state enters both designs.
+
+        Returns
+        -------
+        A row for each gene in the order of ``var_names``: ``base_mean``; ``stat``, twice the log likelihood ratio averaged
+        over the dispersion; ``df``, its degrees of freedom; ``p_value``; ``adj_p_value`` (Benjamini-Hochberg over the genes
+        with counts); ``flag``; ``contrast``, the columns tested.
+
+        Raises
+        ------
+        KeyError
+            If a column is neither in ``obs`` nor in the design.
+        ValueError
+            If the design does not hold the factor, or no residual degrees of freedom are left.
+        """
+        features = self._features()
+        columns = _tested_columns(features, what)
+        regression = self._regress(features, with_latent=with_latent)
+        position = [regression.features.columns.get_loc(name) for name in columns]
+        test = omnibus_test(
+            regression.counts,
+            regression.features.to_numpy(),
+            np.eye(regression.features.shape[1])[position],
+            regression.fit,
+            offset=regression.offset,
+            ridge=regression.ridge,
+            weights=regression.weights,
+        )
+        tested = regression.counts.max(0) > 0
+        p_value = np.where(tested, test.p_value, 1.0)
+        flags = gene_flags(regression)
+        flags[names.NOT_CONVERGED] |= ~test.converged
+        return pd.DataFrame(
+            {
+                names.BASE_MEAN: regression.fit.base_mean,
+                names.STAT: test.stat,
+                names.DF: test.df,
+                names.P_VALUE: p_value,
+                names.ADJ_P_VALUE: np.where(tested, benjamini_hochberg(np.where(tested, p_value, np.nan)), 1.0),
+                names.FLAG: join_flags(flags),
+                names.CONTRAST: ", ".join(columns),
+            },
+            index=self.adata.var_names.copy(),
+        )
+
+    def get_dispersions(self) -> pd.DataFrame:
+        """How much do replicates of each gene differ beyond counting noise?
+
+        Returns
+        -------
+        A row for each gene in the order of ``var_names``, alpha in variance = mean + alpha mean^2: ``base_mean``;
+        ``dispersion_gene``, most likely by the gene's own counts (0 where they vary no more than a Poisson count);
+        ``dispersion_trend``, the prior's median at its mean; ``dispersion``, the posterior's; ``flag``. Those of the
+        regressions that ``differential_expression`` reads; the network has its own.
+        """
+        regression = self._regress(self._features(), with_latent=False)
+        prior = regression.fit.prior
+        return pd.DataFrame(
+            {
+                names.BASE_MEAN: regression.fit.base_mean,
+                names.DISPERSION_GENE: regression.fit.gene_dispersion,
+                names.DISPERSION_TREND: np.exp(prior.log_trend),
+                names.DISPERSION: np.exp(prior.mean),
+                names.FLAG: join_flags(gene_flags(regression)),
+            },
+            index=self.adata.var_names.copy(),
+        )
+
+    def get_outliers(self) -> pd.DataFrame:
+        """Which single counts are far from the others like them, and were weighted down?
+
+        Returns
+        -------
+        A row for each such count, indexed by gene: ``sample``, ``count``, and ``expected_count`` by the fit in which it
+        hardly weighs.
+        """
+        regression = self._regress(self._features(), with_latent=False)
+        sample, gene = np.nonzero(regression.outliers.called)
+        middle = regression.fit.nodes.coef.shape[0] // 2
+        log_rate = np.einsum(
+            "sp,ps->s", regression.features.to_numpy()[sample], regression.fit.nodes.coef[middle][:, gene]
+        )
+        return pd.DataFrame(
+            {
+                names.SAMPLE: self.adata.obs_names[sample],
+                names.COUNT: regression.counts[sample, gene],
+                names.EXPECTED_COUNT: regression.size_factor[sample] * np.exp(log_rate),
+            },
+            index=self.adata.var_names[gene],
+        )
+
+    def get_group_rates(self, genes: Sequence[str], groupby: str, *, level: float = 0.95) -> pd.DataFrame:
+        """What rate does each group have by the fit, and how sure is it? For :func:`bulkvi.pl.gene`.
+
+        The rate of a group is at the mean of its samples' covariates: exp of the mean log rate.
+
+        Parameters
+        ----------
+        genes
+            Names of genes.
+        groupby
+            Column of ``obs``.
+        level
+            Probability of the interval.
+
+        Returns
+        -------
+        Indexed by gene: ``group``, ``rate``, ``rate_low``, ``rate_high``; expected counts per unit size factor.
+
+        Raises
+        ------
+        KeyError
+            If a gene or the column does not exist.
+        ValueError
+            If ``level`` is not between 0 and 1.
+        """
+        if not 0 < level < 1:
+            raise ValueError(f"level is {level}: give the probability of an interval, between 0 and 1.")
+        unknown = [gene for gene in genes if gene not in self.adata.var_names]
+        if unknown:
+            raise KeyError(f"{len(unknown)} genes are not in the model, for example {unknown[:5]}.")
+        features = self._features()
+        if groupby not in features.obs:
+            raise KeyError(f"groupby={groupby!r} is not a column of adata.obs; it has {list(features.obs.columns)}.")
+        regression = self._regress(features, with_latent=False)
+        position = self.adata.var_names.get_indexer(list(genes))
+        reach = norm.ppf(0.5 + level / 2)
+        parts = []
+        for group, rows in regression.features.groupby(features.obs[groupby], observed=True):
+            effect = regression.effect(rows.mean())
+            centre, spread = effect.mean()[position], effect.sd()[position]
+            parts.append(
+                pd.DataFrame(
+                    {
+                        names.GROUP: group,
+                        names.RATE: np.exp(centre),
+                        names.RATE_LOW: np.exp(centre - reach * spread),
+                        names.RATE_HIGH: np.exp(centre + reach * spread),
+                    },
+                    index=self.adata.var_names[position],
+                )
+            )
+        return pd.concat(parts)
+
+
+def _tested_columns(features: Features, what: str | Sequence[str]) -> list[str]:
+    """Columns of the features that a test is about."""
+    matrix = features.matrix()
+    if not isinstance(what, str):
+        unknown = [name for name in what if name not in matrix.columns]
+        if unknown or not list(what):
+            raise KeyError(f"The design has no columns {unknown}; it has {list(matrix.columns)}.")
+        return list(what)
+    if what not in features.obs.columns:
+        raise KeyError(f"{what!r} is not a column of adata.obs; it has {list(features.obs.columns)}.")
+    if what not in covariate_columns(features.registry):
+        raise ValueError(
+            f"{what!r} is not in the design; it has {covariate_columns(features.registry)}. Add it in setup_anndata."
+        )
+    columns = columns_of(features.registry, features.obs, what)
+    if _needs_no_level(features, columns):
+        raise ValueError(
+            f"Without {what!r} the design has no intercept left: its columns {columns} are the levels themselves, and that "
+            "they are all zero is no question. Write the design with an intercept."
+        )
+    return columns
+
+
+def _needs_no_level(features: Features, columns: list[str]) -> bool:
+    """Whether the intercept goes when columns go, as with ``~ 0 + group``."""
+    kept = features.matrix().drop(columns=columns)
+    return bool(np.abs(kept.to_numpy() @ intercept_of(kept) - 1).max() > NEAR_ONE)

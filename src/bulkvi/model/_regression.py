@@ -1,0 +1,91 @@
+"""Every gene of a model's samples regressed on its design: what all contrasts are read from."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scvi import REGISTRY_KEYS
+from scvi.data import AnnDataManager
+
+from bulkvi.stats.blocks import iter_row_blocks
+from bulkvi.stats.effect import EffectLikelihood, effect_likelihood
+from bulkvi.stats.gene_fit import GeneFit, effect_ridge, fit_genes
+from bulkvi.stats.noise_inflation import NoiseInflation, noise_inflation
+from bulkvi.stats.outliers import Outliers, find_outliers
+from bulkvi.stats.separation import ContrastedEffect, settle_separated
+
+
+class GeneRegression(NamedTuple):
+    """Regressions of all genes."""
+
+    counts: np.ndarray
+    """Samples x genes, float64."""
+    size_factor: np.ndarray
+    """One a sample."""
+    features: pd.DataFrame
+    """Samples x columns."""
+    outliers: Outliers
+    """Counts far from the others like them, and the weights that they keep."""
+    fit: GeneFit
+    inflation: NoiseInflation
+    """How strongly the noise of genes is shared."""
+
+    @property
+    def offset(self) -> np.ndarray:
+        """Natural log of the size factors."""
+        return np.log(self.size_factor)
+
+    @property
+    def ridge(self) -> np.ndarray:
+        """Prior precision of the coefficients."""
+        return effect_ridge(self.features.to_numpy())
+
+    @property
+    def weights(self) -> np.ndarray | None:
+        """Weights of the observations; None where all are 1."""
+        return None if (self.outliers.weight == 1).all() else self.outliers.weight
+
+    def effect(self, weights: pd.Series) -> EffectLikelihood:
+        """Likelihood of the sum with these weights of the columns; columns that are not named get none."""
+        return effect_likelihood(self.fit.nodes, self._vector(weights))
+
+    def contrast(self, weights: pd.Series) -> ContrastedEffect:
+        """The same of a comparison, with its p-value, where genes may have no count on one side."""
+        return settle_separated(
+            self.effect(weights),
+            self.counts,
+            self.features.to_numpy(),
+            self._vector(weights),
+            self.fit,
+            offset=self.offset,
+            ridge=self.ridge,
+            weights=self.weights,
+        )
+
+    def _vector(self, weights: pd.Series) -> np.ndarray:
+        return weights.reindex(self.features.columns, fill_value=0.0).to_numpy()
+
+
+def regress_genes(manager: AnnDataManager, features: pd.DataFrame) -> GeneRegression:
+    """Regress the counts of every gene on the features.
+
+    Raises
+    ------
+    ValueError
+        If there are as many features as samples: the message says what would help.
+    """
+    n, p = features.shape
+    if n <= p:
+        raise ValueError(
+            f"{n} samples and {p} columns ({list(features.columns)}) leave no residual degrees of freedom: how much "
+            "replicates differ cannot be learned. Add replicates, drop covariates, or leave the latent columns out."
+        )
+    stored = manager.get_from_registry(REGISTRY_KEYS.X_KEY)
+    counts = np.concatenate([block for _, block in iter_row_blocks(stored)])
+    size_factor = np.asarray(manager.get_from_registry(REGISTRY_KEYS.SIZE_FACTOR_KEY), dtype=float).ravel()
+    matrix, offset = features.to_numpy(), np.log(size_factor)
+    ridge = effect_ridge(matrix)
+    outliers = find_outliers(counts, matrix, offset=offset, ridge=ridge)
+    weights = None if (outliers.weight == 1).all() else outliers.weight
+    fit = fit_genes(counts, matrix, offset=offset, ridge=ridge, weights=weights)
+    return GeneRegression(counts, size_factor, features, outliers, fit, noise_inflation(counts, matrix, offset, fit))

@@ -1,0 +1,142 @@
+"""All that is said about one effect of every gene: estimate, test, posterior."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import ndtri_exp
+
+from bulkvi.stats._nb_block import Array, is_torch
+from bulkvi.stats.composition import CompositionShift, composition_shift
+from bulkvi.stats.effect import EffectLikelihood, log_p_value
+from bulkvi.stats.multiplicity import benjamini_hochberg, s_value
+from bulkvi.stats.noise_inflation import NoiseInflation
+from bulkvi.stats.shrinkage import EffectPosterior, shrink, shrinkage_prior
+
+NO_INFLATION = NoiseInflation(np.ones(1), np.ones(1))
+
+
+class EffectSummary(NamedTuple):
+    """One effect of every gene; natural logs, numpy arrays of one value a gene unless said otherwise."""
+
+    mean: np.ndarray
+    """Posterior mean."""
+    sd: np.ndarray
+    """Posterior standard deviation."""
+    low: np.ndarray
+    """Lower end of the central credible interval."""
+    high: np.ndarray
+    """Upper end of the central credible interval."""
+    mle: np.ndarray
+    """Estimate without shrinkage, averaged over the dispersion."""
+    se: np.ndarray
+    """Its standard error, the uncertainty of the dispersion included."""
+    stat: np.ndarray
+    """Normal quantile of the p-value with the sign of ``mle``: ``p_value = 2 Phi(-|stat|)``."""
+    p_value: np.ndarray
+    adj_p_value: np.ndarray
+    """p-values adjusted by Benjamini-Hochberg over the genes with counts."""
+    lfsr: np.ndarray
+    """Local false sign rate."""
+    s_value: np.ndarray
+    prob_effect: np.ndarray
+    """Posterior probability of an absolute effect above ``delta``."""
+    null_share: float
+    """Share of the prior that is the point mass at no effect."""
+    shift: CompositionShift
+    """The shift of all effects; ``mean``, ``mle`` and the rest are measured from it."""
+    converged: bool
+    """Whether the prior's weights are those of highest likelihood."""
+
+
+def summarise_effect(
+    effect: EffectLikelihood,
+    *,
+    log_p: np.ndarray | None = None,
+    tested: np.ndarray | None = None,
+    inflation: NoiseInflation = NO_INFLATION,
+    recentre: bool = True,
+    level: float = 0.95,
+    delta: float = 0.0,
+) -> EffectSummary:
+    """From the likelihood of an effect to its table.
+
+    The order: `composition_shift` is taken off; p-values and their adjustment; then, for each factor of ``inflation``,
+    standard errors are multiplied by its root, a prior is learned and the posterior computed, and what they say is averaged
+    over the factors (moments and probabilities exactly, ends of the interval as a mean of ends).
+
+    Parameters
+    ----------
+    effect
+        Likelihood of the effects.
+    log_p
+        Natural log of the p-values where they are known better than from ``effect`` (`settle_separated`). They count if no
+        composition shift is found and ``delta`` is 0.
+    tested
+        Which genes have a count at all; the others get p-value 1 and do not enter the adjustment. All by default.
+    inflation
+        Of `noise_inflation`.
+    recentre
+        Whether a composition shift is looked for. Wrong where the effect of a typical gene is not zero by definition, as for
+        an intercept.
+    level
+        Probability of the interval.
+    delta
+        Smallest absolute effect that matters, natural log, >= 0; the p-value is then that of an effect no larger.
+
+    Raises
+    ------
+    ValueError
+        If ``level`` or ``delta`` is out of range.
+    """
+    shift = composition_shift(effect) if recentre else CompositionShift(0.0, 0.0, 0.0)
+    effect = effect._replace(estimate=effect.estimate - shift.shift)
+    mle = _host(effect.mean())
+    if log_p is None or shift.shift or delta:
+        log_p = _host(log_p_value(effect, delta))
+    tested = np.ones(mle.shape, dtype=bool) if tested is None else tested
+    log_p = np.where(tested, log_p, 0.0)
+    p_value = np.exp(log_p)
+    adjusted = benjamini_hochberg(np.where(tested, p_value, np.nan))
+
+    # one centre for all nodes, their scatter about it (thousandths of a standard error) in the variances: likelihood and
+    # prior are then symmetric, and the posterior mean lies between 0 and the estimate
+    spread = (effect.se**2 + (effect.estimate - effect.mean()) ** 2) ** 0.5
+    effect = effect._replace(estimate=0 * effect.estimate + effect.mean(), se=spread)
+    se = _host(effect.sd())
+    first, second, low, high, zero, positive, wide = np.zeros((7, mle.size))
+    null_share, converged = 0.0, True
+    for factor, probability in zip(*inflation, strict=True):
+        inflated = effect._replace(se=effect.se * np.sqrt(factor))
+        prior = shrinkage_prior(inflated)
+        posterior = EffectPosterior(*map(_host, shrink(inflated, prior, level=level, delta=delta)))
+        first += probability * posterior.mean
+        second += probability * (posterior.sd**2 + posterior.mean**2)
+        low += probability * posterior.low
+        high += probability * posterior.high
+        zero += probability * posterior.prob_zero
+        positive += probability * posterior.prob_positive
+        wide += probability * posterior.prob_effect
+        null_share += probability * float(prior.weight[0])
+        converged = converged and prior.converged
+    lfsr = np.clip(zero + np.minimum(positive, 1 - positive - zero), 0.0, 1.0)
+    return EffectSummary(
+        mean=first,
+        sd=np.sqrt(np.clip(second - first**2, 0.0, None)),
+        low=low,
+        high=high,
+        mle=mle,
+        se=se,
+        stat=np.copysign(np.abs(ndtri_exp(np.minimum(log_p - np.log(2), np.log(0.5)))), mle),
+        p_value=p_value,
+        adj_p_value=np.where(tested, adjusted, 1.0),
+        lfsr=lfsr,
+        s_value=s_value(lfsr),
+        prob_effect=wide,
+        null_share=null_share,
+        shift=shift,
+        converged=converged,
+    )
+
+
+def _host(array: Array) -> np.ndarray:
+    return array.cpu().numpy() if is_torch(array) else array

@@ -1,0 +1,91 @@
+"""How much more, or less, all effects of a contrast may vary together than each gene's own replicates say."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from bulkvi.stats._nb_block import Array, is_torch
+from bulkvi.stats.gene_fit import GeneFit
+
+MIN_MEAN = 5.0
+LARGEST_RESIDUAL = 4.0
+MAX_GENES = 4_000
+N_DIRECTIONS = 20_000
+NEGLIGIBLE_SD = 0.05
+EDGES = np.array([0.0, 0.6, 0.9, 0.97, 1.0])
+
+
+class NoiseInflation(NamedTuple):
+    """Factors on the variances of all effects of a contrast, with their probabilities; mean close to one."""
+
+    factor: np.ndarray
+    """Factors, ascending; a single 1 where genes vary independently."""
+    weight: np.ndarray
+    """Their probabilities."""
+
+
+def noise_inflation(counts: Array, features: Array, offset: Array, fit: GeneFit) -> NoiseInflation:
+    r"""Learn from the residuals how strongly the noise of genes is shared, without looking at any contrast.
+
+    Genes that go up and down together give every direction in the space of the samples a variance of its own: of two
+    ways to split like samples in halves, one may show twice the differences of the other, in all genes at once. No
+    gene's own replicates tell which way a contrast points. With :math:`r_g` the standardised residuals of a gene and
+    :math:`\lambda` the eigenvalues of :math:`\sum_g r_g r_g^\top` divided by their mean, a direction u that knows nothing
+    of them has the variance :math:`\sum_i \lambda_i u_i^2` in place of 1 (u uniform on the sphere). Its quantiles are
+    returned. This is an empirical null (Efron 2007, *Correlation and large-scale simultaneous significance testing*)
+    whose width is measured in the residuals, so that real effects, however many, do not widen it.
+
+    Parameters
+    ----------
+    counts
+        Counts, samples x genes.
+    features
+        Samples x p.
+    offset
+        Natural log of the size factors, one a sample, or samples x genes.
+    fit
+        What `fit_genes` made of them.
+
+    Notes
+    -----
+    Residuals are Pearson's at the posterior mean dispersion, cut at `LARGEST_RESIDUAL`, of genes with mean counts above
+    `MIN_MEAN` (at most `MAX_GENES` of them, every k-th by mean), projected off the features.
+    """
+    n, p = features.shape
+    if n - p < 2:
+        return NoiseInflation(np.ones(1), np.ones(1))
+    residuals = _residuals(counts, features, offset, fit)
+    if residuals.shape[1] < n:
+        return NoiseInflation(np.ones(1), np.ones(1))
+    basis = np.linalg.qr(_host(features))[0]
+    residuals = residuals - basis @ (basis.T @ residuals)
+    eigenvalues = np.linalg.eigvalsh(residuals @ residuals.T)[p:]
+    eigenvalues = np.append(eigenvalues / eigenvalues.mean(), 1.0)  # of the contrast's own direction nothing is known
+    # the same directions for every data set: an integral, not a draw
+    squares = np.random.default_rng(0).standard_gamma(0.5, size=(N_DIRECTIONS, eigenvalues.size))
+    factors = np.sort(squares @ eigenvalues / squares.sum(1))
+    if factors.std() < NEGLIGIBLE_SD:
+        return NoiseInflation(np.ones(1), np.ones(1))
+    cuts = (EDGES * N_DIRECTIONS).astype(int)
+    means = [factors[low:high].mean() for low, high in zip(cuts[:-1], cuts[1:], strict=True)]
+    return NoiseInflation(np.array(means), np.diff(EDGES))
+
+
+def _residuals(counts: Array, features: Array, offset: Array, fit: GeneFit) -> np.ndarray:
+    middle = fit.nodes.coef.shape[0] // 2
+    log_rate = fit.nodes.coef[middle]
+    base_mean, log_dispersion = _host(fit.base_mean), _host(fit.nodes.log_dispersion[middle])
+    informative = np.flatnonzero(base_mean > MIN_MEAN)
+    informative = informative[np.argsort(base_mean[informative], kind="stable")][
+        :: -(-informative.size // MAX_GENES) or 1
+    ]
+    log_exposure = _host(offset)
+    log_exposure = log_exposure[:, None] if log_exposure.ndim == 1 else log_exposure[:, informative]
+    mean = np.exp(log_exposure + _host(features) @ _host(log_rate[:, informative]))
+    dispersion = np.exp(log_dispersion[informative])
+    residuals = (_host(counts[:, informative]) - mean) / np.sqrt(mean + dispersion * mean**2)
+    return np.clip(residuals, -LARGEST_RESIDUAL, LARGEST_RESIDUAL)
+
+
+def _host(array: Array) -> np.ndarray:
+    return array.cpu().numpy() if is_torch(array) else np.asarray(array)

@@ -1,0 +1,79 @@
+"""Does any of several effects differ from zero? Likelihood ratio with the dispersion integrated out."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import null_space
+from scipy.stats import chi2
+
+from bulkvi.stats.gene_fit import GeneFit
+from bulkvi.stats.nb_regression import coef_log_likelihood, nb_regression
+
+
+class OmnibusTest(NamedTuple):
+    """One test of several contrasts for every gene."""
+
+    stat: np.ndarray
+    """Twice the log likelihood ratio, averaged over the dispersion, genes."""
+    p_value: np.ndarray
+    """p-value of no effect, genes."""
+    df: int
+    """Degrees of freedom: contrasts that are independent."""
+    converged: np.ndarray
+    """Whether the fit without the effects was found at every dispersion, genes."""
+
+
+def omnibus_test(
+    counts: np.ndarray,
+    features: np.ndarray,
+    contrasts: np.ndarray,
+    fit: GeneFit,
+    *,
+    offset: np.ndarray,
+    ridge: np.ndarray,
+    weights: np.ndarray | None = None,
+) -> OmnibusTest:
+    r"""Test that all of several contrasts are zero.
+
+    At each node k of a gene's dispersion the features are fitted with and without the effects, at the same dispersion:
+
+    .. math:: p = \sum_k w_k \Pr\!\left(\chi^2_q > 2 (\ell_k - \ell_k^0)\right)
+
+    with q the rank of the contrasts. Without the effects means features :math:`X N`, N an orthonormal basis of the
+    coefficients on which all contrasts are zero.
+
+    Parameters
+    ----------
+    counts, features, offset, ridge, weights
+        As given to `fit_genes`.
+    contrasts
+        Weights of the coefficients, contrasts x p.
+    fit
+        What `fit_genes` made of them.
+
+    Raises
+    ------
+    ValueError
+        If a contrast has not p weights, or all are zero.
+    """
+    p = features.shape[1]
+    if contrasts.ndim != 2 or contrasts.shape[1] != p or not np.any(contrasts):
+        raise ValueError(f"`contrasts` has shape {contrasts.shape}: give contrasts x {p}, not all zero.")
+    kept = null_space(contrasts)
+    df = p - kept.shape[1]
+    reduced, reduced_ridge = features @ kept, kept.T @ ridge @ kept
+    stat, p_value = np.zeros(counts.shape[1]), np.zeros(counts.shape[1])
+    converged = np.ones(counts.shape[1], dtype=bool)
+    for k, (log_dispersion, weight) in enumerate(zip(fit.nodes.log_dispersion, fit.nodes.weight, strict=True)):
+        dispersion = np.exp(log_dispersion)
+        null = nb_regression(
+            counts, reduced, offset=offset, dispersion=dispersion, ridge=reduced_ridge, weights=weights, tol=1e-3
+        )
+        given = {"offset": offset, "dispersion": dispersion, "weights": weights}
+        full = coef_log_likelihood(counts, features, fit.nodes.coef[k], **given)
+        none = coef_log_likelihood(counts, reduced, null.coef, **given)
+        ratio = np.clip(2 * (full - none), 0.0, None)
+        stat += weight * ratio
+        p_value += weight * chi2.sf(ratio, df)
+        converged &= null.converged
+    return OmnibusTest(stat, np.minimum(p_value, 1.0), df, converged)

@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+from anndata import AnnData
+
+import bulkvi
+from tests.model.cohorts import fit, make_cohort
+
+
+@pytest.fixture(scope="module")
+def model() -> bulkvi.BulkVI:
+    adata = make_cohort()
+    bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", batch_key="batch", design="~ group * site")
+    return fit(adata, max_steps=10)
+
+
+def test_omnibus_of_a_factor_takes_all_its_columns(model: bulkvi.BulkVI) -> None:
+    table = model.omnibus_test("site")
+    columns = [name for name in model.get_design_matrix().columns if "site" in name]
+    assert len(columns) == 4
+    assert table["contrast"].iloc[0] == ", ".join(columns)
+    assert set(table["df"]) == {4}
+    assert table.index.equals(model.adata.var_names)
+    by_columns = model.omnibus_test(columns)
+    np.testing.assert_allclose(by_columns["p_value"], table["p_value"])
+
+
+def test_omnibus_finds_the_factor_that_matters_and_no_other() -> None:
+    adata = make_cohort()
+    bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", batch_key="batch", design="~ group + site")
+    model = fit(adata, max_steps=10)
+    assert (model.omnibus_test("site")["adj_p_value"] < 0.05).sum() <= 1
+    group = model.omnibus_test("group")
+    changed = (adata.var["true_log_fc"].abs() > 1) & (group["base_mean"] > 20)
+    assert (group["adj_p_value"] < 0.05)[changed].mean() > 0.7
+    wald = model.differential_expression("group", "B", "A")
+    assert np.corrcoef(wald["stat"].abs(), np.sqrt(group["stat"]))[0, 1] > 0.95
+    assert (model.omnibus_test("batch")["df"] == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("what", "error", "message"),
+    [
+        ("dose", KeyError, "'dose' is not a column of adata.obs"),
+        ("size_factor", ValueError, "not in the design"),
+        (["dose"], KeyError, r"no columns \['dose'\]"),
+        ([], KeyError, "The design has no columns"),
+    ],
+)
+def test_omnibus_of_what_is_not_there(model: bulkvi.BulkVI, what: str, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        model.omnibus_test(what)
+
+
+def test_levels_themselves_are_no_question(cohort: AnnData) -> None:
+    bulkvi.BulkVI.setup_anndata(cohort, size_factor_key="size_factor", design="~ 0 + group")
+    with pytest.raises(ValueError, match="Write the design with an intercept"):
+        fit(cohort, max_steps=10).omnibus_test("group")
+
+
+def test_dispersions_lie_between_the_gene_and_the_trend() -> None:
+    adata = bulkvi.datasets.simulate(n_per_group=6, n_genes=1500, seed=4)
+    bulkvi.pp.filter_genes(adata, min_counts=50)
+    bulkvi.pp.size_factors(adata)
+    bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ group")
+    table = fit(adata, max_steps=10).get_dispersions()
+    assert list(table.columns) == ["base_mean", "dispersion_gene", "dispersion_trend", "dispersion", "flag"]
+    gene, trend, posterior = (np.log(np.clip(table[name], 1e-8, None)) for name in table.columns[1:4])
+    assert ((posterior <= np.maximum(gene, trend) + 0.15) & (posterior >= np.minimum(gene, trend) - 0.15)).mean() > 0.97
+    truth = np.log(adata.var["true_dispersion"])
+    assert abs((trend - truth).median()) < 0.2
+    assert ((posterior - truth) ** 2).mean() < 0.6 * ((gene.clip(-8) - truth) ** 2).mean()
+
+
+def test_a_wild_count_is_named_and_its_gene_not_called() -> None:
+    adata = make_cohort(n_per_group=6)
+    adata.X = adata.X.copy()
+    unchanged = np.flatnonzero((adata.var["true_log_fc"] == 0) & (np.asarray(adata.X).min(0) > 20))[0]
+    sample = 8
+    adata.X[sample, unchanged] *= 40
+    bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ group")
+    model = fit(adata, max_steps=10)
+    table = model.differential_expression("group", "B", "A")
+    assert "outlier" in table["flag"].iloc[unchanged]
+    assert table["adj_p_value"].iloc[unchanged] > 0.05
+    named = model.get_outliers()
+    row = named.loc[adata.var_names[unchanged]]
+    assert row["sample"] == adata.obs_names[sample]
+    assert row["count"] == adata.X[sample, unchanged]
+    assert row["expected_count"] < row["count"] / 10
+
+
+def test_rates_of_groups_are_their_mean_normalised_counts(model: bulkvi.BulkVI) -> None:
+    adata = model.adata
+    genes = list(adata.var_names[np.argsort(-np.asarray(adata.X).mean(0))[:3]])
+    rates = model.get_group_rates(genes, "group")
+    assert list(rates.columns) == ["group", "rate", "rate_low", "rate_high"]
+    assert set(rates.index) == set(genes)
+    assert ((rates["rate_low"] < rates["rate"]) & (rates["rate"] < rates["rate_high"])).all()
+    normalised = np.asarray(adata.X) / adata.obs["size_factor"].to_numpy()[:, None]
+    for gene, row in rates.iterrows():
+        inside = normalised[(adata.obs["group"] == row["group"]).to_numpy(), adata.var_names.get_loc(gene)]
+        assert row["rate"] == pytest.approx(np.exp(np.log(inside + 0.5).mean()), rel=0.15)
+
+
+def test_rates_of_what_is_not_there(model: bulkvi.BulkVI) -> None:
+    with pytest.raises(KeyError, match="1 genes are not in the model"):
+        model.get_group_rates(["nothing"], "group")
+    with pytest.raises(KeyError, match="not a column of adata.obs"):
+        model.get_group_rates([model.adata.var_names[0]], "dose")
+    with pytest.raises(ValueError, match="level is 2"):
+        model.get_group_rates([model.adata.var_names[0]], "group", level=2)
