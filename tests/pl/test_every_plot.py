@@ -14,22 +14,64 @@ from bulkvi import pl
 
 Draw = Callable[[AnnData, dict[str, pd.DataFrame], Axes | None], Axes]
 LOG_FC = pd.DataFrame({"a": [0.5, -1.0, 2.0], "b": [0.4, -1.2, 1.8]}, index=["g1", "g2", "g3"])
+DE = pd.DataFrame(
+    {
+        "base_mean": [5.0, 80.0, 900.0, 40.0],
+        "log_fc": [0.1, -1.0, 2.0, 0.2],
+        "log_fc_mle": [2.0, -1.3, 2.1, np.nan],
+        "p_value": [0.5, 1e-5, 0.0, 0.2],
+        "adj_p_value": [0.5, 2e-5, 0.0, np.nan],
+    },
+    index=[f"gene {i}" for i in range(4)],
+)
+DE.attrs["composition_shift"] = 0.4
+DISPERSIONS = pd.DataFrame(
+    {
+        "base_mean": [5.0, 80.0, 900.0],
+        "dispersion_gene": [1e-8, 0.3, 0.02],
+        "dispersion_trend": [0.2, 0.05, 0.03],
+        "dispersion": [0.1, 0.1, 0.025],
+    }
+)
+RATES = pd.DataFrame(
+    {
+        "group": ["virgin", "lactation", "pregnancy"],
+        "rate": [90.0, 100.0, 110.0],
+        "rate_low": [70.0, 80.0, 90.0],
+        "rate_high": [100.0, 120.0, 140.0],
+    },
+    index=["3", "3", "3"],
+)
+TABLES = (LOG_FC, DE, DISPERSIONS, RATES)
 PLOTS: dict[str, Draw] = {
+    "dispersion": lambda adata, history, ax: pl.dispersion(DISPERSIONS, ax=ax),
+    "gene": lambda adata, history, ax: pl.gene(adata, "3", "stage", ax=ax),
+    "gene with rates": lambda adata, history, ax: pl.gene(adata, "3", "stage", rates=RATES, ax=ax),
     "latent": lambda adata, history, ax: pl.latent(adata, color="stage", ax=ax),
     "latent with a colour bar": lambda adata, history, ax: pl.latent(adata, color="age", ax=ax),
     "log_fc_scatter": lambda adata, history, ax: pl.log_fc_scatter("a", "b", data=LOG_FC, ax=ax),
     "log_fc_scatter in hexagons": lambda adata, history, ax: pl.log_fc_scatter(
         "a", "b", data=LOG_FC, kind="hexbin", ax=ax
     ),
+    "ma": lambda adata, history, ax: pl.ma(DE, ax=ax),
+    "p_values": lambda adata, history, ax: pl.p_values(DE, ax=ax),
+    "shrinkage": lambda adata, history, ax: pl.shrinkage(DE, ax=ax),
     "size_factors": lambda adata, history, ax: pl.size_factors(adata, color="stage", ax=ax),
     "training": lambda adata, history, ax: pl.training(history, ax=ax),
+    "volcano": lambda adata, history, ax: pl.volcano(DE, ax=ax),
 }
 every_plot = pytest.mark.parametrize("draw", PLOTS.values(), ids=PLOTS)
 WRONG: dict[str, Callable[[AnnData], Any]] = {
+    "dispersion": lambda adata: pl.dispersion(DE),
+    "gene": lambda adata: pl.gene(adata, "3", "no such column"),
     "latent": lambda adata: pl.latent(adata, color="no such column"),
     "log_fc_scatter": lambda adata: pl.log_fc_scatter("a", "no such column", data=LOG_FC),
+    "ma": lambda adata: pl.ma(LOG_FC),
+    "p_values": lambda adata: pl.p_values(LOG_FC),
+    "shrinkage": lambda adata: pl.shrinkage(LOG_FC),
     "size_factors": lambda adata: pl.size_factors(adata, color="no such column"),
     "training": lambda adata: pl.training({}),
+    "volcano": lambda adata: pl.volcano(LOG_FC),
 }
 
 
@@ -43,8 +85,8 @@ def test_draws_on_the_given_axes_and_opens_no_figure(draw: Draw, cohort: AnnData
     assert draw(cohort, history, ax) is ax
     assert plt.get_fignums() == [figure.number]
     assert figure.axes == [ax, beside]
-    assert len(ax.collections) + len(ax.lines) > 0
-    assert len(beside.collections) + len(beside.lines) == 0
+    assert len(ax.collections) + len(ax.lines) + len(ax.patches) > 0
+    assert len(beside.collections) + len(beside.lines) + len(beside.patches) == 0
 
 
 @every_plot
@@ -88,6 +130,7 @@ def test_the_settings_of_matplotlib_stay(draw: Draw, cohort: AnnData, history: d
 def test_the_data_stay(draw: Draw, cohort: AnnData, history: dict):
     cohort.uns["stage_colors"] = np.array(["red", "green", "blue"])
     before, tables = cohort.copy(), {key: table.copy() for key, table in history.items()}
+    shared = [table.copy() for table in TABLES]
     draw(cohort, history, None)
     pd.testing.assert_frame_equal(cohort.obs, before.obs)
     pd.testing.assert_frame_equal(cohort.var, before.var)
@@ -97,6 +140,9 @@ def test_the_data_stay(draw: Draw, cohort: AnnData, history: dict):
     assert cohort.obsm.keys() == before.obsm.keys()
     for key, table in tables.items():
         pd.testing.assert_frame_equal(history[key], table)
+    for table, copy in zip(TABLES, shared, strict=True):
+        pd.testing.assert_frame_equal(table, copy)
+        assert table.attrs == copy.attrs
 
 
 @pytest.mark.parametrize("draw", WRONG.values(), ids=WRONG)

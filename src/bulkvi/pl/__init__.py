@@ -1,8 +1,25 @@
 """Draw tables and AnnData on an Axes; nothing is computed here."""
 
+from bulkvi.pl._dispersion import dispersion
+from bulkvi.pl._gene import gene
 from bulkvi.pl._latent import latent
 from bulkvi.pl._log_fc_scatter import log_fc_scatter
+from bulkvi.pl._ma import ma
+from bulkvi.pl._p_values import p_values
+from bulkvi.pl._shrinkage import shrinkage
 from bulkvi.pl._size_factors import size_factors
 from bulkvi.pl._training import training
+from bulkvi.pl._volcano import volcano
 
-__all__ = ["latent", "log_fc_scatter", "size_factors", "training"]
+__all__ = [
+    "dispersion",
+    "gene",
+    "latent",
+    "log_fc_scatter",
+    "ma",
+    "p_values",
+    "shrinkage",
+    "size_factors",
+    "training",
+    "volcano",
+]

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import is_color_like
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import offset_copy
 
 COLUMN_WIDTH: Final = 3.3
@@ -70,7 +72,7 @@ def new_sample_axes(colouring: Colouring, legend_loc: str | None) -> Axes:
     figure, ax = plt.subplots(figsize=(COLUMN_WIDTH, AXES_HEIGHT), layout="constrained")
     if legend_loc == "below" and colouring.has_legend:
         rows = 1 + math.ceil(len(colouring.levels) / _legend_columns(ax, colouring))
-        figure.set_figheight(AXES_HEIGHT + rows * 1.4 * SMALL * plt.rcParams["font.size"] / 72)
+        figure.set_figheight(AXES_HEIGHT + legend_height(rows))
     return ax
 
 
@@ -166,6 +168,13 @@ def draw_samples(
         _draw_legend(ax, colouring, legend_loc, size)
 
 
+def set_log_ticks(axis: Axis, values: np.ndarray) -> None:
+    """Ticks of a log axis; one shorter than a decade would otherwise have one tick or none."""
+    narrow = values.max() < 10 * values.min()
+    axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]) if narrow else LogLocator(subs=(1, 2, 5)))
+    axis.set_minor_locator(NullLocator())
+
+
 def draw_colour_bar(ax: Axes, drawn: ScalarMappable, label: str) -> None:
     """Colour bar at the right of an Axes, as high as it."""
     ax.figure.colorbar(drawn, cax=ax.inset_axes((1.03, 0, 0.05, 1)), label=label)
@@ -176,11 +185,7 @@ def _draw_legend(ax: Axes, colouring: Colouring, loc: str, size: float) -> None:
     if loc == "right margin":
         place |= {"loc": "upper left", "bbox_to_anchor": (1, 1), "borderaxespad": 0.3}
     elif loc == "below":
-        # clear of tick labels and axis label, whatever their size
-        sizes = [float(text.get_fontsize()) for text in (ax.xaxis.label, ax.xaxis.get_ticklabels()[0])]
-        below = -1.2 * sum(sizes) - 12
-        anchor = offset_copy(ax.transAxes, fig=ax.get_figure(root=True), y=below, units="points")
-        place |= {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": anchor, "borderaxespad": 0}
+        place |= beneath(ax)
         place["ncols"] = _legend_columns(ax, colouring)
     ax.legend(
         title=colouring.title if colouring.values is None else None,
@@ -195,11 +200,25 @@ def _draw_legend(ax: Axes, colouring: Colouring, loc: str, size: float) -> None:
     )
 
 
+def beneath(ax: Axes, *, lower: float = 0) -> dict[str, Any]:
+    """Where a legend stands below an Axes, or lower by so many points: arguments of ``ax.legend``."""
+    # clear of tick labels and axis label, whatever their size
+    sizes = [float(text.get_fontsize()) for text in (ax.xaxis.label, ax.xaxis.get_ticklabels()[0])]
+    below = -1.2 * sum(sizes) - 12 - lower
+    anchor = offset_copy(ax.transAxes, fig=ax.get_figure(root=True), y=below, units="points")
+    return {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": anchor, "borderaxespad": 0}
+
+
 def _legend_columns(ax: Axes, colouring: Colouring) -> int:
     """How many columns of a legend fit below an Axes."""
     longest = max(len(level.label) for level in colouring.levels)
     fitting = int(width_in_points(ax) / text_width(longest + 5))
     return max(1, min(fitting, len(colouring.levels)))
+
+
+def legend_height(rows: int) -> float:
+    """Rough height of a legend of so many rows, inches."""
+    return rows * 1.4 * SMALL * plt.rcParams["font.size"] / 72
 
 
 def width_in_points(ax: Axes) -> float:

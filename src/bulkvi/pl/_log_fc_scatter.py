@@ -5,7 +5,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from bulkvi.pl._axes import MAX_VECTOR_POINTS, OKABE_ITO, draw_colour_bar, new_axes
+from bulkvi.pl._axes import OKABE_ITO, draw_colour_bar, new_axes
+from bulkvi.pl._gene_points import count_genes, points_look, say_above
 
 KINDS: Final = ("points", "hexbin")
 HEXAGONS: Final = 60
@@ -78,7 +79,8 @@ def log_fc_scatter(
     bound = (float(np.abs(finite).max()) or 1.0) if limit is None else limit
     outside = (np.abs(finite) > bound).any(1)
     if kind == "points":
-        _draw_points(ax, finite[~outside])
+        inside = finite[~outside]
+        ax.scatter(*inside.T, color=OKABE_ITO[0], **points_look(len(inside)))
     else:
         _draw_hexagons(ax, finite[~outside], bound)
     if outside.any():
@@ -91,12 +93,8 @@ def log_fc_scatter(
     ax.set(xlabel=f"{pair.columns[0]} (log2)", ylabel=f"{pair.columns[1]} (log2)")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    counted = [f"{len(finite):,} genes"]
-    if len(finite) < len(values):
-        counted.append(f"{len(values) - len(finite):,} without finite values")
-    if outside.any():
-        counted.append(f"{outside.sum():,} beyond ±{limit:g}")
-    ax.set_title("; ".join(counted), loc="left", fontsize="small")
+    beyond = [f"{outside.sum():,} beyond ±{limit:g}"] if outside.any() else []
+    say_above(ax, count_genes(len(values), len(finite), *beyond))
     return ax
 
 
@@ -123,19 +121,6 @@ def _by_gene(argument: str, series: pd.Series | str) -> pd.Series:
         repeated = list(series.index[series.index.duplicated()].unique()[:5])
         raise ValueError(f"gene names of `{argument}` must be unique to be matched; repeated are {repeated}.")
     return series.rename(argument if series.name is None else series.name)
-
-
-def _draw_points(ax: Axes, points: np.ndarray) -> None:
-    many = len(points) > MAX_VECTOR_POINTS
-    ax.scatter(
-        points[:, 0],
-        points[:, 1],
-        s=2 if many else 8,
-        alpha=0.3 if many else 0.6,
-        color=OKABE_ITO[0],
-        linewidths=0,
-        rasterized=many,
-    )
 
 
 def _draw_hexagons(ax: Axes, points: np.ndarray, bound: float) -> None:

@@ -3,11 +3,18 @@ from typing import Final
 import numpy as np
 from anndata import AnnData
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import EngFormatter, StrMethodFormatter
 
 from bulkvi.names import SIZE_FACTOR
-from bulkvi.pl._axes import check_column, colour_samples, draw_samples, new_sample_axes, text_width, width_in_points
+from bulkvi.pl._axes import (
+    check_column,
+    colour_samples,
+    draw_samples,
+    new_sample_axes,
+    set_log_ticks,
+    text_width,
+    width_in_points,
+)
 
 MAX_LABELS: Final = 12
 GAP: Final = 5
@@ -102,8 +109,8 @@ def size_factors(
     centre = np.exp(np.log(totals).mean()), np.exp(np.log(factors).mean())
     # two points close by: far ones would widen the limits
     ax.axline(centre, (1.001 * centre[0], 1.001 * centre[1]), color="0.7", linewidth=0.8, zorder=0)
-    _set_ticks(ax.xaxis, totals)
-    _set_ticks(ax.yaxis, factors)
+    set_log_ticks(ax.xaxis, totals)
+    set_log_ticks(ax.yaxis, factors)
     ax.xaxis.set_major_formatter(EngFormatter(sep=" "))
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     labelled = adata.n_obs <= MAX_LABELS if label is None else label
@@ -163,10 +170,3 @@ def _choose_sides(points: np.ndarray, widths: np.ndarray) -> np.ndarray:
         sides[:, sample] = (alone[sample][:, None] + met.sum(2)).argmin(0)
     cost = alone[everyone, sides].sum(1) + [meets[everyone, start][:, everyone, start].sum() / 2 for start in sides]
     return SIDES[sides[cost.argmin()]]
-
-
-def _set_ticks(axis: Axis, values: np.ndarray) -> None:
-    """A log axis shorter than a decade would otherwise have one tick or none."""
-    narrow = values.max() < 10 * values.min()
-    axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]) if narrow else LogLocator(subs=(1, 2, 5)))
-    axis.set_minor_locator(NullLocator())

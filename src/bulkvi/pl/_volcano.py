@@ -1,0 +1,185 @@
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from adjustText import adjust_text
+from matplotlib.axes import Axes
+from matplotlib.patches import FancyArrowPatch
+from matplotlib.patheffects import withStroke
+from scipy.stats import norm
+
+from bulkvi.names import LOG_FC, P_VALUE, STAT, SYMBOL
+from bulkvi.pl._axes import AXES_HEIGHT, legend_height, new_axes
+from bulkvi.pl._gene_points import (
+    DOWN,
+    NOT_CALLED,
+    UP,
+    called_genes,
+    count_genes,
+    draw_calls,
+    explain_calls,
+    finite_genes,
+    p_values_of,
+    say_above,
+    split_calls,
+    table_values,
+)
+
+N_ROUNDS: Final = 300
+"""Rounds of moving names apart; a limit in seconds would give another picture on another machine."""
+
+
+def volcano(
+    de: pd.DataFrame,
+    *,
+    level: float = 0.05,
+    label: int | Sequence[str] = 10,
+    gene_names: str | Mapping[str, str] | pd.Series | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    r"""Which genes change, by how much, and how sure is that? Draw -log10 p-values over log fold changes.
+
+    Genes called at ``adj_p_value < level`` are coloured, their number stands below the Axes. Above the Axes stands how
+    many genes are drawn and how many are not.
+
+    Parameters
+    ----------
+    de
+        Table of ``model.differential_expression``: a row per gene, with the columns ``log_fc``, ``p_value`` and
+        ``adj_p_value``. It is not changed.
+    level
+        False discovery rate, in (0, 1).
+    label
+        How many genes to name, those called with the smallest p-values; or the genes to name, as in the index of ``de``.
+    gene_names
+        What to call the genes: a column of ``de``, or names by gene such as ``adata.var["symbol"]``. By default the
+        column ``symbol`` if ``de`` has one, else the index. A gene without a name keeps that of the index.
+    ax
+        Where to draw; None makes a figure of one column width (3.3 inches).
+
+    Returns
+    -------
+    The Axes. Log fold changes are in log base 2. A p-value too small for a floating-point number, which is 0 in the
+    table, is drawn where the column ``stat`` says, :math:`2 \Phi(-|stat|)`, and else as a triangle at the upper edge,
+    counted above the Axes.
+
+    Raises
+    ------
+    TypeError
+        If ``de`` is not a table.
+    KeyError
+        If a column is missing, or a gene to name is not in the table.
+    ValueError
+        If ``level`` or ``label`` is out of range, a p-value lies outside [0, 1], or no gene has finite values.
+
+    Examples
+    --------
+    >>> import bulkvi as bv
+    >>> de = pd.DataFrame(
+    ...     {"log_fc": [2.0, -1.0, 0.1], "p_value": [1e-9, 1e-4, 0.5], "adj_p_value": [3e-9, 1.5e-4, 0.5]},
+    ...     index=["FKBP5", "VCAM1", "ACTB"],
+    ... )
+    >>> ax = bv.pl.volcano(de)  # in real life the table that model.differential_expression gives
+    >>> [text.get_text() for text in ax.get_legend().texts]
+    ['1 down', '1 up']
+    """
+    columns = [LOG_FC, P_VALUE]
+    values = np.vstack([table_values(de, [LOG_FC]), p_values_of(de)])
+    called = called_genes(de, level)
+    drawn = finite_genes(values, columns)
+    x, p_value = values
+    height = _minus_log10(p_value, table_values(de, [STAT])[0] if STAT in de else np.full(p_value.size, np.nan))
+    chosen = _chosen(de, label, drawn & called, height, np.abs(x))
+    chosen = chosen[drawn[chosen]]
+    names = _names(de, chosen, gene_names)
+    if ax is None:
+        ax = new_axes(height=AXES_HEIGHT + legend_height(2) + 0.4)
+    beyond = drawn & np.isinf(height)
+    inside = drawn & ~beyond
+    edge = 1.04 * max(height[inside].max(initial=0), 1.0)
+    y = np.minimum(height, edge)
+    parts = split_calls(np.where(drawn, x, np.nan), called & drawn)
+    draw_calls(ax, x, y, [at & inside for at in parts])
+    for at, colour in zip(parts, (NOT_CALLED, DOWN, UP), strict=True):
+        if (at & beyond).any():
+            ax.scatter(x[at & beyond], y[at & beyond], s=14, marker="^", color=colour, linewidths=0)
+    # room for names beside the outermost genes, and above a row of triangles
+    reach = (1.2 if chosen.size else 1.06) * (np.abs(x[drawn]).max() or 1.0)
+    top = 1.25 if chosen.size and beyond.any() else 1.08
+    ax.set(xlim=(-reach, reach), ylim=(-0.02 * edge, top * edge))
+    ax.set(xlabel="Log2 fold change", ylabel="-log10 p-value")
+    explain_calls(ax, parts, level)
+    ax.axvline(0, color="0.8", linewidth=0.6, zorder=0)
+    edge_saying = [f"{beyond.sum():,} with p = 0, at the edge"] if beyond.any() else []
+    say_above(ax, count_genes(len(de), int(drawn.sum()), *edge_saying))
+    _write_names(ax, x[chosen], y[chosen], names)
+    return ax
+
+
+def _minus_log10(p_value: np.ndarray, stat: np.ndarray) -> np.ndarray:
+    """-log10 of the p-values, from the normal tail of ``stat`` where they are 0 in floating point; else infinite."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        height = -np.log10(p_value)
+    rescued = (p_value == 0) & np.isfinite(stat)
+    height[rescued] = -(norm.logsf(np.abs(stat[rescued])) + np.log(2)) / np.log(10)
+    return height
+
+
+def _chosen(
+    de: pd.DataFrame, label: int | Sequence[str], called: np.ndarray, height: np.ndarray, size: np.ndarray
+) -> np.ndarray:
+    """Positions of the genes to name."""
+    if isinstance(label, int | np.integer):
+        if label < 0:
+            raise ValueError(f"`label` is a number of genes, 0 or more, or the genes themselves; it is {label}.")
+        surest = np.lexsort((-size, -height))
+        return surest[called[surest]][:label]
+    genes = [label] if isinstance(label, str) else list(label)
+    absent = [gene for gene in genes if gene not in de.index]
+    if absent:
+        raise KeyError(f"genes to label are not in the index of `de`: {absent[:5]}; it holds {list(de.index[:3])} ...")
+    return np.flatnonzero(de.index.isin(genes))
+
+
+def _names(de: pd.DataFrame, chosen: np.ndarray, gene_names: str | Mapping[str, str] | pd.Series | None) -> list[str]:
+    """What to call the chosen genes."""
+    if isinstance(gene_names, str) and gene_names not in de:
+        raise KeyError(f"no column {gene_names!r} in `de`; it has {list(de.columns)}.")
+    if gene_names is None and SYMBOL in de:
+        gene_names = SYMBOL
+    genes = de.index[chosen]
+    if gene_names is None:
+        names = list(genes)
+    elif isinstance(gene_names, str):
+        names = list(de[gene_names].iloc[chosen])
+    else:
+        names = [gene_names.get(gene) for gene in genes]
+    return [str(gene if pd.isna(name) else name) for gene, name in zip(genes, names, strict=True)]
+
+
+def _write_names(ax: Axes, x: np.ndarray, y: np.ndarray, names: list[str]) -> None:
+    """Ring points and write their names where they do not hide each other, with lines to the points."""
+    figure = ax.get_figure(root=True)
+    if figure is None or not names:
+        return
+    white = [withStroke(linewidth=1.5, foreground="white")]
+    texts = [ax.text(*at, fontsize="x-small", path_effects=white) for at in zip(x, y, names, strict=True)]
+    for text in texts:
+        text.set_in_layout(False)  # or names that start outside would make the Axes smaller
+    ax.scatter(x, y, s=9, facecolors="none", edgecolors="0.2", linewidths=0.5, zorder=4)
+    figure.draw_without_rendering()  # gives the Axes its final size
+    # an Axes of its own, as adjustText cannot draw the subfigure that ours may be in
+    stage = Axes(figure, ax.get_window_extent().padded(-4).transformed(figure.transFigure.inverted()))
+    adjust_text(texts, ax=stage, iter_lim=N_ROUNDS, force_text=(0.3, 0.5), force_static=(0.3, 0.5), expand=(1.15, 1.4))
+    for text, point in zip(texts, zip(x, y, strict=True), strict=True):
+        line = FancyArrowPatch(
+            posA=text.get_position(),
+            posB=point,
+            patchA=text,  # type: ignore[arg-type]  # any artist that knows what it contains
+            arrowstyle="-",
+            shrinkB=0,
+            color="0.4",
+            linewidth=0.5,
+        )
+        ax.add_patch(line)
