@@ -99,6 +99,24 @@ def arrival(model: Any, moments: list[Moment], target: float) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["step", "cpu_seconds", "from_long_run"])
 
 
+def first_arrival(path: pd.DataFrame) -> int | None:
+    """Row of `arrival` from which on the ELBO stays within `NEAR` of the long run's; None if it does not."""
+    away = np.flatnonzero(path["from_long_run"].abs() > NEAR)
+    first = int(away.max()) + 1 if away.size else 0
+    return first if first < len(path) else None
+
+
+def traced_training(adata: AnnData, decoder: Literal["linear", "deep"], every: int) -> tuple[Any, list[Moment]]:
+    """A default training that keeps the parameters after every few steps."""
+    model = ours(adata, decoder)
+    trace = Trace(every)
+    hook = model.module.register_forward_pre_hook(trace)
+    trace.start = time.process_time()
+    model.train(accelerator="cpu", progress_bar=False)
+    hook.remove()
+    return model, trace.moments
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -118,7 +136,7 @@ def main() -> None:
     for name, seconds in times.items():
         print(f"{name:7s} CPU seconds {', '.join(f'{s:.2f}' for s in seconds)}; median {np.median(seconds):.2f}")
     ratio = float(np.median(times["BulkVI"]) / np.median(times["SCVI"]))
-    print(f"ratio of medians {ratio:.3f} (promised: at most {PROMISED_SHARE})")
+    print(f"ratio of medians of whole trainings {ratio:.3f}")
 
     long_run = ours(adata, arguments.decoder)
     long_seconds = train(long_run, max_steps=LONG_RUN_STEPS, plateau_tolerance=None, progress_bar=False)
@@ -129,20 +147,15 @@ def main() -> None:
     )
     print(f"default training is {distance:+.4%} from the long run (promised: within {NEAR:.1%})")
 
-    traced = ours(adata, arguments.decoder)
-    trace = Trace(arguments.trace_every)
-    hook = traced.module.register_forward_pre_hook(trace)
-    trace.start = time.process_time()
-    traced.train(accelerator="cpu", progress_bar=False)
-    hook.remove()
-    path = arrival(traced, trace.moments, target)
+    path = arrival(*traced_training(adata, arguments.decoder, arguments.trace_every), target)
     print(path.to_string(index=False, formatters={"cpu_seconds": "{:.2f}".format, "from_long_run": "{:+.4%}".format}))
-    away = np.flatnonzero(path["from_long_run"].abs() > NEAR)
-    first = int(away.max()) + 1 if away.size else 0
-    if first < len(path):
-        print(f"within {NEAR:.1%} from step {path.step[first]}, CPU second {path.cpu_seconds[first]:.2f}, on")
-    else:
+    first = first_arrival(path)
+    if first is None:
         print(f"not within {NEAR:.1%} before the last step")
+    else:
+        share = path.cpu_seconds[first] / np.median(times["SCVI"])
+        print(f"within {NEAR:.1%} from step {path.step[first]} on, after {path.cpu_seconds[first]:.2f} CPU s:")
+        print(f"{share:.3f} of the CPU time of SCVI's training (promised: at most {PROMISED_SHARE})")
 
 
 if __name__ == "__main__":
