@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bulkvi.model._design import apply_design, make_design
+from bulkvi.model._design import apply_design, columns_of_variable, make_design
 
 
 @pytest.fixture
@@ -17,6 +17,7 @@ def obs() -> pd.DataFrame:
             "treated": [False, True] * 4,
             "gap": ["x", None] * 4,
             "spare": pd.Categorical(["u", "t"] * 4, categories=["u", "t", "q"]),
+            "species": "human",
             "my column": np.arange(8.0),
         },
         index=[f"s{i}" for i in range(8)],
@@ -55,6 +56,7 @@ REFUSED = {
     "cell ~ dex": (ValueError, "left-hand side"),
     "~ dex + twin": (ValueError, r"'twin\[T.T\]' follows from 'dex\[T.t\]'"),
     "~ gap": (ValueError, "missing for 4 samples.*s1"),
+    "~ dex + species": (ValueError, "'species' of adata.obs has one level, 'human'"),
     "~ spare": (ValueError, r"levels without samples: \['q'\]"),
 }
 
@@ -63,6 +65,20 @@ REFUSED = {
 def test_what_cannot_be_built_is_refused(obs: pd.DataFrame, formula: str, error: tuple[type[Exception], str]) -> None:
     with pytest.raises(error[0], match=error[1]):
         make_design(formula, obs)
+
+
+@pytest.mark.parametrize(
+    ("formula", "variable", "columns"),
+    [
+        ("~ dex * age", "age", ["age", "dex[T.t]:age"]),
+        ("~ C(run) + dex", "run", ["C(run)[T.2]", "C(run)[T.3]"]),
+        ("~ `my column` + dex", "my column", ["my column"]),
+        ("~ dex", "cell", []),
+    ],
+)
+def test_columns_that_a_variable_enters(obs: pd.DataFrame, formula: str, variable: str, columns: list[str]) -> None:
+    design, _ = make_design(formula, obs)
+    assert columns_of_variable(design, obs, variable) == columns
 
 
 @pytest.mark.parametrize("formula", ["~ cell", "~ C(run)"])

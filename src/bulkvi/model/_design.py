@@ -177,6 +177,11 @@ def _usable(obs: pd.DataFrame, variables: tuple[str, ...], *, allow_empty_levels
                     f"Column {name!r} of adata.obs has levels without samples: {empty}. Remove them with "
                     f"adata.obs[{name!r}] = adata.obs[{name!r}].cat.remove_unused_categories()."
                 )
+            if len(counts) == 1:
+                raise ValueError(
+                    f"Column {name!r} of adata.obs has one level, {counts.index[0]!r}, in every sample: it explains nothing. "
+                    "Leave it out of the design, or bring in samples of another level."
+                )
     return data
 
 
