@@ -48,17 +48,14 @@ def noise_inflation(counts: Array, features: Array, offset: Array, fit: GeneFit)
 
     Notes
     -----
-    Residuals are Pearson's at the posterior mean dispersion, cut at `LARGEST_RESIDUAL`, of genes with mean counts above
-    `MIN_MEAN` (at most `MAX_GENES` of them, every k-th by mean), projected off the features.
+    Residuals are those of `standardised_residuals`.
     """
     n, p = features.shape
     if n - p < 2:
         return NoiseInflation(np.ones(1), np.ones(1))
-    residuals = _residuals(counts, features, offset, fit)
+    residuals = standardised_residuals(counts, features, offset, fit).value
     if residuals.shape[1] < n:
         return NoiseInflation(np.ones(1), np.ones(1))
-    basis = np.linalg.qr(_host(features))[0]
-    residuals = residuals - basis @ (basis.T @ residuals)
     eigenvalues = np.linalg.eigvalsh(residuals @ residuals.T)[p:]
     eigenvalues = np.append(eigenvalues / eigenvalues.mean(), 1.0)  # of the contrast's own direction nothing is known
     # the same directions for every data set: an integral, not a draw
@@ -71,20 +68,46 @@ def noise_inflation(counts: Array, features: Array, offset: Array, fit: GeneFit)
     return NoiseInflation(np.array(means), np.diff(EDGES))
 
 
-def _residuals(counts: Array, features: Array, offset: Array, fit: GeneFit) -> np.ndarray:
+class Residuals(NamedTuple):
+    """Standardised residuals of the genes that are informative; samples x genes."""
+
+    value: np.ndarray
+    """Residuals, projected off the features."""
+    mean: np.ndarray
+    """Fitted mean counts."""
+    dispersion: np.ndarray
+    """Posterior mean dispersions, genes."""
+
+
+def standardised_residuals(counts: Array, features: Array, offset: Array, fit: GeneFit) -> Residuals:
+    """Pearson residuals of genes with mean counts above `MIN_MEAN`, at most `MAX_GENES` of them, every k-th by mean.
+
+    Parameters
+    ----------
+    counts, features, offset
+        As given to `fit_genes`.
+    fit
+        What it made of them.
+    """
     middle = fit.nodes.coef.shape[0] // 2
     log_rate = fit.nodes.coef[middle]
     base_mean, log_dispersion = _host(fit.base_mean), _host(fit.nodes.log_dispersion[middle])
-    informative = np.flatnonzero(base_mean > MIN_MEAN)
-    informative = informative[np.argsort(base_mean[informative], kind="stable")][
-        :: -(-informative.size // MAX_GENES) or 1
-    ]
+    genes = np.flatnonzero(base_mean > MIN_MEAN)
+    genes = genes[np.argsort(base_mean[genes], kind="stable")][:: max(1, -(-genes.size // MAX_GENES))]
     log_exposure = _host(offset)
-    log_exposure = log_exposure[:, None] if log_exposure.ndim == 1 else log_exposure[:, informative]
-    mean = np.exp(log_exposure + _host(features) @ _host(log_rate[:, informative]))
-    dispersion = np.exp(log_dispersion[informative])
-    residuals = (_host(counts[:, informative]) - mean) / np.sqrt(mean + dispersion * mean**2)
-    return np.clip(residuals, -LARGEST_RESIDUAL, LARGEST_RESIDUAL)
+    log_exposure = log_exposure[:, None] if log_exposure.ndim == 1 else log_exposure[:, genes]
+    matrix = _host(features)
+    mean = np.exp(log_exposure + matrix @ _host(log_rate[:, genes]))
+    dispersion = np.exp(log_dispersion[genes])
+    return Residuals(standardise(_host(counts[:, genes]), mean, dispersion, matrix), mean, dispersion)
+
+
+def standardise(counts: np.ndarray, mean: np.ndarray, dispersion: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """``(y - m) / sqrt(m + a m^2)``, cut at `LARGEST_RESIDUAL` and projected off the features."""
+    residuals = (counts - mean) / np.sqrt(mean + dispersion * mean**2)
+    residuals = np.clip(residuals, -LARGEST_RESIDUAL, LARGEST_RESIDUAL)
+    basis = np.linalg.qr(features)[0]
+    return residuals - basis @ (basis.T @ residuals)
 
 
 def _host(array: Array) -> np.ndarray:
