@@ -13,7 +13,10 @@ def test_quick_start_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.chdir(tmp_path)
     (code,) = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
     exec(compile(code, "README.md", "exec"), {})
-    assert "log_fc_decoded" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "ZBTB16" in printed
+    assert "adj_p_value" in printed
+    assert "..." not in printed
     assert (tmp_path / "model" / "model.pt").is_file()
 
 

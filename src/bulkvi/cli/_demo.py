@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
 GROUPBY: Final = "dex"
 GROUPS: Final = ("trt", "untrt")
+FDR: Final = 0.05
 N_SHOWN: Final = 10
-MIN_BASE_MEAN: Final = 10
-"""Least mean count of a gene in the closing summary: among a few reads any ratio can be large."""
 
 
 def demo(
@@ -30,7 +29,7 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the model's start and training.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Write into a folder that is not empty.")] = False,
 ) -> None:
-    """Analyse eight airway samples, from raw counts to fold changes.
+    """Analyse eight airway samples, from raw counts to differential expression.
 
     Four donors, each with and without dexamethasone. The data come with bulkvi; no network is needed. Leaves a table
     de.csv, figures/, adata.h5ad and the trained model/ in the folder.
@@ -58,11 +57,12 @@ def demo(
     say("Training on ~ cell + dex, some seconds")
     model.train(seed=seed, progress_bar=False)
     adata.obsm[LATENT] = model.get_latent_representation()
+    say("Comparing trt with untrt; the first time, code is compiled for this machine")
     de = model.differential_expression(GROUPBY, *GROUPS)
 
     say(f"Writing to {out}")
     table = _write_table(de, adata, out / "de.csv")
-    _draw_figures(model, adata, de, out / "figures")
+    _draw_figures(model, adata, table, out / "figures")
     adata.write_h5ad(out / "adata.h5ad")
     model.save(str(out / "model"), overwrite=True)
     say("Done")
@@ -87,16 +87,22 @@ def _write_table(de: "pd.DataFrame", adata: "AnnData", path: Path) -> "pd.DataFr
     return table
 
 
-def _draw_figures(model: "BulkVI", adata: "AnnData", de: "pd.DataFrame", folder: Path) -> None:
+def _draw_figures(model: "BulkVI", adata: "AnnData", table: "pd.DataFrame", folder: Path) -> None:
     from matplotlib.figure import Figure
 
     from bulkvi import pl
-    from bulkvi.names import LOG_FC_DECODED
+    from bulkvi.names import P_VALUE
 
-    decoded = de[LOG_FC_DECODED].rename("decoded by the model")
+    surest = str(table[P_VALUE].idxmin())
+    rates = model.get_group_rates([surest], GROUPBY)
     plots: dict[str, tuple[float, Callable[[Axes], Axes]]] = {
+        "volcano": (3.3, lambda ax: pl.volcano(table, level=FDR, ax=ax)),
+        "ma": (3.0, lambda ax: pl.ma(table, level=FDR, ax=ax)),
+        "p_values": (2.6, lambda ax: pl.p_values(table, ax=ax)),
+        "dispersion": (2.8, lambda ax: pl.dispersion(model.get_dispersions(), ax=ax)),
+        "shrinkage": (3.1, lambda ax: pl.shrinkage(table, level=FDR, ax=ax)),
+        "gene": (2.6, lambda ax: pl.gene(adata, surest, GROUPBY, rates=rates, ax=ax)),
         "latent": (3.0, lambda ax: pl.latent(adata, color=GROUPBY, ax=ax)),
-        "log_fc_scatter": (3.3, lambda ax: pl.log_fc_scatter(_ratio_of_means(adata), decoded, ax=ax)),
         "size_factors": (3.0, lambda ax: pl.size_factors(adata, color=GROUPBY, ax=ax)),
         "training": (2.4, lambda ax: pl.training(model.history, ax=ax)),
     }
@@ -107,49 +113,39 @@ def _draw_figures(model: "BulkVI", adata: "AnnData", de: "pd.DataFrame", folder:
             figure.savefig(folder / f"{name}.{suffix}", dpi=300)
 
 
-def _ratio_of_means(adata: "AnnData") -> "pd.Series":
-    """Log2 ratio of the mean normalised counts of the two groups; infinite or NaN where one has no counts."""
-    import numpy as np
-    import pandas as pd
-
-    from bulkvi.names import SIZE_FACTOR
-
-    normalised = adata.X / adata.obs[[SIZE_FACTOR]].to_numpy()
-    means = [normalised[(adata.obs[GROUPBY] == group).to_numpy()].mean(0) for group in GROUPS]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return pd.Series(np.log2(means[0]) - np.log2(means[1]), index=adata.var_names, name="ratio of mean counts")
-
-
 def _summarise(table: "pd.DataFrame", out: Path) -> None:
     """Say on standard output what was found and what lies where."""
     from rich.console import Console
     from rich.table import Table
 
-    from bulkvi.names import BASE_MEAN, LOG_FC_DECODED, SYMBOL
+    from bulkvi.names import ADJ_P_VALUE, FLAG, LOG_FC, LOG_FC_HIGH, LOG_FC_LOW, P_VALUE, SYMBOL
 
-    expressed = table[table[BASE_MEAN] > MIN_BASE_MEAN]
-    largest = expressed.loc[expressed[LOG_FC_DECODED].abs().nlargest(N_SHOWN).index]
+    called = table[table[ADJ_P_VALUE] < FDR]
     shown = Table()
     shown.add_column(SYMBOL)
-    for column in (LOG_FC_DECODED, BASE_MEAN):
+    for column in (LOG_FC, "95 % interval", ADJ_P_VALUE):
         shown.add_column(column, justify="right")
-    for gene in largest.itertuples():
-        shown.add_row(
-            getattr(gene, SYMBOL), f"{getattr(gene, LOG_FC_DECODED):+.2f}", f"{getattr(gene, BASE_MEAN):,.0f}"
-        )
+    shown.add_column(FLAG)
+    for _, gene in called.sort_values(P_VALUE).head(N_SHOWN).iterrows():
+        interval = f"{gene[LOG_FC_LOW]:+.2f} to {gene[LOG_FC_HIGH]:+.2f}"
+        shown.add_row(gene[SYMBOL], f"{gene[LOG_FC]:+.2f}", interval, f"{gene[ADJ_P_VALUE]:.0e}", gene[FLAG])
     files = {
-        "de.csv": f"the fold changes of all {len(table):,} genes",
-        "figures/": "latent state (what the design leaves unexplained), fold changes, size factors, training",
+        "de.csv": f"a row for each of {len(table):,} genes: fold change, interval, p-values and more",
+        "figures/": "volcano, ma, p_values, dispersion, shrinkage, gene (the surest one), latent (what",
+        "": "the design leaves unexplained), size_factors and training, as PNG and PDF",
         "adata.h5ad": "counts with size factors and latent state",
         "model/": "the trained model, for bulkvi.BulkVI.load",
     }
+    up = int((called[LOG_FC] > 0).sum())
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"\nLargest changes among {len(expressed):,} genes with {BASE_MEAN} > {MIN_BASE_MEAN}")
+    console.print(
+        f"\n{len(called):,} of {len(table):,} genes change ({ADJ_P_VALUE} < {FDR}): {up:,} up, {len(called) - up:,} down. "
+        "The surest:"
+    )
     console.print(shown)
     console.print(
         "log2, treated (trt) over untreated (untrt): +1 is twice as much with dexamethasone, -1 half as much."
     )
-    console.print("Estimates without uncertainty: no p-values yet.")
     console.print(f"\nIn {out}:")
     for name, what in files.items():
         console.print(f"  {name:<12}{what}")

@@ -85,7 +85,27 @@ def composition_shift(effect: EffectLikelihood) -> CompositionShift:
 
 
 def profile_likelihood(shift: float, estimate: np.ndarray, se: np.ndarray) -> float:
-    """Log likelihood of a shift, the mixture weights at their best (a point mass and half-normals either way)."""
+    """Log likelihood of a shift, the mixture weights at their best (a point mass and half-normals either way).
+
+    Parameters
+    ----------
+    shift
+        The shift, natural log.
+    estimate, se
+        Estimates and standard errors of the effects, genes.
+
+    Returns
+    -------
+    Log likelihood in nats, up to a constant of the genes, with the log weight of the point mass added once: one pseudo-gene
+    without effect.
+
+    Examples
+    --------
+    >>> estimate = np.random.default_rng(0).normal(0.5, 0.1, 300)
+    >>> se = np.full(300, 0.1)
+    >>> profile_likelihood(0.5, estimate, se) > profile_likelihood(0.0, estimate, se)
+    True
+    """
     scale = np.concatenate([[0.0], smallest_scale(se) * 2.0 ** np.arange(N_SCALES)])[:, None]
     rest = estimate - shift
     variance = se**2 + scale**2

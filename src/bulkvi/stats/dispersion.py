@@ -36,7 +36,17 @@ class DispersionPrior(NamedTuple):
     """Whether the trend and the variance settled."""
 
     def genes(self, part: slice) -> "DispersionPrior":
-        """The prior of some of the genes."""
+        """The prior of some of the genes.
+
+        Parameters
+        ----------
+        part
+            Positions of the genes.
+
+        Returns
+        -------
+        Trend and posterior of those.
+        """
         return self._replace(log_trend=self.log_trend[part], mean=self.mean[part], sd=self.sd[part])
 
 
@@ -50,7 +60,23 @@ class Spline(NamedTuple):
 
 
 def profile_spline(profile: DispersionProfile) -> Spline:
-    """Spline through the profiles of all genes."""
+    """Spline through the profiles of all genes.
+
+    Parameters
+    ----------
+    profile
+        Likelihood of the dispersions.
+
+    Returns
+    -------
+    Values and second differences, genes first.
+
+    Examples
+    --------
+    >>> parabola = -(np.arange(9.0)[:, None] ** 2)
+    >>> profile_spline(DispersionProfile(parabola, None, None, 1.0, 1.0, None, None)).bends[0, :3].round(6).tolist()
+    [-2.0, -2.0, -2.0]
+    """
     values = profile.log_likelihood
     both = (values.T, spline_bends(values).T)
     return Spline(*(part.contiguous() if is_torch(part) else np.ascontiguousarray(part) for part in both))
@@ -94,6 +120,19 @@ def dispersion_prior(
     Returns
     -------
     The prior and the posterior moments of the log dispersions.
+
+    Examples
+    --------
+    500 genes with largest counts of 100, around a dispersion of 0.1:
+
+    >>> rng = np.random.default_rng(0)
+    >>> place = np.arange(16.0)[:, None]
+    >>> top = rng.normal(7.2, 1.1, 500)  # place 7.2 is where 1 + 100 alpha = exp(7.2 / 3) = 11
+    >>> curve = -0.5 * (place - top) ** 2
+    >>> profile = DispersionProfile(curve, np.zeros(500), np.full(500, 100.0), 3.0, 1.0, None, None)
+    >>> prior = dispersion_prior(profile, rng.normal(3, 1, 500))
+    >>> prior.converged, float(np.exp(prior.log_trend).mean().round(1))
+    (True, 0.1)
     """
     xp = namespace(log_mean)
     spline = profile_spline(profile)
@@ -147,7 +186,30 @@ def posterior_moments(
     """Posterior mean and sd of the log dispersions by the trapezoid rule at ``centre + POINTS * scale``.
 
     The rule is next to exact once centre and scale are near the result, as after a round or two of feeding it back.
-    ``spline`` is the `profile_spline` of the profile.
+
+    Parameters
+    ----------
+    profile
+        Likelihood of the dispersions.
+    spline
+        `profile_spline` of it.
+    prior_mean, prior_variance
+        Prior mean of the log dispersions, genes, and their prior variance.
+    centre, scale
+        Where the rule looks: its middle and its unit, natural log, genes.
+
+    Returns
+    -------
+    Posterior mean and standard deviation of the log dispersions, genes.
+
+    Examples
+    --------
+    A profile that says nothing leaves the prior:
+
+    >>> flat = DispersionProfile(np.zeros((12, 1)), np.zeros(1), np.array([100.0]), 3.0, 1.0, None, None)
+    >>> at = np.array([-1.0])
+    >>> np.round(posterior_moments(flat, profile_spline(flat), at, 0.25, at, np.array([0.5])), 2).tolist()
+    [[-1.0], [0.5]]
     """
     mean, sd = full(tuple(centre.shape), 0.0, like=centre), full(tuple(centre.shape), 0.0, like=centre)
     _kernels(centre).posterior_moments(
@@ -170,6 +232,22 @@ def most_likely_dispersion(profile: DispersionProfile) -> Array:
     """Dispersion at which each gene's profile is highest: the top of the parabola through the three highest places.
 
     0 for a gene whose counts vary no more than a Poisson distribution's.
+
+    Parameters
+    ----------
+    profile
+        Likelihood of the dispersions.
+
+    Returns
+    -------
+    Dispersions, genes.
+
+    Examples
+    --------
+    >>> place = np.arange(9.0)[:, None]
+    >>> profile = DispersionProfile(-((place - [3.3, -1]) ** 2), np.zeros(2), np.full(2, 50.0), 1.0, 0.5, None, None)
+    >>> most_likely_dispersion(profile).round(4).tolist()
+    [0.0841, 0.0]
     """
     xp = namespace(profile.largest)
     values = profile.log_likelihood
@@ -183,7 +261,24 @@ def most_likely_dispersion(profile: DispersionProfile) -> Array:
 
 
 def hat_basis(x: np.ndarray, knots: np.ndarray) -> np.ndarray:
-    """Piecewise linear basis (hat functions at the knots, constant beyond them), points x knots."""
+    """Piecewise linear basis: hat functions at the knots, constant beyond them.
+
+    Parameters
+    ----------
+    x
+        Points.
+    knots
+        Knots, ascending.
+
+    Returns
+    -------
+    Points x knots, rows that add up to one.
+
+    Examples
+    --------
+    >>> hat_basis(np.array([0.0, 1.5, 9.0]), np.array([1.0, 2.0, 4.0])).tolist()
+    [[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]
+    """
     place = np.interp(x, knots, np.arange(knots.size))
     return np.clip(1 - np.abs(place[:, None] - np.arange(knots.size)), 0, None)
 

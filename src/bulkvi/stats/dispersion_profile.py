@@ -39,7 +39,17 @@ class DispersionProfile(NamedTuple):
     """Whether every place was reached by its regression, genes."""
 
     def genes(self, part: slice) -> "DispersionProfile":
-        """The profiles of some of the genes."""
+        """The profiles of some of the genes.
+
+        Parameters
+        ----------
+        part
+            Positions of the genes.
+
+        Returns
+        -------
+        The same for those genes.
+        """
         return self._replace(
             log_likelihood=self.log_likelihood[:, part],
             first=self.first[part],
@@ -50,7 +60,28 @@ class DispersionProfile(NamedTuple):
 
 
 def lattice_dispersion(place: Array, largest: Array, root_df: float, spacing: float) -> Array:
-    """Dispersion at a place of the lattice: ``(exp(place spacing / root_df) - 1) / largest``."""
+    """Dispersion at a place of the lattice: ``(exp(place spacing / root_df) - 1) / largest``.
+
+    Parameters
+    ----------
+    place
+        Place on the lattice.
+    largest
+        Largest count of each gene.
+    root_df
+        Square root of half the residual degrees of freedom.
+    spacing
+        Distance of the places.
+
+    Returns
+    -------
+    Dispersions, at least `MIN_DISPERSION`.
+
+    Examples
+    --------
+    >>> lattice_dispersion(np.array([0.0, 2.0]), np.array([50.0, 50.0]), 2.0, 1.0).round(4).tolist()
+    [0.0, 0.0344]
+    """
     xp = namespace(largest)
     return xp.clip(xp.expm1(place * (spacing / root_df)) / largest, MIN_DISPERSION, None)
 
@@ -157,7 +188,25 @@ def _window(line, middle, best, largest, root_df, spacing, coef, converged) -> D
 
 
 def join_profiles(parts: list[DispersionProfile]) -> DispersionProfile:
-    """Profiles of blocks of genes as one of all genes, windows continued in straight lines to the widest."""
+    """Profiles of blocks of genes as one of all genes, windows continued in straight lines to the widest.
+
+    Parameters
+    ----------
+    parts
+        Profiles, all of the same samples and features.
+
+    Returns
+    -------
+    One profile, genes in the order of the parts.
+
+    Examples
+    --------
+    >>> def part(log_likelihood):
+    ...     one = np.ones(1)
+    ...     return DispersionProfile(np.array([log_likelihood]).T, one, one, 1.0, 1.0, np.ones((2, 1)), one > 0)
+    >>> join_profiles([part([0.0, -1.0]), part([-1.0, 0.0, -1.5, -4.0])]).log_likelihood.T.tolist()
+    [[0.0, -1.0, -2.0, -3.0], [-1.0, 0.0, -1.5, -4.0]]
+    """
     width = max(part.log_likelihood.shape[0] for part in parts)
     head = parts[0]
     return head._replace(
@@ -182,7 +231,23 @@ def _widen(values: Array, width: int) -> Array:
 
 
 def spline_bends(values: Array) -> Array:
-    """Second differences of the cubic spline through evenly spaced rows (not-a-knot ends), rows x genes."""
+    """Second differences of the cubic spline through evenly spaced rows (not-a-knot ends).
+
+    Parameters
+    ----------
+    values
+        Heights, rows x genes, at least four rows.
+
+    Returns
+    -------
+    Second derivative of the spline at each row, per squared distance of the rows; rows x genes.
+
+    Examples
+    --------
+    >>> cube = np.arange(6.0)[:, None] ** 3
+    >>> spline_bends(cube).round(6).ravel().tolist()
+    [0.0, 6.0, 12.0, 18.0, 24.0, 30.0]
+    """
     xp = namespace(values)
     width = values.shape[0]
     second: list[Any] = [None] * width

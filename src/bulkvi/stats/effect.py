@@ -20,11 +20,21 @@ class EffectLikelihood(NamedTuple):
     """Posterior weights of the nodes."""
 
     def mean(self) -> Array:
-        """Maximum-likelihood effect averaged over the dispersion, genes."""
+        """Maximum-likelihood effect averaged over the dispersion.
+
+        Returns
+        -------
+        Natural log, genes.
+        """
         return (self.weight * self.estimate).sum(0)
 
     def sd(self) -> Array:
-        """Standard error of `mean`, the spread of the estimates over the nodes included, genes."""
+        """Standard error of `mean`, the spread of the estimates over the nodes included.
+
+        Returns
+        -------
+        Natural log, genes.
+        """
         mean = self.mean()
         return (self.weight * (self.se**2 + (self.estimate - mean) ** 2)).sum(0) ** 0.5
 
@@ -55,6 +65,16 @@ def effect_likelihood(
     ------
     ValueError
         If a shape does not fit the number of features.
+
+    Examples
+    --------
+    >>> from bulkvi.stats.gene_fit import effect_ridge, fit_genes
+    >>> features = np.column_stack([np.ones(8), np.repeat([0.0, 1.0], 4)])
+    >>> counts = np.random.default_rng(0).poisson(np.where(features[:, [1]] > 0, 400, 100), (8, 50)).astype(float)
+    >>> fit = fit_genes(counts, features, offset=np.zeros(8), ridge=effect_ridge(features))
+    >>> effect = effect_likelihood(fit.nodes, np.array([0.0, 1.0]))
+    >>> round(float(np.exp(effect.mean()).mean()))
+    4
     """
     p = fit.coef.shape[1]
     psi = np.asarray(contrast, dtype=float)
@@ -92,6 +112,16 @@ def log_p_value(effect: EffectLikelihood, delta: float = 0.0) -> Array:
         Likelihood of the effects.
     delta
         Largest absolute effect that does not count, natural log, >= 0.
+
+    Returns
+    -------
+    Natural logs, at most 0; far beyond where the p-value itself would be 0.
+
+    Examples
+    --------
+    >>> effect = EffectLikelihood(np.array([[0.0, 1.96, 60.0]]), np.ones((1, 3)), np.ones((1, 3)))
+    >>> log_p_value(effect).round(2).tolist()
+    [0.0, -3.0, -1804.32]
     """
     size, se = abs(effect.estimate), effect.se
     if is_torch(size):
@@ -106,5 +136,23 @@ def log_p_value(effect: EffectLikelihood, delta: float = 0.0) -> Array:
 
 
 def wald_p_value(effect: EffectLikelihood, delta: float = 0.0) -> Array:
-    """Exponential of `log_p_value`; genes."""
+    """Exponential of `log_p_value`.
+
+    Parameters
+    ----------
+    effect
+        Likelihood of the effects.
+    delta
+        Largest absolute effect that does not count, natural log, >= 0.
+
+    Returns
+    -------
+    p-values, genes.
+
+    Examples
+    --------
+    >>> effect = EffectLikelihood(np.array([[0.0, 1.96]]), np.ones((1, 2)), np.ones((1, 2)))
+    >>> wald_p_value(effect).round(3).tolist()
+    [1.0, 0.05]
+    """
     return namespace(effect.estimate).exp(log_p_value(effect, delta))

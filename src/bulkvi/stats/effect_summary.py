@@ -83,10 +83,26 @@ def summarise_effect(
     delta
         Smallest absolute effect that matters, natural log, >= 0; the p-value is then that of an effect no larger.
 
+    Returns
+    -------
+    All that is said about the effects.
+
     Raises
     ------
     ValueError
         If ``level`` or ``delta`` is out of range.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> true = np.where(rng.random(1000) < 0.9, 0.0, rng.normal(size=1000))
+    >>> effect = EffectLikelihood(rng.normal(true, 0.1)[None], np.full((1, 1000), 0.1), np.ones((1, 1000)))
+    >>> summary = summarise_effect(effect)
+    >>> called = summary.adj_p_value < 0.05
+    >>> bool((true[called] == 0).mean() < 0.1)
+    True
+    >>> bool(((summary.mean - true) ** 2).mean() < ((summary.mle - true) ** 2).mean() / 2)
+    True
     """
     shift = composition_shift(effect) if recentre else CompositionShift(0.0, 0.0, 0.0)
     effect = effect._replace(estimate=effect.estimate - shift.shift)

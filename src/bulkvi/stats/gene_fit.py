@@ -44,6 +44,11 @@ def effect_ridge(features: np.ndarray) -> np.ndarray:
     Returns
     -------
     Precisions, p x p.
+
+    Examples
+    --------
+    >>> effect_ridge(np.column_stack([np.ones(8), np.repeat([0.0, 1.0], 4)])).round(3).tolist()
+    [[0.0, 0.0], [0.0, 0.01]]
     """
     n = features.shape[0]
     centred = features - features.mean(0)

@@ -108,7 +108,24 @@ def nb_regression(
 
 
 def check_regression(counts: Array, features: Array, offset: Array, ridge: Array, weights: Array | None) -> None:
-    """Raise ValueError, saying what was given and what is allowed, unless shapes and values fit each other."""
+    """Raise ValueError, saying what was given and what is allowed, unless shapes and values fit each other.
+
+    Parameters
+    ----------
+    counts, features, offset, ridge, weights
+        As for `nb_regression`.
+
+    Raises
+    ------
+    ValueError
+        If a shape or a value does not fit.
+
+    Examples
+    --------
+    >>> check_regression(np.ones((4, 2)), np.ones((4, 1)), np.zeros(3), np.ones(1), None)
+    Traceback (most recent call last):
+    ValueError: `offset` has shape (3,): give one value a sample (4), or samples x genes.
+    """
     if counts.ndim != 2 or features.ndim != 2 or counts.shape[0] != features.shape[0] or not counts.shape[1]:
         raise ValueError(
             f"`counts` has shape {tuple(counts.shape)} and `features` {tuple(features.shape)}: give samples x genes "
@@ -133,7 +150,22 @@ def check_regression(counts: Array, features: Array, offset: Array, ridge: Array
 
 
 def block_genes(n_samples: int) -> int:
-    """Genes of a block of at most `BLOCK_ENTRIES` counts, which bounds the workspace to some hundred megabytes."""
+    """Genes of a block of at most `BLOCK_ENTRIES` counts, which bounds the workspace to some hundred megabytes.
+
+    Parameters
+    ----------
+    n_samples
+        Number of samples.
+
+    Returns
+    -------
+    Number of genes, at least 64.
+
+    Examples
+    --------
+    >>> block_genes(100), block_genes(1_000_000)
+    (41943, 64)
+    """
     return max(64, BLOCK_ENTRIES // n_samples)
 
 
@@ -202,6 +234,17 @@ def coef_log_likelihood(
     Returns
     -------
     One value a gene.
+
+    Examples
+    --------
+    >>> counts, features = np.array([[10.0], [12.0], [40.0], [44.0]]), np.array([[1.0, 0], [1, 0], [1, 1], [1, 1]])
+    >>> given = {"offset": np.zeros(4), "dispersion": np.array([0.1])}
+    >>> full = nb_regression(counts, features, ridge=np.zeros(2), **given)
+    >>> none = nb_regression(counts, features[:, :1], ridge=np.zeros(1), **given)
+    >>> ratio = coef_log_likelihood(counts, features, full.coef, **given)
+    >>> ratio -= coef_log_likelihood(counts, features[:, :1], none.coef, **given)
+    >>> ratio.round(2).tolist()
+    [5.75]
     """
     n, n_genes = counts.shape
     total = np.empty(n_genes)

@@ -46,9 +46,29 @@ def noise_inflation(counts: Array, features: Array, offset: Array, fit: GeneFit)
     fit
         What `fit_genes` made of them.
 
+    Returns
+    -------
+    Factors and their probabilities.
+
     Notes
     -----
     Residuals are those of `standardised_residuals`.
+
+    Examples
+    --------
+    Every other gene rises in samples 1, 2, 5 and 6, by nothing that the features know:
+
+    >>> from bulkvi.stats.gene_fit import effect_ridge, fit_genes
+    >>> rng = np.random.default_rng(0)
+    >>> features = np.column_stack([np.ones(8), np.repeat([0.0, 1.0], 4)])
+    >>> mean = np.full((8, 400), 100.0)
+    >>> mean[np.ix_([1, 2, 5, 6], range(0, 400, 2))] *= 1.5
+    >>> for expected in (np.full((8, 400), 100.0), mean):
+    ...     counts = rng.negative_binomial(50, 50 / (50 + expected)).astype(float)
+    ...     fit = fit_genes(counts, features, offset=np.zeros(8), ridge=effect_ridge(features))
+    ...     print(noise_inflation(counts, features, np.zeros(8), fit).factor.round(1))
+    [1.  1.  1.1 1.1]
+    [0.8 1.2 1.7 2.1]
     """
     n, p = features.shape
     if n - p < 2:
@@ -88,6 +108,19 @@ def standardised_residuals(counts: Array, features: Array, offset: Array, fit: G
         As given to `fit_genes`.
     fit
         What it made of them.
+
+    Returns
+    -------
+    Residuals, with what they are measured by.
+
+    Examples
+    --------
+    >>> from bulkvi.stats.gene_fit import effect_ridge, fit_genes
+    >>> features = np.ones((8, 1))
+    >>> counts = np.random.default_rng(0).poisson([2.0, 50.0, 100.0], (8, 3)).astype(float)
+    >>> fit = fit_genes(counts, features, offset=np.zeros(8), ridge=effect_ridge(features))
+    >>> standardised_residuals(counts, features, np.zeros(8), fit).value.shape
+    (8, 2)
     """
     middle = fit.nodes.coef.shape[0] // 2
     log_rate = fit.nodes.coef[middle]
@@ -103,7 +136,27 @@ def standardised_residuals(counts: Array, features: Array, offset: Array, fit: G
 
 
 def standardise(counts: np.ndarray, mean: np.ndarray, dispersion: np.ndarray, features: np.ndarray) -> np.ndarray:
-    """``(y - m) / sqrt(m + a m^2)``, cut at `LARGEST_RESIDUAL` and projected off the features."""
+    """``(y - m) / sqrt(m + a m^2)``, cut at `LARGEST_RESIDUAL` and projected off the features.
+
+    Parameters
+    ----------
+    counts, mean
+        Counts y and their means m, samples x genes.
+    dispersion
+        a, genes.
+    features
+        Samples x p, of full rank.
+
+    Returns
+    -------
+    Residuals, samples x genes.
+
+    Examples
+    --------
+    >>> counts, mean = np.array([[90.0], [110.0], [130.0], [90.0]]), np.full((4, 1), 100.0)
+    >>> standardise(counts, mean, np.zeros(1), np.ones((4, 1))).ravel().tolist()
+    [-1.5, 0.5, 2.5, -1.5]
+    """
     residuals = (counts - mean) / np.sqrt(mean + dispersion * mean**2)
     residuals = np.clip(residuals, -LARGEST_RESIDUAL, LARGEST_RESIDUAL)
     basis = np.linalg.qr(features)[0]

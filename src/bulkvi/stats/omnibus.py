@@ -51,10 +51,29 @@ def omnibus_test(
     fit
         What `fit_genes` made of them.
 
+    Returns
+    -------
+    The test of every gene.
+
     Raises
     ------
     ValueError
         If a contrast has not p weights, or all are zero.
+
+    Examples
+    --------
+    Three groups, of which the last has the first gene doubled:
+
+    >>> from bulkvi.stats.gene_fit import effect_ridge, fit_genes
+    >>> features = np.column_stack([np.ones(12), np.repeat(np.eye(3)[:, 1:], 4, axis=0)])
+    >>> mean = np.full((12, 100), 200.0)
+    >>> mean[8:, 0] *= 2
+    >>> counts = np.random.default_rng(0).negative_binomial(50, 50 / (50 + mean)).astype(float)
+    >>> given = {"offset": np.zeros(12), "ridge": effect_ridge(features)}
+    >>> fit = fit_genes(counts, features, **given)
+    >>> test = omnibus_test(counts, features, np.eye(3)[1:], fit, **given)
+    >>> test.df, int(test.p_value.argmin()), bool(test.p_value[0] < 1e-6)
+    (2, 0, True)
     """
     p = features.shape[1]
     if contrasts.ndim != 2 or contrasts.shape[1] != p or not np.any(contrasts):

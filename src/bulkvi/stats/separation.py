@@ -57,6 +57,24 @@ def settle_separated(
         Weights of the coefficients, shape ``(n_features,)``.
     fit
         What `fit_genes` made of them.
+
+    Returns
+    -------
+    The effect with those genes' estimates replaced, the p-values of all genes, and which genes are separated.
+
+    Examples
+    --------
+    >>> from bulkvi.stats.effect import effect_likelihood
+    >>> from bulkvi.stats.gene_fit import effect_ridge, fit_genes
+    >>> features = np.column_stack([np.ones(8), np.repeat([0.0, 1.0], 4)])
+    >>> counts = np.random.default_rng(0).poisson(100, (8, 100)).astype(float)
+    >>> counts[:4, 0] = 0
+    >>> given = {"offset": np.zeros(8), "ridge": effect_ridge(features)}
+    >>> fit, contrast = fit_genes(counts, features, **given), np.array([0.0, 1.0])
+    >>> effect = effect_likelihood(fit.nodes, contrast)
+    >>> settled = settle_separated(effect, counts, features, contrast, fit, **given)
+    >>> np.flatnonzero(settled.separated).tolist(), bool(settled.log_p[0] < np.log(1e-6))
+    ([0], True)
     """
     log_p = log_p_value(effect)
     above, below = compared_sides(features, contrast)
@@ -96,6 +114,23 @@ def compared_sides(features: np.ndarray, contrast: np.ndarray) -> tuple[np.ndarr
     """Samples that an effect rises with and those that it falls with, as masks.
 
     By the weights that least squares would give them, ``X (X'X)^-1 psi``; samples with none are on neither side.
+
+    Parameters
+    ----------
+    features
+        Samples x p, of full rank.
+    contrast
+        Weights of the coefficients, shape ``(p,)``.
+
+    Returns
+    -------
+    Two masks of the samples.
+
+    Examples
+    --------
+    >>> features = np.array([[1.0, 0, 0], [1, 1, 0], [1, 0, 1], [1, 0, 1]])
+    >>> [np.flatnonzero(side).tolist() for side in compared_sides(features, np.array([0.0, 0.0, 1.0]))]
+    [[2, 3], [0]]
     """
     influence = features @ np.linalg.solve(features.T @ features, contrast)
     tolerance = NEAR_ZERO * np.abs(influence).max()

@@ -49,6 +49,21 @@ def scale_grid(effect: EffectLikelihood) -> np.ndarray:
     """Standard deviations of the prior's components: 0, then from `smallest_scale` upwards by `SCALE_RATIO`.
 
     The last is past ``2 sqrt(max(b^2 - se^2))``, twice the largest effect that the noise does not explain.
+
+    Parameters
+    ----------
+    effect
+        Likelihood of the effects.
+
+    Returns
+    -------
+    Standard deviations, ascending from 0; in the unit of the effect.
+
+    Examples
+    --------
+    >>> effect = EffectLikelihood(np.array([[0.1, 1.0]]), np.array([[0.5, 0.5]]), np.ones((1, 2)))
+    >>> scale_grid(effect).round(2).tolist()
+    [0.0, 0.1, 0.14, 0.2, 0.28, 0.4, 0.57, 0.8, 1.13, 1.6, 2.26]
     """
     b = (effect.weight * effect.estimate).sum(0)
     noise = (effect.weight * effect.se**2).sum(0)
@@ -62,12 +77,44 @@ def smallest_scale(se: np.ndarray) -> float:
     """`SMALLEST_SHARE` of the tenth percentile of the standard errors: smaller effects look like none.
 
     In the unit of the effect, so that a covariate may be counted in days or in years.
+
+    Parameters
+    ----------
+    se
+        Standard errors, genes.
+
+    Returns
+    -------
+    Standard deviation.
+
+    Examples
+    --------
+    >>> smallest_scale(np.array([0.5, 0.5, 0.5, 4.0]))
+    0.1
     """
     return SMALLEST_SHARE * float(np.quantile(se, 0.1))
 
 
 def marginal_likelihoods(effect: EffectLikelihood, scale: np.ndarray) -> Array:
-    """``sum_k w_k N(b_k; 0, se_k^2 + scale_j^2)``, scales x genes, each gene divided by its largest."""
+    """How well each component of the prior explains each gene: ``sum_k w_k N(b_k; 0, se_k^2 + scale_j^2)``.
+
+    Parameters
+    ----------
+    effect
+        Likelihood of the effects.
+    scale
+        Standard deviations of the components.
+
+    Returns
+    -------
+    Scales x genes, each gene divided by its largest.
+
+    Examples
+    --------
+    >>> effect = EffectLikelihood(np.array([[0.1, 3.0]]), np.array([[0.5, 0.5]]), np.ones((1, 2)))
+    >>> marginal_likelihoods(effect, np.array([0.0, 1.0, 4.0])).round(3).tolist()
+    [[1.0, 0.0], [0.454, 0.13], [0.127, 1.0]]
+    """
     out = full((scale.size, effect.estimate.shape[1]), 0.0, like=effect.estimate)
     _sums(effect.estimate).marginal_likelihoods(*effect, convert(scale, like=effect.estimate), out)
     return out
@@ -98,6 +145,16 @@ def mixture_weights(
     Returns
     -------
     The weights, and whether the conditions were met.
+
+    Examples
+    --------
+    Of a hundred genes the last thirty are a hundred times likelier under the second component:
+
+    >>> likelihood = np.ones((2, 100))
+    >>> likelihood[0, 70:] = likelihood[1, :70] = 0.01
+    >>> weight, converged = mixture_weights(likelihood)
+    >>> weight.round(2).tolist(), converged
+    ([0.73, 0.27], True)
     """
     n_scales, n_genes = likelihood.shape
     total = n_genes + null_count
@@ -146,7 +203,27 @@ def _host(array: Array) -> np.ndarray:
 
 
 def shrinkage_prior(effect: EffectLikelihood, null_count: float = NULL_COUNT) -> ShrinkagePrior:
-    """Prior of the effects, learned from all genes."""
+    """Prior of the effects, learned from all genes.
+
+    Parameters
+    ----------
+    effect
+        Likelihood of the effects.
+    null_count
+        Pseudo-genes without effect, see `mixture_weights`.
+
+    Returns
+    -------
+    The prior.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> true = np.where(rng.random(2000) < 0.8, 0.0, rng.normal(size=2000))
+    >>> effect = EffectLikelihood(rng.normal(true, 0.1)[None], np.full((1, 2000), 0.1), np.ones((1, 2000)))
+    >>> bool(0.7 < shrinkage_prior(effect).weight[0] < 0.9)
+    True
+    """
     scale = scale_grid(effect)
     return ShrinkagePrior(scale, *mixture_weights(marginal_likelihoods(effect, scale), null_count))
 
@@ -170,6 +247,10 @@ def shrink(
         Probability of the central credible interval, in (0, 1).
     delta
         Smallest absolute effect that matters, for `EffectPosterior.prob_effect`; natural log, >= 0.
+
+    Returns
+    -------
+    The posterior of each gene's effect.
 
     Raises
     ------
