@@ -127,6 +127,52 @@ EXPECTED_COUNT: Final = "expected_count"
 DF: Final = "df"
 """Degrees of freedom of ``stat``."""
 
+# tables of a calibration by relabelled samples
+SCORE: Final = "score"
+"""What genes are called on: ``adj_p_value`` or ``s_value``."""
+
+THRESHOLD: Final = "threshold"
+"""Genes are called below it."""
+
+CALLS: Final = "calls"
+"""Number of genes called."""
+
+CUTOFF: Final = "cutoff"
+"""The p-value up to which there are as many genes as were called; NaN for none."""
+
+NULL_CALLS: Final = "null_calls"
+"""Number of relabelled p-values up to ``cutoff``; of one relabelling, or the mean over the dissimilar ones."""
+
+CALLS_RELABELLED: Final = "calls_relabelled"
+"""Number of genes called by the whole method on relabelled samples; the mean over the dissimilar relabellings."""
+
+SHARE_AS_MANY: Final = "share_as_many"
+"""Share of the relabellings in which the whole method calls at least as many genes as on the data."""
+
+EMPIRICAL_FDR: Final = "empirical_fdr"
+"""Share of false calls that relabelled samples let expect; NaN where nothing is called."""
+
+EMPIRICAL_FDR_LOW: Final = "empirical_fdr_low"
+"""Lower end of its Monte-Carlo interval (95 %)."""
+
+EMPIRICAL_FDR_HIGH: Final = "empirical_fdr_high"
+"""Upper end of its Monte-Carlo interval (95 %)."""
+
+RELABELLING: Final = "relabelling"
+"""Number of a relabelling of the samples, from 0."""
+
+OVERLAP: Final = "overlap"
+"""Share of every real effect that a relabelled comparison still carries: 0 to 1."""
+
+DISSIMILAR: Final = "dissimilar"
+"""Whether ``overlap`` is small enough for a relabelling to count in ``empirical_fdr`` and ``perm_p_value``."""
+
+PERM_P_VALUE: Final = "perm_p_value"
+"""p-value by rank among the relabelled p-values of all genes."""
+
+PERM_Q_VALUE: Final = "perm_q_value"
+"""``perm_p_value`` adjusted by Benjamini-Hochberg."""
+
 # columns of a table of rates by group
 RATE: Final = "rate"
 """Expected count per unit size factor in a group."""
@@ -136,6 +182,69 @@ RATE_LOW: Final = "rate_low"
 
 RATE_HIGH: Final = "rate_high"
 """Upper end of its credible interval."""
+
+# columns of the table of sample checks
+LABEL: Final = "label"
+"""The label a sample carries."""
+
+LIKELY_LABEL: Final = "likely_label"
+"""The label of highest posterior probability."""
+
+PROB_LABEL: Final = "prob_label"
+"""Posterior probability of the label a sample carries; with ``_<label>`` appended, that of each label."""
+
+SWAPPED_WITH: Final = "swapped_with"
+"""Samples that a sample may have been exchanged with, joined by commas; empty where there is none."""
+
+FIT: Final = "fit"
+"""Log density of a sample as all others predict it, mean over the genes (natural log); with ``_<label>`` under each label."""
+
+FIT_DEVIATION: Final = "fit_deviation"
+"""``fit`` under the likely label against the other samples: robust standard deviations from their median; below 0 is worse."""
+
+SEX: Final = "sex"
+"""``female``, ``male``, ``both`` or ``unclear``, from the counts of the genes that tell the sexes apart."""
+
+PROB_MEANINGLESS: Final = "prob_meaningless"
+"""``attrs`` of the table: posterior probability that the labels have nothing to do with the counts."""
+
+# reason codes of samples, in the column ``flag``
+SWAPPED: Final = "swapped"
+"""The label is wrong: its posterior probability is below 0.05."""
+
+DOUBTFUL: Final = "doubtful"
+"""Another label is more probable, not beyond doubt."""
+
+OUTLYING: Final = "outlying"
+"""The sample is unlike the others under every label."""
+
+SEX_MISMATCH: Final = "sex_mismatch"
+"""The genes tell another sex than the table of samples, or both sexes."""
+
+NOT_CHECKED: Final = "not_checked"
+"""No other sample tells what is to be expected: the only one of its label, or of a level of the design."""
+
+# tables of the check of a design
+COLUMN: Final = "column"
+"""A column of ``obs``."""
+
+OTHER_COLUMN: Final = "other_column"
+"""A second column of ``obs``."""
+
+ASSOCIATION: Final = "association"
+"""How closely two columns go together, from 0 to 1, on the scale that ``measure`` names."""
+
+MEASURE: Final = "measure"
+"""``Cramer's V``, ``eta squared`` or ``squared correlation``."""
+
+SEVERITY: Final = "severity"
+"""``serious``: an answer would be wrong or is not there; ``note``: worth a thought."""
+
+FINDING: Final = "finding"
+"""What was found, in words."""
+
+REMEDY: Final = "remedy"
+"""What can be done about it."""
 
 # truth that datasets.simulate stores
 GROUP: Final = "group"

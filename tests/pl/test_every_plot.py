@@ -1,6 +1,7 @@
 """What holds for all plots: they draw where they are told, and leave the rest alone."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -42,8 +43,22 @@ RATES = pd.DataFrame(
     },
     index=["3", "3", "3"],
 )
-TABLES = (LOG_FC, DE, DISPERSIONS, RATES)
+FDR = pd.DataFrame(
+    {
+        "score": "adj_p_value",
+        "threshold": [0.05, 0.5],
+        "calls": [12, 40],
+        "empirical_fdr": [0.03, 0.4],
+        "empirical_fdr_low": [0.01, 0.3],
+        "empirical_fdr_high": [0.06, 0.5],
+    }
+)
+RELABELLINGS = pd.DataFrame({"score": "adj_p_value", "threshold": [0.05, 0.05, 0.5, 0.5], "calls": [0, 1_500, 2, 40]})
+CALIBRATION = SimpleNamespace(fdr=FDR, relabellings=RELABELLINGS)
+TABLES = (LOG_FC, DE, DISPERSIONS, RATES, FDR, RELABELLINGS)
 PLOTS: dict[str, Draw] = {
+    "calibration": lambda adata, history, ax: pl.calibration(CALIBRATION, ax=ax),
+    "calibration of calls": lambda adata, history, ax: pl.calibration(CALIBRATION, show="calls", ax=ax),
     "dispersion": lambda adata, history, ax: pl.dispersion(DISPERSIONS, ax=ax),
     "gene": lambda adata, history, ax: pl.gene(adata, "3", "stage", ax=ax),
     "gene with rates": lambda adata, history, ax: pl.gene(adata, "3", "stage", rates=RATES, ax=ax),
@@ -62,6 +77,7 @@ PLOTS: dict[str, Draw] = {
 }
 every_plot = pytest.mark.parametrize("draw", PLOTS.values(), ids=PLOTS)
 WRONG: dict[str, Callable[[AnnData], Any]] = {
+    "calibration": lambda adata: pl.calibration(CALIBRATION, score="s_value"),
     "dispersion": lambda adata: pl.dispersion(DE),
     "gene": lambda adata: pl.gene(adata, "3", "no such column"),
     "latent": lambda adata: pl.latent(adata, color="no such column"),

@@ -5,6 +5,7 @@ from typing import Any
 from anndata import AnnData
 from scvi.model.base import ArchesMixin, BaseModelClass, RNASeqMixin, VAEMixin
 
+from bulkvi.model._calibrate import CalibrateMixin
 from bulkvi.model._expression import ExpressionMixin
 from bulkvi.model._gene_tables import GeneTablesMixin
 from bulkvi.model._module import BulkVAE, DecoderKind, Dispersion, GeneLikelihood
@@ -26,6 +27,7 @@ class BulkVI(
     SetupMixin,
     TrainingMixin,
     ExpressionMixin,
+    CalibrateMixin,
     GeneTablesMixin,
     QueryMixin,
     RNASeqMixin,

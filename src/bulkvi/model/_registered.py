@@ -39,6 +39,15 @@ def covariate_columns(registry: Registry) -> list[str]:
     return list(dict.fromkeys(columns))
 
 
+def categorical_columns(registry: Registry) -> list[str]:
+    """Those of :func:`covariate_columns` that are categories."""
+    arguments = registry["setup_args"]
+    categories = {arguments["batch_key"], *(arguments["categorical_covariate_keys"] or [])}
+    if design := _state(registry, DESIGN):
+        categories |= set(design["levels"])
+    return [name for name in covariate_columns(registry) if name in categories]
+
+
 def registered_columns(registry: Registry) -> dict[str, list[str]]:
     """Names of the columns of each kind of covariate, in the order that ``CovariateCoding`` gives them."""
     arguments = registry["setup_args"]

@@ -1,5 +1,6 @@
 """Draw tables and AnnData on an Axes; nothing is computed here."""
 
+from bulkvi.pl._calibration import calibration
 from bulkvi.pl._dispersion import dispersion
 from bulkvi.pl._gene import gene
 from bulkvi.pl._latent import latent
@@ -12,6 +13,7 @@ from bulkvi.pl._training import training
 from bulkvi.pl._volcano import volcano
 
 __all__ = [
+    "calibration",
     "dispersion",
     "gene",
     "latent",
