@@ -172,6 +172,30 @@ PERM_P_VALUE: Final = "perm_p_value"
 
 PERM_Q_VALUE: Final = "perm_q_value"
 """``perm_p_value`` adjusted by Benjamini-Hochberg."""
+LATENT_COLUMN: Final = "latent"
+"""Prefix of the columns ``latent_0``, ... that the latent state adds to the features of the regressions."""
+
+N_LATENT_COLUMNS: Final = "n_latent_columns"
+"""``attrs`` of the table: number of latent columns that entered the regressions."""
+
+# columns of the report on the latent state
+SINGULAR_VALUE: Final = "singular_value"
+"""Singular value of the standardised residuals of the design."""
+
+SINGULAR_VALUE_BY_CHANCE: Final = "singular_value_by_chance"
+"""Singular value that independent genes would give, with a margin."""
+
+ENTERS: Final = "enters"
+"""Whether a latent column is let into comparisons."""
+
+VARIANCE_SHARE: Final = "variance_share"
+"""Share of the residuals' variance."""
+
+STRONGEST_WITH: Final = "strongest_with"
+"""Column of ``obs`` that explains most of a latent column; empty if none explains any."""
+
+STRENGTH: Final = "strength"
+"""Share of the latent column's variance that it explains (adjusted R^2)."""
 
 # columns of a table of rates by group
 RATE: Final = "rate"

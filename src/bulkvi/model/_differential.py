@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -10,9 +10,10 @@ from scvi.model.base import BaseModelClass
 
 from bulkvi import names
 from bulkvi.model._contrast import Contrast, group_contrast, numeric_contrast
-from bulkvi.model._decoded import base_means, decoded_difference
-from bulkvi.model._features import Features, with_latent_columns
+from bulkvi.model._decoded import decoded_difference
+from bulkvi.model._features import Features
 from bulkvi.model._flags import effect_flags, gene_flags, join_flags
+from bulkvi.model._hidden import EffectKind, Weighted, beside_latent, latent_alone
 from bulkvi.model._regression import GeneRegression, regress_genes
 from bulkvi.stats.effect_summary import summarise_effect
 
@@ -30,7 +31,8 @@ class DifferentialMixin(BaseModelClass):
         group2: Any = None,
         *,
         contrast: Mapping[str, float] | Sequence[float] | np.ndarray | None = None,
-        with_latent: bool = False,
+        effect: EffectKind | None = None,
+        latent_columns: int | Literal["auto"] = "auto",
         delta: float = 0.0,
         level: float = 0.95,
     ) -> pd.DataFrame:
@@ -60,9 +62,14 @@ class DifferentialMixin(BaseModelClass):
             Instead of groups: weights of the columns of :meth:`get_design_matrix`, as a dict by name or one for each. The
             effect is their weighted sum: ``{"age": 1}`` is the effect per year, an interaction is its own column, and the
             mean of two doses against control is ``{"dose[T.low]": 0.5, "dose[T.high]": 0.5}``.
-        with_latent
-            Whether the model's latent state enters the regressions, as columns that are held fixed. They take up
-            variation that the design leaves unexplained, and must not carry any of the effect itself.
+        effect
+            ``"direct"``: the effect with the latent state held fixed, so that a hidden batch does not pass for it.
+            ``"latent"``: the part that the latent state carries. ``"total"``: their sum. The default is ``"direct"`` where
+            the design tells the groups apart; where it does not, ``"latent"`` is the whole answer.
+        latent_columns
+            How many directions of the latent state enter the regressions. ``"auto"`` takes as many as parallel analysis
+            finds, and none where too few genes stay unchanged to tell hidden variation from the effect
+            (:meth:`latent_report`); 0 is the design alone.
         delta
             Smallest absolute effect that matters, log2, >= 0. ``p_value`` then tests an effect no larger than that, and
             ``prob_effect`` is the probability of a larger one.
@@ -98,39 +105,38 @@ class DifferentialMixin(BaseModelClass):
         ``attrs["composition_shift"]`` is the shift that was taken off all effects, because the size factors put unchanged
         genes there; ``attrs["null_share"]`` the share of genes without effect in the prior.
 
-        If the design cannot tell the groups apart (``groupby`` is not in it), only ``base_mean``, ``log_fc_decoded`` and
-        ``contrast`` are there, with a warning.
+        ``attrs["n_latent_columns"]`` is the number of latent columns that entered. Of one analysis, ``log_fc_mle`` of
+        direct and latent add up to that of total.
 
         Raises
         ------
         KeyError
             If a column does not exist, of ``obs`` or of the design.
         ValueError
-            If a group has no samples; a contrast is empty, of the wrong length or compares nothing; ``delta`` or ``level``
-            is out of range; no residual degrees of freedom are left; or the model has no data attached.
+            If a group has no samples; a contrast is empty, of the wrong length or compares nothing; ``delta``, ``level``,
+            ``effect`` or ``latent_columns`` is out of range; the part of the latent state is asked for and none enters; no residual degrees of freedom are left; or the model has no data attached.
         """
         if not (np.isfinite(delta) and delta >= 0):
             raise ValueError(f"delta is {delta}: give a smallest absolute effect, 0 or more (log2).")
         if not 0 < level < 1:
             raise ValueError(f"level is {level}: give the probability of an interval, between 0 and 1.")
+        _check_latent(effect, latent_columns, self.module.n_latent)
         features = self._features()
         compared = _resolve(features, groupby, group1, group2, contrast)
         decoded = decoded_difference(self, features, compared)
-        if not compared.weights.any():
-            warnings.warn(
-                f"The design does not tell {compared.label} apart, so there is no uncertainty: only "
-                f"{names.LOG_FC_DECODED} is given. Put {groupby!r} into the design of setup_anndata.",
-                UserWarning,
-                stacklevel=2,
+        if compared.weights.any():
+            plain = self._regress(features)
+            weighted = beside_latent(self, plain, compared.weights, effect or "direct", latent_columns)
+        elif effect in (None, "latent") and compared.groups is not None:
+            weighted = latent_alone(self, features.matrix(), *compared.groups)
+        else:
+            raise ValueError(
+                f"The design does not tell {compared.label} apart, so there is no {effect} effect: put {groupby!r} into the "
+                "design of setup_anndata, or ask for effect='latent'."
             )
-            base_mean = base_means(self)
-            return pd.DataFrame(
-                {names.BASE_MEAN: base_mean, names.LOG_FC_DECODED: decoded, names.CONTRAST: compared.label},
-                index=self.adata.var_names.copy(),
-            )
-        table = _effect_table(
-            self._regress(features, with_latent=with_latent), compared, decoded, delta=delta, level=level
-        ).set_index(self.adata.var_names.copy())
+        recentre = (effect or "direct") == "direct" and compared.weights.any()
+        table = _effect_table(weighted, compared, decoded, recentre=recentre, delta=delta, level=level)
+        table = table.set_index(self.adata.var_names.copy())
         shift = table.attrs[names.COMPOSITION_SHIFT]
         if abs(shift) > LARGE_SHIFT_LOG2:
             warnings.warn(
@@ -160,11 +166,19 @@ class DifferentialMixin(BaseModelClass):
             raise ValueError("The model has no samples attached; load it with BulkVI.load(folder, adata=adata).")
         return Features(self.registry, self.module.coding, self.adata.obs)
 
-    def _regress(self, features: Features, *, with_latent: bool) -> GeneRegression:
-        matrix = features.matrix()
-        if with_latent:
-            matrix = with_latent_columns(matrix, self.get_latent_representation())
-        return regress_genes(self.adata_manager, matrix)
+    def _regress(self, features: Features) -> GeneRegression:
+        return regress_genes(self.adata_manager, features.matrix())
+
+
+def _check_latent(effect: str | None, latent_columns: int | str, n_latent: int) -> None:
+    if effect not in (None, *get_args(EffectKind)):
+        raise ValueError(
+            f"effect must be one of {', '.join(map(repr, get_args(EffectKind)))} or None; it is {effect!r}."
+        )
+    if latent_columns != "auto" and not (isinstance(latent_columns, int) and 0 <= latent_columns <= n_latent):
+        raise ValueError(
+            f"latent_columns must be 'auto' or a whole number from 0 to n_latent = {n_latent}; it is {latent_columns!r}."
+        )
 
 
 def _resolve(features: Features, groupby: str | None, group1: Any, group2: Any, contrast: Any) -> Contrast:
@@ -180,14 +194,16 @@ def _resolve(features: Features, groupby: str | None, group1: Any, group2: Any, 
 
 
 def _effect_table(
-    regression: GeneRegression, compared: Contrast, decoded: np.ndarray, *, delta: float, level: float
+    weighted: Weighted, compared: Contrast, decoded: np.ndarray, *, recentre: bool, delta: float, level: float
 ) -> pd.DataFrame:
-    contrasted = regression.contrast(compared.weights)
+    regression = weighted.regression
+    contrasted = regression.contrast(weighted.weights, weighted.covariance, weighted.sides)
     summary = summarise_effect(
         contrasted.effect,
         log_p=contrasted.log_p,
         tested=regression.counts.max(0) > 0,
         inflation=regression.inflation,
+        recentre=recentre,
         level=level,
         delta=delta * LN2,
     )
@@ -214,5 +230,9 @@ def _effect_table(
             names.CONTRAST: compared.label,
         }
     )
-    table.attrs = {names.COMPOSITION_SHIFT: summary.shift.shift / LN2, names.NULL_SHARE: summary.null_share}
+    table.attrs = {
+        names.COMPOSITION_SHIFT: float(summary.shift.shift / LN2),
+        names.NULL_SHARE: summary.null_share,
+        names.N_LATENT_COLUMNS: weighted.n_latent,
+    }
     return table

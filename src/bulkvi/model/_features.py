@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from bulkvi.model._covariates import CovariateCoding
-from bulkvi.model._design import INTERCEPT, check_full_rank
+from bulkvi.model._design import INTERCEPT
 from bulkvi.model._registered import Registry, code_samples, has_intercept, registered_columns
 
 NEAR_ONE = 1e-6
@@ -65,20 +65,3 @@ def intercept_of(features: pd.DataFrame) -> np.ndarray:
     matrix = features.to_numpy()
     solution, *_ = np.linalg.lstsq(matrix, np.ones(len(matrix)), rcond=None)
     return solution
-
-
-def with_latent_columns(features: pd.DataFrame, z: np.ndarray) -> pd.DataFrame:
-    """The features and the latent state beside them, each latent column with mean 0 and standard deviation 1.
-
-    Raises
-    ------
-    ValueError
-        If a latent column is constant or follows from the others.
-    """
-    spread = z.std(0)
-    if not spread.all():
-        raise ValueError("A latent column is the same in every sample; train the model with a smaller n_latent.")
-    columns = [f"latent_{k}" for k in range(z.shape[1])]
-    joint = pd.concat([features, pd.DataFrame((z - z.mean(0)) / spread, features.index, columns)], axis=1)
-    check_full_rank(joint, "The design together with the latent columns")
-    return joint

@@ -1,6 +1,7 @@
 """More that the regressions of a model's genes say: tests of several effects, dispersions, outlying counts, rates."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,9 @@ from bulkvi import names
 from bulkvi.model._differential import DifferentialMixin
 from bulkvi.model._features import NEAR_ONE, Features, intercept_of
 from bulkvi.model._flags import gene_flags, join_flags
+from bulkvi.model._hidden import beside_latent
 from bulkvi.model._registered import columns_of, covariate_columns
+from bulkvi.model._regression import GeneRegression
 from bulkvi.stats.multiplicity import benjamini_hochberg
 from bulkvi.stats.omnibus import omnibus_test
 
@@ -18,7 +21,9 @@ from bulkvi.stats.omnibus import omnibus_test
 class GeneTablesMixin(DifferentialMixin):
     """Tables of :class:`~bulkvi.BulkVI` by gene, next to ``differential_expression``."""
 
-    def omnibus_test(self, what: str | Sequence[str], *, with_latent: bool = False) -> pd.DataFrame:
+    def omnibus_test(
+        self, what: str | Sequence[str], *, latent_columns: int | Literal["auto"] = "auto"
+    ) -> pd.DataFrame:
         """Does a factor with several levels, or any of several columns, matter at all?
 
         A likelihood ratio test of the design against the design without them, the dispersion integrated out
@@ -29,8 +34,9 @@ class GeneTablesMixin(DifferentialMixin):
         what
             Column of ``obs`` that is in the design: all columns of the design that change with it, interactions included,
             are tested together. Or a list of columns of :meth:`get_design_matrix`.
-        with_latent
-            Whether the model's latent state enters both designs.
+        latent_columns
+            How many directions of the latent state are held fixed in both designs, as in ``differential_expression``: with
+            ``"auto"`` none, unless the alignment with every column tested can be told.
 
         Returns
         -------
@@ -47,12 +53,11 @@ class GeneTablesMixin(DifferentialMixin):
         """
         features = self._features()
         columns = _tested_columns(features, what)
-        regression = self._regress(features, with_latent=with_latent)
-        position = [regression.features.columns.get_loc(name) for name in columns]
+        regression, contrasts = _aligned_contrasts(self, self._regress(features), columns, latent_columns)
         test = omnibus_test(
             regression.counts,
             regression.features.to_numpy(),
-            np.eye(regression.features.shape[1])[position],
+            contrasts,
             regression.fit,
             offset=regression.offset,
             ridge=regression.ridge,
@@ -85,7 +90,7 @@ class GeneTablesMixin(DifferentialMixin):
         ``dispersion_trend``, the prior's median at its mean; ``dispersion``, the posterior's; ``flag``. Those of the
         regressions that ``differential_expression`` reads; the network has its own.
         """
-        regression = self._regress(self._features(), with_latent=False)
+        regression = self._regress(self._features())
         prior = regression.fit.prior
         return pd.DataFrame(
             {
@@ -106,7 +111,7 @@ class GeneTablesMixin(DifferentialMixin):
         A row for each such count, indexed by gene: ``sample``, ``count``, and ``expected_count`` by the fit in which it
         hardly weighs.
         """
-        regression = self._regress(self._features(), with_latent=False)
+        regression = self._regress(self._features())
         sample, gene = np.nonzero(regression.outliers.called)
         middle = regression.fit.nodes.coef.shape[0] // 2
         log_rate = np.einsum(
@@ -154,7 +159,7 @@ class GeneTablesMixin(DifferentialMixin):
         features = self._features()
         if groupby not in features.obs:
             raise KeyError(f"groupby={groupby!r} is not a column of adata.obs; it has {list(features.obs.columns)}.")
-        regression = self._regress(features, with_latent=False)
+        regression = self._regress(features)
         position = self.adata.var_names.get_indexer(list(genes))
         reach = norm.ppf(0.5 + level / 2)
         parts = []
@@ -173,6 +178,23 @@ class GeneTablesMixin(DifferentialMixin):
                 )
             )
         return pd.concat(parts)
+
+
+def _aligned_contrasts(
+    model: GeneTablesMixin, plain: GeneRegression, columns: list[str], latent_columns: int | Literal["auto"]
+) -> tuple[GeneRegression, np.ndarray]:
+    """The regression to test in, and one contrast of its columns for each column tested, hidden variation held fixed."""
+    parts = []
+    for column in columns:
+        weights = pd.Series(0.0, plain.features.columns)
+        weights[column] = 1.0
+        parts.append(beside_latent(model, plain, weights, "direct", latent_columns))
+    if not all(part.n_latent for part in parts):
+        position = plain.features.columns.get_indexer(columns)
+        return plain, np.eye(plain.features.shape[1])[position]
+    names_of_all = parts[0].regression.features.columns
+    rows = [part.weights.reindex(names_of_all, fill_value=0.0).to_numpy() for part in parts]
+    return parts[0].regression, np.stack(rows)
 
 
 def _tested_columns(features: Features, what: str | Sequence[str]) -> list[str]:

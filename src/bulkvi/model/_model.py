@@ -8,6 +8,7 @@ from scvi.model.base import ArchesMixin, BaseModelClass, RNASeqMixin, VAEMixin
 from bulkvi.model._calibrate import CalibrateMixin
 from bulkvi.model._expression import ExpressionMixin
 from bulkvi.model._gene_tables import GeneTablesMixin
+from bulkvi.model._latent_report import LatentReportMixin
 from bulkvi.model._module import BulkVAE, DecoderKind, Dispersion, GeneLikelihood
 from bulkvi.model._query import QueryMixin
 from bulkvi.model._registered import levels_of_categories
@@ -29,6 +30,7 @@ class BulkVI(
     ExpressionMixin,
     CalibrateMixin,
     GeneTablesMixin,
+    LatentReportMixin,
     QueryMixin,
     RNASeqMixin,
     VAEMixin,

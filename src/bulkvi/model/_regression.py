@@ -14,6 +14,9 @@ from bulkvi.stats.noise_inflation import NoiseInflation, noise_inflation
 from bulkvi.stats.outliers import Outliers, find_outliers
 from bulkvi.stats.separation import ContrastedEffect, settle_separated
 
+Sides = tuple[np.ndarray, np.ndarray]
+"""Samples that an effect rises with, and those that it falls with, as masks."""
+
 
 class GeneRegression(NamedTuple):
     """Regressions of all genes."""
@@ -45,14 +48,22 @@ class GeneRegression(NamedTuple):
         """Weights of the observations; None where all are 1."""
         return None if (self.outliers.weight == 1).all() else self.outliers.weight
 
-    def effect(self, weights: pd.Series) -> EffectLikelihood:
-        """Likelihood of the sum with these weights of the columns; columns that are not named get none."""
-        return effect_likelihood(self.fit.nodes, self._vector(weights))
+    def effect(self, weights: pd.Series, covariance: pd.DataFrame | None = None) -> EffectLikelihood:
+        """Likelihood of the sum with these weights of the columns; columns that are not named get none.
 
-    def contrast(self, weights: pd.Series) -> ContrastedEffect:
+        ``covariance`` is that of the weights themselves, where they are estimates.
+        """
+        names = self.features.columns
+        if covariance is not None:
+            covariance = covariance.reindex(index=names, columns=names, fill_value=0.0)
+        return effect_likelihood(self.fit.nodes, self._vector(weights), covariance)
+
+    def contrast(
+        self, weights: pd.Series, covariance: pd.DataFrame | None = None, sides: Sides | None = None
+    ) -> ContrastedEffect:
         """The same of a comparison, with its p-value, where genes may have no count on one side."""
         return settle_separated(
-            self.effect(weights),
+            self.effect(weights, covariance),
             self.counts,
             self.features.to_numpy(),
             self._vector(weights),
@@ -60,7 +71,13 @@ class GeneRegression(NamedTuple):
             offset=self.offset,
             ridge=self.ridge,
             weights=self.weights,
+            sides=sides,
         )
+
+    def coefficients(self, columns: list[str]) -> np.ndarray:
+        """Coefficients of some columns, averaged over the dispersion; columns x genes, natural log."""
+        position = self.features.columns.get_indexer(columns)
+        return np.einsum("kg,kpg->pg", self.fit.nodes.weight, self.fit.nodes.coef[:, position])
 
     def _vector(self, weights: pd.Series) -> np.ndarray:
         return weights.reindex(self.features.columns, fill_value=0.0).to_numpy()

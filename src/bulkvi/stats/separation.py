@@ -34,6 +34,7 @@ def settle_separated(
     offset: np.ndarray,
     ridge: np.ndarray,
     weights: np.ndarray | None = None,
+    sides: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> ContrastedEffect:
     r"""Give separated genes half a count on their silent side, and test them by the likelihood ratio.
 
@@ -57,6 +58,8 @@ def settle_separated(
         Weights of the coefficients, shape ``(n_features,)``.
     fit
         What `fit_genes` made of them.
+    sides
+        Samples that the effect rises and falls with, as masks; by default `compared_sides`.
 
     Returns
     -------
@@ -77,7 +80,7 @@ def settle_separated(
     ([0], True)
     """
     log_p = log_p_value(effect)
-    above, below = compared_sides(features, contrast)
+    above, below = compared_sides(features, contrast) if sides is None else sides
     silent_above, silent_below = (counts[side].max(0, initial=0) == 0 for side in (above, below))
     separated = silent_above ^ silent_below
     genes = np.flatnonzero(separated)

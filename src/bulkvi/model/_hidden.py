@@ -1,0 +1,138 @@
+"""Effects beside a latent state: held fixed, carried by it, or both."""
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from bulkvi.model._latent_columns import latent_columns
+from bulkvi.model._regression import GeneRegression, Sides, regress_genes
+from bulkvi.names import LATENT_COLUMN
+from bulkvi.stats.alignment import Alignment, align
+from bulkvi.stats.latent_number import LatentNumber, latent_number
+from bulkvi.stats.separation import compared_sides
+
+EffectKind = Literal["direct", "latent", "total"]
+SEED = 0
+
+
+class Weighted(NamedTuple):
+    """An effect as weights of the columns of a regression."""
+
+    regression: GeneRegression
+    weights: pd.Series
+    covariance: pd.DataFrame | None
+    """Covariance of the weights."""
+    sides: Sides | None
+    n_latent: int
+    """Latent columns in the regression."""
+
+
+def count_latent(regression: GeneRegression) -> LatentNumber:
+    """How many latent columns the residuals of the design call for. The simulated counts have a fixed seed."""
+    return latent_number(
+        regression.counts,
+        regression.features.to_numpy(),
+        regression.offset,
+        regression.fit,
+        np.random.default_rng(SEED),
+    )
+
+
+def align_with(regression: GeneRegression, weights: pd.Series) -> Alignment:
+    """Alignment of the latent columns of a regression with a contrast of its other columns."""
+    columns = latent_names(regression.features)
+    effect = regression.effect(weights)
+    return align(
+        effect.mean(), effect.sd(), regression.coefficients(columns), chance_variance(regression.features, weights)
+    )
+
+
+def chance_variance(features: pd.DataFrame, weights: pd.Series) -> float:
+    """Variance of the contrast of a column of noise with variance 1: ``psi' (X'X)^-1 psi`` over the design columns."""
+    design = features.drop(columns=latent_names(features)).to_numpy()
+    psi = weights.reindex(features.columns.drop(latent_names(features)), fill_value=0.0).to_numpy()
+    return float(psi @ np.linalg.solve(design.T @ design, psi))
+
+
+def latent_names(features: pd.DataFrame) -> list[str]:
+    """Latent columns among the features."""
+    return [name for name in features.columns if name.startswith(f"{LATENT_COLUMN}_")]
+
+
+def beside_latent(
+    model: Any, plain: GeneRegression, weights: pd.Series, kind: EffectKind, number: int | Literal["auto"]
+) -> Weighted:
+    """An effect of the design with the latent state held fixed, the part the latent state carries, or their sum.
+
+    With ``number="auto"`` parallel analysis says how many latent columns enter, and none does where their alignment with
+    the contrast cannot be told (`bulkvi.stats.alignment`).
+
+    Raises
+    ------
+    ValueError
+        If the part of the latent state is asked for and no column enters.
+    """
+    sides = compared_sides(plain.features.to_numpy(), weights.to_numpy())
+    wanted = count_latent(plain).number if number == "auto" else number
+    if wanted:
+        columns = latent_columns(model, plain.features, wanted)
+        hidden = regress_genes(model.adata_manager, pd.concat([plain.features, columns], axis=1))
+        alignment = align_with(hidden, weights)
+        if alignment.accepted or number != "auto":
+            return _parts(hidden, weights, alignment, kind, sides)
+    if kind == "latent":
+        raise ValueError(
+            "effect='latent': no latent column enters this comparison, so the latent state carries nothing of it "
+            "(model.latent_report() says why). Ask for 'direct', or give latent_columns as a number."
+        )
+    return Weighted(plain, weights, None, sides, 0)
+
+
+def _parts(
+    hidden: GeneRegression, weights: pd.Series, alignment: Alignment, kind: EffectKind, sides: Sides
+) -> Weighted:
+    names = latent_names(hidden.features)
+    n, p = hidden.features.shape
+    # of a latent column the samples of a group are a sample: its contrast varies by chance from study to study
+    chance = chance_variance(hidden.features, weights) * n / (n - p + len(names)) * np.eye(len(names))
+    delta = pd.Series(alignment.delta, names)
+    uncertain = alignment.covariance
+    if kind == "direct":
+        combined, covariance = pd.concat([weights, -delta]), uncertain
+    elif kind == "latent":
+        combined, covariance = delta, uncertain + chance
+    else:
+        combined, covariance = weights, chance
+    return Weighted(hidden, combined, pd.DataFrame(covariance, names, names), sides, len(names))
+
+
+def latent_alone(model: Any, design: pd.DataFrame, first: np.ndarray, second: np.ndarray) -> Weighted:
+    """What the latent state says about two groups that the design does not hold.
+
+    All latent columns enter; the contrast is the difference of the groups' mean latent state, uncertain by how much the
+    replicates within the groups differ in it (Student's t through its variance).
+
+    Raises
+    ------
+    ValueError
+        If a group has one sample, or no residual degrees of freedom are left.
+    """
+    for members in (first, second):
+        if members.size < 2:
+            raise ValueError(
+                "A group with one sample does not tell how much replicates differ in the latent state: give groups of at "
+                f"least 2 (these have {first.size} and {second.size})."
+            )
+    columns = latent_columns(model, design, model.module.n_latent)
+    regression = regress_genes(model.adata_manager, pd.concat([design, columns], axis=1))
+    z = columns.to_numpy()
+    weights = pd.Series(z[first].mean(0) - z[second].mean(0), columns.columns)
+    df = first.size + second.size - 2
+    within = sum((z[group] - z[group].mean(0)).T @ (z[group] - z[group].mean(0)) for group in (first, second)) / df
+    heavier = df / (df - 2) if df > 2 else 3.0
+    covariance = heavier * (1 / first.size + 1 / second.size) * within
+    sides = tuple(np.isin(np.arange(len(z)), group) for group in (first, second))
+    return Weighted(
+        regression, weights, pd.DataFrame(covariance, weights.index, weights.index), (sides[0], sides[1]), len(weights)
+    )

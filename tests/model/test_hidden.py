@@ -1,0 +1,146 @@
+"""Effects beside a hidden batch, through the trained model."""
+
+import numpy as np
+import pytest
+from anndata import AnnData
+
+import bulkvi
+from tests.model.cohorts import fit, make_cohort
+
+
+def hidden_cohort(correlation: float = 0.6, **options) -> AnnData:
+    adata = bulkvi.datasets.simulate(
+        n_per_group=10, n_genes=1200, n_hidden=1, hidden_correlation=correlation, seed=3, **options
+    )
+    bulkvi.pp.filter_genes(adata, min_counts=10)
+    bulkvi.pp.size_factors(adata)
+    return adata
+
+
+@pytest.fixture(scope="module")
+def model() -> bulkvi.BulkVI:
+    adata = hidden_cohort()
+    bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ group")
+    return fit(adata, max_steps=100, n_latent=3)
+
+
+def false_share(table, adata) -> float:
+    called = table["adj_p_value"] < 0.05
+    return (adata.var["true_log_fc"][called] == 0).mean()
+
+
+def test_a_hidden_batch_does_not_pass_for_the_effect(model: bulkvi.BulkVI) -> None:
+    naive = model.differential_expression("group", "B", "A", latent_columns=0)
+    table = model.differential_expression("group", "B", "A")
+    assert table.attrs["n_latent_columns"] == 1
+    assert false_share(naive, model.adata) > 0.3
+    assert false_share(table, model.adata) < 0.12
+    changed = model.adata.var["true_log_fc"].abs() > 1
+    assert (table["adj_p_value"] < 0.05)[changed].mean() > 0.5
+    truth = model.adata.var["true_log_fc"]
+    assert ((table["log_fc_low"] <= truth) & (truth <= table["log_fc_high"])).mean() > 0.93
+
+
+def test_direct_and_latent_add_up_to_total(model: bulkvi.BulkVI) -> None:
+    direct, latent, total = (
+        model.differential_expression("group", "B", "A", effect=effect) for effect in ("direct", "latent", "total")
+    )
+    usual = ~total["flag"].str.contains("separated")
+    np.testing.assert_allclose(
+        (direct["log_fc_mle"] + latent["log_fc_mle"])[usual], total["log_fc_mle"][usual], atol=1e-8
+    )
+    # what a latent column carries is as uncertain as its chance differences between groups
+    assert (latent["p_value"] < 1e-4).sum() == 0
+    loading = np.abs(model.adata.varm["true_hidden_loading"][:, 0])
+    assert np.corrcoef(latent["log_fc_mle"].abs(), loading)[0, 1] > 0.7
+
+
+def test_nothing_hidden_changes_nothing() -> None:
+    adata = bulkvi.datasets.simulate(n_per_group=8, n_genes=1200, seed=3)
+    bulkvi.pp.filter_genes(adata, min_counts=10)
+    bulkvi.pp.size_factors(adata)
+    bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ group")
+    model = fit(adata, max_steps=30, n_latent=3)
+    table = model.differential_expression("group", "B", "A")
+    without = model.differential_expression("group", "B", "A", latent_columns=0)
+    assert table.attrs["n_latent_columns"] == 0
+    assert table.equals(without)
+    with pytest.raises(ValueError, match="no latent column enters"):
+        model.differential_expression("group", "B", "A", effect="latent")
+
+
+def test_a_number_of_latent_columns_can_be_asked_for(model: bulkvi.BulkVI) -> None:
+    tables = [model.differential_expression("group", "B", "A", latent_columns=number) for number in (1, 3)]
+    assert [table.attrs["n_latent_columns"] for table in tables] == [1, 3]
+    np.testing.assert_allclose(
+        tables[0]["log_fc"], model.differential_expression("group", "B", "A")["log_fc"], atol=1e-12
+    )
+
+
+def test_the_hidden_batch_is_named_in_the_report(model: bulkvi.BulkVI) -> None:
+    adata = model.adata
+    adata.obs["operator"] = np.where(adata.obs.pop("true_hidden_0") > 0, "x", "y")
+    report = model.latent_report()
+    assert report["enters"].tolist() == [True, False, False]
+    assert report["strongest_with"].iloc[0] == "operator"
+    assert report["strength"].iloc[0] > 0.6
+    assert report["variance_share"].iloc[0] > report["variance_share"].iloc[1]
+
+
+def test_groups_outside_the_design_are_compared_through_the_latent_state() -> None:
+    adata = hidden_cohort(correlation=0.0, de_share=0.4, effect_sd=1.5)
+    bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor")
+    model = fit(adata, max_steps=100, n_latent=2)
+    table = model.differential_expression("group", "B", "A")
+    truth = adata.var["true_log_fc"]
+    assert (table["adj_p_value"] < 0.05).sum() > 20
+    assert (np.sign(table["log_fc"]) == np.sign(truth))[(table["adj_p_value"] < 0.05) & (truth != 0)].mean() > 0.95
+    rng = np.random.default_rng(0)
+    calls = []
+    for _ in range(8):
+        adata.obs["random"] = rng.permutation(np.repeat(["x", "y"], 10))
+        calls.append((model.differential_expression("random", "x", "y")["adj_p_value"] < 0.05).sum())
+    assert np.median(calls) == 0
+    adata.obs["single"] = ["one"] + ["other"] * 19
+    with pytest.raises(ValueError, match="A group with one sample"):
+        model.differential_expression("single", "one", "other")
+    with pytest.raises(ValueError, match="no direct effect"):
+        model.differential_expression("group", "B", "A", effect="direct")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"effect": "indirect"}, "effect must be one of"), ({"latent_columns": 9}, "whole number from 0 to n_latent = 3")],
+)
+def test_unknown_choices_are_refused(model: bulkvi.BulkVI, arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        model.differential_expression("group", "B", "A", **arguments)
+
+
+def test_a_deep_decoder_serves_as_well() -> None:
+    adata = hidden_cohort()
+    bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ group")
+    model = fit(adata, max_steps=150, n_latent=2, decoder="deep")
+    table = model.differential_expression("group", "B", "A")
+    assert table.attrs["n_latent_columns"] == 1
+    assert false_share(table, adata) < 0.12
+
+
+def test_order_of_samples_and_genes_moves_hidden_factors_by_little() -> None:
+    adata = hidden_cohort()
+    rng = np.random.default_rng(3)
+    tables = []
+    for cohort in (adata, adata[rng.permutation(adata.n_obs), rng.permutation(adata.n_vars)].copy()):
+        bulkvi.BulkVI.setup_anndata(cohort, size_factor_key="size_factor", design="~ group")
+        tables.append(fit(cohort, max_steps=100, n_latent=2).differential_expression("group", "B", "A"))
+    shuffled = tables[1].loc[tables[0].index]
+    assert np.abs(shuffled["log_fc_mle"] - tables[0]["log_fc_mle"]).median() < 0.02
+    called = [table["adj_p_value"] < 0.05 for table in (tables[0], shuffled)]
+    assert (called[0] != called[1]).sum() <= 0.1 * called[0].sum()
+
+
+def test_no_latent_column_below_eight_samples() -> None:
+    adata = make_cohort(n_per_group=3)
+    bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ group")
+    table = fit(adata, max_steps=10).differential_expression("group", "B", "A")
+    assert table.attrs["n_latent_columns"] == 0
