@@ -80,7 +80,7 @@ def missing_sections(thing: object) -> list[str]:
 
 
 def test_the_top_level_is_small():
-    assert {"BulkVI", "datasets", "pl", "pp"} <= set(bulkvi.__all__)
+    assert {"BulkVI", "datasets", "pl", "pp", "tl"} <= set(bulkvi.__all__)
     assert [name for name in bulkvi.__all__ if not hasattr(bulkvi, name)] == []
 
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -6,6 +8,7 @@ from scipy.stats import mannwhitneyu, norm, ttest_ind
 
 import bulkvi
 from bulkvi.datasets import simulate
+from bulkvi.model._calibration_report import CalibrationReport
 from bulkvi.model._groups import find_groups
 from bulkvi.model._relabelling import find_exchange
 from bulkvi.stats.gene_fit import effect_ridge, fit_genes
@@ -13,7 +16,7 @@ from bulkvi.stats.nb_regression import nb_regression
 from bulkvi.stats.size_factors import median_of_ratios
 
 
-def set_up(adata: AnnData, design: str = "~ group", **more: str) -> bulkvi.BulkVI:
+def set_up(adata: AnnData, design: str = "~ group", **more: Any) -> bulkvi.BulkVI:
     """A model that is not trained: the test reads nothing of the network."""
     if "size_factor" not in adata.obs:
         bulkvi.pp.filter_genes(adata, min_counts=10)
@@ -37,25 +40,26 @@ def plug_in_wald(counts: np.ndarray, group: np.ndarray) -> np.ndarray:
     offset = np.log(median_of_ratios(counts).size_factors)
     features = np.column_stack([np.ones(group.size), group]).astype(float)
     ridge = effect_ridge(features)
-    given = {"offset": offset, "ridge": ridge}
+    given: dict[str, Any] = {"offset": offset, "ridge": ridge}
     fit = fit_genes(counts.astype(float), features, **given)
     wald = nb_regression(counts.astype(float), features, dispersion=fit.gene_dispersion.clip(1e-8), **given)
-    return 2 * norm.sf(np.abs(wald.coef[1]) / np.sqrt(wald.covariance[1, 1]))
+    se = np.sqrt(np.asarray(wald.covariance)[1, 1])
+    return 2 * norm.sf(np.abs(np.asarray(wald.coef)[1]) / se)
 
 
-def at(report: object, threshold: float = 0.05, score: str = "adj_p_value") -> pd.Series:
-    table = report.fdr  # type: ignore[attr-defined]
+def at(report: CalibrationReport, threshold: float = 0.05, score: str = "adj_p_value") -> pd.Series:
+    table = report.fdr
     return table[(table["score"] == score) & (table["threshold"] == threshold)].iloc[0]
 
 
 @pytest.fixture(scope="module")
-def report():
+def report() -> tuple[CalibrationReport, bulkvi.BulkVI, pd.DataFrame]:
     adata = simulate(n_per_group=5, n_genes=300, de_share=0.2, seed=1)
     model = set_up(adata)
     before = adata.copy()
-    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    state = np.random.get_state(legacy=False)  # noqa: NPY002
     report = model.calibrate("group", "B", "A", n_permutations=16, seed=3, progress_bar=False)
-    assert (np.random.get_state()[1] == state).all()  # noqa: NPY002
+    np.testing.assert_equal(np.random.get_state(legacy=False), state)  # noqa: NPY002
     pd.testing.assert_frame_equal(adata.obs, before.obs)
     np.testing.assert_array_equal(adata.X, before.X)
     de = trained(model).differential_expression("group", "B", "A")
@@ -116,7 +120,7 @@ def test_threads_and_seed(report) -> None:
     again = model.calibrate("group", "B", "A", n_permutations=16, seed=3, n_jobs=2, progress_bar=False)
     pd.testing.assert_frame_equal(again.fdr, report.fdr)
     pd.testing.assert_frame_equal(again.genes, report.genes)
-    given = {"n_permutations": 16, "method": t_test, "progress_bar": False}
+    given: dict[str, Any] = {"n_permutations": 16, "method": t_test, "progress_bar": False}
     overlaps = [model.calibrate("group", "B", "A", seed=s, **given).relabellings["overlap"].tolist() for s in (3, 4)]
     assert overlaps[0] == report.relabellings["overlap"].tolist()[::2]
     assert overlaps[0] != overlaps[1]
@@ -253,9 +257,11 @@ def test_labels_that_cannot_be_exchanged() -> None:
         model.calibrate("lane", "B", "A")
     with pytest.raises(ValueError, match="group1='C': no sample has this level"):
         model.calibrate("group", "C", "A")
+    none: dict[str, Any]
     for name in ("n_permutations", "n_jobs"):
+        none = {name: 0}
         with pytest.raises(ValueError, match=f"{name} is 0; give 1 or more"):
-            model.calibrate("group", "B", "A", **{name: 0})
+            model.calibrate("group", "B", "A", **none)
 
 
 def test_three_pairs_are_too_few() -> None:
@@ -295,7 +301,7 @@ def test_null_data_have_no_calls_that_count() -> None:
 @pytest.mark.slow
 def test_outliers_expose_a_plug_in_test_and_not_the_model() -> None:
     model = set_up(simulate(n_per_group=5, n_genes=3000, de_share=0.1, outlier_share=0.05, seed=5))
-    given = {"n_permutations": 40, "progress_bar": False}
+    given: dict[str, Any] = {"n_permutations": 40, "progress_bar": False}
     own = at(model.calibrate("group", "B", "A", **given))
     plug_in = at(model.calibrate("group", "B", "A", method=plug_in_wald, **given))
     assert plug_in["empirical_fdr_low"] > 0.1

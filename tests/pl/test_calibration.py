@@ -4,6 +4,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.patches import Rectangle
 
 from bulkvi import pl
 
@@ -23,15 +26,23 @@ def report() -> SimpleNamespace:
     return SimpleNamespace(fdr=fdr, relabellings=pd.concat(each, ignore_index=True))
 
 
+def bars(ax: Axes) -> list[Rectangle]:
+    return [patch for patch in ax.patches if isinstance(patch, Rectangle)]
+
+
 def test_a_curve_for_each_score_beside_the_diagonal(report: SimpleNamespace) -> None:
     ax = pl.calibration(report)
     diagonal, adjusted, s_value = ax.lines
     np.testing.assert_array_equal(*diagonal.get_data())
-    np.testing.assert_allclose(adjusted.get_ydata(), [0.04, 0.6])  # nothing is called at 0.01
-    np.testing.assert_allclose(adjusted.get_xdata(), [0.05, 0.5], rtol=0.05)
-    np.testing.assert_allclose(s_value.get_ydata(), [1e-4, 0.08, 1.0])  # a rate of 0 lies on the lower edge
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["as nominal", *SCORES]
-    intervals = [segment[:, 1] for segment in ax.collections[0].get_segments()]
+    np.testing.assert_allclose(np.asarray(adjusted.get_ydata()), [0.04, 0.6])  # nothing is called at 0.01
+    np.testing.assert_allclose(np.asarray(adjusted.get_xdata()), [0.05, 0.5], rtol=0.05)
+    np.testing.assert_allclose(np.asarray(s_value.get_ydata()), [1e-4, 0.08, 1.0])  # a rate of 0 lies on the lower edge
+    legend = ax.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["as nominal", *SCORES]
+    drawn = ax.collections[0]
+    assert isinstance(drawn, LineCollection)
+    intervals = [np.asarray(segment)[:, 1] for segment in drawn.get_segments()]
     np.testing.assert_allclose(intervals, [[0.03, 0.05], [0.5, 0.7]])
 
 
@@ -42,14 +53,14 @@ def test_one_score_if_it_is_asked_for(report: SimpleNamespace) -> None:
 
 def test_calls_of_relabelled_samples_with_a_line_for_the_data(report: SimpleNamespace) -> None:
     ax = pl.calibration(report, show="calls")
-    assert ax.lines[0].get_xdata()[0] == 4
-    heights = [bar.get_height() for bar in ax.patches]
+    assert np.asarray(ax.lines[0].get_xdata())[0] == 4
+    heights = [bar.get_height() for bar in bars(ax)]
     assert heights == [3, 3, 0, 0, 0]  # half of the relabellings have a call
     assert "6 relabellings; 50% with a call" in ax.get_title(loc="left")
     assert ax.get_xlabel() == "Genes with adj_p_value < 0.05"
     ax = pl.calibration(report, show="calls", score="s_value", threshold=0.5)
-    assert ax.lines[0].get_xdata()[0] == 20
-    assert sum(bar.get_height() for bar in ax.patches) == 6
+    assert np.asarray(ax.lines[0].get_xdata())[0] == 20
+    assert sum(bar.get_height() for bar in bars(ax)) == 6
 
 
 @pytest.mark.parametrize(
@@ -68,4 +79,4 @@ def test_choices_that_do_not_exist(report: SimpleNamespace, given: dict, error: 
 
 def test_a_table_is_no_report() -> None:
     with pytest.raises(TypeError, match="what model.calibrate returns, not DataFrame"):
-        pl.calibration(pd.DataFrame())  # type: ignore[arg-type]
+        pl.calibration(pd.DataFrame())

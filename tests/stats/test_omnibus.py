@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.stats import chi2
@@ -20,7 +22,7 @@ def three_groups(rng, n_per_group, n_genes, share=0.0):
 
 
 def run(counts, features, contrasts, **options):
-    given = {"offset": np.zeros(len(counts)), "ridge": effect_ridge(features)}
+    given: dict[str, Any] = {"offset": np.zeros(len(counts)), "ridge": effect_ridge(features)}
     fit = fit_genes(counts, features, **given, **options)
     return omnibus_test(counts, features, np.asarray(contrasts, dtype=float), fit, **given, **options)
 
@@ -52,7 +54,7 @@ def test_which_contrasts_span_the_question_does_not_matter(rng):
 
 def test_at_a_known_dispersion_it_is_the_likelihood_ratio_test(rng):
     counts, features, _ = three_groups(rng, 4, 50, share=0.5)
-    given = {"offset": np.zeros(12), "dispersion": np.full(counts.shape[1], 0.1)}
+    given: dict[str, Any] = {"offset": np.zeros(12), "dispersion": np.full(counts.shape[1], 0.1)}
     full = nb_regression(counts, features, ridge=1e-9 * np.ones(3), **given)
     none = nb_regression(counts, features[:, :1], ridge=1e-9 * np.ones(1), **given)
     ratio = 2 * (

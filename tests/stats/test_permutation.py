@@ -55,6 +55,7 @@ def test_a_sample_of_the_relabellings_is_distinct_and_even(n_per_group: int, rng
     drawn = draw_relabellings(in_first, stratum, 100, rng)
     assert len({frozenset([tuple(row), tuple(~row)]) for row in drawn}) == 100
     assert frozenset([tuple(in_first), tuple(~in_first)]) not in {frozenset([tuple(r), tuple(~r)]) for r in drawn}
+    assert drawn[:, 0].all()  # one of the two ways to name the sides of a split
     # which side holds the first sample is arbitrary: of the others, each stands with it nearly half of the time
     with_first = (drawn[:, 1:] == drawn[:, :1]).mean(0)
     expected = (n_per_group - 1) / (2 * n_per_group - 1)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 from scipy.stats import binom
 
@@ -9,7 +11,7 @@ GROUP = np.array([0.0, 1.0])
 
 
 def settled(counts, features, contrast=GROUP):
-    given = {"offset": np.zeros(len(counts)), "ridge": effect_ridge(features)}
+    given: dict[str, Any] = {"offset": np.zeros(len(counts)), "ridge": effect_ridge(features)}
     fit = fit_genes(counts, features, **given)
     effect = effect_likelihood(fit.nodes, contrast)
     return effect, settle_separated(effect, counts, features, contrast, fit, **given)

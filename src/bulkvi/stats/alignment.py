@@ -54,6 +54,15 @@ def align(estimate: np.ndarray, se: np.ndarray, loadings: np.ndarray, prior_vari
     Returns
     -------
     The alignment. Factors plus ``delta`` times the contrast are the hidden ones.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> loadings = rng.normal(0, 0.5, (1, 2000))
+    >>> own = np.where(rng.random(2000) < 0.1, rng.normal(0, 1, 2000), 0.0)
+    >>> found = align(rng.normal(own + 0.6 * loadings[0], 0.1), np.full(2000, 0.1), loadings, 0.4)
+    >>> found.delta.round(1).tolist(), found.accepted
+    ([0.6], True)
     """
     n_factors = loadings.shape[0]
     delta, precision = np.zeros(n_factors), np.eye(n_factors) / prior_variance

@@ -47,6 +47,21 @@ def latent_number(
         What `fit_genes` made of them.
     rng
         Source of the simulated counts.
+
+    Returns
+    -------
+    The number, and the singular values behind it.
+
+    Examples
+    --------
+    >>> from bulkvi.stats.gene_fit import effect_ridge, fit_genes
+    >>> rng = np.random.default_rng(0)
+    >>> features = np.column_stack([np.ones(12), np.repeat([0.0, 1.0], 6)])
+    >>> hidden = np.outer(np.tile([-1, 1], 6), rng.normal(0, 0.3, 300))
+    >>> counts = rng.poisson(100 * np.exp(hidden)).astype(float)
+    >>> fit = fit_genes(counts, features, offset=np.zeros(12), ridge=effect_ridge(features))
+    >>> latent_number(counts, features, np.zeros(12), fit, rng).number
+    1
     """
     n, p = features.shape
     residuals, mean, dispersion = standardised_residuals(counts, features, offset, fit)
