@@ -6,7 +6,9 @@ from bulkvi.stats.alignment import align
 DELTA = np.array([0.6, -0.3])
 
 
-def effects(rng, *, n_genes=3000, changed=0.1, hit=0.3, delta=DELTA, se=0.15, effect_sd=0.7) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def effects(
+    rng, *, n_genes=3000, changed=0.1, hit=0.3, delta=DELTA, se=0.15, effect_sd=0.7
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Effects with a sparse part of their own and a part that hidden factors bring along."""
     loadings = np.where(rng.random((2, n_genes)) < hit, rng.normal(0, 0.5, (2, n_genes)), 0.0)
     own = np.where(rng.random(n_genes) < changed, rng.normal(0, effect_sd, n_genes), 0.0)

@@ -20,20 +20,19 @@ from bulkvi.model._regression import regress_genes
 from bulkvi.model._relabelling import FEWEST, find_exchange
 from bulkvi.stats.blocks import iter_row_blocks
 from bulkvi.stats.effect_summary import summarise_effect
-from bulkvi.stats.multiplicity import benjamini_hochberg
-from bulkvi.stats.permutation import (
+from bulkvi.stats.empirical_fdr import (
     Answers,
     Counted,
     EmpiricalFDR,
     count_answers,
-    dissimilar,
     empirical_fdr,
     equal_cutoff,
     null_share,
-    overlap,
     recalibrate,
     stack,
 )
+from bulkvi.stats.multiplicity import benjamini_hochberg
+from bulkvi.stats.permutation import dissimilar, overlap
 from bulkvi.stats.rank import aliased_columns
 
 THRESHOLDS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)

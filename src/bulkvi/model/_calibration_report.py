@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bulkvi import names
-from bulkvi.stats.permutation import EXCEPTIONAL, LARGEST_OVERLAP
+from bulkvi.stats.empirical_fdr import EXCEPTIONAL
+from bulkvi.stats.permutation import LARGEST_OVERLAP
 
 NOMINAL = 0.05
 FEW_RELABELLINGS = 30

@@ -88,7 +88,7 @@ def calibration(
     if threshold not in thresholds:
         raise ValueError(f"`threshold` is {threshold}; the report has {thresholds}.")
     if ax is None:
-        ax = new_axes(height=AXES_HEIGHT + legend_height(1))
+        ax = new_axes(height=AXES_HEIGHT + (legend_height(1) if show == "calls" else 0))
     if show == "fdr":
         return _draw_fdr(ax, report.fdr, known if score is None else [score])
     return _draw_calls(ax, report, score or known[0], threshold)
@@ -109,7 +109,7 @@ def _draw_fdr(ax: Axes, table: pd.DataFrame, scores: list[str]) -> Axes:
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_minor_locator(NullLocator())
         axis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    legend_beneath(ax, handles)
+    ax.legend(handles=handles, loc="upper left", fontsize="small", frameon=False, handlelength=1.2)
     return ax
 
 
