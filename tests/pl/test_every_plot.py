@@ -26,6 +26,10 @@ DE = pd.DataFrame(
     index=[f"gene {i}" for i in range(4)],
 )
 DE.attrs["composition_shift"] = 0.4
+ASSOCIATION = pd.DataFrame(
+    [("stage", "age", 0.9, "eta squared"), ("stage", "treated", 0.2, "Cramer's V")],
+    columns=["column", "other_column", "association", "measure"],
+)
 DISPERSIONS = pd.DataFrame(
     {
         "base_mean": [5.0, 80.0, 900.0],
@@ -45,20 +49,21 @@ RATES = pd.DataFrame(
 )
 FDR = pd.DataFrame(
     {
-        "score": "adj_p_value",
-        "threshold": [0.05, 0.5],
-        "calls": [12, 40],
-        "empirical_fdr": [0.03, 0.4],
-        "empirical_fdr_low": [0.01, 0.3],
-        "empirical_fdr_high": [0.06, 0.5],
+        "score": ["adj_p_value"] * 2 + ["s_value"] * 2,
+        "threshold": [0.05, 0.5] * 2,
+        "calls": [12, 40, 15, 50],
+        "empirical_fdr": [0.03, 0.4, 0.06, 1.0],
+        "empirical_fdr_low": [0.01, 0.3, 0.05, 0.6],
+        "empirical_fdr_high": [0.06, 0.5, 0.07, 1.0],
     }
 )
 RELABELLINGS = pd.DataFrame({"score": "adj_p_value", "threshold": [0.05, 0.05, 0.5, 0.5], "calls": [0, 1_500, 2, 40]})
 CALIBRATION = SimpleNamespace(fdr=FDR, relabellings=RELABELLINGS)
-TABLES = (LOG_FC, DE, DISPERSIONS, RATES, FDR, RELABELLINGS)
+TABLES = (LOG_FC, DE, DISPERSIONS, RATES, FDR, RELABELLINGS, ASSOCIATION)
 PLOTS: dict[str, Draw] = {
     "calibration": lambda adata, history, ax: pl.calibration(CALIBRATION, ax=ax),
     "calibration of calls": lambda adata, history, ax: pl.calibration(CALIBRATION, show="calls", ax=ax),
+    "design": lambda adata, history, ax: pl.design(ASSOCIATION, ax=ax),
     "dispersion": lambda adata, history, ax: pl.dispersion(DISPERSIONS, ax=ax),
     "gene": lambda adata, history, ax: pl.gene(adata, "3", "stage", ax=ax),
     "gene with rates": lambda adata, history, ax: pl.gene(adata, "3", "stage", rates=RATES, ax=ax),
@@ -77,7 +82,8 @@ PLOTS: dict[str, Draw] = {
 }
 every_plot = pytest.mark.parametrize("draw", PLOTS.values(), ids=PLOTS)
 WRONG: dict[str, Callable[[AnnData], Any]] = {
-    "calibration": lambda adata: pl.calibration(CALIBRATION, score="s_value"),
+    "calibration": lambda adata: pl.calibration(CALIBRATION, score="lfsr"),
+    "design": lambda adata: pl.design(LOG_FC),
     "dispersion": lambda adata: pl.dispersion(DE),
     "gene": lambda adata: pl.gene(adata, "3", "no such column"),
     "latent": lambda adata: pl.latent(adata, color="no such column"),

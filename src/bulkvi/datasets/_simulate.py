@@ -9,6 +9,7 @@ from anndata import AnnData
 from numpy.random import SeedSequence, default_rng
 
 from bulkvi import names
+from bulkvi.datasets import _truth
 from bulkvi.datasets._draws import EffectDistribution, draw_continuous, draw_effects, draw_levels, draw_loadings
 from bulkvi.datasets._trends import TRENDS, TrendName
 
@@ -198,22 +199,24 @@ def simulate(
         {
             names.GROUP: pd.Categorical.from_codes(group, ["A", "B"]),
             names.BATCH: pd.Categorical.from_codes(batch, batch_names),
-            names.TRUE_DEPTH: depth,
-            **{f"{names.TRUE_HIDDEN}_{k}": hidden[:, k] for k in range(n_hidden)},
+            _truth.TRUE_DEPTH: depth,
+            **{f"{_truth.TRUE_HIDDEN}_{k}": hidden[:, k] for k in range(n_hidden)},
         },
         index=[f"{letter}{i + 1:0{len(str(n))}d}" for letter, n in (("A", n_a), ("B", n_b)) for i in range(n)],
     )
     var = pd.DataFrame(
-        {names.TRUE_LOG_FC: log_fc, names.TRUE_BASE_MEAN: base_mean, names.TRUE_DISPERSION: dispersion},
+        {_truth.TRUE_LOG_FC: log_fc, _truth.TRUE_BASE_MEAN: base_mean, _truth.TRUE_DISPERSION: dispersion},
         index=[f"gene{g + 1:0{len(str(n_genes))}d}" for g in range(n_genes)],
     )
-    adata = AnnData(counts, obs=obs, var=var, uns={names.SIMULATION: arguments | {"n_per_group": np.array([n_a, n_b])}})
+    adata = AnnData(
+        counts, obs=obs, var=var, uns={_truth.SIMULATION: arguments | {"n_per_group": np.array([n_a, n_b])}}
+    )
     if n_batches > 1:
-        adata.varm[names.TRUE_BATCH_EFFECT] = batch_effect
+        adata.varm[_truth.TRUE_BATCH_EFFECT] = batch_effect
     if n_hidden > 0:
-        adata.varm[names.TRUE_HIDDEN_LOADING] = loading
+        adata.varm[_truth.TRUE_HIDDEN_LOADING] = loading
     if outlier_share > 0:
-        adata.layers[names.TRUE_OUTLIER] = outlier
+        adata.layers[_truth.TRUE_OUTLIER] = outlier
     return adata
 
 

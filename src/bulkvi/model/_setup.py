@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from warnings import warn
 
 from anndata import AnnData
 from scvi import REGISTRY_KEYS
@@ -24,6 +25,7 @@ from bulkvi.model._checks import (
     check_size_factor,
     check_size_factor_varies,
 )
+from bulkvi.model._design_check import first_warning
 from bulkvi.model._design_field import DesignField
 
 
@@ -67,6 +69,12 @@ class SetupMixin(BaseModelClass):
         **kwargs
             What scvi-tools passes when it registers new data with a trained model.
 
+        Warns
+        -----
+        UserWarning
+            Once, if :func:`bulkvi.tl.check_design` finds something serious: a variable of the design that is confounded with a
+            column of ``obs`` whose name looks technical (lane, batch, run, ...), or a level with one sample.
+
         Raises
         ------
         KeyError
@@ -98,6 +106,9 @@ class SetupMixin(BaseModelClass):
         if "source_registry" not in kwargs:
             check_sample_number(adata)
             check_joint_rank(adata, design, batch_key, categorical, continuous)
+            held = (*([] if batch_key is None else [batch_key]), *categorical, *continuous)
+            if design is not None and (serious := first_warning(adata.obs, design, held)) is not None:
+                warn(serious, UserWarning, stacklevel=2)
 
         fields = [
             LayerField(REGISTRY_KEYS.X_KEY, layer, is_count_data=False),

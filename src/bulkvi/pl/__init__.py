@@ -1,6 +1,7 @@
 """Draw tables and AnnData on an Axes; nothing is computed here."""
 
 from bulkvi.pl._calibration import calibration
+from bulkvi.pl._design import design
 from bulkvi.pl._dispersion import dispersion
 from bulkvi.pl._gene import gene
 from bulkvi.pl._latent import latent
@@ -14,6 +15,7 @@ from bulkvi.pl._volcano import volcano
 
 __all__ = [
     "calibration",
+    "design",
     "dispersion",
     "gene",
     "latent",

@@ -4,12 +4,14 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import qr
 from scipy.special import gammaln
 
 from bulkvi.stats._contamination_numba import judge
 from bulkvi.stats._nb_block import Block, kernels
 from bulkvi.stats.nb_regression import climb, start_coef
 
+MAX_CODING_FREE = 2_000
 N_NODES = 5
 NODE_REACH = 2.2
 MIN_SD = 0.05
@@ -133,3 +135,20 @@ def design_variance(block: Block, coef: np.ndarray) -> np.ndarray:
     size = np.diff(block.layout.start)
     log_rate = block.layout.unique @ coef
     return size @ (log_rate - size @ log_rate / size.sum()) ** 2 / size.sum()
+
+
+def coding_free(features: np.ndarray, ridge: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Features of the same span, and their ridge, that do not depend on how a design was coded.
+
+    Where two explanations of a gene are about as likely, the path of the search decides which one is found; it must not
+    hang on the reference level. The columns are some of the projection onto the span: of a design of groups, the groups.
+    """
+    n, p = features.shape
+    if n > MAX_CODING_FREE or n <= p:
+        return features, ridge
+    basis = np.linalg.qr(features)[0]
+    projection = (basis @ basis.T).round(10)
+    _, pivots = qr(projection, mode="r", pivoting=True)
+    chosen = projection[:, pivots[:p]]
+    turn = np.linalg.lstsq(features, chosen, rcond=None)[0]
+    return chosen, turn.T @ (np.diag(ridge) if ridge.ndim == 1 else ridge) @ turn

@@ -4,15 +4,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import qr
 
-from bulkvi.stats._contamination import Suspects, Verdict, wild_probability
+from bulkvi.stats._contamination import Suspects, Verdict, coding_free, wild_probability
 from bulkvi.stats._nb_block import Array, Block, Layout, blocks, convert, is_torch, make_layout
 from bulkvi.stats.dispersion import dispersion_prior
 from bulkvi.stats.dispersion_profile import dispersion_profile
 from bulkvi.stats.nb_regression import block_genes, check_regression
 
-MAX_CODING_FREE = 2_000
 MAX_LEVERAGE = 0.45
 TRUSTED_LEVERAGE = 0.3
 CROWDED = 0.03
@@ -54,7 +52,7 @@ class Outliers(NamedTuple):
     """Samples that deviate in so many genes that it is structure and not chance; nothing in them is called."""
 
 
-class Trend(NamedTuple):
+class _Trend(NamedTuple):
     """Dispersions and share of wild counts, learned from all genes."""
 
     log_mean: np.ndarray
@@ -155,7 +153,7 @@ def find_outliers(counts: Array, features: Array, *, offset: Array, ridge: Array
     weight, called = np.ones(x.shape), np.zeros(x.shape, dtype=bool)
     structured = np.zeros(n, dtype=bool)
     share = 0.0
-    f, d = _coding_free(f.astype(float), d)
+    f, d = coding_free(f.astype(float), d)
     layout, order = make_layout(f, d)
     left, size, _ = np.linalg.svd(f[order], full_matrices=False)
     basis = left[:, size > 1e-9 * size[0]]
@@ -185,23 +183,6 @@ def find_outliers(counts: Array, features: Array, *, offset: Array, ridge: Array
     return Outliers(convert(weight, like=counts), convert(called, like=counts), share, convert(structured, like=counts))
 
 
-def _coding_free(features: np.ndarray, ridge: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Features of the same span, and their ridge, that do not depend on how a design was coded.
-
-    Where two explanations of a gene are about as likely, the path of the search decides which one is found; it must not
-    hang on the reference level. The columns are some of the projection onto the span: of a design of groups, the groups.
-    """
-    n, p = features.shape
-    if n > MAX_CODING_FREE or n <= p:
-        return features, ridge
-    basis = np.linalg.qr(features)[0]
-    projection = (basis @ basis.T).round(10)
-    _, pivots = qr(projection, mode="r", pivoting=True)
-    chosen = projection[:, pivots[:p]]
-    turn = np.linalg.lstsq(features, chosen, rcond=None)[0]
-    return chosen, turn.T @ (np.diag(ridge) if ridge.ndim == 1 else ridge) @ turn
-
-
 def _screen(cohort: _Cohort) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean rate, usual sd of the log rate at that mean, and whether some count is further off than n normal ones would be."""
     n, n_genes = cohort.counts.shape
@@ -223,7 +204,7 @@ def _screen(cohort: _Cohort) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _learn(
     cohort: _Cohort, mean: np.ndarray, sigma: np.ndarray, suspicious: np.ndarray, n_free: int
-) -> tuple[Trend, np.ndarray]:
+) -> tuple[_Trend, np.ndarray]:
     """Dispersions and share of wild counts from some of the genes, evenly over the means, and the share by sample."""
     n, n_genes = cohort.counts.shape
     n_learn = min(n_genes, LEARN_GENES, max(LEARN_GENES // 6, LEARN_COUNTS // n))
@@ -244,10 +225,10 @@ def _learn(
             weight[:, suspect] = 1 - verdict.probability
             share, rate = verdict.share, verdict.probability.sum(1) / n_learn
     up = np.argsort(log_mean, kind="stable")
-    return Trend(log_mean[up], prior.log_trend[up], prior.variance, share), rate
+    return _Trend(log_mean[up], prior.log_trend[up], prior.variance, share), rate
 
 
-def _probability(cohort: _Cohort, block: Block, sigma: np.ndarray, trend: Trend) -> np.ndarray:
+def _probability(cohort: _Cohort, block: Block, sigma: np.ndarray, trend: _Trend) -> np.ndarray:
     """Probability that each count of a block is wild, from the better of two starts; samples in the order of the layout."""
 
     def search(some: Block, start: np.ndarray, log_trend: np.ndarray) -> Verdict:

@@ -1,0 +1,217 @@
+"""What a design leaves open: cells without replicates, confounding with other columns of obs, repeated measures."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from bulkvi.model._design import make_design
+from bulkvi.names import FINDING, REMEDY, SEVERITY
+
+SERIOUS = "serious"
+NOTE = "note"
+MAX_LEVELS = 1000
+FEW_FREE = 2
+SAMPLES_PER_DONOR = 4
+OWN_PREFIXES = ("_scvi", "_bulkvi")
+TECHNICAL = frozenset(
+    "batch batches lane lanes plate plates run runs flowcell library lib seq sequencing sequencer date center centre site "
+    "operator technician chip slide pool kit machine instrument barcode".split()
+)
+REPEATED = frozenset(
+    "donor donors patient patients subject subjects individual participant person animal mouse rat pair block replicate rep "
+    "clone litter family".split()
+)
+
+
+class Columns(NamedTuple):
+    """Columns of obs, as they are compared with each other."""
+
+    categories: dict[str, np.ndarray]
+    """Codes of the levels of each categorical column; -1 where missing."""
+    numbers: dict[str, np.ndarray]
+    """Values of each numeric column; NaN where missing."""
+    left_out: dict[str, str]
+    """Columns that say nothing about groups of samples, and why."""
+
+
+class Finding(NamedTuple):
+    """One thing to know before the design is trusted."""
+
+    severity: str
+    finding: str
+    remedy: str
+
+
+def sort_columns(obs: pd.DataFrame, in_design: tuple[str, ...] = ()) -> Columns:
+    """Categorical, numeric, and neither: identifiers and constants.
+
+    Whole numbers that repeat (at most half as many as samples) are read as categories: batches are often numbered.
+    """
+    categories, numbers, left_out = {}, {}, {}
+    for name in map(str, obs.columns):
+        if name.startswith(OWN_PREFIXES):
+            continue
+        column = obs[name]
+        codes, levels = pd.factorize(column)
+        n_known = int((codes >= 0).sum())
+        numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+        counted = pd.api.types.is_integer_dtype(column) and len(levels) <= n_known / 2
+        if len(levels) < 2:
+            left_out[name] = "the same in every sample"
+        elif numeric and not counted:
+            numbers[name] = column.to_numpy(dtype=float, na_value=np.nan)
+        elif len(levels) == n_known and name not in in_design:
+            left_out[name] = "another value in every sample (an identifier)"
+        elif len(levels) > MAX_LEVELS:
+            left_out[name] = f"{len(levels)} levels"
+        else:
+            categories[name] = codes
+    return Columns(categories, numbers, left_out)
+
+
+def design_findings(obs: pd.DataFrame, formula: str, also: tuple[str, ...] = ()) -> list[Finding]:
+    """What to know before a design is trusted, serious findings first.
+
+    Parameters
+    ----------
+    obs
+        One row for each sample.
+    formula
+        Right-hand side of a formula.
+    also
+        Columns that the model accounts for besides.
+
+    Raises
+    ------
+    KeyError, ValueError
+        As `make_design`.
+    """
+    design, matrix = make_design(formula, obs)
+    found = [*_freedom(len(matrix), len(matrix.columns), formula), *_of_columns(obs, design.variables, also)]
+    return sorted(found, key=lambda finding: finding.severity != SERIOUS)
+
+
+def _of_columns(obs: pd.DataFrame, variables: tuple[str, ...], also: tuple[str, ...]) -> Iterator[Finding]:
+    columns = sort_columns(obs, variables)
+    held = [name for name in variables if name in columns.categories]
+    others = [name for name in columns.categories if name not in {*variables, *also}]
+    for variable in held:
+        yield from _small_groups(obs[variable])
+        for other in others:
+            yield from _confounding(variable, other, columns.categories[variable], columns.categories[other])
+    if held:
+        cells = pd.factorize(pd.MultiIndex.from_frame(obs[held]))[0]
+        for other in others:
+            yield from _repeats(other, columns.categories[other], cells, held)
+
+
+def findings_table(findings: list[Finding]) -> pd.DataFrame:
+    """A row for each finding."""
+    return pd.DataFrame(findings, columns=[SEVERITY, FINDING, REMEDY])
+
+
+def first_warning(obs: pd.DataFrame, formula: str, also: tuple[str, ...]) -> str | None:
+    """The first serious finding about the columns, in words; None without any."""
+    design, _ = make_design(formula, obs)  # that no sample is to spare is said where a variance is asked for
+    serious = [finding for finding in _of_columns(obs, design.variables, also) if finding.severity == SERIOUS]
+    if not serious:
+        return None
+    more = f" ({len(serious) - 1} more serious findings.)" if len(serious) > 1 else ""
+    return (
+        f"The design {formula!r}: {serious[0].finding} {serious[0].remedy}{more} All that is known: "
+        f"print(bulkvi.tl.check_design(adata, {formula!r}))."
+    )
+
+
+def _freedom(n_samples: int, n_columns: int, formula: str) -> Iterator[Finding]:
+    free = n_samples - n_columns
+    if free > FEW_FREE:
+        return
+    yield Finding(
+        SERIOUS if free == 0 else NOTE,
+        f"{n_samples} samples and {n_columns} columns leave {free} residual degrees of freedom.",
+        f"The variance between samples can {'not' if free == 0 else 'hardly'} be learned under {formula!r}: add samples or "
+        "leave out variables.",
+    )
+
+
+def _small_groups(column: pd.Series) -> Iterator[Finding]:
+    counts = column.value_counts()
+    alone = sorted(map(str, counts.index[counts == 1]))
+    if alone:
+        yield Finding(
+            NOTE if _looks(column.name, REPEATED) else SERIOUS,
+            f"{column.name!r} has levels with one sample: {', '.join(alone[:5])}{' ...' if len(alone) > 5 else ''}.",
+            "What is said of them rests on the variance of the other groups: add samples, merge levels or leave them out.",
+        )
+
+
+def _confounding(variable: str, other: str, a: np.ndarray, b: np.ndarray) -> Iterator[Finding]:
+    known = b >= 0
+    a, b = a[known], b[known]
+    pairs = len(np.unique(a.astype(np.int64) * (int(b.max()) + 1) + b))
+    n_a, n_b = len(np.unique(a)), len(np.unique(b))
+    if min(n_a, n_b) < 2 or n_b > known.sum() / 2 or pairs > max(n_a, n_b):
+        return
+    technical = _looks(other, TECHNICAL)
+    if n_a != n_b and not technical:  # a finer or coarser division of the samples, such as the cells of the design
+        return
+    # nobody asks for the effect of a donor, so a donor may have a batch to itself
+    severity = SERIOUS if technical and not _looks(variable, REPEATED | TECHNICAL) else NOTE
+    if n_a == n_b:
+        finding = f"{variable!r} is fully confounded with {other!r}: each level of one has one level of the other."
+    elif n_b > n_a:
+        finding = (
+            f"{variable!r} is fully confounded with {other!r}: each level of {other!r} has one level of {variable!r}."
+        )
+    else:
+        finding = (
+            f"{other!r} follows from {variable!r}: levels of {variable!r} that differ in it are confounded with it."
+        )
+    if technical:
+        remedy = (
+            f"No analysis of these samples can tell their effects apart: say so with the results, or add samples that "
+            f"cross {variable!r} with {other!r}."
+        )
+    else:
+        remedy = f"If {other!r} is not another word for {variable!r}, its effect cannot be told from it."
+    yield Finding(severity, finding, remedy)
+
+
+def _repeats(name: str, codes: np.ndarray, cells: np.ndarray, held: list[str]) -> Iterator[Finding]:
+    known = codes >= 0
+    a, b = cells[known], codes[known]
+    levels, n_per_level = np.unique(b, return_counts=True)
+    donor = _looks(name, REPEATED)
+    if _looks(name, TECHNICAL) or (n_per_level > 1).mean() <= 0.5:
+        return
+    if not donor and (len(levels) < 3 or known.sum() > SAMPLES_PER_DONOR * len(levels)):
+        return
+    pairs, n_per_pair = np.unique(np.stack([a, b]), axis=1, return_counts=True)
+    n_cells = len(np.unique(a))
+    # a column that the design decides, or the reverse with one sample each, repeats nothing
+    if len(pairs[0]) == n_cells or n_cells < 2:
+        return
+    design = " and ".join(repr(held_name) for held_name in held)
+    if (n_per_pair > 1).mean() > 0.5:
+        yield Finding(
+            NOTE,
+            f"Levels of {name!r} have several samples within a level of {design}: they may be repeated measures of one thing.",
+            f"Samples of one {name!r} are not independent replicates (pseudo-replication): sum their counts, or let the "
+            f"design hold {name!r}.",
+        )
+    elif len(pairs[0]) > len(levels):
+        yield Finding(
+            NOTE,
+            f"Levels of {name!r} come back in several levels of {design}: the samples may be paired.",
+            f"With {name!r} in the design its differences no longer count as noise: '~ {name} + {held[-1]}'.",
+        )
+
+
+def _looks(name: Any, words: frozenset[str]) -> bool:
+    parts = re.sub(r"([a-z])([A-Z])", r"\1 \2", str(name)).lower()
+    found = set(re.split(r"[^a-z]+", parts))
+    return bool(words & (found | {parts.replace("_", "").replace(" ", "")}))

@@ -1,0 +1,102 @@
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from bulkvi.names import ASSOCIATION, COLUMN, MEASURE, OTHER_COLUMN
+from bulkvi.pl._axes import COLUMN_WIDTH, draw_colour_bar, new_axes
+
+CELL = 0.26
+MARGIN = 1.2
+MAX_WRITTEN = 9
+DARK = 0.6
+NEARLY_ONE = 1 - 1e-9
+ROUNDING = 1e-9
+
+
+def design(check: Any, *, ax: Axes | None = None, annotate: bool | None = None) -> Axes:
+    """Which columns of the table of samples go together? Draw how closely each two do, from 0 to 1.
+
+    A dark cell beside a variable of the design is a column that its effect cannot be told from. The measure is Cramer's V
+    for two categorical columns, eta squared where one is numeric, squared correlation where both are; with few
+    samples and many levels Cramer's V is large by chance.
+
+    Parameters
+    ----------
+    check
+        What ``bulkvi.tl.check_design`` gives, or its table ``association``. It is not changed.
+    ax
+        Where to draw; None makes a figure of one column width (3.3 inches).
+    annotate
+        Whether to write the numbers into the cells; by default up to 9 columns.
+
+    Returns
+    -------
+    The Axes.
+
+    Raises
+    ------
+    TypeError
+        If ``check`` is neither.
+    KeyError
+        If a column of the table is missing.
+    ValueError
+        If there are no two columns to compare.
+
+    Examples
+    --------
+    >>> import bulkvi as bv
+    >>> check = bv.tl.check_design(bv.datasets.airway(), "~ cell + dex")
+    >>> ax = bv.pl.design(check)
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['cell', 'dex']
+    """
+    table = check if isinstance(check, pd.DataFrame) else getattr(check, "association", None)
+    if not isinstance(table, pd.DataFrame):
+        raise TypeError(
+            f"`check` must come from bulkvi.tl.check_design, or be a table; it is a {type(check).__name__}."
+        )
+    missing = [name for name in (COLUMN, OTHER_COLUMN, ASSOCIATION, MEASURE) if name not in table]
+    if missing:
+        raise KeyError(f"the table lacks the columns {missing}; give what bulkvi.tl.check_design gives.")
+    if table.empty:
+        raise ValueError("there are no two columns of obs to compare: all others are constant or identifiers.")
+    columns = list(dict.fromkeys([*table[COLUMN], *table[OTHER_COLUMN]]))
+    place = {name: k for k, name in enumerate(columns)}
+    matrix = np.full((len(columns), len(columns)), np.nan)
+    for first, second, value in table[[COLUMN, OTHER_COLUMN, ASSOCIATION]].itertuples(index=False):
+        matrix[place[first], place[second]] = matrix[place[second], place[first]] = value
+    if ax is None:
+        ax = new_axes(height=max(1.8, min(MARGIN + CELL * len(columns), 2 * COLUMN_WIDTH)))
+    drawn = ax.pcolormesh(
+        np.arange(len(columns) + 1) - 0.5,
+        np.arange(len(columns) + 1) - 0.5,
+        np.ma.masked_invalid(matrix),
+        cmap="Blues",
+        vmin=0,
+        vmax=1,
+        edgecolors="white",
+        linewidth=0.5,
+    )
+    ax.invert_yaxis()
+    ax.set_facecolor("0.95")
+    ticks = range(len(columns))
+    ax.set_xticks(ticks, columns, rotation=45, ha="right", rotation_mode="anchor", fontsize="small")
+    ax.set_yticks(ticks, columns, fontsize="small")
+    ax.tick_params(length=0)
+    if len(columns) <= MAX_WRITTEN if annotate is None else annotate:
+        for row, column in np.argwhere(np.isfinite(matrix)):
+            value = matrix[row, column]
+            ax.text(
+                column,
+                row,
+                # rounded down: only a full association is written as 1
+                "1" if value > NEARLY_ONE else f"{int(100 * value + ROUNDING) / 100:.2f}".removeprefix("0"),
+                ha="center",
+                va="center",
+                fontsize="x-small",
+                color="white" if value > DARK else "black",
+            )
+    draw_colour_bar(ax, drawn, "Association")
+    return ax

@@ -1,0 +1,245 @@
+"""Which label do the other samples give to a sample: predictions that leave it out, with the noise that genes share."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import digamma, polygamma
+from scipy.stats import t as student
+
+SHIFT = 3 / 8
+EFFECT_VARIANCES = np.concatenate([[0.0], np.geomspace(0.02, 200, 12)])[:, None]
+EM_GENES = 2000
+EM_ROUNDS = 40
+LARGEST_Z = 40.0
+MAX_PRIOR_DF = 1000.0
+SMALL = 1e-6
+MIN_PAIR_FREE = 3.0
+
+
+class LabelFit(NamedTuple):
+    """What the other samples say of each sample's label; NaN where they cannot say anything."""
+
+    log_posterior: np.ndarray
+    """Log posterior probability of each label under a flat prior, samples x labels; -inf never occurs."""
+    log_density: np.ndarray
+    """Log density that was predicted for the sample under each label, mean over the genes, samples x labels."""
+
+
+def stabilise(counts: np.ndarray, size_factors: np.ndarray, dispersion: np.ndarray) -> np.ndarray:
+    r"""Negative binomial counts on a scale where their variance is about 1, whatever their mean.
+
+    .. math:: \frac{2}{\sqrt{\alpha_g}} \operatorname{arsinh} \sqrt{\alpha_g (y_{ng} + 3/8) / s_n}
+
+    (Anscombe 1948); logarithmic for large counts, a square root for small ones.
+
+    Parameters
+    ----------
+    counts
+        Raw counts, samples x genes.
+    size_factors
+        Size factors, shape ``(n_samples,)``, around 1.
+    dispersion
+        Dispersions > 0, shape ``(n_genes,)``.
+
+    Returns
+    -------
+    Samples x genes.
+
+    Examples
+    --------
+    >>> counts = np.random.default_rng(0).negative_binomial(5, 5 / (5 + 200), size=(20_000, 1))
+    >>> float(stabilise(counts, np.ones(20_000), np.array([0.2])).var().round(1))
+    1.1
+    """
+    return 2 / np.sqrt(dispersion) * np.arcsinh(np.sqrt(dispersion * (counts + SHIFT) / size_factors[:, None]))
+
+
+def label_fit(values: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> LabelFit:
+    r"""Predict each sample from all others, under each label.
+
+    Genes follow a linear model on the design; leaving a sample out is exact and costs no new fit. Variances of genes are
+    moderated (`moderated_variance`). The labels k and r (the better fitting one) predict the sample's values at
+    :math:`\mu_k, \mu_r`; genes are weighed by the shrunken difference :math:`w` of the two (`shrunken`), and the
+    sample stands at :math:`w^\top (y - \mu_r)`. Were genes independent, the likelihood ratio of the labels would be astronomical;
+    they are not. So the spread of this one number is taken from the residuals :math:`R` of the other samples along
+    the same direction, :math:`\sum_m (R_m w)^2 / \nu`, of all samples or of those with label k or r, whichever is larger, and
+    the two labels are compared by Student's density with :math:`\nu` residual degrees of freedom: what genes share in a
+    sample counts once.
+
+    Parameters
+    ----------
+    values
+        Values of about one variance, such as `stabilise` gives, samples x genes.
+    rows
+        Row of the design for each sample if it had each label, labels x samples x columns.
+    labels
+        Index of the label that each sample is held to have.
+
+    Returns
+    -------
+    Posteriors and predictive densities. A label is NaN for a sample if its prediction cannot be estimated without the sample;
+    all are NaN if the sample's own label is.
+
+    Raises
+    ------
+    ValueError
+        If fewer than 2 samples more than the rank of the design are given.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> labels = np.repeat([0, 1], 4)
+    >>> values = rng.normal(size=(8, 300)) + np.outer(labels, rng.normal(size=300))
+    >>> rows = np.array([[[1.0, 0.0]] * 8, [[1.0, 1.0]] * 8])
+    >>> mistaken = np.array([1, 0, 0, 0, 1, 1, 1, 1])
+    >>> label_fit(values, rows, mistaken).log_posterior.argmax(1).tolist()
+    [0, 0, 0, 0, 1, 1, 1, 1]
+    """
+    n, everyone = len(values), np.arange(len(values))
+    design = rows[labels, everyone]
+    n_free = n - 1 - int(np.linalg.matrix_rank(design))
+    if n_free < 1:
+        raise ValueError(
+            f"{n} samples and a design of rank {n - 1 - n_free}: leaving a sample out leaves no residual degree of freedom. "
+            "Add replicates or drop variables of the design."
+        )
+    inverse = np.linalg.pinv(design.T @ design)
+    leverage = np.einsum("ni,ij,nj->n", design, inverse, design)
+    coef = inverse @ (design.T @ values)
+    residual = values - design @ coef
+    squares = (residual**2).sum(0)
+    log_posterior = np.full((n, len(rows)), np.nan)
+    log_density = np.full((n, len(rows)), np.nan)
+    for sample in np.flatnonzero(leverage < 1 - SMALL):
+        error = residual[sample] / (1 - leverage[sample])
+        variance, df = moderated_variance(np.clip(squares - residual[sample] * error, 0, None) / n_free, n_free)
+        other = everyone != sample
+        log_posterior[sample], log_density[sample] = _one_sample(
+            values[sample],
+            rows[:, sample],
+            (values[other], design[other], labels[other]),
+            coef - np.outer(inverse @ design[sample], error),
+            (variance, df),
+            n_free,
+        )
+    return LabelFit(log_posterior, log_density)
+
+
+def _one_sample(
+    y: np.ndarray,
+    rows: np.ndarray,
+    others: tuple[np.ndarray, np.ndarray, np.ndarray],
+    coef: np.ndarray,
+    variance_df: tuple[np.ndarray, float],
+    n_free: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log posterior and predictive log density of each label for a sample that ``coef`` has not seen."""
+    values, design, labels = others
+    variance, df = variance_df
+    inverse = np.linalg.pinv(design.T @ design)
+    free = 1 - np.einsum("ni,ij,nj->n", design, inverse, design)
+    unseen = rows - rows @ inverse @ (design.T @ design)
+    known = np.flatnonzero(np.abs(unseen).max(1) < SMALL * (1 + np.abs(rows).max()))
+    score, density = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
+    mean = rows @ coef
+    spread = 1 + np.einsum("ki,ij,kj->k", rows, inverse, rows)
+    for label in known:
+        scale = np.sqrt(variance * spread[label])
+        density[label] = np.mean(student.logpdf((y - mean[label]) / scale, df) - np.log(scale))
+    best = known[density[known].argmax()]
+    score[best] = 0.0
+    for label in known[known != best]:
+        step = rows[label] - rows[best]
+        two = np.isin(labels, [label, best])
+        # samples of other labels may vary less, being another tissue, say
+        noise = variance
+        if not two.all() and free[two].sum() >= MIN_PAIR_FREE:
+            rest = ((values - design @ coef)[two] ** 2).sum(0) / free[two].sum()
+            noise = np.maximum(variance, moderated_variance(rest, float(free[two].sum()))[0])
+        difference = mean[label] - mean[best]
+        # genes weighed by what is known of the difference; both sides in units of the gene's variance
+        unit = np.sqrt(noise * (step @ inverse @ step))
+        weight = shrunken(difference / unit) * unit / noise
+        place, distance = weight @ (y - mean[best]), weight @ difference
+        along = (values @ weight - design @ (coef @ weight)) ** 2
+        shared = max(along.sum() / n_free, along[two].sum() / max(free[two].sum(), 1.0), SMALL**2)
+        scales = np.sqrt(shared * spread[[label, best]])
+        at_label, at_best = student.logpdf(np.array([place - distance, place]) / scales, n_free) - np.log(scales)
+        score[label] = at_label - at_best
+    top = np.nanmax(score)
+    return score - top - np.log(np.nansum(np.exp(score - top))), density
+
+
+def moderated_variance(variance: np.ndarray, df: float) -> tuple[np.ndarray, float]:
+    r"""Variances of genes drawn towards their common value, and the degrees of freedom they then have.
+
+    :math:`(d_0 s_0^2 + \nu s_g^2) / (d_0 + \nu)`, with :math:`d_0, s_0^2` from the mean and variance of
+    :math:`\log s_g^2` over the genes (Smyth 2004).
+
+    Parameters
+    ----------
+    variance
+        Residual variance of each gene.
+    df
+        Residual degrees of freedom :math:`\nu`.
+
+    Returns
+    -------
+    The moderated variances, and :math:`d_0 + \nu`.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> noisy = rng.chisquare(3, size=5000) / 3
+    >>> moderated, df = moderated_variance(noisy, 3)
+    >>> bool(moderated.std() < 0.1 * noisy.std())
+    True
+    """
+    floor = 1e-4 * float(np.median(variance)) or np.finfo(float).tiny
+    log_variance = np.log(np.clip(variance, floor, None))
+    excess = float(np.var(log_variance) - polygamma(1, df / 2))
+    if excess <= polygamma(1, MAX_PRIOR_DF / 2):
+        prior_df = MAX_PRIOR_DF
+    else:
+        prior_df = 2 * brentq(lambda half: float(polygamma(1, half)) - excess, 1e-3, MAX_PRIOR_DF)
+    centre = log_variance.mean() - digamma(df / 2) + np.log(df / 2) + digamma(prior_df / 2) - np.log(prior_df / 2)
+    return (prior_df * np.exp(centre) + df * variance) / (prior_df + df), prior_df + df
+
+
+def shrunken(z: np.ndarray) -> np.ndarray:
+    """Posterior mean of effects seen with standard error 1, under a scale mixture of normals learned from all of them.
+
+    Parameters
+    ----------
+    z
+        Effects over their standard errors, shape ``(n_genes,)``.
+
+    Returns
+    -------
+    Posterior means, in the same units.
+
+    Examples
+    --------
+    >>> z = np.random.default_rng(0).normal(size=3000)
+    >>> z[:30] += 20
+    >>> bool(abs(shrunken(z)[30:]).mean() < 0.1), bool(shrunken(z)[:30].mean() > 18)
+    (True, True)
+    """
+    some = z[:: max(1, z.size // EM_GENES)]
+    share = np.full((len(EFFECT_VARIANCES), 1), 1 / len(EFFECT_VARIANCES))
+    likelihood = _likelihood(some)
+    for _ in range(EM_ROUNDS):
+        part = share * likelihood
+        share = (part / part.sum(0)).mean(1, keepdims=True)
+    # a function of |z| alone: tabulated once, read off for all genes
+    grid = np.linspace(0, min(float(np.abs(z).max()), LARGEST_Z) + SMALL, 400)
+    part = share * _likelihood(grid)
+    kept = (part * EFFECT_VARIANCES / (1 + EFFECT_VARIANCES)).sum(0) / part.sum(0)
+    return z * np.interp(np.abs(z), grid, kept)
+
+
+def _likelihood(z: np.ndarray) -> np.ndarray:
+    variance = 1 + EFFECT_VARIANCES
+    log_likelihood = -0.5 * (np.log(variance) + z**2 / variance)
+    return np.exp(log_likelihood - log_likelihood.max(0))

@@ -1,0 +1,144 @@
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from bulkvi.model._design import make_design
+from bulkvi.model._design_check import Columns, design_findings, findings_table, sort_columns
+from bulkvi.names import ASSOCIATION, COLUMN, FINDING, MEASURE, N_SAMPLES, OTHER_COLUMN, REMEDY, SEVERITY
+from bulkvi.stats.association import correlation_ratio, cramers_v, squared_correlation
+
+
+class DesignCheck(NamedTuple):
+    """What :func:`check_design` found; ``print`` it for the findings in words."""
+
+    design: str
+    """The formula."""
+    findings: pd.DataFrame
+    """A row for each finding, serious ones first: ``severity`` (serious, note), ``finding``, ``remedy``."""
+    cells: pd.DataFrame
+    """Number of samples (``n_samples``) for each combination of the categorical variables of the design, 0 included."""
+    association: pd.DataFrame
+    """A row for each pair of columns of obs: ``column``, ``other_column``, ``association`` (0 to 1), ``measure``."""
+    left_out: dict[str, str]
+    """Columns of obs that were not compared, and why."""
+    n_samples: int
+    """Number of samples."""
+    n_columns: int
+    """Number of columns of the design matrix, its rank."""
+
+    @property
+    def residual_df(self) -> int:
+        """Residual degrees of freedom: samples less columns."""
+        return self.n_samples - self.n_columns
+
+    def __str__(self) -> str:
+        lines = [
+            f"Design {self.design}: {self.n_samples} samples, {self.n_columns} columns, {self.residual_df} residual degrees "
+            "of freedom"
+        ]
+        if len(self.cells):
+            sizes = self.cells[N_SAMPLES]
+            empty = f", {int((sizes == 0).sum())} of them empty" if (sizes == 0).any() else ""
+            span = f"{sizes.min()}" if sizes.nunique() == 1 else f"{sizes.min()} to {sizes.max()}"
+            lines.append(f"Cells of the design: {len(sizes)}, samples in each: {span}{empty}")
+        if self.findings.empty:
+            lines.append("Nothing found that speaks against it.")
+        for row in self.findings.to_dict("records"):
+            lines += ["", f"[{row[SEVERITY]}] {row[FINDING]}", f"    {row[REMEDY]}"]
+        if self.left_out:
+            lines += ["", "Not compared:"] + [f"    {name}: {why}" for name, why in self.left_out.items()]
+        return "\n".join(lines)
+
+
+def check_design(adata: AnnData, design: str) -> DesignCheck:
+    """What can these samples tell under this design, and what not?
+
+    Looks at the table of samples alone: sizes of the cells of the design, residual degrees of freedom, levels with one
+    sample, variables of the design that are confounded with another column, columns that look like repeated measures,
+    and how closely every two columns go together. ``setup_anndata`` runs it and warns of what is serious: a
+    variable confounded with a column whose name looks technical (batch, lane, plate, run, ...), or a level with one sample.
+    No residual degree of freedom is serious too, and said when a variance is asked for.
+
+    Parameters
+    ----------
+    adata
+        Samples x genes; only ``obs`` is read. It is not changed.
+    design
+        Formula of what is to be explained, for example ``"~ cell + dex"``.
+
+    Returns
+    -------
+    Tables, with a summary in words: ``print(check)``. :func:`bulkvi.pl.design` draws the associations: Cramer's V of two
+    categorical columns, eta squared (share of variance between the levels) of a categorical and a numeric one, squared
+    correlation of two numeric ones. Whole numbers that repeat count as categories; columns with another value in
+    every sample, or the same in all, are left out and listed. Missing values are left out pair by pair.
+
+    Raises
+    ------
+    TypeError
+        If ``adata`` is not an AnnData.
+    KeyError
+        If a variable is not a column of ``obs``.
+    ValueError
+        If the formula cannot be read, a variable has missing values or a level without samples, or the design is not of full
+        rank (a donor nested in a group, say); the message names the columns.
+
+    Examples
+    --------
+    >>> import bulkvi as bv
+    >>> adata = bv.datasets.airway()
+    >>> print(bv.tl.check_design(adata, "~ cell + dex"))
+    Design ~ cell + dex: 8 samples, 5 columns, 3 residual degrees of freedom
+    Cells of the design: 8, samples in each: 1
+    Nothing found that speaks against it.
+    <BLANKLINE>
+    Not compared:
+        geo: another value in every sample (an identifier)
+    """
+    if not isinstance(adata, AnnData):
+        raise TypeError(f"`adata` must be an AnnData (samples x genes), not {type(adata).__name__}.")
+    findings = design_findings(adata.obs, design)
+    coded, matrix = make_design(design, adata.obs)
+    columns = sort_columns(adata.obs, coded.variables)
+    held = [name for name in coded.variables if name in columns.categories]
+    return DesignCheck(
+        design=design,
+        findings=findings_table(findings),
+        cells=_cells(adata.obs, held),
+        association=_association(columns),
+        left_out=columns.left_out,
+        n_samples=len(matrix),
+        n_columns=matrix.shape[1],
+    )
+
+
+def _cells(obs: pd.DataFrame, held: list[str]) -> pd.DataFrame:
+    if not held:
+        return pd.DataFrame({N_SAMPLES: pd.Series(dtype=int)})
+    table = obs[held].astype("category")
+    return table.groupby(held, observed=False).size().rename(N_SAMPLES).reset_index()
+
+
+def _association(columns: Columns) -> pd.DataFrame:
+    rows = []
+    everything = columns.categories | columns.numbers
+    for first, second in combinations(everything, 2):
+        a, b = everything[first], everything[second]
+        known = _known(a) & _known(b)
+        a, b = a[known], b[known]
+        numeric = (first in columns.numbers) + (second in columns.numbers)
+        # categorical columns come first, so a mixed pair is (categorical, numeric)
+        compare, measure = (
+            (cramers_v, "Cramer's V"),
+            (correlation_ratio, "eta squared"),
+            (squared_correlation, "squared correlation"),
+        )[numeric]
+        rows.append((first, second, compare(a, b) if known.any() else np.nan, measure))
+    return pd.DataFrame(rows, columns=[COLUMN, OTHER_COLUMN, ASSOCIATION, MEASURE])
+
+
+def _known(values: np.ndarray) -> np.ndarray:
+    return values >= 0 if values.dtype.kind == "i" else np.isfinite(values)

@@ -1,0 +1,201 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+
+import bulkvi
+from bulkvi.stats.association import cramers_v
+
+
+def samples(**columns: list) -> AnnData:
+    n = len(next(iter(columns.values())))
+    obs = pd.DataFrame(columns, index=[f"s{i}" for i in range(n)])
+    counts = np.random.default_rng(0).poisson(50 * np.linspace(1, 2, n)[:, None], size=(n, 60)).astype(np.float32)
+    adata = AnnData(counts, obs=obs)
+    adata.obs["size_factor"] = np.linspace(1, 2, n)
+    return adata
+
+
+def serious(adata: AnnData, design: str) -> list[str]:
+    findings = bulkvi.tl.check_design(adata, design).findings
+    return findings.loc[findings["severity"] == "serious", "finding"].tolist()
+
+
+def said(adata: AnnData, design: str) -> str:
+    return str(bulkvi.tl.check_design(adata, design))
+
+
+@pytest.fixture(scope="module")
+def mammary(data_dir: Path) -> AnnData:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BULKVI_DATA_DIR", str(data_dir))
+        adata = bulkvi.datasets.gse60450()
+    bulkvi.pp.filter_genes(adata, min_counts=10)
+    bulkvi.pp.size_factors(adata)
+    return adata
+
+
+GROUP = ["a"] * 4 + ["b"] * 4
+
+
+def test_a_balanced_design_has_nothing_against_it() -> None:
+    check = bulkvi.tl.check_design(samples(group=GROUP, batch=["x", "x", "y", "y"] * 2), "~ batch + group")
+    assert check.findings.empty
+    assert check.residual_df == 5
+    assert check.cells["n_samples"].tolist() == [2, 2, 2, 2]
+    assert "5 residual degrees of freedom" in str(check)
+    assert "Nothing found" in str(check)
+
+
+def test_empty_cells_are_counted() -> None:
+    adata = samples(group=GROUP, batch=["x"] * 5 + ["y"] * 3)
+    check = bulkvi.tl.check_design(adata, "~ batch + group")
+    cells = check.cells.set_index(["batch", "group"])["n_samples"]
+    assert cells.to_dict() == {("x", "a"): 4, ("x", "b"): 1, ("y", "a"): 0, ("y", "b"): 3}
+    assert "0 to 4, 1 of them empty" in str(check)
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [["x"] * 4 + ["y"] * 4, ["w", "w", "x", "x", "y", "y", "z", "z"], [1] * 4 + [2] * 4],
+    ids=["one to one", "nested", "numbered"],
+)
+def test_a_group_confounded_with_a_batch_is_serious_and_warned_of_once(batch: list) -> None:
+    adata = samples(group=GROUP, batch=batch)
+    (finding,) = serious(adata, "~ group")
+    assert finding.startswith("'group' is fully confounded with 'batch'")
+    with pytest.warns(UserWarning, match="'group' is fully confounded with 'batch'.*check_design") as raised:
+        bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ group")
+    assert len(raised) == 1
+
+
+def test_a_batch_that_follows_from_finer_groups_is_serious() -> None:
+    adata = samples(stage=["a", "a", "b", "b", "c", "c", "d", "d"], run=["1st"] * 4 + ["2nd"] * 4)
+    assert serious(adata, "~ stage") == [
+        "'run' follows from 'stage': levels of 'stage' that differ in it are confounded with it."
+    ]
+
+
+def test_a_column_with_an_ordinary_name_is_a_note() -> None:
+    adata = samples(group=GROUP, treatment=["p"] * 4 + ["q"] * 4)
+    assert serious(adata, "~ group") == []
+    assert "[note] 'group' is fully confounded with 'treatment'" in said(adata, "~ group")
+
+
+def test_a_donor_may_have_a_batch_to_itself() -> None:
+    adata = samples(donor=["d1", "d1", "d2", "d2", "d3", "d3", "d4", "d4"], dex=["u", "t"] * 4)
+    adata.obs["batch"] = ["x"] * 4 + ["y"] * 4
+    assert serious(adata, "~ donor + dex") == []
+
+
+def test_a_level_with_one_sample_is_serious() -> None:
+    adata = samples(group=[*GROUP[:-1], "c"])
+    assert serious(adata, "~ group") == ["'group' has levels with one sample: c."]
+    with pytest.warns(UserWarning, match="levels with one sample: c"):
+        bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ group")
+
+
+def test_no_residual_degree_of_freedom_is_serious() -> None:
+    adata = samples(group=["a", "b"] * 2, x=[1.0, 2, 4, 9], y=[0.1, 0.5, 0.2, 0.7])
+    assert "0 residual degrees of freedom" in serious(adata, "~ group + x + y")[0]
+
+
+def test_repeated_donors_are_hinted_at() -> None:
+    donors = ["d1", "d1", "d2", "d2", "d3", "d3", "d4", "d4"]
+    adata = samples(group=GROUP, donor=donors)
+    assert "pseudo-replication" in said(adata, "~ group")
+    assert serious(adata, "~ group") == []
+    assert "paired" not in said(adata, "~ group")
+
+
+def test_pairs_are_hinted_at_and_no_more_once_in_the_design() -> None:
+    adata = bulkvi.datasets.airway()
+    assert "'cell' come back in several levels of 'dex'" in said(adata, "~ dex")
+    assert bulkvi.tl.check_design(adata, "~ cell + dex").findings.empty
+
+
+def test_every_pair_has_the_measure_of_its_kinds() -> None:
+    adata = samples(group=GROUP, site=["x", "y"] * 4, age=[1.5, 2, 3, 4, 5, 6, 7, 8], code=list("abcdefgh"))
+    adata.obs["flowcell"] = "F1"
+    check = bulkvi.tl.check_design(adata, "~ group")
+    table = check.association.set_index(["column", "other_column"])
+    assert table["measure"].to_dict() == {
+        ("group", "site"): "Cramer's V",
+        ("group", "age"): "eta squared",
+        ("group", "size_factor"): "eta squared",
+        ("site", "age"): "eta squared",
+        ("site", "size_factor"): "eta squared",
+        ("age", "size_factor"): "squared correlation",
+    }
+    assert table.loc[("group", "site"), "association"] == pytest.approx(0)
+    assert table.loc[("age", "size_factor"), "association"] == pytest.approx(1, abs=0.01)
+    assert check.left_out == {
+        "code": "another value in every sample (an identifier)",
+        "flowcell": "the same in every sample",
+    }
+    assert "code: another value" in str(check)
+
+
+def test_missing_values_are_left_out_pair_by_pair() -> None:
+    adata = samples(group=GROUP, batch=[None, "x", "x", "y", "y", "x", "y", None])
+    table = bulkvi.tl.check_design(adata, "~ group").association.set_index(["column", "other_column"])
+    known = adata.obs.dropna()
+    assert table.loc[("group", "batch"), "association"] == cramers_v(
+        *(pd.factorize(known[name])[0] for name in ("group", "batch"))
+    )
+
+
+def test_the_annotated_data_stay(rng: np.random.Generator) -> None:
+    adata = bulkvi.datasets.airway()
+    before = adata.copy()
+    bulkvi.tl.check_design(adata, "~ cell + dex")
+    pd.testing.assert_frame_equal(adata.obs, before.obs)
+
+
+WRONG: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
+    "no AnnData": (lambda: bulkvi.tl.check_design(pd.DataFrame(), "~ a"), TypeError, "must be an AnnData"),
+    "unknown variable": (lambda: bulkvi.tl.check_design(samples(group=GROUP), "~ dose"), KeyError, "dose"),
+    "missing level": (
+        lambda: bulkvi.tl.check_design(samples(group=[None, *GROUP[1:]]), "~ group"),
+        ValueError,
+        "missing for 1 samples",
+    ),
+    "donor nested in group": (
+        lambda: bulkvi.tl.check_design(samples(group=GROUP, donor=list("ddeeffgg")), "~ donor + group"),
+        ValueError,
+        "'group.* follows from .*donor",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG.values(), ids=WRONG)
+def test_wrong_input_is_named(case: tuple) -> None:
+    call, error, message = case
+    with pytest.raises(error, match=message):
+        call()
+
+
+@pytest.mark.parametrize("design", ["~ cell_type + stage", "~ label_in_original_study", "~ group"])
+def test_the_lane_of_the_mammary_study_is_confounded_with_what_it_asks(mammary: AnnData, design: str) -> None:
+    adata = mammary.copy()
+    with pytest.warns(UserWarning, match="lane") as raised:
+        bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design=design)
+    assert len(raised) == 1
+
+
+def test_the_label_of_the_study_is_the_cell_type(mammary: AnnData) -> None:
+    report = said(mammary, "~ label_in_original_study")
+    assert "[serious] 'label_in_original_study' is fully confounded with 'lane'" in report
+    assert "[note] 'label_in_original_study' is fully confounded with 'cell_type'" in report
+
+
+def test_designs_without_a_fault_are_not_warned_of(data_dir: Path) -> None:
+    obs = pd.read_csv(data_dir / "bottomly" / "samples.tsv", sep="\t", index_col=0)
+    obs["batch"] = obs["batch"].astype(str)
+    adata = AnnData(np.ones((len(obs), 1)), obs=obs)
+    assert serious(adata, "~ strain + batch") == []
+    assert serious(adata, "~ strain") == []
+    assert serious(bulkvi.datasets.airway(), "~ cell + dex") == []
