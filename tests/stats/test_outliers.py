@@ -68,7 +68,7 @@ def test_clean_data_keep_all_their_counts(simulate, n_per_group):
         assert (each.weight[each.called] < 0.2).all()
 
 
-@pytest.mark.parametrize("n_per_group", [3, 4, 5, 10])
+@pytest.mark.parametrize("n_per_group", [4, 5, 10])
 def test_a_wild_count_is_called_and_decides_nothing(simulate, rng, n_per_group):
     cohort = simulate(rng, n_per_group, 800)
     gene = quiet_gene(cohort)
@@ -84,11 +84,12 @@ def test_a_wild_count_is_called_and_decides_nothing(simulate, rng, n_per_group):
         np.testing.assert_allclose(np.log(p[others]), np.log(p_before[others]), atol=0.1, rtol=0.02)
 
 
-def test_of_a_pair_of_replicates_neither_is_called(simulate, rng):
-    cohort = simulate(rng, 2, 500)
-    found = find(with_wild_count(cohort, 0, quiet_gene(cohort)))
-    assert found.share == 0.0
-    np.testing.assert_array_equal(found.weight, 1.0)
+def test_of_two_or_three_replicates_none_is_called(simulate, rng):
+    for n_per_group in (2, 3):
+        cohort = simulate(rng, n_per_group, 500)
+        found = find(with_wild_count(cohort, 0, quiet_gene(cohort)))
+        assert found.share == 0.0
+        np.testing.assert_array_equal(found.weight, 1.0)
     # nor where only one group is a pair: the other group's samples are judged
     cohort = simulate(rng, 8, 500)
     keep = np.r_[0:8, 8:10]
@@ -254,7 +255,8 @@ def test_shapes_that_do_not_fit_are_an_error(cohort):
 @pytest.mark.parametrize("trend", ["yeast", "gse60450"])
 @pytest.mark.parametrize(
     ("n_per_group", "share", "false_rate", "power"),
-    [(3, 0.02, 0.08, 0.9), (5, 0.0, 0.06, 0.99), (5, 0.02, 0.06, 0.95), (5, 0.05, 0.07, 0.95), (10, 0.05, 0.07, 0.95)],
+    # of three replicates none is judged: their wild counts cost power
+    [(3, 0.02, 0.08, 0.6), (5, 0.0, 0.06, 0.99), (5, 0.02, 0.06, 0.95), (5, 0.05, 0.07, 0.95), (10, 0.05, 0.07, 0.95)],
 )
 def test_the_false_discovery_rate_holds_with_wild_counts_and_power_is_that_of_who_knows_them(
     trend, n_per_group, share, false_rate, power
