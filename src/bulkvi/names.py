@@ -270,9 +270,9 @@ FINDING: Final = "finding"
 REMEDY: Final = "remedy"
 """What can be done about it."""
 
-# obs
+# obs and tables
 GROUP: Final = "group"
-"""``obs``: the two simulated groups, categorical with levels A and B."""
+"""A group of samples; in ``obs`` of simulated cohorts categorical with levels A and B."""
 
 BATCH: Final = "batch"
 """``obs``: the known batch of a simulated sample, categorical with levels b1, b2, ..."""

@@ -61,8 +61,8 @@ class CalibrateMixin(DifferentialMixin):
 
         The labels of the two groups are exchanged between samples, and all else is kept: counts, size factors (they are
         not made from labels), other covariates, samples of other groups. Each time all genes are regressed anew on the
-        relabelled design, outliers, dispersions, shared noise and prior included; the network is not trained anew, since
-        the test does not read it. As nothing then differs between the groups by design, what is still called is false.
+        relabelled design, outliers, dispersions, shared noise and prior included. Latent columns do not take part: what is
+        measured is ``differential_expression(..., latent_columns=0)``, and the network is not trained anew. As nothing then differs between the groups by design, what is still called is false.
         The empirical false discovery rate at a threshold is
 
         .. math:: \max(\pi_0 \overline{V}, \overline{W}) / R

@@ -1,6 +1,7 @@
 """The columns that each gene's counts are regressed on, with their names."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -40,7 +41,7 @@ class Features:
     def of(self, obs: pd.DataFrame) -> pd.DataFrame:
         """The matrix of samples that need not exist, one for each row of ``obs``."""
         columns = self._covariates(obs)
-        if self._needs_intercept():
+        if self._needs_intercept:
             columns.insert(0, INTERCEPT, 1.0)
         return columns
 
@@ -52,6 +53,7 @@ class Features:
             blocks.append(pd.DataFrame(coded[kind].double().numpy(), index=obs.index, columns=names[kind]))
         return pd.concat(blocks, axis=1)
 
+    @cached_property
     def _needs_intercept(self) -> bool:
         """A formula without intercept may still have one in the sum of its columns, as ``~ 0 + group``."""
         if has_intercept(self.registry):

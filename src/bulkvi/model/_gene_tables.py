@@ -11,7 +11,7 @@ from bulkvi import names
 from bulkvi.model._differential import DifferentialMixin
 from bulkvi.model._features import NEAR_ONE, Features, intercept_of
 from bulkvi.model._flags import gene_flags, join_flags
-from bulkvi.model._hidden import beside_latent
+from bulkvi.model._hidden import align_with, hidden_regression
 from bulkvi.model._registered import columns_of, covariate_columns
 from bulkvi.model._regression import GeneRegression
 from bulkvi.stats.multiplicity import benjamini_hochberg
@@ -184,17 +184,16 @@ def _aligned_contrasts(
     model: GeneTablesMixin, plain: GeneRegression, columns: list[str], latent_columns: int | Literal["auto"]
 ) -> tuple[GeneRegression, np.ndarray]:
     """The regression to test in, and one contrast of its columns for each column tested, hidden variation held fixed."""
-    parts = []
-    for column in columns:
-        weights = pd.Series(0.0, plain.features.columns)
-        weights[column] = 1.0
-        parts.append(beside_latent(model, plain, weights, "direct", latent_columns))
-    if not all(part.n_latent for part in parts):
-        position = plain.features.columns.get_indexer(columns)
-        return plain, np.eye(plain.features.shape[1])[position]
-    names_of_all = parts[0].regression.features.columns
-    rows = [part.weights.reindex(names_of_all, fill_value=0.0).to_numpy() for part in parts]
-    return parts[0].regression, np.stack(rows)
+    design = plain.features.columns
+    contrasts = np.eye(len(design))[design.get_indexer(columns)]
+    hidden = hidden_regression(model, plain, latent_columns)
+    if hidden is None:
+        return plain, contrasts
+    alignments = [align_with(hidden, pd.Series(row, design)) for row in contrasts]
+    if latent_columns == "auto" and not all(alignment.accepted for alignment in alignments):
+        return plain, contrasts
+    # the design's columns come first, then the latent ones
+    return hidden, np.hstack([contrasts, -np.stack([alignment.delta for alignment in alignments])])
 
 
 def _tested_columns(features: Features, what: str | Sequence[str]) -> list[str]:

@@ -60,13 +60,25 @@ def latent_names(features: pd.DataFrame) -> list[str]:
     return [name for name in features.columns if name.startswith(f"{LATENT_COLUMN}_")]
 
 
+def hidden_regression(model: Any, plain: GeneRegression, number: int | Literal["auto"]) -> GeneRegression | None:
+    """All genes regressed on the design and the leading latent columns; None if no column enters.
+
+    With ``number="auto"`` parallel analysis says how many do.
+    """
+    wanted = count_latent(plain).number if number == "auto" else number
+    if not wanted:
+        return None
+    columns = latent_columns(model, plain.features, wanted)
+    return regress_genes(model.adata_manager, pd.concat([plain.features, columns], axis=1))
+
+
 def beside_latent(
     model: Any, plain: GeneRegression, weights: pd.Series, kind: EffectKind, number: int | Literal["auto"]
 ) -> Weighted:
     """An effect of the design with the latent state held fixed, the part the latent state carries, or their sum.
 
-    With ``number="auto"`` parallel analysis says how many latent columns enter, and none does where their alignment with
-    the contrast cannot be told (`bulkvi.stats.alignment`).
+    With ``number="auto"`` no latent column enters where the alignment with the contrast cannot be told
+    (`bulkvi.stats.alignment`).
 
     Raises
     ------
@@ -74,10 +86,8 @@ def beside_latent(
         If the part of the latent state is asked for and no column enters.
     """
     sides = compared_sides(plain.features.to_numpy(), weights.to_numpy())
-    wanted = count_latent(plain).number if number == "auto" else number
-    if wanted:
-        columns = latent_columns(model, plain.features, wanted)
-        hidden = regress_genes(model.adata_manager, pd.concat([plain.features, columns], axis=1))
+    hidden = hidden_regression(model, plain, number)
+    if hidden is not None:
         alignment = align_with(hidden, weights)
         if alignment.accepted or number != "auto":
             return _parts(hidden, weights, alignment, kind, sides)

@@ -52,6 +52,11 @@ def is_torch(array: Array) -> bool:
     return type(array).__module__.partition(".")[0] == "torch"
 
 
+def to_host(array: Array) -> np.ndarray:
+    """The array as numpy's, copied off its device if need be."""
+    return array.cpu().numpy() if is_torch(array) else np.asarray(array)
+
+
 def namespace(array: Array) -> ModuleType:
     """``torch`` or ``numpy``: the module whose functions take this array."""
     if is_torch(array):

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import ndtr
 
-from bulkvi.stats._nb_block import Array, is_torch
+from bulkvi.stats._nb_block import to_host
 from bulkvi.stats.effect import EffectLikelihood
 from bulkvi.stats.shrinkage import mixture_weights, smallest_scale
 
@@ -59,7 +59,7 @@ def composition_shift(effect: EffectLikelihood) -> CompositionShift:
     >>> round(composition_shift(effect).shift, 1)
     -0.3
     """
-    estimate, se = _host(effect.mean()), _host(effect.sd())
+    estimate, se = to_host(effect.mean()), to_host(effect.sd())
     n_genes = estimate.size
     # every k-th by precision: the same genes in whatever order they come
     chosen = np.lexsort((estimate, se))[:: -(-n_genes // MAX_GENES)]
@@ -126,7 +126,3 @@ def _peak(estimate: np.ndarray, se: np.ndarray) -> float:
     width = 0.7 * np.median(se) + smallest
     weight = 1 / (se**2 + smallest**2)
     return float(places[np.argmax(np.exp(-0.5 * ((places[:, None] - estimate) / width) ** 2) @ weight)])
-
-
-def _host(array: Array) -> np.ndarray:
-    return array.cpu().numpy() if is_torch(array) else array

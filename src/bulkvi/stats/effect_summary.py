@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtri_exp
 
-from bulkvi.stats._nb_block import Array, is_torch
+from bulkvi.stats._nb_block import to_host
 from bulkvi.stats.composition import CompositionShift, composition_shift
 from bulkvi.stats.effect import EffectLikelihood, log_p_value
 from bulkvi.stats.multiplicity import benjamini_hochberg, s_value
@@ -106,9 +106,9 @@ def summarise_effect(
     """
     shift = composition_shift(effect) if recentre else CompositionShift(0.0, 0.0, 0.0)
     effect = effect._replace(estimate=effect.estimate - shift.shift)
-    mle = _host(effect.mean())
+    mle = to_host(effect.mean())
     if log_p is None or shift.shift or delta:
-        log_p = _host(log_p_value(effect, delta))
+        log_p = to_host(log_p_value(effect, delta))
     tested = np.ones(mle.shape, dtype=bool) if tested is None else tested
     log_p = np.where(tested, log_p, 0.0)
     p_value = np.exp(log_p)
@@ -118,13 +118,13 @@ def summarise_effect(
     # prior are then symmetric, and the posterior mean lies between 0 and the estimate
     spread = (effect.se**2 + (effect.estimate - effect.mean()) ** 2) ** 0.5
     effect = effect._replace(estimate=0 * effect.estimate + effect.mean(), se=spread)
-    se = _host(effect.sd())
+    se = to_host(effect.sd())
     first, second, low, high, zero, positive, wide = np.zeros((7, mle.size))
     null_share, converged = 0.0, True
     for factor, probability in zip(*inflation, strict=True):
         inflated = effect._replace(se=effect.se * np.sqrt(factor))
         prior = shrinkage_prior(inflated)
-        posterior = EffectPosterior(*map(_host, shrink(inflated, prior, level=level, delta=delta)))
+        posterior = EffectPosterior(*map(to_host, shrink(inflated, prior, level=level, delta=delta)))
         first += probability * posterior.mean
         second += probability * (posterior.sd**2 + posterior.mean**2)
         low += probability * posterior.low
@@ -152,7 +152,3 @@ def summarise_effect(
         shift=shift,
         converged=converged,
     )
-
-
-def _host(array: Array) -> np.ndarray:
-    return array.cpu().numpy() if is_torch(array) else array

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bulkvi.stats._nb_block import Array, is_torch
+from bulkvi.stats._nb_block import Array, to_host
 from bulkvi.stats.gene_fit import GeneFit
 
 MIN_MEAN = 5.0
@@ -124,15 +124,15 @@ def standardised_residuals(counts: Array, features: Array, offset: Array, fit: G
     """
     middle = fit.nodes.coef.shape[0] // 2
     log_rate = fit.nodes.coef[middle]
-    base_mean, log_dispersion = _host(fit.base_mean), _host(fit.nodes.log_dispersion[middle])
+    base_mean, log_dispersion = to_host(fit.base_mean), to_host(fit.nodes.log_dispersion[middle])
     genes = np.flatnonzero(base_mean > MIN_MEAN)
     genes = genes[np.argsort(base_mean[genes], kind="stable")][:: max(1, -(-genes.size // MAX_GENES))]
-    log_exposure = _host(offset)
+    log_exposure = to_host(offset)
     log_exposure = log_exposure[:, None] if log_exposure.ndim == 1 else log_exposure[:, genes]
-    matrix = _host(features)
-    mean = np.exp(log_exposure + matrix @ _host(log_rate[:, genes]))
+    matrix = to_host(features)
+    mean = np.exp(log_exposure + matrix @ to_host(log_rate[:, genes]))
     dispersion = np.exp(log_dispersion[genes])
-    return Residuals(standardise(_host(counts[:, genes]), mean, dispersion, matrix), mean, dispersion)
+    return Residuals(standardise(to_host(counts[:, genes]), mean, dispersion, matrix), mean, dispersion)
 
 
 def standardise(counts: np.ndarray, mean: np.ndarray, dispersion: np.ndarray, features: np.ndarray) -> np.ndarray:
@@ -161,7 +161,3 @@ def standardise(counts: np.ndarray, mean: np.ndarray, dispersion: np.ndarray, fe
     residuals = np.clip(residuals, -LARGEST_RESIDUAL, LARGEST_RESIDUAL)
     basis = np.linalg.qr(features)[0]
     return residuals - basis @ (basis.T @ residuals)
-
-
-def _host(array: Array) -> np.ndarray:
-    return array.cpu().numpy() if is_torch(array) else np.asarray(array)

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from bulkvi.stats import _shrinkage_numba
-from bulkvi.stats._nb_block import Array, convert, full, is_torch, namespace
+from bulkvi.stats._nb_block import Array, convert, full, is_torch, namespace, to_host
 from bulkvi.stats.effect import EffectLikelihood
 
 SMALLEST_SHARE = 0.2
@@ -67,7 +67,7 @@ def scale_grid(effect: EffectLikelihood) -> np.ndarray:
     """
     b = (effect.weight * effect.estimate).sum(0)
     noise = (effect.weight * effect.se**2).sum(0)
-    smallest = smallest_scale(_host(effect.sd()))
+    smallest = smallest_scale(to_host(effect.sd()))
     largest = 2 * float(np.sqrt(max(float((b**2 - noise).max()), (1.5 * smallest) ** 2 / 4)))
     steps = int(np.ceil(np.log(largest / smallest) / np.log(SCALE_RATIO)))
     return np.concatenate([[0.0], smallest * SCALE_RATIO ** np.arange(steps + 1)])
@@ -163,11 +163,11 @@ def mixture_weights(
     mixed = _mix(weight, likelihood)
     for _ in range(max_iter):
         ratio = likelihood / mixed
-        gain = _host(ratio.sum(1))
+        gain = to_host(ratio.sum(1))
         gain[0] += null_count / weight[0]
         if gain.max() <= total * (1 + tol):
             return weight, True
-        hessian = _host(ratio @ ratio.T)
+        hessian = to_host(ratio @ ratio.T)
         hessian[0, 0] += null_count / weight[0] ** 2
         hessian[np.diag_indices(n_scales)] *= 1 + 1e-9
         hessian[np.diag_indices(n_scales)] += 1e-12 * hessian.max()
@@ -196,10 +196,6 @@ def _gain(weight: np.ndarray, step: np.ndarray, fall: Array, length: float, null
     """What a step adds to the penalised log likelihood, the constraint on the sum of the weights as a penalty."""
     genes = float(namespace(fall).log1p(length * fall).sum())
     return genes + null_count * float(np.log1p(length * step[0] / weight[0])) - total * length * float(step.sum())
-
-
-def _host(array: Array) -> np.ndarray:
-    return array.cpu().numpy() if is_torch(array) else array
 
 
 def shrinkage_prior(effect: EffectLikelihood, null_count: float = NULL_COUNT) -> ShrinkagePrior:
