@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import numpy as np
 from anndata import AnnData
+from scipy.stats import ttest_ind
 
 import bulkvi
 
@@ -24,3 +26,17 @@ def fit(adata: AnnData, *, max_steps: int = 60, n_latent: int = 2, **choices: An
     model = bulkvi.BulkVI(adata, n_latent=n_latent, **choices)
     model.train(max_steps, progress_bar=False)
     return model
+
+
+def set_up(adata: AnnData, design: str = "~ group", **more: Any) -> bulkvi.BulkVI:
+    """A model that is not trained: the test reads nothing of the network."""
+    if "size_factor" not in adata.obs:
+        bulkvi.pp.filter_genes(adata, min_counts=10)
+        bulkvi.pp.size_factors(adata)
+    bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design=design, **more)
+    return bulkvi.BulkVI(adata, n_latent=2)
+
+
+def t_test(counts: np.ndarray, group: np.ndarray) -> np.ndarray:
+    logs = np.log1p(counts / counts.sum(1, keepdims=True) * 1e6)
+    return ttest_ind(logs[group == 1], logs[group == 0]).pvalue

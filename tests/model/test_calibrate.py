@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
-from scipy.stats import mannwhitneyu, norm, ttest_ind
+from scipy.stats import mannwhitneyu, norm
 
 import bulkvi
 from bulkvi.datasets import simulate
@@ -14,25 +14,12 @@ from bulkvi.model._relabelling import find_exchange
 from bulkvi.stats.gene_fit import effect_ridge, fit_genes
 from bulkvi.stats.nb_regression import nb_regression
 from bulkvi.stats.size_factors import median_of_ratios
-
-
-def set_up(adata: AnnData, design: str = "~ group", **more: Any) -> bulkvi.BulkVI:
-    """A model that is not trained: the test reads nothing of the network."""
-    if "size_factor" not in adata.obs:
-        bulkvi.pp.filter_genes(adata, min_counts=10)
-        bulkvi.pp.size_factors(adata)
-    bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design=design, **more)
-    return bulkvi.BulkVI(adata, n_latent=2)
+from tests.model.cohorts import set_up, t_test
 
 
 def trained(model: bulkvi.BulkVI) -> bulkvi.BulkVI:
     model.train(10, progress_bar=False)
     return model
-
-
-def t_test(counts: np.ndarray, group: np.ndarray) -> np.ndarray:
-    logs = np.log1p(counts / counts.sum(1, keepdims=True) * 1e6)
-    return ttest_ind(logs[group == 1], logs[group == 0]).pvalue
 
 
 def plug_in_wald(counts: np.ndarray, group: np.ndarray) -> np.ndarray:
@@ -232,59 +219,6 @@ def test_a_method_that_returns_no_p_values(cohort: AnnData, returned: object, me
     )
     with pytest.raises(ValueError, match=message):
         model.calibrate("group", "B", "A", method=lambda counts, group: value, progress_bar=False)
-
-
-def test_labels_that_cannot_be_exchanged() -> None:
-    adata = simulate(n_per_group=4, n_genes=60)
-    adata.obs["donor"] = list("abcdefgh")
-    adata.obs["litter"] = list("uuvvwwxx")
-    adata.obs["sex"] = ["m", None, "f", "m", "f", "m", "f", "m"]
-    model = set_up(adata)
-    for within in ("donor", "litter", ["litter", "donor"]):
-        with pytest.raises(
-            ValueError, match="No distinct relabellings exist within .* is nested in 'group'.*sum their counts"
-        ):
-            model.calibrate("group", "B", "A", within=within)
-    with pytest.raises(ValueError, match=r"within='sex' is missing for 1 samples \(first: \['"):
-        model.calibrate("group", "B", "A", within="sex")
-    with pytest.raises(ValueError, match="groupby='sex' is missing for 1 samples"):
-        model.calibrate("sex", "m", "f", method=t_test)
-    with pytest.raises(ValueError, match="does not tell sex: m vs f apart.*or give a method"):
-        model.calibrate("sex", "m", "f")
-    with pytest.raises(KeyError, match="within='lane' is not a column"):
-        model.calibrate("group", "B", "A", within="lane")
-    with pytest.raises(KeyError, match="groupby='lane' is not a column"):
-        model.calibrate("lane", "B", "A")
-    with pytest.raises(ValueError, match="group1='C': no sample has this level"):
-        model.calibrate("group", "C", "A")
-    none: dict[str, Any]
-    for name in ("n_permutations", "n_jobs"):
-        none = {name: 0}
-        with pytest.raises(ValueError, match=f"{name} is 0; give 1 or more"):
-            model.calibrate("group", "B", "A", **none)
-
-
-def test_three_pairs_are_too_few() -> None:
-    adata = simulate(n_per_group=3, n_genes=60)
-    adata.obs["pair"] = list("abcabc")
-    model = set_up(adata, "~ pair + group")
-    message = r"3 distinct relabellings of 3 and 3 .* 'pair' .*at least 5.*without any \(within=\[\]\) there are 9"
-    with pytest.raises(ValueError, match=message):
-        model.calibrate("group", "B", "A")
-
-
-def test_two_replicates_are_too_few() -> None:
-    with pytest.raises(
-        ValueError, match="2 distinct relabellings of 2 and 2 samples exist besides the real one.*3 per group"
-    ):
-        set_up(simulate(n_per_group=2, n_genes=60)).calibrate("group", "B", "A")
-
-
-def test_relabellings_that_the_design_cannot_tell_from_a_batch_are_left_out() -> None:
-    adata = simulate(n_per_group=3, n_genes=100)
-    adata.obs["run"] = list("uuvuvv")
-    report = set_up(adata, "~ run + group").calibrate("group", "B", "A", within=[], progress_bar=False)
-    assert (report.n_relabellings, report.n_distinct) == (8, 8)
 
 
 @pytest.mark.slow

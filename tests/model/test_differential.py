@@ -207,29 +207,6 @@ def test_flags_say_why_an_answer_is_weak(cohort: AnnData) -> None:
     assert (others["flag"] == "").mean() > 0.9
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
-        ({}, ValueError, "Give either groupby, group1 and group2, or contrast"),
-        ({"groupby": "group"}, ValueError, "Give either groupby"),
-        ({"groupby": "group", "group1": "B", "group2": "A", "contrast": [1]}, ValueError, "Give either"),
-        ({"groupby": "nothing", "group1": "B", "group2": "A"}, KeyError, "not a column of adata.obs"),
-        ({"contrast": {"dose": 1}}, KeyError, r"no columns \['dose'\]; it has \['Intercept'"),
-        ({"contrast": [1, 0]}, ValueError, "one weight for each of the 3 columns"),
-        ({"contrast": [0, 0, 0]}, ValueError, "not all of them zero"),
-        ({"contrast": {"group[T.B]": np.nan}}, ValueError, "finite weights"),
-        ({"contrast": {"Intercept": 1}}, ValueError, "compares nothing"),
-        ({"contrast": {"group[T.B]": 1}, "delta": -1}, ValueError, "delta is -1"),
-        ({"contrast": {"group[T.B]": 1}, "level": 1.0}, ValueError, "level is 1.0"),
-    ],
-)
-def test_a_wrong_question_is_answered_with_what_can_be_asked(
-    with_design: bulkvi.BulkVI, arguments: dict, error: type[Exception], message: str
-) -> None:
-    with pytest.raises(error, match=message):
-        with_design.differential_expression(**arguments)
-
-
 def test_no_residual_degrees_of_freedom_is_said(cohort: AnnData) -> None:
     few = cohort[[0, 1, 12, 13]].copy()
     few.obs["pair"] = ["p", "q", "p", "q"]

@@ -41,6 +41,14 @@ def test_a_hidden_batch_does_not_pass_for_the_effect(model: bulkvi.BulkVI) -> No
     assert ((table["log_fc_low"] <= truth) & (truth <= table["log_fc_high"])).mean() > 0.93
 
 
+def test_an_omnibus_test_holds_hidden_factors_fixed_too(model: bulkvi.BulkVI) -> None:
+    naive, held = (model.omnibus_test("group", latent_columns=number) for number in (0, "auto"))
+    assert false_share(naive, model.adata) > 0.3
+    assert false_share(held, model.adata) < 0.12
+    direct = model.differential_expression("group", "B", "A")
+    assert np.corrcoef(np.sqrt(held["stat"]), direct["stat"].abs())[0, 1] > 0.95
+
+
 def test_direct_and_latent_add_up_to_total(model: bulkvi.BulkVI) -> None:
     direct, latent, total = (
         model.differential_expression("group", "B", "A", effect=effect) for effect in ("direct", "latent", "total")
