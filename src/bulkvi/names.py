@@ -178,6 +178,9 @@ LATENT_COLUMN: Final = "latent"
 N_LATENT_COLUMNS: Final = "n_latent_columns"
 """``attrs`` of the table: number of latent columns that entered the regressions."""
 
+NULL_VARIANCE: Final = "null_variance"
+"""``attrs`` of the table: variance of the statistics of unchanged genes, in squared standard errors; 1 unless learned."""
+
 # columns of the report on the latent state
 SINGULAR_VALUE: Final = "singular_value"
 """Singular value of the standardised residuals of the design."""
@@ -187,6 +190,9 @@ SINGULAR_VALUE_BY_CHANCE: Final = "singular_value_by_chance"
 
 ENTERS: Final = "enters"
 """Whether a latent column is let into comparisons."""
+
+INFORMATION: Final = "information"
+"""What a contrast is expected to tell beside this latent column and those before it, relative to none of them."""
 
 VARIANCE_SHARE: Final = "variance_share"
 """Share of the residuals' variance."""

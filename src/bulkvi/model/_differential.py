@@ -204,6 +204,7 @@ def _effect_table(
         tested=regression.counts.max(0) > 0,
         inflation=regression.inflation,
         recentre=recentre,
+        few_change=weighted.few_change,
         level=level,
         delta=delta * LN2,
     )
@@ -234,5 +235,6 @@ def _effect_table(
         names.COMPOSITION_SHIFT: float(summary.shift.shift / LN2),
         names.NULL_SHARE: summary.null_share,
         names.N_LATENT_COLUMNS: weighted.n_latent,
+        names.NULL_VARIANCE: summary.null_variance,
     }
     return table

@@ -54,7 +54,7 @@ class BulkVI(
     registry
         Registry of another model's data, to start without data of one's own.
     n_latent
-        Dimension of the latent state. By default a quarter of the samples, between 2 and 10.
+        Dimension of the latent state. By default half of the samples less one, between 2 and 10.
     decoder
         ``"linear"`` (loadings that can be read) or ``"deep"`` (a network on top).
     gene_likelihood
@@ -110,7 +110,7 @@ class BulkVI(
         super().__init__(adata, registry)
         n_samples = self.summary_stats.n_cells
         # resolved here and stored resolved: a query with other samples must build the same network
-        n_latent = min(10, max(2, n_samples // 4)) if n_latent is None else n_latent
+        n_latent = min(10, max(2, n_samples // 2 - 1)) if n_latent is None else n_latent
         n_axes = min(MAX_AXES, n_samples - 1) if n_axes is None else n_axes
         _check_choices(decoder=decoder, gene_likelihood=gene_likelihood, dispersion=dispersion)
         _check_positive(n_latent=n_latent, n_axes=n_axes, n_hidden=n_hidden, n_layers=n_layers)

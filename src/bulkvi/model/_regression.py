@@ -39,6 +39,11 @@ class GeneRegression(NamedTuple):
         return np.log(self.size_factor)
 
     @property
+    def precision(self) -> np.ndarray:
+        """One over the standard deviation of the log of a count at each gene's mean."""
+        return np.sqrt(self.fit.base_mean / (1 + np.exp(self.fit.prior.mean) * self.fit.base_mean))
+
+    @property
     def ridge(self) -> np.ndarray:
         """Prior precision of the coefficients."""
         return effect_ridge(self.features.to_numpy())

@@ -1,27 +1,31 @@
-"""How many hidden factors do the residuals of a design show? Parallel analysis against data simulated from the fit."""
+"""How many hidden factors do the residuals of a design show, and how many are worth their degrees of freedom?"""
 
 from typing import NamedTuple
 
 import numpy as np
 
 from bulkvi.stats.gene_fit import GeneFit
+from bulkvi.stats.held_out_direction import held_out_noise
 from bulkvi.stats.noise_inflation import standardise, standardised_residuals
 
 MARGIN = 1.05
 MAX_FACTORS = 10
 MIN_RESIDUAL_DF = 4
 N_SIMULATIONS = 3
+WORTHWHILE = 0.97
 
 
 class LatentNumber(NamedTuple):
     """Number of hidden factors and what it was judged by."""
 
     number: int
-    """Leading singular values of the residuals that stand out, as far as the samples allow."""
+    """Factors to hold fixed; 0 if none stands out."""
     singular_values: np.ndarray
     """Of the standardised residuals, descending."""
     threshold: np.ndarray
     """The largest that independent genes gave, times `MARGIN`."""
+    information: np.ndarray
+    """What a contrast is expected to tell beside 0, 1, 2, ... factors, relative to none; empty where none stands out."""
     limit: int
     """Most factors that the residual degrees of freedom allow."""
 
@@ -29,11 +33,17 @@ class LatentNumber(NamedTuple):
 def latent_number(
     counts: np.ndarray, features: np.ndarray, offset: np.ndarray, fit: GeneFit, rng: np.random.Generator
 ) -> LatentNumber:
-    """Count the singular values of the residuals above those of data with independent genes (Horn 1965).
+    r"""Whether there are hidden factors, by parallel analysis; if so, how many, by what a contrast gains.
 
-    Residuals are those of `standardised_residuals`. The data they are compared with are negative binomial draws at the
-    means and dispersions of the fit, treated alike (`N_SIMULATIONS` times; the largest value in each place counts). At least
-    `MIN_RESIDUAL_DF` residual degrees of freedom are left: with fewer a factor makes null comparisons look like findings.
+    Whether: the largest singular value of the residuals (`standardised_residuals`) is compared with that of negative
+    binomial draws at the means and dispersions of the fit, with independent genes (Horn 1965; `N_SIMULATIONS` draws, the
+    largest counts).
+
+    How many: strong factors hide weaker ones from parallel analysis, and weak ones may cost more than they are worth. A contrast
+    with noise :math:`e_k` beside k factors (`held_out_noise`) and a variance known from
+    :math:`\nu = n - p - k` degrees of freedom has the information of Student's t, :math:`(\nu + 1) / (\nu + 3) / e_k`. The
+    smallest number with at least `WORTHWHILE` of the most is taken. At least `MIN_RESIDUAL_DF` residual degrees of freedom are
+    left: with fewer a factor makes null comparisons look like findings.
 
     Parameters
     ----------
@@ -46,7 +56,7 @@ def latent_number(
     fit
         What `fit_genes` made of them.
     rng
-        Source of the simulated counts.
+        Source of the simulated counts and of the directions held out.
 
     Returns
     -------
@@ -73,5 +83,10 @@ def latent_number(
         alone = standardise(drawn, mean, dispersion, features)
         largest = np.maximum(largest, np.linalg.svd(alone, compute_uv=False)[: n - p])
     threshold = MARGIN * largest
-    standing_out = int((observed > threshold).cumprod().sum())
-    return LatentNumber(min(standing_out, limit), observed, threshold, limit)
+    if not limit or not observed.size or observed[0] <= threshold[0]:
+        return LatentNumber(0, observed, threshold, np.zeros(0), limit)
+    noise = held_out_noise(residuals, p, limit, rng)
+    df = n - p - np.arange(limit + 1)
+    information = (df + 1) / (df + 3) / np.exp(noise)
+    number = int(np.argmax(information >= WORTHWHILE * information.max()))
+    return LatentNumber(number, observed, threshold, information / information[0], limit)

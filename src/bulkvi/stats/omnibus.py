@@ -14,7 +14,7 @@ class OmnibusTest(NamedTuple):
     """One test of several contrasts for every gene."""
 
     stat: np.ndarray
-    """Twice the log likelihood ratio, averaged over the dispersion, genes."""
+    """Twice the log likelihood ratio, averaged over the dispersion and divided by the variance given; genes."""
     p_value: np.ndarray
     """p-value of no effect, genes."""
     df: int
@@ -32,6 +32,7 @@ def omnibus_test(
     offset: np.ndarray,
     ridge: np.ndarray,
     weights: np.ndarray | None = None,
+    variance: float = 1.0,
 ) -> OmnibusTest:
     r"""Test that all of several contrasts are zero.
 
@@ -50,6 +51,8 @@ def omnibus_test(
         Weights of the coefficients, contrasts x p.
     fit
         What `fit_genes` made of them.
+    variance
+        Of the statistics of genes without effect (`null_variance`); the ratios are divided by it.
 
     Returns
     -------
@@ -91,7 +94,7 @@ def omnibus_test(
         given = {"offset": offset, "dispersion": dispersion, "weights": weights}
         full = coef_log_likelihood(counts, features, fit.nodes.coef[k], **given)
         none = coef_log_likelihood(counts, reduced, null.coef, **given)
-        ratio = np.clip(2 * (full - none), 0.0, None)
+        ratio = np.clip(2 * (full - none), 0.0, None) / variance
         stat += weight * ratio
         p_value += weight * chi2.sf(ratio, df)
         converged &= null.converged
