@@ -32,6 +32,8 @@ def test_sign_and_order_do_not_matter(rng):
 def test_widened_p_values_are_those_of_a_wider_normal(rng):
     z = rng.normal(0, 3, 50)
     log_p = np.log(2) + norm.logsf(np.abs(z))
-    np.testing.assert_allclose(widen_log_p(log_p, 1.7), np.log(2) + norm.logsf(np.abs(z), scale=np.sqrt(1.7)), atol=1e-9)
+    np.testing.assert_allclose(
+        widen_log_p(log_p, 1.7), np.log(2) + norm.logsf(np.abs(z), scale=np.sqrt(1.7)), atol=1e-9
+    )
     np.testing.assert_allclose(widen_log_p(log_p, 1.0), log_p, atol=1e-9)
     assert widen_log_p(np.array([-2000.0]), 2.0)[0] == pytest.approx(-1000, rel=0.01)

@@ -71,7 +71,7 @@ def hidden_regression(model: Any, plain: GeneRegression, number: int | Literal["
     if not wanted:
         return None
     columns = latent_columns(model, plain.features, wanted, plain.precision)
-    return regress_genes(model.adata_manager, pd.concat([plain.features, columns], axis=1))
+    return regress_genes(model.adata_manager, pd.concat([plain.features, columns], axis=1), fewer=plain.outliers)
 
 
 def beside_latent(

@@ -13,9 +13,7 @@ BLOCK = 256
 
 
 @torch.inference_mode()
-def latent_columns(
-    model: Any, design: pd.DataFrame, number: int, precision: np.ndarray | None = None
-) -> pd.DataFrame:
+def latent_columns(model: Any, design: pd.DataFrame, number: int, precision: np.ndarray | None = None) -> pd.DataFrame:
     """Leading directions in which decoded expression varies beyond the design, strongest first.
 
     Each sample is decoded at its own latent state and at the mean of all; the difference of log rates, projected off the

@@ -88,8 +88,10 @@ class GeneRegression(NamedTuple):
         return weights.reindex(self.features.columns, fill_value=0.0).to_numpy()
 
 
-def regress_genes(manager: AnnDataManager, features: pd.DataFrame) -> GeneRegression:
+def regress_genes(manager: AnnDataManager, features: pd.DataFrame, *, fewer: Outliers | None = None) -> GeneRegression:
     """Regress the counts of every gene on the features.
+
+    ``fewer`` are the outliers beside some of the features: they hold in samples that cannot be judged beside all.
 
     Raises
     ------
@@ -108,6 +110,8 @@ def regress_genes(manager: AnnDataManager, features: pd.DataFrame) -> GeneRegres
     matrix, offset = features.to_numpy(), np.log(size_factor)
     ridge = effect_ridge(matrix)
     outliers = find_outliers(counts, matrix, offset=offset, ridge=ridge)
+    if fewer is not None:
+        outliers = outliers.completed_by(fewer)
     weights = None if (outliers.weight == 1).all() else outliers.weight
     fit = fit_genes(counts, matrix, offset=offset, ridge=ridge, weights=weights)
     return GeneRegression(counts, size_factor, features, outliers, fit, noise_inflation(counts, matrix, offset, fit))
