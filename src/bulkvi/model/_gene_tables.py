@@ -185,8 +185,7 @@ class GeneTablesMixin(DifferentialMixin):
 def _aligned_contrasts(
     model: GeneTablesMixin, plain: GeneRegression, columns: list[str], latent_columns: int | Literal["auto"]
 ) -> tuple[GeneRegression, np.ndarray, float]:
-    """The regression to test in, one contrast of its columns for each column tested, hidden variation held fixed, and the
-    variance of their statistics in unchanged genes."""
+    """The regression to test in, a contrast for each column tested with hidden variation held fixed, their null variance."""
     design = plain.features.columns
     contrasts = np.eye(len(design))[design.get_indexer(columns)]
     hidden = hidden_regression(model, plain, latent_columns)
