@@ -62,6 +62,7 @@ class GeneTablesMixin(DifferentialMixin):
             offset=regression.offset,
             ridge=regression.ridge,
             weights=regression.weights,
+            donors=regression.random,
         )
         tested = regression.counts.max(0) > 0
         p_value = np.where(tested, test.p_value, 1.0)

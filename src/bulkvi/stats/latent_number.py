@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bulkvi.stats.donors import Donors
 from bulkvi.stats.gene_fit import GeneFit
 from bulkvi.stats.noise_inflation import standardise, standardised_residuals
 
@@ -27,7 +28,12 @@ class LatentNumber(NamedTuple):
 
 
 def latent_number(
-    counts: np.ndarray, features: np.ndarray, offset: np.ndarray, fit: GeneFit, rng: np.random.Generator
+    counts: np.ndarray,
+    features: np.ndarray,
+    offset: np.ndarray,
+    fit: GeneFit,
+    rng: np.random.Generator,
+    donors: Donors | None = None,
 ) -> LatentNumber:
     """Count the singular values of the residuals above those of data with independent genes (Horn 1965).
 
@@ -47,6 +53,8 @@ def latent_number(
         What `fit_genes` made of them.
     rng
         Source of the simulated counts.
+    donors
+        Random intercepts of the fit, if it has any; simulated data have their own.
 
     Returns
     -------
@@ -64,14 +72,16 @@ def latent_number(
     1
     """
     n, p = features.shape
-    residuals, mean, dispersion = standardised_residuals(counts, features, offset, fit)
-    observed = np.linalg.svd(residuals, compute_uv=False)[: n - p] if residuals.size else np.zeros(0)
+    residuals, mean, dispersion, own, rank = standardised_residuals(counts, features, offset, fit, donors)
+    observed = np.linalg.svd(residuals, compute_uv=False)[: n - rank] if residuals.size else np.zeros(0)
     limit = int(np.clip(n - p - MIN_RESIDUAL_DF, 0, MAX_FACTORS))
     largest = np.zeros_like(observed)
     for _ in range(N_SIMULATIONS if observed.size else 0):
         drawn = rng.poisson(rng.gamma(1 / dispersion, dispersion * mean)).astype(float)
-        alone = standardise(drawn, mean, dispersion, features)
-        largest = np.maximum(largest, np.linalg.svd(alone, compute_uv=False)[: n - p])
+        if own is not None:
+            own = own._replace(effect=rng.normal(0.0, np.sqrt(own.variance), own.effect.shape))
+        alone = standardise(drawn, mean, dispersion, features, own)
+        largest = np.maximum(largest, np.linalg.svd(alone, compute_uv=False)[: n - rank])
     threshold = MARGIN * largest
     standing_out = int((observed > threshold).cumprod().sum())
     return LatentNumber(min(standing_out, limit), observed, threshold, limit)
