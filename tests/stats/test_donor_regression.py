@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.special import gammaln, logsumexp
@@ -10,12 +12,12 @@ from tests.stats.donor_cohorts import RIDGE, DonorCohort, make_donors, pairs, re
 SHAPES = {"pairs": pairs(7), "repeats": repeats(6, 3), "some single": [*pairs(4), (4, 0), (5, 1), (6, 1)]}
 
 
-def fit(cohort: DonorCohort, donor_variance: float = 0.16, **changes):
+def fit(cohort: DonorCohort, variance: float = 0.16, **changes: Any):
     n_genes = cohort.counts.shape[1]
-    given = {
+    given: dict[str, Any] = {
         "offset": cohort.offset,
         "dispersion": np.full(n_genes, 0.1),
-        "donor_variance": np.full(n_genes, donor_variance),
+        "donor_variance": np.full(n_genes, variance),
         "ridge": RIDGE,
         "tol": 1e-7,
     }

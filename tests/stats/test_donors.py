@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.stats import chi2
@@ -54,7 +56,7 @@ def test_likelihood_ratios_at_a_node_have_their_distribution(rng):
     mean = np.full((60, 2000), 200.0) * np.exp(rng.normal(0, 0.4, (20, 2000)))[cohort.donor]
     counts = rng.negative_binomial(10, 10 / (10 + mean)).astype(float)
     donors = Donors(cohort.donor, np.zeros((20, 2000)), np.full((1, 2000), 2 * np.log(0.4)))
-    given = {"offset": np.zeros(60), "log_dispersion": np.full(2000, np.log(0.1)), "donors": donors}
+    given: dict[str, Any] = {"offset": np.zeros(60), "log_dispersion": np.full(2000, np.log(0.1)), "donors": donors}
     full = regress_at_node(counts, cohort.features, ridge=RIDGE, **given)
     none = regress_at_node(counts, cohort.features[:, :1], ridge=RIDGE[:1], **given)
     p = chi2.sf(2 * (full.log_likelihood - none.log_likelihood), 1)

@@ -70,8 +70,8 @@ class SetupMixin(BaseModelClass):
             Columns of ``obs`` to account for besides; the same as adding them to the design.
         donor_key
             Column of ``obs`` with the donor of each sample (patient, animal, plot), where donors gave several: samples of one
-            are alike in each gene, by a random intercept whose variance is learned. Not in the design as well. With fewer
-            than 4 donors put them into the design. See :doc:`/method/donors`.
+            are alike in each gene, by a random intercept whose variance is learned. Not in the design as well. Few
+            donors (three pairs) go into the design instead. See :doc:`/method/donors`.
         **kwargs
             What scvi-tools passes when it registers new data with a trained model.
 
