@@ -80,8 +80,9 @@ class CalibrateMixin(DifferentialMixin):
         Limits: the effects of genes that really change are noise once labels are exchanged. That makes relabelled p-values
         of all genes a little larger, and the empirical rate of data with many effects too low: 0.03 to 0.04 for a true 0.05
         if a tenth of the genes change. Covariates that go along with the group, such as an age, stay with their samples.
-        Samples that are not independent (several of one donor) must not be exchanged one by one: name the donor in
-        ``within``.
+        Samples that are not independent (several of one donor) must not be exchanged one by one: name the donor as
+        ``donor_key`` of ``setup_anndata``. Labels are then exchanged within donors that are in both groups, and whole donors
+        among those that are in one.
 
         Parameters
         ----------

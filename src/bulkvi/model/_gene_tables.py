@@ -64,6 +64,7 @@ class GeneTablesMixin(DifferentialMixin):
             ridge=regression.ridge,
             weights=regression.weights,
             variance=variance,
+            donors=regression.random,
         )
         tested = regression.counts.max(0) > 0
         p_value = np.where(tested, test.p_value, 1.0)

@@ -38,6 +38,7 @@ def count_latent(regression: GeneRegression) -> LatentNumber:
         regression.offset,
         regression.fit,
         np.random.default_rng(SEED),
+        regression.random,
     )
 
 

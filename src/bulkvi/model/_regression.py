@@ -7,7 +7,10 @@ import pandas as pd
 from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager
 
+from bulkvi.model._donors import donor_of_samples
 from bulkvi.stats.blocks import iter_row_blocks
+from bulkvi.stats.donor_fit import DonorFit, fit_donor_genes
+from bulkvi.stats.donors import Donors
 from bulkvi.stats.effect import EffectLikelihood, effect_likelihood
 from bulkvi.stats.gene_fit import GeneFit, effect_ridge, fit_genes
 from bulkvi.stats.noise_inflation import NoiseInflation, noise_inflation
@@ -32,6 +35,8 @@ class GeneRegression(NamedTuple):
     fit: GeneFit
     inflation: NoiseInflation
     """How strongly the noise of genes is shared."""
+    donors: DonorFit | None = None
+    """Random intercepts of donors, where there are any."""
 
     @property
     def offset(self) -> np.ndarray:
@@ -47,6 +52,11 @@ class GeneRegression(NamedTuple):
     def ridge(self) -> np.ndarray:
         """Prior precision of the coefficients."""
         return effect_ridge(self.features.to_numpy())
+
+    @property
+    def random(self) -> Donors | None:
+        """Donors' effects at the nodes."""
+        return None if self.donors is None else self.donors.donors
 
     @property
     def weights(self) -> np.ndarray | None:
@@ -76,6 +86,7 @@ class GeneRegression(NamedTuple):
             offset=self.offset,
             ridge=self.ridge,
             weights=self.weights,
+            donors=self.random,
             sides=sides,
         )
 
@@ -113,5 +124,11 @@ def regress_genes(manager: AnnDataManager, features: pd.DataFrame, *, fewer: Out
     if fewer is not None:
         outliers = outliers.completed_by(fewer)
     weights = None if (outliers.weight == 1).all() else outliers.weight
-    fit = fit_genes(counts, matrix, offset=offset, ridge=ridge, weights=weights)
-    return GeneRegression(counts, size_factor, features, outliers, fit, noise_inflation(counts, matrix, offset, fit))
+    donor = donor_of_samples(manager)
+    if donor is None:
+        fit = fit_genes(counts, matrix, offset=offset, ridge=ridge, weights=weights)
+        inflation = noise_inflation(counts, matrix, offset, fit)
+        return GeneRegression(counts, size_factor, features, outliers, fit, inflation)
+    mixed = fit_donor_genes(counts, matrix, donor, offset=offset, ridge=ridge, weights=weights)
+    inflation = noise_inflation(counts, matrix, offset, mixed.genes, mixed.donors)
+    return GeneRegression(counts, size_factor, features, outliers, mixed.genes, inflation, mixed)

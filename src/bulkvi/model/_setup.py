@@ -27,6 +27,7 @@ from bulkvi.model._checks import (
 )
 from bulkvi.model._design_check import first_warning
 from bulkvi.model._design_field import DesignField
+from bulkvi.model._donors import check_donor_key
 
 
 class SetupMixin(BaseModelClass):
@@ -43,6 +44,7 @@ class SetupMixin(BaseModelClass):
         design: str | None = None,
         categorical_covariate_keys: list[str] | None = None,
         continuous_covariate_keys: list[str] | None = None,
+        donor_key: str | None = None,
         **kwargs: Any,
     ) -> None:
         """Check an AnnData and tell the model where counts, size factors, design and covariates are.
@@ -66,6 +68,10 @@ class SetupMixin(BaseModelClass):
             categories are coded against their first level.
         categorical_covariate_keys, continuous_covariate_keys
             Columns of ``obs`` to account for besides; the same as adding them to the design.
+        donor_key
+            Column of ``obs`` with the donor of each sample (patient, animal, plot), where donors gave several: samples of one
+            are alike in each gene, by a random intercept whose variance is learned. Not in the design as well. Few
+            donors (three pairs) go into the design instead. See :doc:`/method/donors`.
         **kwargs
             What scvi-tools passes when it registers new data with a trained model.
 
@@ -83,8 +89,9 @@ class SetupMixin(BaseModelClass):
             If ``adata`` is not an AnnData or a list is not a list.
         ValueError
             If the counts are not raw counts, names are not unique, a sample is empty, there are fewer than 4 samples, a
-            size factor is missing or not positive, a covariate has missing values, or the design, with batches and
-            covariates, is not of full rank. The message names the entry and the remedy.
+            size factor is missing or not positive, a covariate or donor has missing values, no variance between donors can be
+            learned beside the design, or the design, with batches and covariates, is not of full rank. The message names
+            the entry and the remedy.
 
         Examples
         --------
@@ -107,6 +114,8 @@ class SetupMixin(BaseModelClass):
             check_sample_number(adata)
             check_joint_rank(adata, design, batch_key, categorical, continuous)
             held = (*([] if batch_key is None else [batch_key]), *categorical, *continuous)
+            if donor_key is not None:
+                check_donor_key(adata.obs, donor_key, design, held)
             if design is not None and (serious := first_warning(adata.obs, design, held)) is not None:
                 warn(serious, UserWarning, stacklevel=2)
 

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bulkvi.stats.donors import Donors
 from bulkvi.stats.gene_fit import GeneFit
 from bulkvi.stats.held_out_direction import held_out_noise
 from bulkvi.stats.noise_inflation import standardise, standardised_residuals
@@ -31,7 +32,12 @@ class LatentNumber(NamedTuple):
 
 
 def latent_number(
-    counts: np.ndarray, features: np.ndarray, offset: np.ndarray, fit: GeneFit, rng: np.random.Generator
+    counts: np.ndarray,
+    features: np.ndarray,
+    offset: np.ndarray,
+    fit: GeneFit,
+    rng: np.random.Generator,
+    donors: Donors | None = None,
 ) -> LatentNumber:
     r"""Whether there are hidden factors, by parallel analysis; if so, how many, by what a contrast gains.
 
@@ -57,6 +63,8 @@ def latent_number(
         What `fit_genes` made of them.
     rng
         Source of the simulated counts and of the directions held out.
+    donors
+        Random intercepts of the fit, if it has any; simulated data have their own.
 
     Returns
     -------
@@ -73,20 +81,22 @@ def latent_number(
     >>> latent_number(counts, features, np.zeros(12), fit, rng).number
     1
     """
-    n, p = features.shape
-    residuals, mean, dispersion = standardised_residuals(counts, features, offset, fit)
-    observed = np.linalg.svd(residuals, compute_uv=False)[: n - p] if residuals.size else np.zeros(0)
-    limit = int(np.clip(n - p - MIN_RESIDUAL_DF, 0, MAX_FACTORS))
+    n = len(features)
+    residuals, mean, dispersion, own, rank = standardised_residuals(counts, features, offset, fit, donors)
+    observed = np.linalg.svd(residuals, compute_uv=False)[: n - rank] if residuals.size else np.zeros(0)
+    limit = int(np.clip(n - rank - MIN_RESIDUAL_DF, 0, MAX_FACTORS))
     largest = np.zeros_like(observed)
     for _ in range(N_SIMULATIONS if observed.size else 0):
         drawn = rng.poisson(rng.gamma(1 / dispersion, dispersion * mean)).astype(float)
-        alone = standardise(drawn, mean, dispersion, features)
-        largest = np.maximum(largest, np.linalg.svd(alone, compute_uv=False)[: n - p])
+        if own is not None:
+            own = own._replace(effect=rng.normal(0.0, np.sqrt(own.variance), own.effect.shape))
+        alone = standardise(drawn, mean, dispersion, features, own)
+        largest = np.maximum(largest, np.linalg.svd(alone, compute_uv=False)[: n - rank])
     threshold = MARGIN * largest
     if not limit or not observed.size or observed[0] <= threshold[0]:
         return LatentNumber(0, observed, threshold, np.zeros(0), limit)
-    noise = held_out_noise(residuals, p, limit, rng)
-    df = n - p - np.arange(limit + 1)
+    noise = held_out_noise(residuals, rank, limit, rng)
+    df = n - rank - np.arange(limit + 1)
     information = (df + 1) / (df + 3) / np.exp(noise)
     number = int(np.argmax(information >= WORTHWHILE * information.max()))
     return LatentNumber(number, observed, threshold, information / information[0], limit)
