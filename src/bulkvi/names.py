@@ -14,6 +14,12 @@ SIZE_FACTOR: Final = "size_factor"
 LOG_GEOMETRIC_MEAN: Final = "log_geometric_mean"
 """``var``: natural log of the geometric mean count that size factors are measured against; -inf leaves a gene out."""
 
+LOG_GEOMETRIC_MEAN_PER_OFFSET: Final = "log_geometric_mean_per_offset"
+"""``var``: the same, of count / offset in the offset's unit, where size factors were estimated beside an offset."""
+
+OFFSET: Final = "offset"
+"""Registry and minibatches: factors of the single counts, such as average transcript lengths, samples x genes, > 0, any unit."""
+
 N_COUNTS: Final = "n_counts"
 """``var``: counts of a gene over all samples, before genes were filtered."""
 
