@@ -7,6 +7,7 @@ import pandas as pd
 from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager
 
+from bulkvi.model._offset import log_exposure
 from bulkvi.stats.blocks import iter_row_blocks
 from bulkvi.stats.effect import EffectLikelihood, effect_likelihood
 from bulkvi.stats.gene_fit import GeneFit, effect_ridge, fit_genes
@@ -23,8 +24,8 @@ class GeneRegression(NamedTuple):
 
     counts: np.ndarray
     """Samples x genes, float64."""
-    size_factor: np.ndarray
-    """One a sample."""
+    offset: np.ndarray
+    """Natural log of the size factors, one a sample; with an offset that of what multiplies each rate, samples x genes."""
     features: pd.DataFrame
     """Samples x columns."""
     outliers: Outliers
@@ -32,11 +33,6 @@ class GeneRegression(NamedTuple):
     fit: GeneFit
     inflation: NoiseInflation
     """How strongly the noise of genes is shared."""
-
-    @property
-    def offset(self) -> np.ndarray:
-        """Natural log of the size factors."""
-        return np.log(self.size_factor)
 
     @property
     def ridge(self) -> np.ndarray:
@@ -99,10 +95,9 @@ def regress_genes(manager: AnnDataManager, features: pd.DataFrame) -> GeneRegres
         )
     stored = manager.get_from_registry(REGISTRY_KEYS.X_KEY)
     counts = np.concatenate([block for _, block in iter_row_blocks(stored)])
-    size_factor = np.asarray(manager.get_from_registry(REGISTRY_KEYS.SIZE_FACTOR_KEY), dtype=float).ravel()
-    matrix, offset = features.to_numpy(), np.log(size_factor)
+    matrix, offset = features.to_numpy(), log_exposure(manager)
     ridge = effect_ridge(matrix)
     outliers = find_outliers(counts, matrix, offset=offset, ridge=ridge)
     weights = None if (outliers.weight == 1).all() else outliers.weight
     fit = fit_genes(counts, matrix, offset=offset, ridge=ridge, weights=weights)
-    return GeneRegression(counts, size_factor, features, outliers, fit, noise_inflation(counts, matrix, offset, fit))
+    return GeneRegression(counts, offset, features, outliers, fit, noise_inflation(counts, matrix, offset, fit))
