@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pandas as pd
 import torch
 from anndata import AnnData
 from scvi.model.base import ArchesMixin
@@ -23,7 +22,7 @@ class QueryMixin(ArchesMixin):
         *,
         return_reference_var_names: bool = False,
         inplace: bool = True,
-    ) -> AnnData | pd.Index | None:
+    ) -> Any:
         """Samples with the genes of a reference model, in its order.
 
         Genes that the samples lack get counts of 0 and, where the model has an offset, the one that counts as 1; other genes
