@@ -1,7 +1,7 @@
 """Every AnnData key and table column that bulkvi writes, named once.
 
 Units: log fold changes and everything derived from them are in log base 2; ``rate`` and ``base_mean`` are expected
-counts per unit size factor.
+counts per unit size factor, and per unit relative offset where there is one.
 """
 
 from typing import Final
@@ -41,7 +41,7 @@ GENE_ID: Final = "gene_id"
 """Name of the gene index in tables that are written to a file."""
 
 BASE_MEAN: Final = "base_mean"
-"""Mean over the samples of count / size factor."""
+"""Mean over the samples of count / size factor (/ relative offset, where there is one)."""
 
 LOG_FC: Final = "log_fc"
 """Posterior mean of the effect, shrunk towards zero by the prior learned from all genes; log2."""

@@ -105,13 +105,22 @@ def test_size_factors_may_be_equal_where_the_offset_holds_the_depth(cohort: AnnD
     set_up(cohort, offset_key="factors")
 
 
+@pytest.fixture(scope="module")
+def unaware() -> bulkvi.BulkVI:
+    """The same without the offset."""
+    adata = make_lengths()
+    bulkvi.pp.size_factors(adata)
+    return fit(set_up(adata, offset_key=None))
+
+
 @pytest.mark.parametrize("log_scale", [0.0, 2.0], ids=["ones", "a unit for each gene"])
-def test_an_offset_that_is_the_same_in_all_samples_is_none(cohort: AnnData, log_scale: float) -> None:
+def test_an_offset_that_is_the_same_in_all_samples_is_none(
+    unaware: bulkvi.BulkVI, cohort: AnnData, log_scale: float
+) -> None:
     bulkvi.pp.size_factors(cohort)
-    plain = fit(set_up(cohort.copy(), offset_key=None)).get_latent_representation()
     of_gene = np.exp(np.random.default_rng(0).normal(0, log_scale, cohort.n_vars)).astype(np.float32)
     cohort.layers["length"] = np.tile(of_gene, (cohort.n_obs, 1))
-    np.testing.assert_array_equal(fit(set_up(cohort)).get_latent_representation(), plain)
+    np.testing.assert_array_equal(fit(set_up(cohort)).get_latent_representation(), unaware.get_latent_representation())
 
 
 def test_length_does_not_reach_the_latent_state(trained: bulkvi.BulkVI) -> None:
@@ -133,11 +142,9 @@ def change_of_switched(model: bulkvi.BulkVI) -> float:
     return float(np.median((np.sign(switch) * (log_rates[in_b].mean(0) - log_rates[~in_b].mean(0)))[switch != 0]))
 
 
-def test_decoded_rates_are_free_of_length(trained: bulkvi.BulkVI) -> None:
-    unaware = make_lengths()
-    bulkvi.pp.size_factors(unaware)
+def test_decoded_rates_are_free_of_length(trained: bulkvi.BulkVI, unaware: bulkvi.BulkVI) -> None:
     assert abs(change_of_switched(trained)) < 0.1
-    assert change_of_switched(fit(set_up(unaware, offset_key=None))) > 1.5
+    assert change_of_switched(unaware) > 1.5
 
 
 def test_training_starts_from_rates_that_are_free_of_length(cohort: AnnData) -> None:
@@ -189,10 +196,9 @@ def test_genes_that_a_query_lacks_get_the_offset_that_counts_as_one(trained: bul
     assert names.equals(trained.adata.var_names)
 
 
-def test_a_query_of_a_model_without_offset_keeps_its_layers() -> None:
-    reference = fit(set_up(make_lengths(), offset_key=None))
+def test_a_query_of_a_model_without_offset_keeps_its_layers(unaware: bulkvi.BulkVI) -> None:
     query = make_lengths()[:, 10:].copy()
-    prepared = bulkvi.BulkVI.prepare_query_anndata(query, reference, inplace=False)
+    prepared = bulkvi.BulkVI.prepare_query_anndata(query, unaware, inplace=False)
     assert prepared.layers["length"][:, :10].sum() == 0
 
 

@@ -50,6 +50,8 @@ class BulkVI(
         x_{ng} \sim \mathrm{NB}(s_n \rho_{ng}, \alpha_g), \quad
         \log \rho_{ng} = b_g + c_n^\top B_{\cdot g} + f_g(z_n, c_n), \quad z_n \sim N(0, I)
 
+    With an offset (``offset_key`` of :meth:`setup_anndata`) the mean is :math:`s_n \tilde o_{ng} \rho_{ng}`.
+
     Parameters
     ----------
     adata
