@@ -120,11 +120,12 @@ class GeneTablesMixin(DifferentialMixin):
         log_rate = np.einsum(
             "sp,ps->s", regression.features.to_numpy()[sample], regression.fit.nodes.coef[middle][:, gene]
         )
+        offset = regression.offset[sample] if regression.offset.ndim == 1 else regression.offset[sample, gene]
         return pd.DataFrame(
             {
                 names.SAMPLE: self.adata.obs_names[sample],
                 names.COUNT: regression.counts[sample, gene],
-                names.EXPECTED_COUNT: regression.size_factor[sample] * np.exp(log_rate),
+                names.EXPECTED_COUNT: np.exp(offset + log_rate),
             },
             index=self.adata.var_names[gene],
         )

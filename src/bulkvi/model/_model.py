@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+import torch
 from anndata import AnnData
 from scvi.model.base import ArchesMixin, BaseModelClass, RNASeqMixin, VAEMixin
 
@@ -10,6 +12,7 @@ from bulkvi.model._expression import ExpressionMixin
 from bulkvi.model._gene_tables import GeneTablesMixin
 from bulkvi.model._latent_report import LatentReportMixin
 from bulkvi.model._module import BulkVAE, DecoderKind, Dispersion, GeneLikelihood
+from bulkvi.model._offset import log_offset_means
 from bulkvi.model._query import QueryMixin
 from bulkvi.model._registered import levels_of_categories
 from bulkvi.model._seeding import seeded
@@ -46,6 +49,8 @@ class BulkVI(
 
         x_{ng} \sim \mathrm{NB}(s_n \rho_{ng}, \alpha_g), \quad
         \log \rho_{ng} = b_g + c_n^\top B_{\cdot g} + f_g(z_n, c_n), \quad z_n \sim N(0, I)
+
+    With an offset (``offset_key`` of :meth:`setup_anndata`) the mean is :math:`s_n \tilde o_{ng} \rho_{ng}`.
 
     Parameters
     ----------
@@ -117,6 +122,7 @@ class BulkVI(
         if not fixed_dispersion > 0:
             raise ValueError(f"fixed_dispersion must be > 0; it is {fixed_dispersion}.")
 
+        offset_means = log_offset_means(self.registry)
         with seeded(seed):
             self.module = self._module_cls(
                 n_input=self.summary_stats.n_vars,
@@ -132,7 +138,10 @@ class BulkVI(
                 gene_likelihood=gene_likelihood,
                 dispersion=dispersion,
                 fixed_dispersion=fixed_dispersion,
+                has_offset=offset_means is not None,
             )
+        if offset_means is not None:
+            self.module.exposure.offset_mean.copy_(torch.as_tensor(np.exp(offset_means)))
         self.decoder_ = decoder
         self.started_from_data_ = False
         self.covariate_widths_ = self.module.coding.widths

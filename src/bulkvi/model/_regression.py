@@ -8,6 +8,7 @@ from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager
 
 from bulkvi.model._donors import donor_of_samples
+from bulkvi.model._offset import log_exposure
 from bulkvi.stats.blocks import iter_row_blocks
 from bulkvi.stats.donor_fit import DonorFit, fit_donor_genes
 from bulkvi.stats.donors import Donors
@@ -26,8 +27,8 @@ class GeneRegression(NamedTuple):
 
     counts: np.ndarray
     """Samples x genes, float64."""
-    size_factor: np.ndarray
-    """One a sample."""
+    offset: np.ndarray
+    """Natural log of the size factors, one a sample; with an offset that of what multiplies each rate, samples x genes."""
     features: pd.DataFrame
     """Samples x columns."""
     outliers: Outliers
@@ -37,11 +38,6 @@ class GeneRegression(NamedTuple):
     """How strongly the noise of genes is shared."""
     donors: DonorFit | None = None
     """Random intercepts of donors, where there are any."""
-
-    @property
-    def offset(self) -> np.ndarray:
-        """Natural log of the size factors."""
-        return np.log(self.size_factor)
 
     @property
     def precision(self) -> np.ndarray:
@@ -117,8 +113,7 @@ def regress_genes(manager: AnnDataManager, features: pd.DataFrame, *, fewer: Out
         )
     stored = manager.get_from_registry(REGISTRY_KEYS.X_KEY)
     counts = np.concatenate([block for _, block in iter_row_blocks(stored)])
-    size_factor = np.asarray(manager.get_from_registry(REGISTRY_KEYS.SIZE_FACTOR_KEY), dtype=float).ravel()
-    matrix, offset = features.to_numpy(), np.log(size_factor)
+    matrix, offset = features.to_numpy(), log_exposure(manager)
     ridge = effect_ridge(matrix)
     outliers = find_outliers(counts, matrix, offset=offset, ridge=ridge)
     if fewer is not None:
@@ -128,7 +123,7 @@ def regress_genes(manager: AnnDataManager, features: pd.DataFrame, *, fewer: Out
     if donor is None:
         fit = fit_genes(counts, matrix, offset=offset, ridge=ridge, weights=weights)
         inflation = noise_inflation(counts, matrix, offset, fit)
-        return GeneRegression(counts, size_factor, features, outliers, fit, inflation)
+        return GeneRegression(counts, offset, features, outliers, fit, inflation)
     mixed = fit_donor_genes(counts, matrix, donor, offset=offset, ridge=ridge, weights=weights)
     inflation = noise_inflation(counts, matrix, offset, mixed.genes, mixed.donors)
-    return GeneRegression(counts, size_factor, features, outliers, mixed.genes, inflation, mixed)
+    return GeneRegression(counts, offset, features, outliers, mixed.genes, inflation, mixed)
