@@ -117,7 +117,7 @@ def regress_genes(manager: AnnDataManager, features: pd.DataFrame, *, fewer: Out
     ridge = effect_ridge(matrix)
     outliers = find_outliers(counts, matrix, offset=offset, ridge=ridge)
     if fewer is not None:
-        outliers = outliers.completed_by(fewer)
+        outliers = completed_verdicts(outliers, fewer)
     weights = None if (outliers.weight == 1).all() else outliers.weight
     donor = donor_of_samples(manager)
     if donor is None:
@@ -127,3 +127,13 @@ def regress_genes(manager: AnnDataManager, features: pd.DataFrame, *, fewer: Out
     mixed = fit_donor_genes(counts, matrix, donor, offset=offset, ridge=ridge, weights=weights)
     inflation = noise_inflation(counts, matrix, offset, mixed.genes, mixed.donors)
     return GeneRegression(counts, offset, features, outliers, mixed.genes, inflation, mixed)
+
+
+def completed_verdicts(outliers: Outliers, fewer: Outliers) -> Outliers:
+    """The outliers beside all features, and those beside fewer in samples that cannot be judged beside all of them."""
+    rows = (~outliers.judged & fewer.judged)[:, None]
+    return outliers._replace(
+        weight=np.where(rows, fewer.weight, outliers.weight),
+        called=np.where(rows, fewer.called, outliers.called),
+        judged=outliers.judged | fewer.judged,
+    )

@@ -49,15 +49,6 @@ class Outliers(NamedTuple):
     judged: Array
     """Samples with so small a leverage that a wild count in them can be told from the others."""
 
-    def completed_by(self, fewer: "Outliers") -> "Outliers":
-        """These verdicts, and those with fewer features in the samples that cannot be judged beside all of them."""
-        rows = (~self.judged & fewer.judged)[:, None]
-        return self._replace(
-            weight=rows * fewer.weight + ~rows * self.weight,
-            called=(rows & fewer.called) | (~rows & self.called),
-            judged=self.judged | fewer.judged,
-        )
-
 
 class _Trend(NamedTuple):
     """Dispersions and share of wild counts, learned from all genes."""
