@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from bulkvi.stats.empirical_null import LARGEST_VARIANCE, null_variance, widen_log_p
+from bulkvi.stats.empirical_null import (
+    LARGEST_VARIANCE,
+    ExpectedInflation,
+    null_inflation,
+    null_variance,
+    widen_log_p,
+)
+from bulkvi.stats.noise_inflation import NoiseInflation
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.3])
@@ -32,8 +39,41 @@ def test_sign_and_order_do_not_matter(rng):
 def test_widened_p_values_are_those_of_a_wider_normal(rng):
     z = rng.normal(0, 3, 50)
     log_p = np.log(2) + norm.logsf(np.abs(z))
+    wide, usual = NoiseInflation(np.array([1.7]), np.ones(1)), NoiseInflation(np.ones(1), np.ones(1))
     np.testing.assert_allclose(
-        widen_log_p(log_p, 1.7), np.log(2) + norm.logsf(np.abs(z), scale=np.sqrt(1.7)), atol=1e-9
+        widen_log_p(log_p, wide), np.log(2) + norm.logsf(np.abs(z), scale=np.sqrt(1.7)), atol=1e-9
     )
-    np.testing.assert_allclose(widen_log_p(log_p, 1.0), log_p, atol=1e-9)
-    assert widen_log_p(np.array([-2000.0]), 2.0)[0] == pytest.approx(-1000, rel=0.01)
+    np.testing.assert_allclose(widen_log_p(log_p, usual), log_p, atol=1e-9)
+    both = NoiseInflation(np.array([1.0, 1.7]), np.array([0.3, 0.7]))
+    mean = 0.3 * np.exp(log_p) + 0.7 * np.exp(widen_log_p(log_p, wide))
+    np.testing.assert_allclose(np.exp(widen_log_p(log_p, both)), mean, rtol=1e-9)
+    far = NoiseInflation(np.array([2.0]), np.ones(1))
+    assert widen_log_p(np.array([-2000.0]), far)[0] == pytest.approx(-1000, rel=0.01)
+
+
+def mean_factor(z, expected):
+    factor, weight = null_inflation(z, expected)
+    assert weight.sum() == pytest.approx(1)
+    assert (factor >= 1).all()
+    return float(weight @ factor)
+
+
+def test_a_width_within_reach_is_shared_noise_and_one_beyond_it_small_effects(rng):
+    expected = ExpectedInflation(0.05, 0.25)
+    within, beyond = (mean_factor(rng.normal(0, sd, 8000), expected) for sd in (1.25, 2.2))
+    assert within > 1.3
+    assert beyond < 1.25
+    # where much is to be expected, the same width is noise
+    assert mean_factor(rng.normal(0, 2.2, 8000), ExpectedInflation(0.5, 0.7)) > 2
+    # and nothing is taken off where statistics are as narrow as they should be
+    assert mean_factor(rng.normal(0, 0.9, 8000), expected) == 1
+
+
+def test_noise_as_wide_as_expected_keeps_its_error(rng):
+    # data sets whose width is drawn from what is expected: p-values below .05 are .05 of all on average
+    expected, shares = ExpectedInflation(0.1, 0.3), []
+    for _ in range(200):
+        z = rng.normal(0, np.exp(rng.normal(0.1, 0.3) / 2), 1000)
+        log_p = np.log(2) + norm.logsf(np.abs(z))
+        shares.append((widen_log_p(log_p, null_inflation(z, expected)) < np.log(0.05)).mean())
+    assert np.mean(shares) < 0.05 + 3 * np.std(shares) / np.sqrt(200)

@@ -13,7 +13,7 @@ def with_factors(rng, n, n_genes, strengths):
 
 def test_noise_falls_by_what_the_factors_take_and_no_further(rng):
     residuals = with_factors(rng, 40, 2000, [1.0, 1.0])
-    noise = np.exp(held_out_noise(residuals, 0, 6, rng))
+    noise = np.exp(np.log(held_out_noise(residuals, 0, 6, rng).noise).mean(0))
     assert noise[0] > 2.0
     # beside both factors the noise of variance 1 is left, and that of the loadings: up to 3 / 40 here
     np.testing.assert_allclose(noise[2:], 1.0, atol=0.1)
@@ -21,8 +21,12 @@ def test_noise_falls_by_what_the_factors_take_and_no_further(rng):
 
 
 def test_factors_of_noise_take_nothing_off(rng):
-    noise = held_out_noise(rng.normal(size=(12, 3000)), 0, 6, rng)
+    noise, inflation = held_out_noise(rng.normal(size=(12, 3000)), 0, 6, rng)
+    noise = np.log(noise).mean(0)
     np.testing.assert_allclose(noise, noise[0], atol=0.02)
+    # what is left was chosen to be small, by little where genes are many
+    np.testing.assert_allclose(inflation.mean(0), 1.0, atol=0.1)
+    assert inflation.mean(0)[6] > inflation.mean(0)[0]
 
 
 def test_it_is_the_variance_of_a_contrast_given_the_factors(rng):
@@ -33,7 +37,7 @@ def test_it_is_the_variance_of_a_contrast_given_the_factors(rng):
         noise = with_factors(rng, 30, 1500, strengths)
         design = np.linalg.qr(np.column_stack([np.ones(30), rng.permutation(np.repeat([0.0, 1.0], 15))]))[0]
         residuals = noise - design @ (design.T @ noise)
-        told.append(held_out_noise(residuals, 2, 3, rng)[3])
+        told.append(np.log(held_out_noise(residuals, 2, 3, rng).noise[:, 3]).mean())
         left, values, right = np.linalg.svd(residuals, full_matrices=False)
         loadings = values[:3, None] * right[:3]
         contrast = design[:, 1] @ noise
@@ -48,4 +52,12 @@ def test_order_of_samples_and_genes_does_not_matter(rng, n):
     residuals = with_factors(rng, n, 600, [1.0])
     shuffled = residuals[rng.permutation(n)][:, rng.permutation(600)]
     first, second = (held_out_noise(matrix, 0, 3, np.random.default_rng(1)) for matrix in (residuals, shuffled))
-    np.testing.assert_allclose(first, second, atol=1e-8)
+    np.testing.assert_allclose(first.noise, second.noise, atol=1e-8)
+    np.testing.assert_allclose(first.inflation, second.inflation, atol=1e-8)
+
+
+def test_noise_is_foreseen_on_average_and_its_spread_by_too_few_factors(rng):
+    residuals = with_factors(rng, 40, 2000, [0.5, 0.5])
+    inflation = held_out_noise(residuals, 0, 3, rng).inflation
+    np.testing.assert_allclose(inflation.mean(0)[[0, 2, 3]], 1.0, atol=0.1)
+    assert inflation[:, 0].std() > 3 * inflation[:, 2].std()

@@ -204,7 +204,7 @@ def _effect_table(
         tested=regression.counts.max(0) > 0,
         inflation=regression.inflation,
         recentre=recentre,
-        few_change=weighted.few_change,
+        expected=weighted.expected,
         level=level,
         delta=delta * LN2,
     )

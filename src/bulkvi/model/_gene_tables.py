@@ -14,7 +14,7 @@ from bulkvi.model._flags import gene_flags, join_flags
 from bulkvi.model._hidden import align_with, hidden_regression
 from bulkvi.model._registered import columns_of, covariate_columns
 from bulkvi.model._regression import GeneRegression
-from bulkvi.stats.empirical_null import null_variance
+from bulkvi.stats.empirical_null import null_inflation
 from bulkvi.stats.multiplicity import benjamini_hochberg
 from bulkvi.stats.omnibus import omnibus_test
 
@@ -190,19 +190,21 @@ def _aligned_contrasts(
     """The regression to test in, a contrast for each column tested with hidden variation held fixed, their null variance."""
     design = plain.features.columns
     contrasts = np.eye(len(design))[design.get_indexer(columns)]
-    hidden = hidden_regression(model, plain, latent_columns)
-    if hidden is None:
+    beside = hidden_regression(model, plain, latent_columns)
+    if beside is None:
         return plain, contrasts, 1.0
+    hidden = beside.regression
     alignments = [align_with(hidden, pd.Series(row, design)) for row in contrasts]
     accepted = all(alignment.accepted for alignment in alignments)
     if latent_columns == "auto" and not accepted:
         return plain, contrasts, 1.0
     # the design's columns come first, then the latent ones
     aligned = np.hstack([contrasts, -np.stack([alignment.delta for alignment in alignments])])
-    if not accepted:
+    if not accepted or beside.expected is None:
         return hidden, aligned, 1.0
     effects = [hidden.effect(pd.Series(row, hidden.features.columns)) for row in aligned]
-    return hidden, aligned, float(np.mean([null_variance(effect.mean() / effect.sd()) for effect in effects]))
+    inflations = [null_inflation(effect.mean() / effect.sd(), beside.expected) for effect in effects]
+    return hidden, aligned, float(np.mean([inflation.weight @ inflation.factor for inflation in inflations]))
 
 
 def _tested_columns(features: Features, what: str | Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ from bulkvi.model._latent_columns import latent_columns
 from bulkvi.model._regression import GeneRegression, Sides, regress_genes
 from bulkvi.names import LATENT_COLUMN
 from bulkvi.stats.alignment import Alignment, align
+from bulkvi.stats.empirical_null import ExpectedInflation
 from bulkvi.stats.latent_number import LatentNumber, latent_number
 from bulkvi.stats.separation import compared_sides
 
@@ -26,8 +27,8 @@ class Weighted(NamedTuple):
     sides: Sides | None
     n_latent: int
     """Latent columns in the regression."""
-    few_change: bool = False
-    """Whether most genes are known not to change."""
+    expected: ExpectedInflation | None = None
+    """Where most genes are known not to change: the factor on the variances that held-out contrasts let expect."""
 
 
 def count_latent(regression: GeneRegression) -> LatentNumber:
@@ -63,16 +64,31 @@ def latent_names(features: pd.DataFrame) -> list[str]:
     return [name for name in features.columns if name.startswith(f"{LATENT_COLUMN}_")]
 
 
-def hidden_regression(model: Any, plain: GeneRegression, number: int | Literal["auto"]) -> GeneRegression | None:
+class HiddenRegression(NamedTuple):
+    """All genes regressed on the design and the leading latent columns."""
+
+    regression: GeneRegression
+    expected: ExpectedInflation | None
+    """How much wider statistics are expected to be than it says; None where nothing is known."""
+
+
+def hidden_regression(model: Any, plain: GeneRegression, number: int | Literal["auto"]) -> HiddenRegression | None:
     """All genes regressed on the design and the leading latent columns; None if no column enters.
 
     With ``number="auto"`` the residuals say how many do (`bulkvi.stats.latent_number`).
     """
-    wanted = count_latent(plain).number if number == "auto" else number
-    if not wanted:
+    if number == 0:
         return None
-    columns = latent_columns(model, plain.features, wanted, plain.precision)
-    return regress_genes(model.adata_manager, pd.concat([plain.features, columns], axis=1), fewer=plain.outliers)
+    counted = count_latent(plain)
+    wanted = counted.number if number == "auto" else number
+    columns = latent_columns(model, plain.features, wanted, plain.precision) if wanted else None
+    if columns is None:
+        return None
+    entered = columns.shape[1]
+    known = entered < counted.inflation.shape[1]
+    expected = ExpectedInflation(*map(float, counted.inflation[:, entered])) if known else None
+    features = pd.concat([plain.features, columns], axis=1)
+    return HiddenRegression(regress_genes(model.adata_manager, features, fewer=plain.outliers), expected)
 
 
 def beside_latent(
@@ -91,7 +107,7 @@ def beside_latent(
     sides = compared_sides(plain.features.to_numpy(), weights.to_numpy())
     hidden = hidden_regression(model, plain, number)
     if hidden is not None:
-        alignment = align_with(hidden, weights)
+        alignment = align_with(hidden.regression, weights)
         if alignment.accepted or number != "auto":
             return _parts(hidden, weights, alignment, kind, sides)
     if kind == "latent":
@@ -103,8 +119,9 @@ def beside_latent(
 
 
 def _parts(
-    hidden: GeneRegression, weights: pd.Series, alignment: Alignment, kind: EffectKind, sides: Sides
+    beside: HiddenRegression, weights: pd.Series, alignment: Alignment, kind: EffectKind, sides: Sides
 ) -> Weighted:
+    hidden = beside.regression
     names = latent_names(hidden.features)
     n, p = hidden.features.shape
     # of a latent column the samples of a group are a sample: its contrast varies by chance from study to study
@@ -117,8 +134,8 @@ def _parts(
         combined, covariance = delta, uncertain + chance
     else:
         combined, covariance = weights, chance
-    few_change = kind == "direct" and alignment.accepted
-    return Weighted(hidden, combined, pd.DataFrame(covariance, names, names), sides, len(names), few_change)
+    expected = beside.expected if kind == "direct" and alignment.accepted else None
+    return Weighted(hidden, combined, pd.DataFrame(covariance, names, names), sides, len(names), expected)
 
 
 def latent_alone(model: Any, design: pd.DataFrame, first: np.ndarray, second: np.ndarray) -> Weighted:

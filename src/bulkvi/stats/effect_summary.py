@@ -3,12 +3,12 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtri_exp
+from scipy.special import logsumexp, ndtri_exp
 
 from bulkvi.stats._nb_block import to_host
 from bulkvi.stats.composition import CompositionShift, composition_shift
 from bulkvi.stats.effect import EffectLikelihood, log_p_value
-from bulkvi.stats.empirical_null import null_variance, widen_log_p
+from bulkvi.stats.empirical_null import ExpectedInflation, null_inflation, widen_log_p
 from bulkvi.stats.multiplicity import benjamini_hochberg, s_value
 from bulkvi.stats.noise_inflation import NoiseInflation
 from bulkvi.stats.shrinkage import EffectPosterior, shrink, shrinkage_prior
@@ -46,7 +46,7 @@ class EffectSummary(NamedTuple):
     shift: CompositionShift
     """The shift of all effects; ``mean``, ``mle`` and the rest are measured from it."""
     null_variance: float
-    """Variance of the z-statistics of genes without effect that entered; 1 unless it was learned."""
+    """Mean variance of the statistics of genes without effect that entered; 1 unless it was learned."""
     converged: bool
     """Whether the prior's weights are those of highest likelihood."""
 
@@ -58,14 +58,14 @@ def summarise_effect(
     tested: np.ndarray | None = None,
     inflation: NoiseInflation = NO_INFLATION,
     recentre: bool = True,
-    few_change: bool = False,
+    expected: ExpectedInflation | None = None,
     level: float = 0.95,
     delta: float = 0.0,
 ) -> EffectSummary:
     """From the likelihood of an effect to its table.
 
-    The order: `composition_shift` is taken off; with ``few_change``, all standard errors are multiplied by the root of
-    `null_variance`; p-values and their adjustment; then, for each factor of ``inflation``,
+    The order: `composition_shift` is taken off; with ``expected``, `null_inflation` is learned; p-values and their adjustment;
+    then, for each factor of ``inflation``,
     standard errors are multiplied by its root, a prior is learned and the posterior computed, and what they say is averaged
     over the factors (moments and probabilities exactly, ends of the interval as a mean of ends).
 
@@ -83,9 +83,9 @@ def summarise_effect(
     recentre
         Whether a composition shift is looked for. Wrong where the effect of a typical gene is not zero by definition, as for
         an intercept.
-    few_change
-        Whether most genes are known not to change, so that the spread of their statistics tells how wide those of no effect
-        are. It then stands in the place of ``inflation``.
+    expected
+        Where most genes are known not to change: the factor on all variances that held-out contrasts let expect. What the
+        statistics show of it then stands in the place of ``inflation`` and enters p-values and standard errors too.
     level
         Probability of the interval.
     delta
@@ -118,12 +118,15 @@ def summarise_effect(
     if log_p is None or shift.shift or delta:
         log_p = to_host(log_p_value(effect, delta))
     tested = np.ones(mle.shape, dtype=bool) if tested is None else tested
-    variance = 1.0
-    if few_change:
-        variance = null_variance(_quantile(to_host(log_p_value(effect)))[tested])
-        effect = effect._replace(se=effect.se * np.sqrt(variance))
-        log_p = to_host(log_p_value(effect, delta)) if delta else widen_log_p(log_p, variance)
-        inflation = NO_INFLATION
+    wider = 1.0
+    if expected is not None:
+        inflation = null_inflation(_quantile(to_host(log_p_value(effect)))[tested], expected)
+        wider = float(inflation.weight @ inflation.factor)
+        if delta:
+            each = [to_host(log_p_value(effect._replace(se=effect.se * np.sqrt(f)), delta)) for f in inflation.factor]
+            log_p = logsumexp(each, axis=0, b=inflation.weight[:, None])
+        else:
+            log_p = widen_log_p(log_p, inflation)
     log_p = np.where(tested, log_p, 0.0)
     p_value = np.exp(log_p)
     adjusted = benjamini_hochberg(np.where(tested, p_value, np.nan))
@@ -132,7 +135,7 @@ def summarise_effect(
     # prior are then symmetric, and the posterior mean lies between 0 and the estimate
     spread = (effect.se**2 + (effect.estimate - effect.mean()) ** 2) ** 0.5
     effect = effect._replace(estimate=0 * effect.estimate + effect.mean(), se=spread)
-    se = to_host(effect.sd())
+    se = to_host(effect.sd()) * np.sqrt(wider)
     first, second, low, high, zero, positive, wide = np.zeros((7, mle.size))
     null_share, converged = 0.0, True
     for factor, probability in zip(*inflation, strict=True):
@@ -164,7 +167,7 @@ def summarise_effect(
         prob_effect=wide,
         null_share=null_share,
         shift=shift,
-        null_variance=variance,
+        null_variance=wider,
         converged=converged,
     )
 

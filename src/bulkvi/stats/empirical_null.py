@@ -1,9 +1,13 @@
 """How widely do the statistics of unchanged genes spread? Read from the statistics, where most genes do not change."""
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import log_ndtr, ndtri_exp
+from scipy.special import log_ndtr, logsumexp, ndtri_exp
+from scipy.stats import norm
 
+from bulkvi.stats.noise_inflation import NoiseInflation
 from bulkvi.stats.shrinkage import mixture_weights
 
 SMALLEST_EFFECT = 2.0
@@ -11,6 +15,8 @@ SCALE_RATIO = np.sqrt(2)
 SMALLEST_NULL_SHARE = 0.5
 LARGEST_VARIANCE = 10.0
 STEP = 0.15
+SMALLEST_LOG_SD = 0.05
+QUANTILES = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
 
 
 def null_variance(statistic: np.ndarray) -> float:
@@ -57,15 +63,66 @@ def null_variance(statistic: np.ndarray) -> float:
     return float(np.clip(np.exp(found.x), 1.0, LARGEST_VARIANCE))
 
 
-def widen_log_p(log_p: np.ndarray, variance: float) -> np.ndarray:
-    """p-values of statistics whose variance without effect is not 1: ``2 Phi(-|z| / sqrt(variance))``.
+class ExpectedInflation(NamedTuple):
+    """What is known of the variance of null statistics before they are seen."""
+
+    log_mean: float
+    log_sd: float
+
+
+def null_inflation(statistic: np.ndarray, expected: ExpectedInflation) -> NoiseInflation:
+    r"""Factors on the variances of all effects of a contrast: what was expected, and what its statistics show.
+
+    The statistics bound the factor f from above: `null_variance`, F, is what it would be if small effects had no part in the
+    width. With :math:`\log f \sim N(m, s^2)` expected (`latent_number`), either they have none, and f is F; or they have, F is
+    f times an excess of which nothing is known (log-uniform up to `LARGEST_VARIANCE`), and f is what was expected below F. With even
+    odds beforehand, the first has the posterior odds
+
+    .. math:: N(\log F; m, s^2) : \Phi\left(\frac{\log F - m}{s}\right) / \log 10
+
+    so that a width within reach of shared noise is taken for it, and one beyond its reach for many small effects.
+
+    Parameters
+    ----------
+    statistic
+        z-statistics, genes.
+    expected
+        Mean and standard deviation of the log of the factor.
+
+    Returns
+    -------
+    Factors, at least 1, and their probabilities.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> for sd in (1.0, 1.3, 3.0):
+    ...     print(null_inflation(rng.normal(0, sd, 5000), ExpectedInflation(0.1, 0.3)).factor.round(1))
+    [1. 1. 1. 1. 1. 1.]
+    [1.  1.  1.1 1.2 1.5 1.7]
+    [1.  1.  1.1 1.3 1.6 9. ]
+    """
+    log_sd = max(expected.log_sd, SMALLEST_LOG_SD)
+    seen = np.log(null_variance(statistic))
+    reach = (seen - expected.log_mean) / log_sd
+    below = norm.cdf(reach)
+    shared = norm.pdf(reach) / log_sd
+    mixed = below / np.log(LARGEST_VARIANCE)
+    first = shared / (shared + mixed) if shared + mixed > 0 else 1.0
+    quantiles = expected.log_mean + log_sd * norm.ppf(QUANTILES * below) if below > 0 else np.full(QUANTILES.size, seen)
+    factor = np.maximum(1.0, np.exp(np.append(np.minimum(quantiles, seen), seen)))
+    return NoiseInflation(factor, np.append(np.full(QUANTILES.size, (1 - first) / QUANTILES.size), first))
+
+
+def widen_log_p(log_p: np.ndarray, inflation: NoiseInflation) -> np.ndarray:
+    """p-values of statistics whose variance without effect is not 1: the mean of ``2 Phi(-|z| / sqrt(factor))``.
 
     Parameters
     ----------
     log_p
         Natural log of two-sided p-values that take it to be 1.
-    variance
-        Of `null_variance`.
+    inflation
+        Factors and their probabilities.
 
     Returns
     -------
@@ -73,11 +130,12 @@ def widen_log_p(log_p: np.ndarray, variance: float) -> np.ndarray:
 
     Examples
     --------
-    >>> np.exp(widen_log_p(np.log([1.0, 0.0455]), 4.0)).round(3).tolist()
+    >>> np.exp(widen_log_p(np.log([1.0, 0.0455]), NoiseInflation(np.array([4.0]), np.ones(1)))).round(3).tolist()
     [1.0, 0.317]
     """
     z = ndtri_exp(np.minimum(log_p - np.log(2), np.log(0.5)))
-    return np.log(2) + log_ndtr(z / np.sqrt(variance))
+    widened = np.log(2) + log_ndtr(z / np.sqrt(inflation.factor)[:, None])
+    return logsumexp(widened, axis=0, b=inflation.weight[:, None])
 
 
 def _log_likelihood(z: np.ndarray, variance: float) -> float:

@@ -1,4 +1,6 @@
-"""How noisy is a contrast once hidden factors are held fixed? Told by directions that are held out."""
+"""How noisy is a contrast once hidden factors are held fixed, and is that foreseen? Told by directions that are held out."""
+
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import eigh
@@ -8,8 +10,17 @@ N_DIRECTIONS_LARGE = 24
 LARGE = 200
 
 
-def held_out_noise(residuals: np.ndarray, n_features: int, max_factors: int, rng: np.random.Generator) -> np.ndarray:
-    r"""Mean log noise of a random contrast of the samples beside 0, 1, 2, ... leading factors of all others.
+class HeldOut(NamedTuple):
+    """Contrasts that were held out, beside 0, 1, 2, ... factors learned without them; directions x numbers of factors."""
+
+    noise: np.ndarray
+    """Their variance over genes, what the factors take off it left out."""
+    inflation: np.ndarray
+    """That over the variance which the other directions promise."""
+
+
+def held_out_noise(residuals: np.ndarray, n_features: int, max_factors: int, rng: np.random.Generator) -> HeldOut:
+    r"""Noise of random contrasts of the samples beside 0, 1, 2, ... leading factors of all others.
 
     A contrast of the design is one direction in the space of the samples, of which the residuals know nothing. So a random
     direction v of the residuals is held out, :math:`y_g = v^\top r_g`; the leading k factors are learned from all other
@@ -19,7 +30,13 @@ def held_out_noise(residuals: np.ndarray, n_features: int, max_factors: int, rng
     .. math:: e_k(v) = \frac{1}{G} \sum_g (y_g - W_g^\top \delta)^2
 
     is what remains. A factor that is there takes its part off; one that is made of noise brings its loadings' noise in.
-    (Leaving out one direction is to a factor analysis what leaving out one sample is to a regression; see Owen & Wang
+    A regression beside k factors foresees it from what is left in the other directions, and from the loadings' noise,
+
+    .. math:: s_k^2(v) \, (1 + \lvert \delta \rvert^2), \quad
+        s_k^2 = \frac{1}{G (n - p - 1 - k)} \sum_g \lVert r_g \rVert^2_{\text{others}} - \lVert W_g \rVert^2 ,
+
+    too little of it, since the factors were chosen to leave little; and noise that genes share makes it vary from contrast to
+    contrast. (Leaving out one direction is to a factor analysis what leaving out one sample is to a regression; see Owen & Wang
     2016, *Bi-cross-validation for factor analysis*.)
 
     Parameters
@@ -35,7 +52,7 @@ def held_out_noise(residuals: np.ndarray, n_features: int, max_factors: int, rng
 
     Returns
     -------
-    Mean over directions of :math:`\log e_k`, k from 0 to ``max_factors``.
+    Noise :math:`e_k` and how much it is above what is foreseen, k from 0 to ``max_factors``.
 
     Examples
     --------
@@ -43,8 +60,11 @@ def held_out_noise(residuals: np.ndarray, n_features: int, max_factors: int, rng
 
     >>> rng = np.random.default_rng(0)
     >>> noise = rng.normal(size=(12, 500)) + rng.normal(size=(12, 2)) @ rng.normal(size=(2, 500))
-    >>> held_out_noise(noise, 0, 4, rng).round(1)
+    >>> held_out = held_out_noise(noise, 0, 4, rng)
+    >>> np.log(held_out.noise).mean(0).round(1)
     array([0.8, 0.6, 0.2, 0.2, 0.2])
+    >>> held_out.inflation.mean(0).round(1)
+    array([1. , 1.2, 1. , 1.1, 1.1])
     """
     n, n_genes = residuals.shape
     m = n - n_features
@@ -53,18 +73,22 @@ def held_out_noise(residuals: np.ndarray, n_features: int, max_factors: int, rng
     spectrum, vectors = spectrum[n_features:], vectors[:, n_features:]
     # an eigenvector's sign is arbitrary: the skewness of what it holds says which it has here
     sign = np.sign(((vectors.T @ residuals) ** 3).sum(1))
-    rows = []
+    rows: list[tuple[np.ndarray, np.ndarray]] = []
     while len(rows) < (N_DIRECTIONS if m <= LARGE else N_DIRECTIONS_LARGE):
         rotation = np.linalg.qr(rng.normal(size=(m, m)))[0] * sign[:, None]
         turned = (rotation.T * spectrum) @ rotation
         rows += [_remaining(turned, v, max_factors) for v in range(min(m, N_DIRECTIONS_LARGE))]
-    return np.log(rows).mean(0)
+    noise, foreseen = np.stack([np.stack(row) for row in rows], axis=1)
+    return HeldOut(noise, noise / foreseen)
 
 
-def _remaining(gram: np.ndarray, held_out: int, max_factors: int) -> np.ndarray:
-    """``e_k`` of one direction: the Schur complement of the leading eigenspace of the others."""
+def _remaining(gram: np.ndarray, held_out: int, max_factors: int) -> tuple[np.ndarray, np.ndarray]:
+    """Noise of one direction, the Schur complement of the leading eigenspace of the others, and what these promise."""
     others = np.delete(np.arange(len(gram)), held_out)
     first = others.size - max_factors
     values, vectors = eigh(gram[np.ix_(others, others)], subset_by_index=[first, others.size - 1])
-    explained = ((vectors.T @ gram[others, held_out]) ** 2 / values)[::-1]
-    return gram[held_out, held_out] - np.append(0.0, explained.cumsum())
+    values, along = values[::-1], (vectors.T @ gram[others, held_out])[::-1]
+    noise = gram[held_out, held_out] - np.append(0.0, (along**2 / values).cumsum())
+    left = gram[others, others].sum() - np.append(0.0, values.cumsum())
+    loading_noise = 1 + np.append(0.0, ((along / values) ** 2).cumsum())
+    return noise, left / (others.size - np.arange(max_factors + 1)) * loading_noise

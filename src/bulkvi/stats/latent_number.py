@@ -27,6 +27,9 @@ class LatentNumber(NamedTuple):
     """The largest that independent genes gave, times `MARGIN`."""
     information: np.ndarray
     """What a contrast is expected to tell beside 0, 1, 2, ... factors, relative to none; empty where none stands out."""
+    inflation: np.ndarray
+    """Mean and standard deviation of the log of how much the variance of a contrast is above what the regression beside
+    0, 1, 2, ... factors says, 2 x numbers; empty where no factor stands out."""
     limit: int
     """Most factors that the residual degrees of freedom allow."""
 
@@ -94,9 +97,11 @@ def latent_number(
         largest = np.maximum(largest, np.linalg.svd(alone, compute_uv=False)[: n - rank])
     threshold = MARGIN * largest
     if not limit or not observed.size or observed[0] <= threshold[0]:
-        return LatentNumber(0, observed, threshold, np.zeros(0), limit)
-    noise = held_out_noise(residuals, rank, limit, rng)
+        return LatentNumber(0, observed, threshold, np.zeros(0), np.zeros((2, 0)), limit)
+    held_out = held_out_noise(residuals, rank, limit, rng)
     df = n - rank - np.arange(limit + 1)
-    information = (df + 1) / (df + 3) / np.exp(noise)
+    information = (df + 1) / (df + 3) / np.exp(np.log(held_out.noise).mean(0))
     number = int(np.argmax(information >= WORTHWHILE * information.max()))
-    return LatentNumber(number, observed, threshold, information / information[0], limit)
+    log_inflation = np.log(held_out.inflation)
+    inflation = np.stack([log_inflation.mean(0), log_inflation.std(0)])
+    return LatentNumber(number, observed, threshold, information / information[0], inflation, limit)
