@@ -52,5 +52,6 @@ def test_the_data_stay_and_keep_their_own_registration(cohort: AnnData):
     ],
 )
 def test_wrong_questions_are_named(cohort: AnnData, arguments: dict[str, Any], error: type[Exception], message: str):
+    question: dict[str, Any] = {"groupby": "group", "group1": "b", "group2": "a", "max_steps": 10}
     with pytest.raises(error, match=message):
-        zinb(cohort, **({"groupby": "group", "group1": "b", "group2": "a", "max_steps": 10} | arguments))
+        zinb(cohort, **(question | arguments))

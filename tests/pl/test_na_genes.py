@@ -26,7 +26,7 @@ def comparison(table: pd.DataFrame = TABLE, column: str = "log_fc") -> SimpleNam
 
 
 def steps(ax: Axes) -> list[np.ndarray]:
-    return [np.asarray(patch.get_data().values) for patch in ax.patches if isinstance(patch, StepPatch)]
+    return [np.asarray(patch.get_data()[0]) for patch in ax.patches if isinstance(patch, StepPatch)]
 
 
 def legend(ax: Axes) -> list[str]:

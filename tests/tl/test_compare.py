@@ -15,7 +15,14 @@ NAN = float("nan")
 
 def here(**columns: Any) -> pd.DataFrame:
     """A table of ours of one gene and a second one that both call."""
-    row = {"base_mean": 500.0, "log_fc": 1.0, "log_fc_mle": 1.0, "log_fc_se": 0.3, "stat": 3.3, "p_value": 1e-3}
+    row: dict[str, Any] = {
+        "base_mean": 500.0,
+        "log_fc": 1.0,
+        "log_fc_mle": 1.0,
+        "log_fc_se": 0.3,
+        "stat": 3.3,
+        "p_value": 1e-3,
+    }
     row |= {"adj_p_value": 2e-3, "flag": ""} | columns
     called = {
         **row,
@@ -31,7 +38,14 @@ def here(**columns: Any) -> pd.DataFrame:
 
 def there(**columns: Any) -> pd.DataFrame:
     """The same of DESeq2."""
-    row = {"baseMean": 500.0, "log2FoldChange": 1.0, "lfcSE": 0.25, "stat": 4.0, "pvalue": 1e-3, "padj": 2e-3}
+    row: dict[str, Any] = {
+        "baseMean": 500.0,
+        "log2FoldChange": 1.0,
+        "lfcSE": 0.25,
+        "stat": 4.0,
+        "pvalue": 1e-3,
+        "padj": 2e-3,
+    }
     row |= columns
     if "stat" not in columns:
         row["stat"] = row["log2FoldChange"] / row["lfcSE"]

@@ -89,9 +89,9 @@ def test_two_tables_of_r_are_compared_without_ours(reference: Path) -> None:
     edger, voom = (read(reference, f"{name}_luminal_lactate_vs_virgin") for name in ("edger_ql", "voom"))
     comparison = bulkvi.tl.compare(edger, voom)
     assert comparison.labels == ("edgeR", "limma")
-    both = edger.join(voom, lsuffix="_edger")
+    both = edger.add_suffix("_edger").join(voom)
     assert comparison.concordance["pearson"] == pytest.approx(np.corrcoef(both["logFC_edger"], both["logFC"])[0, 1])
-    assert comparison.concordance["called_both"] == ((both["padj"] < 0.05) & (both["adj.P.Val"] < 0.05)).sum()
+    assert comparison.concordance["called_both"] == ((both["padj_edger"] < 0.05) & (both["adj.P.Val"] < 0.05)).sum()
 
 
 def test_effects_under_the_wrong_labels_of_the_study_are_others(reference: Path, ours: pd.DataFrame) -> None:

@@ -66,6 +66,12 @@ def test_what_a_tool_does_not_have_is_missing_and_its_effects_count_as_not_shrun
     assert recognise(OURS, "other").table["log_fc_mle"].tolist() == [0.6, -1.1, 2.2]
 
 
+def test_a_column_of_unshrunken_effects_without_any_is_none():
+    """scVI has none, and its table has the columns of ours: its effects are those that there are."""
+    found = recognise(OURS.assign(log_fc_mle=np.nan), "other").table
+    np.testing.assert_array_equal(found["log_fc_mle"], OURS["log_fc"])
+
+
 def test_names_of_deseq2_beside_those_of_pertpy_are_read_too():
     table = PERTPY.assign(baseMean=[5.0, 6, 7], lfcSE=0.2, stat=1.0)
     found = recognise(table, "other")

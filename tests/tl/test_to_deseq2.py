@@ -53,4 +53,4 @@ def test_what_is_missing_is_named():
     with pytest.raises(KeyError, match=r"no columns \['log_fc_se'\] in `de`"):
         bulkvi.tl.to_deseq2(DE.drop(columns="log_fc_se"))
     with pytest.raises(TypeError, match="`de` must be a table, as .* gives it, not dict"):
-        bulkvi.tl.to_deseq2({})  # type: ignore[arg-type]
+        bulkvi.tl.to_deseq2({})

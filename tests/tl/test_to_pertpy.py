@@ -39,7 +39,8 @@ def test_compare_finds_its_way_back():
 
 def test_our_table_stays():
     before = DE.copy()
-    bulkvi.tl.to_pertpy(DE)["log_fc"] = 0.0
+    table = bulkvi.tl.to_pertpy(DE)
+    table["log_fc"] = 0.0
     pd.testing.assert_frame_equal(DE, before)
 
 

@@ -66,7 +66,7 @@ def scvi(
     max_epochs
         Passes through the samples, instead of those above.
     n_draws
-        Number of pairs drawn; the memory needed is about 40 bytes for each draw and gene.
+        Number of pairs drawn; the memory needed is up to 40 bytes for each draw and gene.
     delta
         Smallest absolute effect that matters, log2, for ``prob_effect`` alone.
     seed

@@ -26,17 +26,17 @@ def compare(
     tolerance: float = 1.0,
     labels: tuple[str, str] | None = None,
 ) -> Comparison:
-    r"""Do two tables of differential expression say the same, and if not, where and why?
+    """Do two tables of differential expression say the same, and if not, where and why?
 
     Each table may be ours or that of another tool; its columns are recognised, one name of each row is needed:
 
-    ================= ============ ================= ======== =============
-    \                 ours, pertpy DESeq2, PyDESeq2  edgeR    limma
-    ================= ============ ================= ======== =============
-    effect, log2      ``log_fc``   ``log2FoldChange`` ``logFC`` ``logFC``
-    p-value           ``p_value``  ``pvalue``        ``PValue`` ``P.Value``
-    adjusted p-value  ``adj_p_value`` ``padj``       ``FDR``  ``adj.P.Val``
-    ================= ============ ================= ======== =============
+    ================ =============== ================== =========== =============
+    .                ours, pertpy    DESeq2, PyDESeq2   edgeR       limma
+    ================ =============== ================== =========== =============
+    effect, log2     ``log_fc``      ``log2FoldChange`` ``logFC``   ``logFC``
+    p-value          ``p_value``     ``pvalue``         ``PValue``  ``P.Value``
+    adjusted p-value ``adj_p_value`` ``padj``           ``FDR``     ``adj.P.Val``
+    ================ =============== ================== =========== =============
 
     Read where they are there: ``base_mean`` or ``baseMean``, ``log_fc_se`` or ``lfcSE``, ``stat`` or ``t``, ``log_fc_mle``,
     ``flag``, and of ``attrs`` the number of latent columns and the composition shift. Gene ids are those of a column
@@ -129,7 +129,7 @@ def compare(
     ...         "p_value": [1e-9, 1e-4, 0.5, 0.01],
     ...     },
     ...     index=["FKBP5", "VCAM1", "ACTB", "KLF9"],
-    ... ).assign(adj_p_value=lambda table: table["p_value"] * 2)
+    ... ).assign(adj_p_value=lambda table: 4 * table["p_value"].clip(0, 0.25))
     >>> theirs = pd.DataFrame(
     ...     {
     ...         "log2FoldChange": [2.1, -0.9, 0.4, 1.0],

@@ -1,6 +1,6 @@
 """Two tables of differential expression side by side, and what they say about each other."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -9,8 +9,7 @@ from bulkvi import comparison_names as cn
 OPPOSITE_DIRECTION = -0.3
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Comparison:
+class Comparison(NamedTuple):
     """Answer of :func:`bulkvi.tl.compare`; ``print`` it for a summary, :func:`bulkvi.pl.compare` draws it."""
 
     labels: tuple[str, str]
@@ -59,11 +58,12 @@ class Comparison:
         lines = [
             f"{self.contrast + ': ' if self.contrast else ''}{here} and {other}, {len(self.table) - sum(absent):,} genes in "
             f"both, {absent[0]:,} only in {here}, {absent[1]:,} only in {other}",
-            f"Effects ({self.column}) of {int(values[cn.N_SHARED]):,} genes: Pearson {values[cn.PEARSON]:.3f}, Spearman "
-            f"{values[cn.SPEARMAN]:.3f}, slope of {here} over {other} {values[cn.SLOPE]:.2f} (total least squares)",
+            f"Effects ({self.column}) of {int(values[cn.N_SHARED]):,} genes: Pearson {_shown(values[cn.PEARSON])}, "
+            f"Spearman {_shown(values[cn.SPEARMAN])}, slope of {here} over {other} {_shown(values[cn.SLOPE])} (total least "
+            "squares)",
             f"Called at {self.level:g}: {called[0]:,} and {called[1]:,}, {called[2]:,} in both (Jaccard "
-            f"{values[cn.JACCARD]:.2f}), {values[cn.SIGN_AGREEMENT]:.1%} with the same sign; rank-rank overlap "
-            f"{values[cn.RANK_RANK_OVERLAP]:.2f}",
+            f"{_shown(values[cn.JACCARD])}); of those called in either {_shown(values[cn.SIGN_AGREEMENT])} have the same sign; "
+            f"rank-rank overlap {_shown(values[cn.RANK_RANK_OVERLAP])}",
         ]
         if values[cn.PEARSON] < OPPOSITE_DIRECTION:
             lines.append("The effects point in opposite directions: is one of them group2 over group1?")
@@ -77,3 +77,7 @@ class Comparison:
 
     def __repr__(self) -> str:
         return f"<Comparison>\n{self}"
+
+
+def _shown(value: float) -> str:
+    return "unknown" if pd.isna(value) else f"{value:.3f}"

@@ -75,7 +75,7 @@ def recognise(table: pd.DataFrame, argument: str) -> Recognised:
         present = [name for name in known if name in table]
         if present:
             found[ours] = present[0]
-    if LOG_FC_MLE in table:
+    if LOG_FC_MLE in table and table[LOG_FC_MLE].notna().any():
         found[LOG_FC_MLE] = LOG_FC_MLE
     by_our_names = found[P_VALUE] == P_VALUE
     tool = NEEDED[P_VALUE][found[P_VALUE]]
