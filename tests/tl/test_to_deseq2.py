@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 import bulkvi
+from bulkvi.tl._foreign_tables import recognise
 
 DE = pd.DataFrame(
     {
@@ -39,6 +40,12 @@ def test_compare_finds_its_way_back(shrunken: bool):
     comparison = bulkvi.tl.compare(DE, bulkvi.tl.to_deseq2(DE, shrunken=shrunken), column=column)  # type: ignore[arg-type]
     assert comparison.table["class"].tolist() == ["both", "neither"]
     assert comparison.labels == ("bulkvi", "bulkvi (other)")
+
+
+@pytest.mark.parametrize("shrunken", [False, True])
+def test_compare_knows_whether_the_effects_are_shrunk(shrunken: bool):
+    """Our statistic is not the ratio of effect and standard error, and that alone does not make an effect a shrunken one."""
+    assert recognise(bulkvi.tl.to_deseq2(DE, shrunken=shrunken), "other").shrunk is shrunken
 
 
 def test_our_table_stays():

@@ -149,7 +149,6 @@ def scvi(
             idx1=groups.first,
             idx2=groups.second,
             mode="change",
-            delta=delta,
             m1_domain_fn=beyond_delta,
             test_mode="two",
             batch_correction=batch_key is not None,

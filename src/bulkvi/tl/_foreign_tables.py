@@ -90,7 +90,7 @@ def recognise(table: pd.DataFrame, argument: str) -> Recognised:
         plain[SYMBOL] = table[SYMBOL].to_numpy()
     _check_p_values(plain, argument)
     like_deseq2 = found[LOG_FC] == "log2FoldChange" or {"baseMean", "lfcSE"} <= set(table.columns)
-    shrunk = like_deseq2 and tool != BULKVI and LOG_FC_MLE not in found and _looks_shrunk(plain)
+    shrunk = like_deseq2 and LOG_FC_MLE not in found and _looks_shrunk(plain, of_a_wald_test=tool != BULKVI)
     if LOG_FC_MLE not in found:
         plain[LOG_FC_MLE] = plain[LOG_FC]
     contrasts = table[CONTRAST].dropna().astype(str).unique() if CONTRAST in table else []
@@ -165,11 +165,13 @@ def _check_p_values(plain: pd.DataFrame, argument: str) -> None:
             )
 
 
-def _looks_shrunk(plain: pd.DataFrame) -> bool:
-    """Whether DESeq2's effects went through ``lfcShrink``: no statistic is left, or one of other effects."""
+def _looks_shrunk(plain: pd.DataFrame, *, of_a_wald_test: bool) -> bool:
+    """Whether effects in DESeq2's columns went through ``lfcShrink``: no statistic is left, or one of other effects."""
     statistic = plain[STAT].to_numpy()
     if np.isnan(statistic).all():
         return True
+    if not of_a_wald_test:
+        return False
     wald, effect = statistic * plain[LOG_FC_SE].to_numpy(), plain[LOG_FC].to_numpy()
     known = np.isfinite(wald) & np.isfinite(effect)
     return bool(known.any() and (np.abs(wald - effect)[known] > SAME * np.abs(wald[known]) + 1e-6).mean() > 0.5)
