@@ -47,8 +47,11 @@ intersphinx_mapping = {
 
 # A name of ours that leads nowhere is an error; names of others are checked by nobody offline.
 nitpicky = True
-# what pl.calibration asks of a report, so that pl needs no model
-nitpick_ignore = [("py:class", "bulkvi.pl._calibration.Calibration")]
+# what pl asks of a report or a comparison, so that it needs neither model nor tl
+nitpick_ignore = [
+    ("py:class", "bulkvi.pl._calibration.Calibration"),
+    ("py:class", "bulkvi.pl._compared.Compared"),
+]
 nitpick_ignore_regex = [(r"py:.*", r"(?!bulkvi\b).*")]
 
 default_role = "literal"

@@ -58,11 +58,25 @@ FDR = pd.DataFrame(
     }
 )
 RELABELLINGS = pd.DataFrame({"score": "adj_p_value", "threshold": [0.05, 0.05, 0.5, 0.5], "calls": [0, 1_500, 2, 40]})
+COMPARED = pd.DataFrame(
+    {
+        "log_fc": [2.0, -1.0, 0.1, 0.9, 1.5, np.nan],
+        "log_fc_other": [2.1, -3.0, 0.4, 1.0, -1.2, 0.2],
+        "class": ["both", "effect_differs", "na_other", "only_here", "opposite", "absent_here"],
+        "reason": ["", "shrunk", "independent_filtering", "borderline", "different_effect", "low_counts"],
+    },
+    index=[f"gene {i}" for i in range(6)],
+)
+CONCORDANCE = pd.Series({"pearson": 0.9, "slope": 0.8, "jaccard": np.nan})
+COMPARISON = SimpleNamespace(
+    labels=("bulkvi", "DESeq2"), level=0.05, column="log_fc", table=COMPARED, concordance=CONCORDANCE
+)
 CALIBRATION = SimpleNamespace(fdr=FDR, relabellings=RELABELLINGS)
-TABLES = (LOG_FC, DE, DISPERSIONS, RATES, FDR, RELABELLINGS, ASSOCIATION)
+TABLES = (LOG_FC, DE, DISPERSIONS, RATES, FDR, RELABELLINGS, ASSOCIATION, COMPARED)
 PLOTS: dict[str, Draw] = {
     "calibration": lambda adata, history, ax: pl.calibration(CALIBRATION, ax=ax),
     "calibration of calls": lambda adata, history, ax: pl.calibration(CALIBRATION, show="calls", ax=ax),
+    "compare": lambda adata, history, ax: pl.compare(COMPARISON, ax=ax),
     "design": lambda adata, history, ax: pl.design(ASSOCIATION, ax=ax),
     "dispersion": lambda adata, history, ax: pl.dispersion(DISPERSIONS, ax=ax),
     "gene": lambda adata, history, ax: pl.gene(adata, "3", "stage", ax=ax),
@@ -74,6 +88,7 @@ PLOTS: dict[str, Draw] = {
         "a", "b", data=LOG_FC, kind="hexbin", ax=ax
     ),
     "ma": lambda adata, history, ax: pl.ma(DE, ax=ax),
+    "na_genes": lambda adata, history, ax: pl.na_genes(COMPARISON, ax=ax),
     "p_values": lambda adata, history, ax: pl.p_values(DE, ax=ax),
     "shrinkage": lambda adata, history, ax: pl.shrinkage(DE, ax=ax),
     "size_factors": lambda adata, history, ax: pl.size_factors(adata, color="stage", ax=ax),
@@ -83,12 +98,14 @@ PLOTS: dict[str, Draw] = {
 every_plot = pytest.mark.parametrize("draw", PLOTS.values(), ids=PLOTS)
 WRONG: dict[str, Callable[[AnnData], Any]] = {
     "calibration": lambda adata: pl.calibration(CALIBRATION, score="lfsr"),
+    "compare": lambda adata: pl.compare(COMPARISON, label=["no such gene"]),
     "design": lambda adata: pl.design(LOG_FC),
     "dispersion": lambda adata: pl.dispersion(DE),
     "gene": lambda adata: pl.gene(adata, "3", "no such column"),
     "latent": lambda adata: pl.latent(adata, color="no such column"),
     "log_fc_scatter": lambda adata: pl.log_fc_scatter("a", "no such column", data=LOG_FC),
     "ma": lambda adata: pl.ma(LOG_FC),
+    "na_genes": lambda adata: pl.na_genes(SimpleNamespace(**vars(COMPARISON) | {"column": "log_fc_mle"})),
     "p_values": lambda adata: pl.p_values(LOG_FC),
     "shrinkage": lambda adata: pl.shrinkage(LOG_FC),
     "size_factors": lambda adata: pl.size_factors(adata, color="no such column"),

@@ -128,7 +128,7 @@ def test_names_do_not_make_the_axes_smaller_while_they_are_placed(monkeypatch: p
     def place(texts, ax: Axes, **how) -> None:
         placed.append(ax.get_window_extent().width)
 
-    monkeypatch.setattr("bulkvi.pl._volcano.adjust_text", place)
+    monkeypatch.setattr("bulkvi.pl._gene_names.adjust_text", place)
     ax = pl.volcano(DE.assign(symbol="a very long name of a gene"))
     for text in ax.texts:
         text.set_visible(False)

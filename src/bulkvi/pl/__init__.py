@@ -1,12 +1,14 @@
 """Draw tables and AnnData on an Axes; nothing is computed here."""
 
 from bulkvi.pl._calibration import calibration
+from bulkvi.pl._compare import compare
 from bulkvi.pl._design import design
 from bulkvi.pl._dispersion import dispersion
 from bulkvi.pl._gene import gene
 from bulkvi.pl._latent import latent
 from bulkvi.pl._log_fc_scatter import log_fc_scatter
 from bulkvi.pl._ma import ma
+from bulkvi.pl._na_genes import na_genes
 from bulkvi.pl._p_values import p_values
 from bulkvi.pl._shrinkage import shrinkage
 from bulkvi.pl._size_factors import size_factors
@@ -15,12 +17,14 @@ from bulkvi.pl._volcano import volcano
 
 __all__ = [
     "calibration",
+    "compare",
     "design",
     "dispersion",
     "gene",
     "latent",
     "log_fc_scatter",
     "ma",
+    "na_genes",
     "p_values",
     "shrinkage",
     "size_factors",

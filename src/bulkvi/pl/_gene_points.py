@@ -103,12 +103,14 @@ def dot(colour: str, label: str) -> Line2D:
     return Line2D([], [], linestyle="none", marker="o", markersize=5, markeredgewidth=0, color=colour, label=label)
 
 
-def legend_beneath(ax: Axes, handles: list[Any], *, title: str | None = None, lower: float = 0) -> None:
-    """Legend of one row below an Axes; lower by so many points, for tick labels that reach further down."""
+def legend_beneath(
+    ax: Axes, handles: list[Any], *, title: str | None = None, lower: float = 0, ncols: int | None = None
+) -> None:
+    """Legend below an Axes, of one row by default; lower by so many points, for tick labels that reach further down."""
     ax.legend(
         handles=handles,
         title=title,
-        ncols=len(handles),
+        ncols=ncols or len(handles),
         fontsize="small",
         title_fontsize="small",
         frameon=False,
@@ -118,6 +120,13 @@ def legend_beneath(ax: Axes, handles: list[Any], *, title: str | None = None, lo
         alignment="left",
         **beneath(ax, lower=lower),
     )
+
+
+def columns_that_fit(ax: Axes, texts: Sequence[str]) -> int:
+    """Columns of a legend below an Axes, one or two, that these texts fill column by column."""
+    half = (len(texts) + 1) // 2
+    longest = [max(map(len, part), default=0) + 7 for part in (texts[:half], texts[half:])]
+    return 2 if len(texts) > 1 and text_width(sum(longest)) <= width_in_points(ax) else 1
 
 
 def say_above(ax: Axes, sayings: Sequence[str]) -> None:

@@ -1,16 +1,13 @@
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 import numpy as np
 import pandas as pd
-from adjustText import adjust_text
 from matplotlib.axes import Axes
-from matplotlib.patches import FancyArrowPatch
-from matplotlib.patheffects import withStroke
 from scipy.stats import norm
 
-from bulkvi.names import LOG_FC, P_VALUE, STAT, SYMBOL
+from bulkvi.names import LOG_FC, P_VALUE, STAT
 from bulkvi.pl._axes import AXES_HEIGHT, legend_height, new_axes
+from bulkvi.pl._gene_names import chosen_genes, names_of, write_names
 from bulkvi.pl._gene_points import (
     DOWN,
     NOT_CALLED,
@@ -25,9 +22,6 @@ from bulkvi.pl._gene_points import (
     split_calls,
     table_values,
 )
-
-N_ROUNDS: Final = 300
-"""Rounds of moving names apart; a limit in seconds would give another picture on another machine."""
 
 
 def volcano(
@@ -90,9 +84,10 @@ def volcano(
     drawn = finite_genes(values, columns)
     x, p_value = values
     height = _minus_log10(p_value, table_values(de, [STAT])[0] if STAT in de else np.full(p_value.size, np.nan))
-    chosen = _chosen(de, label, drawn & called, height, np.abs(x))
+    surest = np.lexsort((-np.abs(x), -height))
+    chosen = chosen_genes(de, label, surest[(drawn & called)[surest]], "de")
     chosen = chosen[drawn[chosen]]
-    names = _names(de, chosen, gene_names)
+    names = names_of(de, chosen, gene_names, "de")
     if ax is None:
         ax = new_axes(height=AXES_HEIGHT + legend_height(2) + 0.4)
     beyond = drawn & np.isinf(height)
@@ -113,7 +108,7 @@ def volcano(
     ax.axvline(0, color="0.8", linewidth=0.6, zorder=0)
     edge_saying = [f"{beyond.sum():,} with p = 0, at the edge"] if beyond.any() else []
     say_above(ax, count_genes(len(de), int(drawn.sum()), *edge_saying))
-    _write_names(ax, x[chosen], y[chosen], names)
+    write_names(ax, x[chosen], y[chosen], names)
     return ax
 
 
@@ -124,62 +119,3 @@ def _minus_log10(p_value: np.ndarray, stat: np.ndarray) -> np.ndarray:
     rescued = (p_value == 0) & np.isfinite(stat)
     height[rescued] = -(norm.logsf(np.abs(stat[rescued])) + np.log(2)) / np.log(10)
     return height
-
-
-def _chosen(
-    de: pd.DataFrame, label: int | Sequence[str], called: np.ndarray, height: np.ndarray, size: np.ndarray
-) -> np.ndarray:
-    """Positions of the genes to name."""
-    if isinstance(label, int | np.integer):
-        if label < 0:
-            raise ValueError(f"`label` is a number of genes, 0 or more, or the genes themselves; it is {label}.")
-        surest = np.lexsort((-size, -height))
-        return surest[called[surest]][:label]
-    genes = [label] if isinstance(label, str) else list(label)
-    absent = [gene for gene in genes if gene not in de.index]
-    if absent:
-        raise KeyError(f"genes to label are not in the index of `de`: {absent[:5]}; it holds {list(de.index[:3])} ...")
-    return np.flatnonzero(de.index.isin(genes))
-
-
-def _names(de: pd.DataFrame, chosen: np.ndarray, gene_names: str | Mapping[str, str] | pd.Series | None) -> list[str]:
-    """What to call the chosen genes."""
-    if isinstance(gene_names, str) and gene_names not in de:
-        raise KeyError(f"no column {gene_names!r} in `de`; it has {list(de.columns)}.")
-    if gene_names is None and SYMBOL in de:
-        gene_names = SYMBOL
-    genes = de.index[chosen]
-    if gene_names is None:
-        names = list(genes)
-    elif isinstance(gene_names, str):
-        names = list(de[gene_names].iloc[chosen])
-    else:
-        names = [gene_names.get(gene) for gene in genes]
-    return [str(gene if pd.isna(name) else name) for gene, name in zip(genes, names, strict=True)]
-
-
-def _write_names(ax: Axes, x: np.ndarray, y: np.ndarray, names: list[str]) -> None:
-    """Ring points and write their names where they do not hide each other, with lines to the points."""
-    figure = ax.get_figure(root=True)
-    if figure is None or not names:
-        return
-    white = [withStroke(linewidth=1.5, foreground="white")]
-    texts = [ax.text(*at, fontsize="x-small", path_effects=white) for at in zip(x, y, names, strict=True)]
-    for text in texts:
-        text.set_in_layout(False)  # or names that start outside would make the Axes smaller
-    ax.scatter(x, y, s=9, facecolors="none", edgecolors="0.2", linewidths=0.5, zorder=4)
-    figure.draw_without_rendering()  # gives the Axes its final size
-    # an Axes of its own, as adjustText cannot draw the subfigure that ours may be in
-    stage = Axes(figure, ax.get_window_extent().padded(-4).transformed(figure.transFigure.inverted()))
-    adjust_text(texts, ax=stage, iter_lim=N_ROUNDS, force_text=(0.3, 0.5), force_static=(0.3, 0.5), expand=(1.15, 1.4))
-    for text, point in zip(texts, zip(x, y, strict=True), strict=True):
-        line = FancyArrowPatch(
-            posA=text.get_position(),
-            posB=point,
-            patchA=text,  # type: ignore[arg-type]  # any artist that knows what it contains
-            arrowstyle="-",
-            shrinkB=0,
-            color="0.4",
-            linewidth=0.5,
-        )
-        ax.add_patch(line)

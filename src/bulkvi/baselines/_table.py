@@ -1,0 +1,52 @@
+"""The shape of our table of differential expression, filled with what another method says."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from bulkvi import names
+from bulkvi.comparison_names import METHOD, VERSION
+
+COLUMNS = (
+    names.BASE_MEAN,
+    names.LOG_FC,
+    names.LOG_FC_SD,
+    names.LOG_FC_LOW,
+    names.LOG_FC_HIGH,
+    names.LOG_FC_MLE,
+    names.LOG_FC_SE,
+    names.LOG_FC_DECODED,
+    names.STAT,
+    names.P_VALUE,
+    names.ADJ_P_VALUE,
+    names.LFSR,
+    names.S_VALUE,
+    names.PROB_EFFECT,
+    names.DISPERSION,
+    names.FLAG,
+    names.CONTRAST,
+)
+"""Columns of ``model.differential_expression``, in their order."""
+
+
+def baseline_table(
+    genes: pd.Index, values: Mapping[str, np.ndarray], *, contrast: str, method: str, version: str
+) -> pd.DataFrame:
+    """All columns of our table: what the method says, and NaN for what it does not.
+
+    Parameters
+    ----------
+    genes
+        Names of the genes.
+    values
+        Columns that the method has an answer for, in the order of the genes.
+    contrast
+        What was compared, in words.
+    method, version
+        Whose answer it is, for ``attrs``.
+    """
+    columns: dict[str, np.ndarray | float | str] = dict.fromkeys(COLUMNS, np.nan)
+    table = pd.DataFrame(columns | {names.FLAG: "", names.CONTRAST: contrast} | dict(values), index=genes.copy())
+    table.attrs = {METHOD: method, VERSION: version}
+    return table

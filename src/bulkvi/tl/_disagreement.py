@@ -1,0 +1,169 @@
+"""What two tables say about each gene together, and why they disagree."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from bulkvi import comparison_names as cn
+from bulkvi.names import (
+    ADJ_P_VALUE,
+    BASE_MEAN,
+    FLAG,
+    LOG_FC_MLE,
+    LOW_INFORMATION,
+    OUTLIER,
+    P_VALUE,
+    SEPARATED,
+)
+from bulkvi.tl._foreign_tables import Recognised
+
+LARGE_SHIFT = 0.1
+NEAR_LEVEL = 2.0
+
+
+class Side(NamedTuple):
+    """One table, a row for each gene of either."""
+
+    table: pd.DataFrame
+    present: np.ndarray
+    """Whether the gene has a row."""
+    effect: np.ndarray
+    """The effects that are compared."""
+    about: Recognised
+
+    @property
+    def answered(self) -> np.ndarray:
+        """Genes with an effect and an adjusted p-value."""
+        return np.isfinite(self.effect) & self.table[ADJ_P_VALUE].notna().to_numpy()
+
+    def called(self, level: float) -> np.ndarray:
+        """Genes called at a false discovery rate."""
+        return self.answered & (self.table[ADJ_P_VALUE] < level).to_numpy()
+
+    def flagged(self, code: str) -> np.ndarray:
+        """Genes with a reason code of our own table."""
+        return np.array([code in flags.split(",") for flags in self.table[FLAG]], dtype=bool)
+
+
+def side_of(about: Recognised, genes: pd.Index, column: str) -> Side:
+    """A table laid out along the genes of both."""
+    table = about.table.reindex(genes)
+    table[FLAG] = table[FLAG].fillna("")
+    return Side(table, genes.isin(about.table.index), table[column].to_numpy(), about)
+
+
+def classify(here: Side, other: Side, *, level: float, tolerance: float) -> np.ndarray:
+    """Class of each gene (`bulkvi.comparison_names.CLASSES`)."""
+    called = here.called(level), other.called(level)
+    opposite = here.effect * other.effect < 0
+    apart = np.abs(here.effect - other.effect) > tolerance
+    classes = [
+        (~here.present, cn.ABSENT_HERE),
+        (~other.present, cn.ABSENT_OTHER),
+        (~here.answered & ~other.answered, cn.NA_BOTH),
+        (~here.answered, cn.NA_HERE),
+        (~other.answered, cn.NA_OTHER),
+        (called[0] & called[1] & opposite, cn.OPPOSITE),
+        (called[0] & ~called[1], cn.ONLY_HERE),
+        (called[1] & ~called[0], cn.ONLY_OTHER),
+        (apart, cn.EFFECT_DIFFERS),
+        (called[0], cn.BOTH),
+    ]
+    return _first(classes, cn.NEITHER)
+
+
+def explain(
+    here: Side, other: Side, classes: np.ndarray, *, level: float, low_counts: float, tolerance: float
+) -> np.ndarray:
+    """Reason of each disagreement, the first that holds in the order of :func:`bulkvi.tl.compare`; empty elsewhere."""
+    mean = here.table[BASE_MEAN].fillna(other.table[BASE_MEAN]).to_numpy()
+    low = (mean < low_counts) | here.flagged(LOW_INFORMATION) | other.flagged(LOW_INFORMATION)
+    outlier = here.flagged(OUTLIER) | other.flagged(OUTLIER)
+    separated = here.flagged(SEPARATED) | other.flagged(SEPARATED)
+    effects = [side.table[LOG_FC_MLE].to_numpy() for side in (here, other)]
+    apart = np.abs(effects[0] - effects[1]) > tolerance
+    hidden = np.full(len(classes), here.about.n_latent_columns != other.about.n_latent_columns)
+    composition = _composition(here, other, effects)
+    missing = _why_missing(here, mean), _why_missing(other, mean)
+    p_value = [side.table[P_VALUE].to_numpy() for side in (here, other)]
+    adjusted = [side.table[ADJ_P_VALUE].to_numpy() for side in (here, other)]
+    near = [(p >= level / NEAR_LEVEL) & (p <= level * NEAR_LEVEL) for p in adjusted]
+    cutoffs = [_cutoff(side, level) for side in (here, other)]
+    enough = np.where(classes == cn.ONLY_HERE, p_value[1] <= cutoffs[0], p_value[0] <= cutoffs[1])
+    absent = np.where(low, cn.LOW_COUNTS, cn.NOT_IN_TABLE)
+    evidence = np.where(apart, cn.DIFFERENT_EFFECT, cn.DIFFERENT_EVIDENCE)
+    shared = [(composition, cn.COMPOSITION), (hidden, cn.HIDDEN_FACTOR)]
+    of_class = {
+        cn.ABSENT_HERE: absent,
+        cn.ABSENT_OTHER: absent,
+        cn.NA_HERE: missing[0],
+        cn.NA_OTHER: missing[1],
+        cn.NA_BOTH: missing[1],
+        cn.OPPOSITE: _first([(outlier, OUTLIER), (low, cn.LOW_COUNTS), *shared], cn.DIFFERENT_EFFECT),
+        cn.EFFECT_DIFFERS: _first(
+            [
+                (_shrunk(here, other, effects, tolerance), cn.SHRUNK),
+                (outlier, OUTLIER),
+                (separated, SEPARATED),
+                (low, cn.LOW_COUNTS),
+                *shared,
+            ],
+            cn.DIFFERENT_EFFECT,
+        ),
+    }
+    of_class[cn.ONLY_HERE] = of_class[cn.ONLY_OTHER] = _first(
+        [
+            (outlier, OUTLIER),
+            (low, cn.LOW_COUNTS),
+            (near[0] & near[1], cn.BORDERLINE),
+            *shared,
+            (enough, cn.ADJUSTMENT),
+        ],
+        evidence,
+    )
+    reasons = np.full(len(classes), "", dtype=object)
+    for one, why in of_class.items():
+        reasons[classes == one] = why[classes == one]
+    return reasons
+
+
+def _first(cases: list[tuple[np.ndarray, str]], otherwise: str | np.ndarray) -> np.ndarray:
+    """The word of the first case that holds, gene by gene."""
+    held, words = zip(*cases, strict=True)
+    return np.select(held, [np.array(word, dtype=object) for word in words], np.asarray(otherwise, dtype=object))
+
+
+def _why_missing(side: Side, mean: np.ndarray) -> np.ndarray:
+    """Why a table has no answer for a gene that it lists."""
+    p_value = side.table[P_VALUE]
+    untested = p_value.isna().to_numpy()
+    cases = [
+        (~untested & side.table[ADJ_P_VALUE].isna().to_numpy(), cn.INDEPENDENT_FILTERING),
+        (mean == 0, cn.NO_COUNTS),
+        (untested & side.about.by_cooks_distance & np.isfinite(side.effect) & p_value.notna().any(), OUTLIER),
+    ]
+    return _first(cases, cn.NOT_TESTED)
+
+
+def _composition(here: Side, other: Side, effects: list[np.ndarray]) -> np.ndarray:
+    """Effects that were closer before a shift was taken off one of the tables."""
+    ours, theirs = here.about.composition_shift, other.about.composition_shift
+    if abs(ours - theirs) <= LARGE_SHIFT:
+        return np.zeros(len(effects[0]), dtype=bool)
+    before = np.abs((effects[0] + ours) - (effects[1] + theirs))
+    return before < np.abs(effects[0] - effects[1])
+
+
+def _shrunk(here: Side, other: Side, effects: list[np.ndarray], tolerance: float) -> np.ndarray:
+    """Effects that agree before shrinkage, or that a table without the unshrunken ones may have shrunk."""
+    shrunk = np.abs(effects[0] - effects[1]) <= tolerance
+    for one, another, unshrunken in ((here, other, effects[1]), (other, here, effects[0])):
+        if one.about.shrunk and not another.about.shrunk:
+            shrunk |= (one.effect * unshrunken >= 0) & (np.abs(one.effect) < np.abs(unshrunken))
+    return shrunk
+
+
+def _cutoff(side: Side, level: float) -> float:
+    """The largest p-value that is called."""
+    return float(side.table[P_VALUE].to_numpy()[side.called(level)].max(initial=-1.0))
