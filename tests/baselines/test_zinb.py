@@ -26,7 +26,7 @@ def test_the_answer_is_the_decoder_of_a_zero_inflated_bulkvi(cohort: AnnData):
 
 
 def test_without_a_design_the_latent_state_tells_the_groups_apart(cohort: AnnData):
-    table = zinb(cohort, "group", "b", "a", max_steps=200)
+    table = zinb(cohort, "group", "b", "a", n_latent=2, max_steps=200)
     changed = cohort.var["log_fc"] != 0
     assert np.corrcoef(table["log_fc"][changed], cohort.var["log_fc"][changed])[0, 1] > 0.9
     assert table["contrast"].iloc[0] == "group: b vs a"

@@ -11,7 +11,7 @@ from bulkvi.baselines._table import baseline_table
 from bulkvi.model import BulkVI
 from bulkvi.model._checked_counts import checked_counts
 from bulkvi.model._contrast import group_contrast
-from bulkvi.model._decoded import base_means, decoded_difference
+from bulkvi.model._decoded import decoded_difference
 from bulkvi.model._features import Features
 from bulkvi.stats.blocks import iter_row_blocks
 
@@ -94,7 +94,7 @@ def zinb(
     return baseline_table(
         adata.var_names,
         {
-            names.BASE_MEAN: base_means(model),
+            names.BASE_MEAN: (counts / own.obs[size_factor_key].to_numpy(dtype=float)[:, None]).mean(0),
             names.LOG_FC: decoded,
             names.LOG_FC_DECODED: decoded,
             names.DISPERSION: dispersion.astype(np.float64),
