@@ -56,13 +56,14 @@ def simulations(seeds: range) -> Iterator[tuple[CountData, np.ndarray]]:
 
 
 def thinned_counts(seeds: range) -> Iterator[CountData]:
-    """Real noise with known effects: yeast (10), bottomly within a strain (5), geuvadis within a sex (20)."""
+    """Real noise with known effects: yeast (10), bottomly within each strain (5), geuvadis within a sex (20)."""
     yeast = yeast_replicates("WT")
     counts, samples = read_counts("bottomly")
     cohort, people = read_counts("geuvadis_sex")
     for seed in seeds:
         yield thinned("yeast", yeast, 10, seed)
-        yield thinned("bottomly", counts[samples["strain"] == "C57BL/6J"], 5, seed)
+        for strain in ("C57BL/6J", "DBA/2J"):
+            yield thinned(f"bottomly_{strain[:3]}", counts[samples["strain"] == strain], 5, seed)
         yield thinned("geuvadis", cohort[people["sex"] == "female"], 20, seed)
 
 

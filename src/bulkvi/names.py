@@ -1,7 +1,7 @@
 """Every AnnData key and table column that bulkvi writes, named once.
 
 Units: log fold changes and everything derived from them are in log base 2; ``rate`` and ``base_mean`` are expected
-counts per unit size factor.
+counts per unit size factor, and per unit relative offset where there is one.
 """
 
 from typing import Final
@@ -13,6 +13,12 @@ SIZE_FACTOR: Final = "size_factor"
 # var
 LOG_GEOMETRIC_MEAN: Final = "log_geometric_mean"
 """``var``: natural log of the geometric mean count that size factors are measured against; -inf leaves a gene out."""
+
+LOG_GEOMETRIC_MEAN_PER_OFFSET: Final = "log_geometric_mean_per_offset"
+"""``var``: the same, of count / offset in the offset's unit, where size factors were estimated beside an offset."""
+
+OFFSET: Final = "offset"
+"""Registry and minibatches: factors of the single counts, such as average transcript lengths, samples x genes, > 0, any unit."""
 
 N_COUNTS: Final = "n_counts"
 """``var``: counts of a gene over all samples, before genes were filtered."""
@@ -35,7 +41,7 @@ GENE_ID: Final = "gene_id"
 """Name of the gene index in tables that are written to a file."""
 
 BASE_MEAN: Final = "base_mean"
-"""Mean over the samples of count / size factor."""
+"""Mean over the samples of count / size factor (/ relative offset, where there is one)."""
 
 LOG_FC: Final = "log_fc"
 """Posterior mean of the effect, shrunk towards zero by the prior learned from all genes; log2."""
@@ -178,6 +184,9 @@ LATENT_COLUMN: Final = "latent"
 N_LATENT_COLUMNS: Final = "n_latent_columns"
 """``attrs`` of the table: number of latent columns that entered the regressions."""
 
+NULL_VARIANCE: Final = "null_variance"
+"""``attrs`` of the table: variance of the statistics of unchanged genes, in squared standard errors; 1 unless learned."""
+
 # columns of the report on the latent state
 SINGULAR_VALUE: Final = "singular_value"
 """Singular value of the standardised residuals of the design."""
@@ -187,6 +196,9 @@ SINGULAR_VALUE_BY_CHANCE: Final = "singular_value_by_chance"
 
 ENTERS: Final = "enters"
 """Whether a latent column is let into comparisons."""
+
+INFORMATION: Final = "information"
+"""What a contrast is expected to tell beside this latent column and those before it, relative to none of them."""
 
 VARIANCE_SHARE: Final = "variance_share"
 """Share of the residuals' variance."""

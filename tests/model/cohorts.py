@@ -40,3 +40,27 @@ def set_up(adata: AnnData, design: str = "~ group", **more: Any) -> bulkvi.BulkV
 def t_test(counts: np.ndarray, group: np.ndarray) -> np.ndarray:
     logs = np.log1p(counts / counts.sum(1, keepdims=True) * 1e6)
     return ttest_ind(logs[group == 1], logs[group == 0]).pvalue
+
+
+def make_lengths(seed: int = 0, n_per_group: int = 6, n_genes: int = 300) -> AnnData:
+    """Cohort whose transcripts differ in length, in ``layers["length"]``, with size factors beside it.
+
+    The first tenth of the genes uses transcripts four times as long, or short, in group B, at the same rate; the last tenth
+    changes its rate.
+    """
+    rng = np.random.default_rng(seed)
+    in_b = np.repeat([0.0, 1.0], n_per_group)
+    place = np.arange(n_genes)
+    sign = np.where(place % 2, 1.0, -1.0)
+    switch, effect = 2 * sign * (place < n_genes // 10), 1.5 * sign * (place >= n_genes - n_genes // 10)
+    length = np.exp(rng.normal(7, 0.6, n_genes) + rng.normal(0, 0.1, (2 * n_per_group, n_genes)))
+    length *= 2 ** np.outer(in_b, switch)
+    rate = np.exp(rng.normal(5, 1.2, n_genes)) * 2 ** np.outer(in_b - 0.5, effect)
+    depth = 2 ** rng.permutation(np.linspace(-0.8, 0.8, 2 * n_per_group))[:, None]
+    mean = depth * length / np.exp(np.log(length).mean(0)) * rate
+    counts = rng.poisson(rng.gamma(20, 0.05, mean.shape) * mean)
+    adata = AnnData(counts.astype(np.float32), layers={"length": length.astype(np.float32)})
+    adata.obs["group"] = np.where(in_b, "B", "A")
+    adata.var["switch"], adata.var["true_log_fc"] = switch, effect
+    bulkvi.pp.size_factors(adata, offset_key="length")
+    return adata

@@ -144,17 +144,20 @@ def test_plateau_rule() -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_train_the_model(cohort: AnnData, tmp_path: Any) -> None:
+@pytest.mark.parametrize("offset_key", [None, "length"])
+def test_two_processes_train_the_model(cohort: AnnData, tmp_path: Any, offset_key: str | None) -> None:
     import subprocess
     import sys
 
     script = tmp_path / "ddp.py"
+    cohort.layers["length"] = np.random.default_rng(0).uniform(500, 2000, cohort.shape)
     cohort.write_h5ad(tmp_path / "cohort.h5ad")
     script.write_text(
         "import anndata, bulkvi\n"
         "if __name__ == '__main__':\n"
         f"    adata = anndata.read_h5ad({str(tmp_path / 'cohort.h5ad')!r})\n"
-        "    bulkvi.BulkVI.setup_anndata(adata, size_factor_key='size_factor', batch_key='batch')\n"
+        f"    given = dict(size_factor_key='size_factor', batch_key='batch', offset_key={offset_key!r})\n"
+        "    bulkvi.BulkVI.setup_anndata(adata, **given)\n"
         "    model = bulkvi.BulkVI(adata, n_latent=2)\n"
         "    model.train(max_epochs=5, batch_size=6, accelerator='cpu', devices=2, strategy='ddp', progress_bar=False)\n"
         "    print('elbo', float(model.get_elbo()))\n"

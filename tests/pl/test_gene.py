@@ -148,6 +148,25 @@ def test_a_layer_and_other_size_factors_can_be_taken(cohort: AnnData):
     np.testing.assert_allclose(points(ax)[:, 1], 6 * cohort.X[:, 4])
 
 
+@pytest.mark.parametrize("convert", [np.asarray, sparse.csc_matrix], ids=["dense", "csc"])
+def test_counts_are_drawn_per_unit_of_a_relative_offset(cohort: AnnData, convert: Callable):
+    plain = points(pl.gene(cohort, "4", "treated"))
+    length = np.array([1, 2, 4, 8, 16, 32], dtype=float)
+    cohort.layers["length"] = convert(np.tile(100 * length[:, None], (1, 30)))
+    ax = pl.gene(cohort, "4", "treated", offset_key="length")
+    np.testing.assert_allclose(points(ax)[:, 1], plain[:, 1] / (length / np.sqrt(32)))
+    assert ax.get_ylabel() == "Count / size factor / relative offset"
+    cohort.layers["length"] = np.ones((6, 30))
+    np.testing.assert_array_equal(points(pl.gene(cohort, "4", "treated", offset_key="length")), plain)
+    cohort.layers["length"][3, 4] = 0
+    with pytest.raises(
+        ValueError, match=r"layers\['length'\] must be finite and > 0; it is 0 in sample 's3' at gene '4'"
+    ):
+        pl.gene(cohort, "4", "treated", offset_key="length")
+    with pytest.raises(KeyError, match=r"no layer 'len' in adata.layers; it has \['length'\]"):
+        pl.gene(cohort, "4", "treated", offset_key="len")
+
+
 def test_long_group_names_stand_aslant_clear_of_each_other_and_of_the_legend(cohort: AnnData):
     levels = ["basal_pregnancy", "basal_lactation", "luminal_pregnancy", "luminal_lactation", "virgin", "other"]
     cohort.obs["group"] = levels

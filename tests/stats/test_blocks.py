@@ -4,7 +4,7 @@ import pytest
 from scipy import sparse
 
 from bulkvi.stats import blocks
-from bulkvi.stats.blocks import by_rows, iter_row_blocks, iter_stored_blocks
+from bulkvi.stats.blocks import by_rows, iter_row_blocks, iter_stored_blocks, read_rows
 
 
 @pytest.fixture
@@ -20,6 +20,13 @@ def test_row_blocks_put_together_are_the_matrix_in_every_storage(store, counts, 
     np.testing.assert_array_equal(np.vstack([block for _, block in parts]), counts)
     assert all(block.dtype == np.float64 and block.flags.c_contiguous for _, block in parts)
     assert max(len(block) for _, block in parts) <= (block_rows or 11)
+
+
+@pytest.mark.parametrize("rows", [slice(None), slice(2, 7), slice(10, 11), slice(4, 4)])
+def test_rows_are_read_from_every_storage(store, counts, rows):
+    read = read_rows(store(counts), rows)
+    np.testing.assert_array_equal(read, counts[rows])
+    assert read.dtype == np.float64 and read.flags.c_contiguous
 
 
 def test_stored_blocks_stay_sparse_and_keep_their_dtype(counts):

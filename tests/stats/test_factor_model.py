@@ -1,7 +1,9 @@
 import numpy as np
+import pytest
 import torch
 from scipy import stats
 
+from bulkvi.stats import factor_model
 from bulkvi.stats.factor_model import FactorModel, fit_factor_model
 
 N, G, K = 30, 400, 2
@@ -109,3 +111,21 @@ def test_without_factors_it_is_a_regression(rng: np.random.Generator) -> None:
     score = (counts - mean) / (1 + fit.log_dispersion.exp() * mean)
     gradient = features.T @ score - torch.tensor([[1e-6], [1 / 25]]) * fit.coefficients
     assert gradient.abs().max() < 1e-3
+
+
+def test_each_count_has_an_exposure_of_its_own(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exposures that go with the latent state are not taken for loadings, in blocks of genes as in one."""
+    _, s, features, truth = simulated(rng)
+    own = truth.z[:, :1] * torch.tensor(rng.normal(0, 0.7, G))
+    each = s * torch.exp(own)
+    mean = (each * torch.exp(features @ truth.coefficients + truth.z @ truth.loadings)).numpy()
+    counts = torch.tensor(rng.poisson(rng.gamma(20, 0.05 * mean)), dtype=torch.float64)
+    start = rough_start(counts, each, features)
+    whole = run(counts, each, features, start, 8)
+    assert log_posterior(counts, each, features, whole) > log_posterior(counts, each, features, truth)
+    parts = np.column_stack([(truth.z @ truth.loadings).ravel(), own.ravel()])
+    share_of_own = np.linalg.lstsq(parts, (whole.z @ whole.loadings).ravel(), rcond=None)[0][1]
+    assert abs(share_of_own) < 0.05  # it would be near 1 if the exposures were not known
+    monkeypatch.setattr(factor_model, "BLOCK_ELEMENTS", 70 * N)
+    blocks = run(counts, each, features, start, 8)
+    torch.testing.assert_close(blocks.coefficients, whole.coefficients, rtol=1e-9, atol=1e-9)

@@ -36,3 +36,16 @@ def test_few_samples_have_no_room(simulate, rng):
     assert found.number == 0
     assert found.singular_values.size == 4
     assert count(with_factors(simulate(rng, 5, 1000), rng, 2)).limit == 4
+
+
+def test_weak_factors_behind_strong_ones_are_taken_where_they_are_worth_it(simulate, rng):
+    # parallel analysis alone misses them: the strong one makes all noise look large
+    cohort = simulate(rng, 15, 2000, share=0.0)
+    n, n_genes = cohort.counts.shape
+    factors = rng.choice([-0.5, 0.5], size=(n, 3))
+    loadings = rng.normal(size=(3, n_genes)) * np.array([[2.2], [0.22], [0.22]])
+    found = count(cohort._replace(counts=rng.poisson(cohort.counts * np.exp(factors @ loadings)).astype(float)))
+    assert (found.singular_values > found.threshold).sum() == 1
+    assert found.number == 3
+    assert found.information[3] > found.information[1] > found.information[0] == 1
+    assert found.information.size == found.limit + 1

@@ -6,6 +6,7 @@ import pytest
 from pydeseq2.dds import DeseqDataSet
 from pydeseq2.preprocessing import deseq2_norm
 
+from bulkvi.stats.offsets import check_offset
 from bulkvi.stats.size_factors import median_of_ratios, poscounts, size_factors_from_reference
 
 METHODS = {"median_of_ratios": median_of_ratios, "poscounts": poscounts}
@@ -181,3 +182,67 @@ def test_a_sample_without_a_usable_gene_is_named(names, shown):
 def test_a_reference_for_other_genes_is_refused(counts):
     with pytest.raises(ValueError, match=r"one value for each of the 80 genes; its shape is \(79,\)"):
         size_factors_from_reference(counts, np.zeros(79))
+
+
+class TestOffset:
+    @pytest.fixture
+    def lengths(self, rng, counts):
+        return rng.uniform(200, 4000, size=counts.shape)
+
+    @pytest.mark.parametrize(("method", "kind"), [("median_of_ratios", "ratio"), ("poscounts", "poscounts")])
+    def test_equals_the_normalization_factors_of_deseq2(self, method, kind):
+        counts = pd.read_csv(REFERENCE / "offsets_counts.csv", index_col=0).to_numpy()
+        offset = check_offset(pd.read_csv(REFERENCE / "offsets_lengths.csv", index_col=0).to_numpy())
+        name = f"offsets_normalization_factors_{kind}_deseq2_1.38.3.csv"
+        expected = pd.read_csv(REFERENCE / name, index_col=0).to_numpy()
+        log_exposure = np.log(METHODS[method](counts, offset=offset).size_factors)[:, None] + offset.log_relative()
+        # DESeq2 scales them to geometric mean one in each gene; the golden file has 15 significant digits
+        np.testing.assert_allclose(np.exp(log_exposure - log_exposure.mean(0)), expected, rtol=1e-13)
+
+    def test_median_of_ratios_is_that_of_counts_per_unit_of_the_offset(self, counts, lengths):
+        offset = check_offset(lengths)
+        kept = np.flatnonzero((counts > 0).all(0))[:21]
+        expected = plain_median_of_ratios((counts / np.exp(offset.log_relative()))[:, kept])
+        few = check_offset(lengths[:, kept])
+        np.testing.assert_allclose(median_of_ratios(counts[:, kept], offset=few).size_factors, expected, rtol=1e-12)
+
+    @each_method
+    def test_an_offset_of_ones_is_none(self, method, counts):
+        expected, actual = method(counts), method(counts, offset=check_offset(np.ones(counts.shape)))
+        np.testing.assert_array_equal(actual.size_factors, expected.size_factors)
+        np.testing.assert_array_equal(actual.log_geometric_means, expected.log_geometric_means)
+
+    @each_method
+    def test_the_unit_of_a_gene_does_not_matter(self, method, counts, lengths, rng):
+        other = check_offset(lengths * rng.uniform(0.01, 100, counts.shape[1]))
+        expected = method(counts, offset=check_offset(lengths)).size_factors
+        np.testing.assert_allclose(method(counts, offset=other).size_factors, expected, rtol=1e-12)
+
+    @each_method
+    def test_what_scales_all_offsets_of_a_sample_is_taken_off_its_size_factor(self, method, counts, lengths, rng):
+        scale = np.exp(rng.normal(size=(12, 1)))
+        plain, scaled = check_offset(lengths), check_offset(lengths * scale)
+        relative_exposure = [
+            np.log(method(counts, offset=offset).size_factors)[:, None] + offset.log_relative()
+            for offset in (plain, scaled)
+        ]
+        first, second = (log - log.mean() for log in relative_exposure)
+        np.testing.assert_allclose(second, first, atol=1e-12)
+
+    @each_method
+    @pytest.mark.parametrize("block_rows", [1, 5, None])
+    def test_every_storage_and_block_size_gives_the_same_bits(self, method, store, counts, lengths, block_rows):
+        lengths = lengths.astype(np.float32)
+        expected = method(counts, offset=check_offset(lengths)).size_factors
+        offset = check_offset(store(lengths), block_rows=block_rows)
+        np.testing.assert_array_equal(method(counts, offset=offset, block_rows=block_rows).size_factors, expected)
+
+    @each_method
+    def test_a_frozen_reference_does_not_ask_what_the_offsets_are_relative_to(self, method, counts, lengths):
+        factors, reference = method(counts, offset=check_offset(lengths))
+        again = size_factors_from_reference(counts[3:5], reference, offset=check_offset(lengths[3:5]))
+        np.testing.assert_allclose(again, factors[3:5], rtol=1e-12)
+
+    def test_an_offset_of_another_shape_is_refused(self, counts, lengths):
+        with pytest.raises(ValueError, match=r"the offset has shape \(12, 79\), the counts \(12, 80\)"):
+            size_factors_from_reference(counts, np.zeros(80), offset=check_offset(lengths[:, 1:]))

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -142,6 +143,34 @@ def test_storage_does_not_matter_and_the_data_stay(airway: AnnData) -> None:
     before = packed.copy()
     pd.testing.assert_frame_equal(bulkvi.tl.check_samples(packed, "dex", layer="counts"), expected)
     pd.testing.assert_frame_equal(packed.obs, before.obs)
+
+
+def test_transcripts_of_another_length_are_not_taken_for_another_label(rng: np.random.Generator) -> None:
+    """Sample 2 is of group A by its rates and has the transcripts of group B; its only female gene is a long one."""
+    in_b = np.repeat([0.0, 1.0], 6)
+    long_in = in_b.copy()
+    long_in[2] = 1
+    length = 1000 * 2 ** np.outer(long_in, np.where(np.arange(300) < 100, rng.normal(0, 2, 300), 0))
+    length[2, 298] *= 100
+    rate = np.full((12, 300), 200.0) * 2 ** np.outer(in_b, np.where(np.arange(300) >= 250, rng.normal(0, 1, 300), 0))
+    rate[:, 298:] = [4, 200]
+    mean = rate * length / np.exp(np.log(length).mean(0))
+    adata = AnnData(rng.poisson(rng.gamma(20, 0.05, mean.shape) * mean).astype(np.float32), layers={"length": length})
+    adata.obs["group"] = np.where(in_b, "B", "A")
+    bulkvi.pp.size_factors(adata, offset_key="length")
+    genes: dict[str, Any] = {"female_genes": ["298"], "male_genes": ["299"]}
+    aware = bulkvi.tl.check_samples(adata, "group", offset_key="length", **genes)
+    assert (aware["flag"] == "").all() and (aware["sex"] == "male").all()
+    bulkvi.pp.size_factors(adata)
+    blind = bulkvi.tl.check_samples(adata, "group", **genes)
+    assert blind.loc["2", "flag"] != "" and blind.loc["2", "sex"] != "male"
+    adata.layers["length"] = np.full(adata.shape, 7.0)
+    pd.testing.assert_frame_equal(bulkvi.tl.check_samples(adata, "group", offset_key="length", **genes), blind)
+    adata.layers["length"][4, 9] = 0
+    with pytest.raises(
+        ValueError, match=r"adata.layers\['length'\] must hold finite numbers > 0 .*'4' has 0.0 at gene '9'"
+    ):
+        bulkvi.tl.check_samples(adata, "group", offset_key="length")
 
 
 @pytest.mark.parametrize(

@@ -59,10 +59,11 @@ class CalibrateMixin(DifferentialMixin):
     ) -> CalibrationReport:
         r"""Is the false discovery rate of these calls what it says, on these samples?
 
-        The labels of the two groups are exchanged between samples, and all else is kept: counts, size factors (they are
-        not made from labels), other covariates, samples of other groups. Each time all genes are regressed anew on the
-        relabelled design, outliers, dispersions, shared noise and prior included. Latent columns do not take part: what is
-        measured is ``differential_expression(..., latent_columns=0)``, and the network is not trained anew. As nothing then differs between the groups by design, what is still called is false.
+        The labels of the two groups are exchanged between samples, and all else is kept: counts, size factors and
+        offsets (they are not made from labels), other covariates, samples of other groups. Each time all genes are
+        regressed anew on the relabelled design, outliers, dispersions, shared noise and prior included. Latent columns do not
+        take part: what is measured is ``differential_expression(..., latent_columns=0)``, and the network is not trained
+        anew. As nothing then differs between the groups by design, what is still called is false.
         The empirical false discovery rate at a threshold is
 
         .. math:: \max(\pi_0 \overline{V}, \overline{W}) / R
@@ -80,8 +81,9 @@ class CalibrateMixin(DifferentialMixin):
         Limits: the effects of genes that really change are noise once labels are exchanged. That makes relabelled p-values
         of all genes a little larger, and the empirical rate of data with many effects too low: 0.03 to 0.04 for a true 0.05
         if a tenth of the genes change. Covariates that go along with the group, such as an age, stay with their samples.
-        Samples that are not independent (several of one donor) must not be exchanged one by one: name the donor in
-        ``within``.
+        Samples that are not independent (several of one donor) must not be exchanged one by one: name the donor as
+        ``donor_key`` of ``setup_anndata``. Labels are then exchanged within donors that are in both groups, and whole donors
+        among those that are in one.
 
         Parameters
         ----------
@@ -98,7 +100,8 @@ class CalibrateMixin(DifferentialMixin):
             Seed of their choice; the caller's random state is left alone.
         method
             Instead of the model: any function of raw counts (samples of the two groups x genes) and group (1 for group1, 0
-            for group2) that returns a p-value for each gene, NaN where it has none. It sees the same relabellings.
+            for group2) that returns a p-value for each gene, NaN where it has none. It sees the same relabellings, and no
+            offset.
         n_jobs
             Relabellings worked on at a time, in threads. ``method`` must allow for threads if it is above 1.
         progress_bar

@@ -8,6 +8,7 @@ from anndata import AnnData
 
 from bulkvi.model._design import INTERCEPT, check_full_rank, make_design
 from bulkvi.names import SIZE_FACTOR
+from bulkvi.stats.offsets import Offset
 
 MIN_SAMPLES = 4
 MAX_DEPTH_RATIO = 1.5
@@ -47,7 +48,7 @@ def check_size_factor(adata: AnnData, key: str) -> None:
         )
 
 
-def check_size_factor_varies(adata: AnnData, key: str, depth: np.ndarray) -> None:
+def check_size_factor_varies(adata: AnnData, key: str, depth: np.ndarray, offset: Offset | None = None) -> None:
     """Raise ValueError if all size factors are equal although the depths are not: a column filled by accident.
 
     Parameters
@@ -58,9 +59,15 @@ def check_size_factor_varies(adata: AnnData, key: str, depth: np.ndarray) -> Non
         Column of obs.
     depth
         Total count of every sample.
+    offset
+        Offset of every count; it may hold what the size factors do not.
     """
     values = adata.obs[key].to_numpy(float)
-    if np.ptp(values) == 0 and depth.max() > MAX_DEPTH_RATIO * depth.min():
+    if np.ptp(values) > 0:
+        return
+    if offset is not None:
+        depth = depth / np.exp(offset.log_relative().mean(1))
+    if depth.max() > MAX_DEPTH_RATIO * depth.min():
         raise ValueError(
             f"adata.obs[{key!r}] is {values[0]:g} in every sample although their total counts differ up to "
             f"{depth.max() / depth.min():.1f}-fold: depth would be taken for biology. {SIZE_FACTOR_ADVICE}"

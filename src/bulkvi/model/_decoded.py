@@ -5,14 +5,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from scvi import REGISTRY_KEYS
 from torch import Tensor
 
 from bulkvi.model._contrast import Contrast
 from bulkvi.model._features import Features
 from bulkvi.model._groups import as_if_in_group
 from bulkvi.model._registered import code_samples, covariate_columns, registered_columns
-from bulkvi.stats.blocks import iter_row_blocks
 
 BLOCK = 256
 
@@ -37,16 +35,6 @@ def decoded_difference(model: Any, features: Features, compared: Contrast) -> np
             parts.append(torch.logsumexp(log_rates, 0) - np.log(len(members)))
         difference = parts[0] - parts[1]
     return difference.cpu().numpy() / np.log(2)
-
-
-def base_means(model: Any) -> np.ndarray:
-    """Mean over the samples of count / size factor; genes."""
-    manager = model.adata_manager
-    size_factor = np.asarray(manager.get_from_registry(REGISTRY_KEYS.SIZE_FACTOR_KEY)).reshape(-1, 1)
-    total = np.zeros(model.adata.n_vars)
-    for rows, block in iter_row_blocks(manager.get_from_registry(REGISTRY_KEYS.X_KEY)):
-        total += (block / size_factor[rows]).sum(0)
-    return total / model.adata.n_obs
 
 
 def _moved(model: Any, features: Features, by: pd.Series) -> dict[str, Tensor]:

@@ -126,7 +126,8 @@ def check_full_rank(matrix: pd.DataFrame, what: str) -> None:
     )
     raise ValueError(
         f"{what} is not of full rank: {described}. Leave out one of the variables that say the same thing; an effect that "
-        "is confounded with another cannot be estimated from these samples."
+        "is confounded with another cannot be estimated from these samples. Donors (subjects, animals) that are in one group "
+        "each go into donor_key of setup_anndata, not into the design."
     )
 
 

@@ -200,14 +200,15 @@ def _repeats(name: str, codes: np.ndarray, cells: np.ndarray, held: list[str]) -
         yield Finding(
             NOTE,
             f"Levels of {name!r} have several samples within a level of {design}: they may be repeated measures of one thing.",
-            f"Samples of one {name!r} are not independent replicates (pseudo-replication): sum their counts, or let the "
-            f"design hold {name!r}.",
+            f"Samples of one {name!r} are not independent replicates (pseudo-replication): name it as donor_key in "
+            "setup_anndata, or sum their counts.",
         )
     elif len(pairs[0]) > len(levels):
         yield Finding(
             NOTE,
             f"Levels of {name!r} come back in several levels of {design}: the samples may be paired.",
-            f"With {name!r} in the design its differences no longer count as noise: '~ {name} + {held[-1]}'.",
+            f"With {name!r} in the design its differences no longer count as noise: '~ {name} + {held[-1]}'. Where the "
+            "levels are many, name it as donor_key in setup_anndata instead.",
         )
 
 

@@ -38,9 +38,9 @@ class DifferentialMixin(BaseModelClass):
     ) -> pd.DataFrame:
         r"""How much does each gene's expression differ, and how sure is that?
 
-        Each gene is a negative binomial regression on the design, with the log size factor as offset and its dispersion
-        integrated out under a prior learned from all genes; the effects are shrunk by a prior learned from all effects
-        (adaptive shrinkage, Stephens 2017). :doc:`/method/posterior` has the formulas and how well it is calibrated.
+        Each gene is a negative binomial regression on the design, with the log size factor (and the offset of
+        ``setup_anndata``) held fixed and its dispersion integrated out under a prior learned from all genes; the effects are
+        shrunk by a prior learned from all effects (adaptive shrinkage, Stephens 2017). :doc:`/method/posterior` has the formulas and how well it is calibrated.
         Beside it stands what the trained decoder says,
 
         .. math::
@@ -82,7 +82,7 @@ class DifferentialMixin(BaseModelClass):
         ``s_value`` if the sign is what matters.
 
         ``base_mean``
-            Mean over all samples of count / size factor.
+            Mean over all samples of count / size factor (/ relative offset, where the model has one).
         ``log_fc, log_fc_sd, log_fc_low, log_fc_high``
             Posterior mean, standard deviation and interval of the effect, shrunk.
         ``log_fc_mle, log_fc_se``
@@ -204,6 +204,7 @@ def _effect_table(
         tested=regression.counts.max(0) > 0,
         inflation=regression.inflation,
         recentre=recentre,
+        few_change=weighted.few_change,
         level=level,
         delta=delta * LN2,
     )
@@ -234,5 +235,6 @@ def _effect_table(
         names.COMPOSITION_SHIFT: float(summary.shift.shift / LN2),
         names.NULL_SHARE: summary.null_share,
         names.N_LATENT_COLUMNS: weighted.n_latent,
+        names.NULL_VARIANCE: summary.null_variance,
     }
     return table

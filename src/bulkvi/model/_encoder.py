@@ -10,7 +10,8 @@ from bulkvi.model._covariates import CovariateEffects, Covariates
 class Encoder(nn.Module):
     """Normal posterior of the latent state from a sample's normalised counts and covariates.
 
-    The input is ``log1p(x / s)``, so that depth never reaches the latent state, standardised per gene and projected on
+    The input is ``log1p(x / s)``, with s the size factor (times the relative offset), so that depth never reaches the latent
+    state, standardised per gene and projected on
     fixed principal axes of the training samples. With as many axes as samples the projection loses nothing, and the
     weights to learn shrink from genes x hidden to axes x hidden. Covariates shift the projected input. The mean is a
     linear map plus a network, so that the principal components can be its starting point.
@@ -51,12 +52,12 @@ class Encoder(nn.Module):
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
 
-    def project(self, x: Tensor, log_size_factor: Tensor) -> Tensor:
+    def project(self, x: Tensor, log_exposure: Tensor) -> Tensor:
         """Projected input before covariates, shape ``(n, n_axes)``."""
-        return (torch.log1p(x * torch.exp(-log_size_factor)) - self.offset) @ self.axes
+        return (torch.log1p(x * torch.exp(-log_exposure)) - self.offset) @ self.axes
 
-    def forward(self, x: Tensor, log_size_factor: Tensor, covariates: Covariates) -> Normal:
+    def forward(self, x: Tensor, log_exposure: Tensor, covariates: Covariates) -> Normal:
         """Posterior of the latent state, batch shape ``(n, n_latent)``."""
-        h = self.project(x, log_size_factor) - self.covariates(covariates)
+        h = self.project(x, log_exposure) - self.covariates(covariates)
         hidden = self.hidden(h)
         return Normal(self.linear_mean(h) + self.mean(hidden), torch.exp(0.5 * self.log_var(hidden)))

@@ -31,7 +31,7 @@ class ExpressionMixin(BaseModelClass):
         return_mean: bool = True,
         return_numpy: bool = False,
     ) -> Any:
-        r"""Decoded rates :math:`\rho_{ng}`: expected counts per unit size factor, the depth removed.
+        r"""Decoded rates :math:`\rho_{ng}`: expected counts per unit size factor, depth and offset removed.
 
         Parameters
         ----------

@@ -14,6 +14,7 @@ from bulkvi.model._flags import gene_flags, join_flags
 from bulkvi.model._hidden import align_with, hidden_regression
 from bulkvi.model._registered import columns_of, covariate_columns
 from bulkvi.model._regression import GeneRegression
+from bulkvi.stats.empirical_null import null_variance
 from bulkvi.stats.multiplicity import benjamini_hochberg
 from bulkvi.stats.omnibus import omnibus_test
 
@@ -53,7 +54,7 @@ class GeneTablesMixin(DifferentialMixin):
         """
         features = self._features()
         columns = _tested_columns(features, what)
-        regression, contrasts = _aligned_contrasts(self, self._regress(features), columns, latent_columns)
+        regression, contrasts, variance = _aligned_contrasts(self, self._regress(features), columns, latent_columns)
         test = omnibus_test(
             regression.counts,
             regression.features.to_numpy(),
@@ -62,6 +63,8 @@ class GeneTablesMixin(DifferentialMixin):
             offset=regression.offset,
             ridge=regression.ridge,
             weights=regression.weights,
+            variance=variance,
+            donors=regression.random,
         )
         tested = regression.counts.max(0) > 0
         p_value = np.where(tested, test.p_value, 1.0)
@@ -117,11 +120,12 @@ class GeneTablesMixin(DifferentialMixin):
         log_rate = np.einsum(
             "sp,ps->s", regression.features.to_numpy()[sample], regression.fit.nodes.coef[middle][:, gene]
         )
+        offset = regression.offset[sample] if regression.offset.ndim == 1 else regression.offset[sample, gene]
         return pd.DataFrame(
             {
                 names.SAMPLE: self.adata.obs_names[sample],
                 names.COUNT: regression.counts[sample, gene],
-                names.EXPECTED_COUNT: regression.size_factor[sample] * np.exp(log_rate),
+                names.EXPECTED_COUNT: np.exp(offset + log_rate),
             },
             index=self.adata.var_names[gene],
         )
@@ -182,18 +186,23 @@ class GeneTablesMixin(DifferentialMixin):
 
 def _aligned_contrasts(
     model: GeneTablesMixin, plain: GeneRegression, columns: list[str], latent_columns: int | Literal["auto"]
-) -> tuple[GeneRegression, np.ndarray]:
-    """The regression to test in, and one contrast of its columns for each column tested, hidden variation held fixed."""
+) -> tuple[GeneRegression, np.ndarray, float]:
+    """The regression to test in, a contrast for each column tested with hidden variation held fixed, their null variance."""
     design = plain.features.columns
     contrasts = np.eye(len(design))[design.get_indexer(columns)]
     hidden = hidden_regression(model, plain, latent_columns)
     if hidden is None:
-        return plain, contrasts
+        return plain, contrasts, 1.0
     alignments = [align_with(hidden, pd.Series(row, design)) for row in contrasts]
-    if latent_columns == "auto" and not all(alignment.accepted for alignment in alignments):
-        return plain, contrasts
+    accepted = all(alignment.accepted for alignment in alignments)
+    if latent_columns == "auto" and not accepted:
+        return plain, contrasts, 1.0
     # the design's columns come first, then the latent ones
-    return hidden, np.hstack([contrasts, -np.stack([alignment.delta for alignment in alignments])])
+    aligned = np.hstack([contrasts, -np.stack([alignment.delta for alignment in alignments])])
+    if not accepted:
+        return hidden, aligned, 1.0
+    effects = [hidden.effect(pd.Series(row, hidden.features.columns)) for row in aligned]
+    return hidden, aligned, float(np.mean([null_variance(effect.mean() / effect.sd()) for effect in effects]))
 
 
 def _tested_columns(features: Features, what: str | Sequence[str]) -> list[str]:

@@ -26,6 +26,8 @@ class Weighted(NamedTuple):
     sides: Sides | None
     n_latent: int
     """Latent columns in the regression."""
+    few_change: bool = False
+    """Whether most genes are known not to change."""
 
 
 def count_latent(regression: GeneRegression) -> LatentNumber:
@@ -36,6 +38,7 @@ def count_latent(regression: GeneRegression) -> LatentNumber:
         regression.offset,
         regression.fit,
         np.random.default_rng(SEED),
+        regression.random,
     )
 
 
@@ -63,13 +66,13 @@ def latent_names(features: pd.DataFrame) -> list[str]:
 def hidden_regression(model: Any, plain: GeneRegression, number: int | Literal["auto"]) -> GeneRegression | None:
     """All genes regressed on the design and the leading latent columns; None if no column enters.
 
-    With ``number="auto"`` parallel analysis says how many do.
+    With ``number="auto"`` the residuals say how many do (`bulkvi.stats.latent_number`).
     """
     wanted = count_latent(plain).number if number == "auto" else number
     if not wanted:
         return None
-    columns = latent_columns(model, plain.features, wanted)
-    return regress_genes(model.adata_manager, pd.concat([plain.features, columns], axis=1))
+    columns = latent_columns(model, plain.features, wanted, plain.precision)
+    return regress_genes(model.adata_manager, pd.concat([plain.features, columns], axis=1), fewer=plain.outliers)
 
 
 def beside_latent(
@@ -114,7 +117,8 @@ def _parts(
         combined, covariance = delta, uncertain + chance
     else:
         combined, covariance = weights, chance
-    return Weighted(hidden, combined, pd.DataFrame(covariance, names, names), sides, len(names))
+    few_change = kind == "direct" and alignment.accepted
+    return Weighted(hidden, combined, pd.DataFrame(covariance, names, names), sides, len(names), few_change)
 
 
 def latent_alone(model: Any, design: pd.DataFrame, first: np.ndarray, second: np.ndarray) -> Weighted:

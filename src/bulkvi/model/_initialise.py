@@ -24,22 +24,23 @@ N_ROUNDS = 6
 
 class _Samples(NamedTuple):
     counts: Tensor
-    size_factor: Tensor
+    exposure: Tensor
+    """Size factors, samples x 1; with an offset samples x genes."""
     covariates: Covariates
 
 
 def _collect(module: BulkVAE, batches: Iterable[dict[str, Tensor]]) -> _Samples:
-    counts, size_factors, covariates = [], [], []
+    counts, exposures, covariates = [], [], []
     n_samples = 0
     for tensors in batches:
         counts.append(tensors[REGISTRY_KEYS.X_KEY])
-        size_factors.append(tensors[REGISTRY_KEYS.SIZE_FACTOR_KEY])
+        exposures.append(module.exposure(tensors))
         covariates.append(module.coding.code(tensors))
         n_samples += counts[-1].shape[0]
         if n_samples >= MAX_SAMPLES:
             break
     stacked = {kind: torch.cat([batch[kind] for batch in covariates]) for kind in module.coding.widths}
-    return _Samples(torch.cat(counts), torch.cat(size_factors), stacked)
+    return _Samples(torch.cat(counts), torch.cat(exposures), stacked)
 
 
 def dispersion_trend(dispersion: Tensor, mean: Tensor) -> Tensor:
@@ -85,12 +86,13 @@ def initialise(module: BulkVAE, batches: Iterable[dict[str, Tensor]]) -> None:
         Minibatches of training samples; read until ``MAX_SAMPLES`` are seen.
     """
     samples = _collect(module, batches)
-    x, s = samples.counts.double(), samples.size_factor.double()
+    x, s = samples.counts.double(), samples.exposure.double()
     n_samples = x.shape[0]
+    ones = x.new_ones(n_samples, 1)
     mean = (x / s).mean(0).clamp(min=0.5 / n_samples)
 
     covariates = torch.cat([x.new_zeros(n_samples, 0), *samples.covariates.values()], 1)
-    features = torch.cat([torch.ones_like(s), covariates], 1)
+    features = torch.cat([ones, covariates], 1)
     level = torch.log1p(x / s)
     # the pseudo-inverse: covariates may be collinear in a subset of a cohort
     coefficients = torch.linalg.pinv(features) @ level
@@ -155,9 +157,9 @@ def initialise(module: BulkVAE, batches: Iterable[dict[str, Tensor]]) -> None:
     if learn_dispersion:
         module.log_dispersion.copy_(fit.log_dispersion.expand_as(module.log_dispersion))
     # the encoder's linear map is the regression of the fitted latent state on its input
-    h = encoder.project(samples.counts, samples.size_factor.log()) - encoder.covariates(samples.covariates)
+    h = encoder.project(samples.counts, samples.exposure.log()) - encoder.covariates(samples.covariates)
     if n_started:
-        inputs = torch.cat([h, torch.ones_like(s)], 1).double()
+        inputs = torch.cat([h, ones], 1).double()
         solution = torch.linalg.lstsq(inputs, fit.z, driver="gelsd").solution
         encoder.linear_mean.weight[:n_started] = solution[:-1].T.float()
         encoder.linear_mean.bias[:n_started] = solution[-1].float()

@@ -13,7 +13,7 @@ BLOCK = 256
 
 
 @torch.inference_mode()
-def latent_columns(model: Any, design: pd.DataFrame, number: int) -> pd.DataFrame:
+def latent_columns(model: Any, design: pd.DataFrame, number: int, precision: np.ndarray | None = None) -> pd.DataFrame:
     """Leading directions in which decoded expression varies beyond the design, strongest first.
 
     Each sample is decoded at its own latent state and at the mean of all; the difference of log rates, projected off the
@@ -28,6 +28,9 @@ def latent_columns(model: Any, design: pd.DataFrame, number: int) -> pd.DataFram
         Matrix of the design, samples x columns.
     number
         Columns wanted; there are at most as many as latent dimensions.
+    precision
+        Weight of each gene: one over the standard deviation of the log of its counts. Without, all genes count alike, the
+        noise of weak ones included; which columns are the strongest then says little, and all should be taken.
 
     Returns
     -------
@@ -35,6 +38,8 @@ def latent_columns(model: Any, design: pd.DataFrame, number: int) -> pd.DataFram
     """
     number = min(number, model.module.n_latent)
     difference = _decoded_differences(model)
+    if precision is not None:
+        difference = difference * precision
     basis = np.linalg.qr(design.to_numpy())[0]
     left, _, _ = np.linalg.svd(difference - basis @ (basis.T @ difference), full_matrices=False)
     columns = left[:, :number] * np.sqrt(len(design))

@@ -18,8 +18,10 @@ class LatentReportMixin(DifferentialMixin):
         Returns
         -------
         A row for each latent column, strongest first. ``singular_value`` of the residuals of the design and
-        ``singular_value_by_chance``, what independent genes would give (parallel analysis); ``enters``, whether the column is let into
-        comparisons, as far as their alignment can be told; ``variance_share``, its share of the residuals' variance;
+        ``singular_value_by_chance``, what independent genes would give (parallel analysis); ``information``, what a comparison is
+        expected to tell with this column and those before it held fixed, relative to none of them (not known, NaN, where
+        nothing stands out or no degrees of freedom are left); ``enters``, whether the column is let into comparisons, as
+        far as their alignment can be told; ``variance_share``, its share of the residuals' variance;
         ``strongest_with``, the column of ``obs`` that goes with it best, and ``strength``, the share of the latent
         column's variance which that explains (adjusted for the number of levels). Columns of ``obs`` that are different
         in every sample and not numbers are left out.
@@ -31,17 +33,19 @@ class LatentReportMixin(DifferentialMixin):
         """
         regression = self._regress(self._features())
         number = count_latent(regression)
-        columns = latent_columns(self, regression.features, self.module.n_latent)
+        columns = latent_columns(self, regression.features, self.module.n_latent, regression.precision)
         known = number.singular_values[: columns.shape[1]]
         names_of_best, strengths = zip(*(_strongest(columns[name], self.adata.obs) for name in columns), strict=True)
         rows = range(columns.shape[1])
         value = [known[k] if k < known.size else 0.0 for k in rows]
         threshold = [number.threshold[k] if k < known.size else np.inf for k in rows]
+        information = [number.information[k + 1] if k + 1 < number.information.size else np.nan for k in rows]
         total = float((number.singular_values**2).sum()) or 1.0
         return pd.DataFrame(
             {
                 names.SINGULAR_VALUE: value,
                 names.SINGULAR_VALUE_BY_CHANCE: threshold,
+                names.INFORMATION: information,
                 names.ENTERS: [k < number.number for k in rows],
                 names.VARIANCE_SHARE: np.square(value) / total,
                 names.STRONGEST_WITH: names_of_best,

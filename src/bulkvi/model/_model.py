@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+import torch
 from anndata import AnnData
 from scvi.model.base import ArchesMixin, BaseModelClass, RNASeqMixin, VAEMixin
 
@@ -10,6 +12,7 @@ from bulkvi.model._expression import ExpressionMixin
 from bulkvi.model._gene_tables import GeneTablesMixin
 from bulkvi.model._latent_report import LatentReportMixin
 from bulkvi.model._module import BulkVAE, DecoderKind, Dispersion, GeneLikelihood
+from bulkvi.model._offset import log_offset_means
 from bulkvi.model._query import QueryMixin
 from bulkvi.model._registered import levels_of_categories
 from bulkvi.model._seeding import seeded
@@ -47,6 +50,8 @@ class BulkVI(
         x_{ng} \sim \mathrm{NB}(s_n \rho_{ng}, \alpha_g), \quad
         \log \rho_{ng} = b_g + c_n^\top B_{\cdot g} + f_g(z_n, c_n), \quad z_n \sim N(0, I)
 
+    With an offset (``offset_key`` of :meth:`setup_anndata`) the mean is :math:`s_n \tilde o_{ng} \rho_{ng}`.
+
     Parameters
     ----------
     adata
@@ -54,7 +59,7 @@ class BulkVI(
     registry
         Registry of another model's data, to start without data of one's own.
     n_latent
-        Dimension of the latent state. By default a quarter of the samples, between 2 and 10.
+        Dimension of the latent state. By default half of the samples less one, between 2 and 10.
     decoder
         ``"linear"`` (loadings that can be read) or ``"deep"`` (a network on top).
     gene_likelihood
@@ -110,13 +115,14 @@ class BulkVI(
         super().__init__(adata, registry)
         n_samples = self.summary_stats.n_cells
         # resolved here and stored resolved: a query with other samples must build the same network
-        n_latent = min(10, max(2, n_samples // 4)) if n_latent is None else n_latent
+        n_latent = min(10, max(2, n_samples // 2 - 1)) if n_latent is None else n_latent
         n_axes = min(MAX_AXES, n_samples - 1) if n_axes is None else n_axes
         _check_choices(decoder=decoder, gene_likelihood=gene_likelihood, dispersion=dispersion)
         _check_positive(n_latent=n_latent, n_axes=n_axes, n_hidden=n_hidden, n_layers=n_layers)
         if not fixed_dispersion > 0:
             raise ValueError(f"fixed_dispersion must be > 0; it is {fixed_dispersion}.")
 
+        offset_means = log_offset_means(self.registry)
         with seeded(seed):
             self.module = self._module_cls(
                 n_input=self.summary_stats.n_vars,
@@ -132,7 +138,10 @@ class BulkVI(
                 gene_likelihood=gene_likelihood,
                 dispersion=dispersion,
                 fixed_dispersion=fixed_dispersion,
+                has_offset=offset_means is not None,
             )
+        if offset_means is not None:
+            self.module.exposure.offset_mean.copy_(torch.as_tensor(np.exp(offset_means)))
         self.decoder_ = decoder
         self.started_from_data_ = False
         self.covariate_widths_ = self.module.coding.widths

@@ -11,6 +11,7 @@ from torch.distributions import Distribution, Normal, kl_divergence
 from bulkvi.model._covariates import BATCH, CovariateCoding, CovariateEffects, Covariates
 from bulkvi.model._decoder import Decoder, DeepDecoder
 from bulkvi.model._encoder import Encoder
+from bulkvi.model._exposure import Exposure
 from bulkvi.model._likelihood import LogNegativeBinomial, LogPoisson, LogZeroInflatedNegativeBinomial
 from bulkvi.model._priors import negative_log_prior
 from bulkvi.model._scvi_private import MODULE_KEYS
@@ -31,7 +32,8 @@ class BulkVAE(BaseModuleClass):
         x_{ng} \sim \mathrm{NB}(s_n \rho_{ng}, \alpha_g), \quad
         \log \rho_{ng} = b_g + c_n^\top B_{\cdot g} + f_g(z_n, c_n), \quad z_n \sim N(0, I)
 
-    with mean :math:`m = s \rho` and variance :math:`m + \alpha m^2`. Decoder parameters have wide Gaussian priors and are
+    with mean :math:`m = s \rho` and variance :math:`m + \alpha m^2`; with an offset
+    :math:`m = s_n \tilde o_{ng} \rho_{ng}`, each gene's factors relative to their geometric mean over the first samples. Decoder parameters have wide Gaussian priors and are
     fitted by their mode; the latent state has an amortised normal posterior.
 
     Parameters
@@ -60,6 +62,8 @@ class BulkVAE(BaseModuleClass):
         ``"gene"``, ``"gene-batch"``, or ``"fixed"`` at ``fixed_dispersion``.
     fixed_dispersion
         Dispersion of all genes if ``dispersion="fixed"``.
+    has_offset
+        Whether minibatches hold an offset for each count.
     """
 
     log_dispersion_trend: Tensor
@@ -81,8 +85,11 @@ class BulkVAE(BaseModuleClass):
         gene_likelihood: GeneLikelihood = "nb",
         dispersion: Dispersion = "gene",
         fixed_dispersion: float = 0.1,
+        *,
+        has_offset: bool = False,
     ):
         super().__init__()
+        self.exposure = Exposure(n_input if has_offset else 0)
         self.n_latent = n_latent
         self.gene_likelihood = gene_likelihood
         self.dispersion = dispersion
@@ -115,20 +122,20 @@ class BulkVAE(BaseModuleClass):
     def _get_inference_input(self, tensors: dict[str, Tensor], *, full_forward_pass: bool = False) -> dict:
         return {
             "x": tensors[REGISTRY_KEYS.X_KEY],
-            "log_size_factor": torch.log(tensors[REGISTRY_KEYS.SIZE_FACTOR_KEY]),
+            "log_exposure": torch.log(self.exposure(tensors)),
             "covariates": self.coding.code(tensors),
         }
 
     def _get_generative_input(self, tensors: dict[str, Tensor], inference_outputs: dict) -> dict:
         return {
             "z": inference_outputs[MODULE_KEYS.Z_KEY],
-            "log_size_factor": torch.log(tensors[REGISTRY_KEYS.SIZE_FACTOR_KEY]),
+            "log_exposure": torch.log(self.exposure(tensors)),
             "covariates": self.coding.code(tensors),
         }
 
     @auto_move_data
     def inference(
-        self, x: Tensor, log_size_factor: Tensor, covariates: Covariates, n_samples: int = 1
+        self, x: Tensor, log_exposure: Tensor, covariates: Covariates, n_samples: int = 1
     ) -> dict[str, Tensor | Distribution]:
         """Posterior of the latent state and a draw from it.
 
@@ -136,20 +143,20 @@ class BulkVAE(BaseModuleClass):
         ----------
         x
             Counts, shape ``(n, n_genes)``.
-        log_size_factor
-            Natural log of the size factors, shape ``(n, 1)``.
+        log_exposure
+            Natural log of the size factors, shape ``(n, 1)``, or of size factor x relative offset, ``(n, n_genes)``.
         covariates
             Covariates of the samples.
         n_samples
             Number of draws; above 1 they lead the shape of ``z``.
         """
-        qz = self.z_encoder(x, log_size_factor, covariates)
+        qz = self.z_encoder(x, log_exposure, covariates)
         z = qz.rsample() if n_samples == 1 else qz.sample((n_samples,))
         return {MODULE_KEYS.QZ_KEY: qz, MODULE_KEYS.Z_KEY: z}
 
     @auto_move_data
     def generative(
-        self, z: Tensor, log_size_factor: Tensor, covariates: Covariates, transform_batch: int | None = None
+        self, z: Tensor, log_exposure: Tensor, covariates: Covariates, transform_batch: int | None = None
     ) -> dict[str, Distribution]:
         """Distribution of the counts given the latent state.
 
@@ -157,8 +164,8 @@ class BulkVAE(BaseModuleClass):
         ----------
         z
             Latent state, shape ``(..., n, n_latent)``.
-        log_size_factor
-            Natural log of the size factors, shape ``(n, 1)``.
+        log_exposure
+            Natural log of the size factors, shape ``(n, 1)``, or of size factor x relative offset, ``(n, n_genes)``.
         covariates
             Covariates of the samples.
         transform_batch
@@ -167,7 +174,7 @@ class BulkVAE(BaseModuleClass):
         if transform_batch is not None:
             covariates = self.coding.with_batch(covariates, transform_batch)
         log_rate = self.decoder(z, covariates)
-        log_mean = log_rate + log_size_factor
+        log_mean = log_rate + log_exposure
         px: Distribution
         if self.gene_likelihood == "poisson":
             px = LogPoisson(log_mean, log_rate)

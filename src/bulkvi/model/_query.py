@@ -8,10 +8,55 @@ from scvi.model.base import ArchesMixin
 from torch import nn
 
 from bulkvi.model._covariates import BATCH, CovariateEffects
+from bulkvi.model._offset import fill_offset
 
 
 class QueryMixin(ArchesMixin):
     """``load_query_data`` for a model whose batches act through additive effects."""
+
+    @classmethod
+    def prepare_query_anndata(
+        cls,
+        adata: AnnData,
+        reference_model: Any,
+        *,
+        return_reference_var_names: bool = False,
+        inplace: bool = True,
+    ) -> Any:
+        """Samples with the genes of a reference model, in its order.
+
+        Genes that the samples lack get counts of 0 and, where the model has an offset, the one that counts as 1; other genes
+        are dropped.
+
+        Parameters
+        ----------
+        adata
+            New samples x genes.
+        reference_model
+            Trained model, or the folder it was saved in. A saved model is unpickled: load only what you trust.
+        return_reference_var_names
+            Whether to return the model's genes and do nothing else.
+        inplace
+            Whether to change ``adata``.
+
+        Returns
+        -------
+        A new AnnData unless ``inplace``; or the genes.
+
+        Raises
+        ------
+        ValueError
+            If the samples have none of the model's genes.
+        """
+        known = adata.var_names
+        prepared = super().prepare_query_anndata(
+            adata, reference_model, return_reference_var_names=return_reference_var_names, inplace=inplace
+        )
+        if not return_reference_var_names:
+            saved = isinstance(reference_model, str)
+            registry = cls.load_registry(reference_model) if saved else reference_model.registry
+            fill_offset(adata if inplace else prepared, registry, known)
+        return prepared
 
     @classmethod
     def load_query_data(
@@ -35,7 +80,8 @@ class QueryMixin(ArchesMixin):
         ----------
         adata
             New samples with the reference's genes, and size factors on the reference's scale
-            (``bulkvi.pp.size_factors(adata, reference=...)``). Missing genes: see ``prepare_query_anndata``.
+            (``bulkvi.pp.size_factors(adata, reference=...)``). Missing genes: see :meth:`prepare_query_anndata`. An offset,
+            if the reference has one, is needed in the same unit; it stays relative to the reference's geometric means.
         reference_model
             Trained model, or the folder it was saved in. A saved model is unpickled: load only what you trust.
         registry
@@ -56,8 +102,8 @@ class QueryMixin(ArchesMixin):
         Raises
         ------
         ValueError
-            If the new samples have levels of the design that the reference does not know, or their size factors are not
-            finite and positive.
+            If the new samples have levels of the design that the reference does not know, or their size factors or
+            offsets are not finite and positive.
         """
         model = super().load_query_data(
             adata,

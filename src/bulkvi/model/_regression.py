@@ -7,7 +7,11 @@ import pandas as pd
 from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager
 
+from bulkvi.model._donors import donor_of_samples
+from bulkvi.model._offset import log_exposure
 from bulkvi.stats.blocks import iter_row_blocks
+from bulkvi.stats.donor_fit import DonorFit, fit_donor_genes
+from bulkvi.stats.donors import Donors
 from bulkvi.stats.effect import EffectLikelihood, effect_likelihood
 from bulkvi.stats.gene_fit import GeneFit, effect_ridge, fit_genes
 from bulkvi.stats.noise_inflation import NoiseInflation, noise_inflation
@@ -23,8 +27,8 @@ class GeneRegression(NamedTuple):
 
     counts: np.ndarray
     """Samples x genes, float64."""
-    size_factor: np.ndarray
-    """One a sample."""
+    offset: np.ndarray
+    """Natural log of the size factors, one a sample; with an offset that of what multiplies each rate, samples x genes."""
     features: pd.DataFrame
     """Samples x columns."""
     outliers: Outliers
@@ -32,16 +36,23 @@ class GeneRegression(NamedTuple):
     fit: GeneFit
     inflation: NoiseInflation
     """How strongly the noise of genes is shared."""
+    donors: DonorFit | None = None
+    """Random intercepts of donors, where there are any."""
 
     @property
-    def offset(self) -> np.ndarray:
-        """Natural log of the size factors."""
-        return np.log(self.size_factor)
+    def precision(self) -> np.ndarray:
+        """One over the standard deviation of the log of a count at each gene's mean."""
+        return np.sqrt(self.fit.base_mean / (1 + np.exp(self.fit.prior.mean) * self.fit.base_mean))
 
     @property
     def ridge(self) -> np.ndarray:
         """Prior precision of the coefficients."""
         return effect_ridge(self.features.to_numpy())
+
+    @property
+    def random(self) -> Donors | None:
+        """Donors' effects at the nodes."""
+        return None if self.donors is None else self.donors.donors
 
     @property
     def weights(self) -> np.ndarray | None:
@@ -71,6 +82,7 @@ class GeneRegression(NamedTuple):
             offset=self.offset,
             ridge=self.ridge,
             weights=self.weights,
+            donors=self.random,
             sides=sides,
         )
 
@@ -83,8 +95,10 @@ class GeneRegression(NamedTuple):
         return weights.reindex(self.features.columns, fill_value=0.0).to_numpy()
 
 
-def regress_genes(manager: AnnDataManager, features: pd.DataFrame) -> GeneRegression:
+def regress_genes(manager: AnnDataManager, features: pd.DataFrame, *, fewer: Outliers | None = None) -> GeneRegression:
     """Regress the counts of every gene on the features.
+
+    ``fewer`` are the outliers beside some of the features: they hold in samples that cannot be judged beside all.
 
     Raises
     ------
@@ -99,10 +113,27 @@ def regress_genes(manager: AnnDataManager, features: pd.DataFrame) -> GeneRegres
         )
     stored = manager.get_from_registry(REGISTRY_KEYS.X_KEY)
     counts = np.concatenate([block for _, block in iter_row_blocks(stored)])
-    size_factor = np.asarray(manager.get_from_registry(REGISTRY_KEYS.SIZE_FACTOR_KEY), dtype=float).ravel()
-    matrix, offset = features.to_numpy(), np.log(size_factor)
+    matrix, offset = features.to_numpy(), log_exposure(manager)
     ridge = effect_ridge(matrix)
     outliers = find_outliers(counts, matrix, offset=offset, ridge=ridge)
+    if fewer is not None:
+        outliers = completed_verdicts(outliers, fewer)
     weights = None if (outliers.weight == 1).all() else outliers.weight
-    fit = fit_genes(counts, matrix, offset=offset, ridge=ridge, weights=weights)
-    return GeneRegression(counts, size_factor, features, outliers, fit, noise_inflation(counts, matrix, offset, fit))
+    donor = donor_of_samples(manager)
+    if donor is None:
+        fit = fit_genes(counts, matrix, offset=offset, ridge=ridge, weights=weights)
+        inflation = noise_inflation(counts, matrix, offset, fit)
+        return GeneRegression(counts, offset, features, outliers, fit, inflation)
+    mixed = fit_donor_genes(counts, matrix, donor, offset=offset, ridge=ridge, weights=weights)
+    inflation = noise_inflation(counts, matrix, offset, mixed.genes, mixed.donors)
+    return GeneRegression(counts, offset, features, outliers, mixed.genes, inflation, mixed)
+
+
+def completed_verdicts(outliers: Outliers, fewer: Outliers) -> Outliers:
+    """The outliers beside all features, and those beside fewer in samples that cannot be judged beside all of them."""
+    rows = (~outliers.judged & fewer.judged)[:, None]
+    return outliers._replace(
+        weight=np.where(rows, fewer.weight, outliers.weight),
+        called=np.where(rows, fewer.called, outliers.called),
+        judged=outliers.judged | fewer.judged,
+    )

@@ -1,4 +1,4 @@
-"""Registration of an AnnData: the counts, the size factor, the design and the covariates."""
+"""Registration of an AnnData: the counts, the size factor, the offset, the design and the covariates."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +27,8 @@ from bulkvi.model._checks import (
 )
 from bulkvi.model._design_check import first_warning
 from bulkvi.model._design_field import DesignField
+from bulkvi.model._donors import check_donor_key
+from bulkvi.model._offset import OffsetField, checked_offset
 
 
 class SetupMixin(BaseModelClass):
@@ -43,6 +45,8 @@ class SetupMixin(BaseModelClass):
         design: str | None = None,
         categorical_covariate_keys: list[str] | None = None,
         continuous_covariate_keys: list[str] | None = None,
+        donor_key: str | None = None,
+        offset_key: str | None = None,
         **kwargs: Any,
     ) -> None:
         """Check an AnnData and tell the model where counts, size factors, design and covariates are.
@@ -66,6 +70,16 @@ class SetupMixin(BaseModelClass):
             categories are coded against their first level.
         categorical_covariate_keys, continuous_covariate_keys
             Columns of ``obs`` to account for besides; the same as adding them to the design.
+        donor_key
+            Column of ``obs`` with the donor of each sample (patient, animal, plot), where donors gave several: samples of one
+            are alike in each gene, by a random intercept whose variance is learned. Not in the design as well. Few
+            donors (three pairs) go into the design instead. See :doc:`/method/donors`.
+        offset_key
+            Layer with a factor > 0 for each count, samples x genes, that stands beside the size factor: tximport's average
+            transcript lengths, for example; any unit. Each gene's factors count relative to their geometric mean over these
+            samples, as in DESeq2, and the expected count is size factor x relative offset x rate. Estimate the size factors
+            beside it: ``pp.size_factors(adata, offset_key=...)``. New samples of a trained model need the layer in the same
+            unit: the geometric means of the first samples are kept.
         **kwargs
             What scvi-tools passes when it registers new data with a trained model.
 
@@ -80,11 +94,12 @@ class SetupMixin(BaseModelClass):
         KeyError
             If a column or layer does not exist.
         TypeError
-            If ``adata`` is not an AnnData or a list is not a list.
+            If ``adata`` is not an AnnData, a list is not a list, or ``offset_key`` is not a name.
         ValueError
             If the counts are not raw counts, names are not unique, a sample is empty, there are fewer than 4 samples, a
-            size factor is missing or not positive, a covariate has missing values, or the design, with batches and
-            covariates, is not of full rank. The message names the entry and the remedy.
+            size factor or an offset is missing or not positive, a covariate or donor has missing values, no variance between
+            donors can be learned beside the design, or the design, with batches and covariates, is not of full rank. The
+            message names the entry and the remedy.
 
         Examples
         --------
@@ -98,7 +113,8 @@ class SetupMixin(BaseModelClass):
         continuous = continuous_covariate_keys or []
         depth = checked_counts(adata, layer).totals
         check_size_factor(adata, size_factor_key)
-        check_size_factor_varies(adata, size_factor_key, depth)
+        offset = None if offset_key is None else checked_offset(adata, offset_key)
+        check_size_factor_varies(adata, size_factor_key, depth, offset)
         check_columns(adata, "batch_key", [] if batch_key is None else [batch_key], continuous=False)
         check_columns(adata, "categorical_covariate_keys", categorical, continuous=False)
         check_columns(adata, "continuous_covariate_keys", continuous, continuous=True)
@@ -107,12 +123,16 @@ class SetupMixin(BaseModelClass):
             check_sample_number(adata)
             check_joint_rank(adata, design, batch_key, categorical, continuous)
             held = (*([] if batch_key is None else [batch_key]), *categorical, *continuous)
+            if donor_key is not None:
+                check_donor_key(adata.obs, donor_key, design, held)
             if design is not None and (serious := first_warning(adata.obs, design, held)) is not None:
                 warn(serious, UserWarning, stacklevel=2)
 
         fields = [
             LayerField(REGISTRY_KEYS.X_KEY, layer, is_count_data=False),
             SizeFactorField(REGISTRY_KEYS.SIZE_FACTOR_KEY, size_factor_key),
+            # before what adds columns: new samples whose offsets are refused stay as they are
+            *([] if offset_key is None else [OffsetField(offset_key)]),
             CategoricalObsField(REGISTRY_KEYS.BATCH_KEY, batch_key),
             CategoricalJointObsField(REGISTRY_KEYS.CAT_COVS_KEY, categorical_covariate_keys),
             NumericalJointObsField(REGISTRY_KEYS.CONT_COVS_KEY, continuous_covariate_keys),

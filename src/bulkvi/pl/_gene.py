@@ -41,6 +41,7 @@ def gene(
     rates: pd.DataFrame | None = None,
     size_factor_key: str = SIZE_FACTOR,
     layer: str | None = None,
+    offset_key: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Do the counts of a gene bear out what the table says? Draw count / size factor of each sample by group.
@@ -66,6 +67,9 @@ def gene(
         Column of ``obs`` with the size factors.
     layer
         Layer that holds the counts; None for ``adata.X``.
+    offset_key
+        Layer with a factor for each count, as in :meth:`bulkvi.BulkVI.setup_anndata`; counts are then divided by the
+        gene's factor over its geometric mean as well. None for none.
     ax
         Where to draw; None makes a figure of one column width (3.3 inches).
 
@@ -80,8 +84,8 @@ def gene(
     KeyError
         If there is no such gene, column or layer, or ``rates`` has no row of the gene.
     ValueError
-        If a symbol or name stands for several genes, a size factor is not positive, a count is negative or not finite, no
-        sample has a group, or the groups of ``rates`` are not levels of ``groupby``.
+        If a symbol or name stands for several genes, a size factor or an offset is not positive, a count is negative or
+        not finite, no sample has a group, or the groups of ``rates`` are not levels of ``groupby``.
 
     Examples
     --------
@@ -107,6 +111,8 @@ def gene(
     name = str(adata.var_names[position])
     by_level = None if rates is None else _rates_by_level(rates, name, groupby, levels)
     values = _normalised(adata, position, size_factor_key, layer)
+    if offset_key is not None:
+        values = values / _relative_offset(adata, position, offset_key)
     codes = groups.cat.codes.to_numpy()
     drawn = codes >= 0
     made = ax is None
@@ -126,7 +132,8 @@ def gene(
     if by_level is not None:
         _draw_rates(ax, by_level, label_height)
         right += BESIDE / 2
-    ax.set(xlim=(-0.5, right), xlabel=groupby, ylabel="Count / size factor")
+    ylabel = "Count / size factor" if offset_key is None else "Count / size factor / relative offset"
+    ax.set(xlim=(-0.5, right), xlabel=groupby, ylabel=ylabel)
     _set_ticks(ax)
     figure = ax.get_figure(root=True)
     if made and figure is not None:
@@ -160,15 +167,7 @@ def _title(adata: AnnData, position: int) -> str:
 
 def _normalised(adata: AnnData, position: int, size_factor_key: str, layer: str | None) -> np.ndarray:
     """Count / size factor of one gene in every sample."""
-    layers = [name for name in adata.layers if name is not None]  # anndata 0.13 lists X as the layer None
-    if layer is not None and layer not in layers:
-        raise KeyError(f"no layer {layer!r} in adata.layers; it has {layers}.")
-    matrix = adata.X if layer is None else adata.layers[layer]
-    if matrix is None:
-        raise ValueError("adata.X is empty; name the layer that holds the counts.")
-    column = matrix[:, [position]]
-    column = column.compute() if hasattr(column, "compute") else column
-    counts = np.asarray(column.toarray() if sparse.issparse(column) else column, dtype=float).ravel()
+    counts = _of_gene(adata, position, layer)
     factors = adata.obs[size_factor_key].to_numpy(dtype=float, na_value=np.nan)
     wrong = ~(np.isfinite(factors) & (factors > 0))
     if wrong.any():
@@ -183,6 +182,31 @@ def _normalised(adata: AnnData, position: int, size_factor_key: str, layer: str 
             f"{adata.var_names[position]!r}. Give raw counts, in X or in a layer."
         )
     return counts / factors
+
+
+def _relative_offset(adata: AnnData, position: int, offset_key: str) -> np.ndarray:
+    """Offset of one gene in every sample, relative to its geometric mean."""
+    factors = _of_gene(adata, position, offset_key)
+    wrong = ~(np.isfinite(factors) & (factors > 0))
+    if wrong.any():
+        raise ValueError(
+            f"adata.layers[{offset_key!r}] must be finite and > 0; it is {factors[wrong][0]:g} in sample "
+            f"{adata.obs_names[wrong][0]!r} at gene {adata.var_names[position]!r}."
+        )
+    return factors / np.exp(np.log(factors).mean())
+
+
+def _of_gene(adata: AnnData, position: int, layer: str | None) -> np.ndarray:
+    """Column of ``X`` or of a layer."""
+    layers = [name for name in adata.layers if name is not None]  # anndata 0.13 lists X as the layer None
+    if layer is not None and layer not in layers:
+        raise KeyError(f"no layer {layer!r} in adata.layers; it has {layers}.")
+    matrix = adata.X if layer is None else adata.layers[layer]
+    if matrix is None:
+        raise ValueError("adata.X is empty; name the layer that holds the counts.")
+    column = matrix[:, [position]]
+    column = column.compute() if hasattr(column, "compute") else column
+    return np.asarray(column.toarray() if sparse.issparse(column) else column, dtype=float).ravel()
 
 
 def _rates_by_level(rates: pd.DataFrame, name: str, groupby: str, levels: list) -> np.ndarray:

@@ -5,7 +5,8 @@ import pandas as pd
 from anndata import AnnData
 
 from bulkvi.model._checked_counts import check_unique, checked_counts
-from bulkvi.names import LOG_GEOMETRIC_MEAN, SIZE_FACTOR
+from bulkvi.model._offset import checked_offset
+from bulkvi.names import LOG_GEOMETRIC_MEAN, LOG_GEOMETRIC_MEAN_PER_OFFSET, SIZE_FACTOR
 from bulkvi.stats import size_factors as _stats
 
 METHODS: Final = {"median_of_ratios": _stats.median_of_ratios, "poscounts": _stats.poscounts}
@@ -19,6 +20,7 @@ def size_factors(
     method: Literal["median_of_ratios", "poscounts"] = "median_of_ratios",
     reference: AnnData | pd.Series | None = None,
     layer: str | None = None,
+    offset_key: str | None = None,
     key_added: str = SIZE_FACTOR,
 ) -> None:
     r"""Estimate how deeply each sample was sequenced, as DESeq2 does, in place.
@@ -29,6 +31,10 @@ def size_factors(
 
     where :math:`x_{ng}` is the count of gene :math:`g` in sample :math:`n` and :math:`r_g` is the log geometric mean of
     the gene over the samples. Counts divided by the size factor compare between samples if most genes do not change.
+
+    With an offset :math:`o_{ng}`, such as the average length of a gene's transcripts in a sample, counts per unit of it are
+    compared: :math:`\log x_{ng} - \log o_{ng}` takes the place of :math:`\log x_{ng}`, so that longer transcripts do not
+    pass for deeper sequencing. Give the same offset to :meth:`bulkvi.BulkVI.setup_anndata`.
 
     Parameters
     ----------
@@ -41,9 +47,12 @@ def size_factors(
     reference
         An AnnData on which this function was called, or its ``var["log_geometric_mean"]`` as a Series by gene name: new
         samples get size factors on the scale of these, whatever other samples are with them. Genes are matched by name.
-        Genes unknown to the reference are left out, and at least half of the reference's genes must be in ``adata``.
+        Genes unknown to the reference are left out, and at least half of the reference's genes must be in ``adata``. With
+        an offset the column is ``var["log_geometric_mean_per_offset"]``: both must have been called with one.
     layer
         Layer that holds the counts; None for ``adata.X``.
+    offset_key
+        Layer with a factor > 0 for each count, samples x genes, such as tximport's average transcript lengths; any unit.
     key_added
         Column of ``obs`` for the size factors.
 
@@ -52,22 +61,27 @@ def size_factors(
     None. ``adata`` gains (``adata.copy()`` first keeps the original)
 
     - ``obs["size_factor"]``, or ``obs[key_added]``: size factor, unitless, > 0.
-    - ``var["log_geometric_mean"]``: the reference :math:`r_g`, natural log of counts; -inf for a gene left out.
+    - ``var["log_geometric_mean"]``: the reference :math:`r_g`, natural log of counts; -inf for a gene left out. With an
+      offset ``var["log_geometric_mean_per_offset"]``, of counts per unit of it.
 
     Raises
     ------
     TypeError
-        If ``adata`` or ``reference`` has the wrong type.
+        If ``adata``, ``reference`` or ``offset_key`` has the wrong type.
     KeyError
-        If there is no such layer, or ``reference`` has no ``var["log_geometric_mean"]``.
+        If there is no such layer, or ``reference`` was not measured with this function, or not beside an offset as
+        ``adata`` is.
     ValueError
-        If the method is unknown, if names are not unique, if an entry is not a count, if a sample has no count, if no
-        gene is left to measure on, or if the reference shares too few genes. ``adata`` is then unchanged.
+        If the method is unknown, if names are not unique, if an entry is not a count, if an offset is not finite and > 0,
+        if a sample has no count, if no gene is left to measure on, or if the reference shares too few genes. ``adata`` is
+        then unchanged.
 
     References
     ----------
-    Anders and Huber (2010), Genome Biology 11:R106. Love, Huber and Anders (2014), Genome Biology 15:550. Equals
-    ``estimateSizeFactors(dds, type = "ratio")`` and ``type = "poscounts"`` of DESeq2.
+    Anders and Huber (2010), Genome Biology 11:R106. Love, Huber and Anders (2014), Genome Biology 15:550. Soneson, Love
+    and Robinson (2015), F1000Research 4:1521. Equals ``estimateSizeFactors(dds, type = "ratio")`` and ``type =
+    "poscounts"`` of DESeq2, with an offset those with an assay ``avgTxLength``: its ``normalizationFactors`` are size
+    factor x relative offset, scaled to geometric mean one in each gene.
 
     Examples
     --------
@@ -91,27 +105,35 @@ def size_factors(
             "`adata = adata.copy(filename)`, first."
         )
     counts = checked_counts(adata, layer).matrix
+    offset = None if offset_key is None else checked_offset(adata, offset_key)
+    column = LOG_GEOMETRIC_MEAN if offset is None else LOG_GEOMETRIC_MEAN_PER_OFFSET
     sample_names = adata.obs_names.tolist()
     if reference is None:
-        factors, log_geometric_means = METHODS[method](counts, sample_names=sample_names)
+        factors, log_geometric_means = METHODS[method](counts, offset=offset, sample_names=sample_names)
     else:
-        log_geometric_means = _matched(_frozen(reference), adata.var_names)
-        factors = _stats.size_factors_from_reference(counts, log_geometric_means, sample_names=sample_names)
+        log_geometric_means = _matched(_frozen(reference, column), adata.var_names)
+        factors = _stats.size_factors_from_reference(
+            counts, log_geometric_means, offset=offset, sample_names=sample_names
+        )
     adata.obs[key_added] = factors
-    adata.var[LOG_GEOMETRIC_MEAN] = log_geometric_means
+    adata.var[column] = log_geometric_means
 
 
-def _frozen(reference: AnnData | pd.Series) -> pd.Series:
+def _frozen(reference: AnnData | pd.Series, column: str) -> pd.Series:
     """The reference's log geometric means by gene name, usable genes only."""
+    call = "size_factors(reference)" if column == LOG_GEOMETRIC_MEAN else "size_factors(reference, offset_key=...)"
     if isinstance(reference, AnnData):
-        if LOG_GEOMETRIC_MEAN not in reference.var:
-            raise KeyError(
-                f"`reference` has no var[{LOG_GEOMETRIC_MEAN!r}]: call bulkvi.pp.size_factors(reference) first."
-            )
-        reference = reference.var[LOG_GEOMETRIC_MEAN]
+        if column not in reference.var:
+            raise KeyError(f"`reference` has no var[{column!r}]: call bulkvi.pp.{call} first.")
+        reference = reference.var[column]
     elif not isinstance(reference, pd.Series):
         raise TypeError(
             f"`reference` must be an AnnData or a Series of log geometric means, not {type(reference).__name__}."
+        )
+    if {reference.name, column} == {LOG_GEOMETRIC_MEAN, LOG_GEOMETRIC_MEAN_PER_OFFSET}:
+        raise KeyError(
+            f"`reference` is the column {reference.name!r}, but {column!r} is needed: call bulkvi.pp.{call}, and give its "
+            "column. Both, or neither, must be measured beside an offset."
         )
     check_unique(reference.index, "gene names of `reference`", "reference.var_names_make_unique()")
     values = reference.to_numpy(dtype=np.float64)

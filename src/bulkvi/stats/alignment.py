@@ -7,6 +7,7 @@ import numpy as np
 from bulkvi.stats.shrinkage import mixture_weights, smallest_scale
 
 MIN_NEAR_NULL = 0.5
+NEAR_NULL = 1.5
 SCALE_RATIO = np.sqrt(2)
 MAX_ROUNDS = 60
 TOLERANCE = 1e-4
@@ -22,7 +23,7 @@ class Alignment(NamedTuple):
     gain: float
     """Log likelihood (nats) a gene above that of no shift."""
     near_null: float
-    """Share of the genes whose effect, the shift taken off, is smaller than a usual standard error, in the prior."""
+    """Share of the genes whose effect, the shift taken off, is below `NEAR_NULL` usual standard errors, in the prior."""
     accepted: bool
     """Whether enough genes are near null (`MIN_NEAR_NULL`) for them to tell the shift."""
 
@@ -40,7 +41,8 @@ def align(estimate: np.ndarray, se: np.ndarray, loadings: np.ndarray, prior_vari
     regression of b on W.
 
     Only genes that do not change tell a shift from real effects that follow the same pathways. Where nearly all genes
-    change (yeast without Snf2, 70 %), :math:`\delta` would explain biology away; such an alignment is not accepted.
+    change (yeast without Snf2, 70 %), :math:`\delta` would explain biology away; such an alignment is not accepted. Near null
+    goes beyond one standard error, because noise that genes still share makes null effects look up to about so large.
 
     Parameters
     ----------
@@ -78,7 +80,7 @@ def align(estimate: np.ndarray, se: np.ndarray, loadings: np.ndarray, prior_vari
         fit = _fit(estimate - delta @ loadings, se, scale)
         if done:
             break
-    near_null = float(fit.weight[scale <= np.median(se)].sum())
+    near_null = float(fit.weight[scale <= NEAR_NULL * np.median(se)].sum())
     return Alignment(
         delta,
         np.linalg.inv((loadings * fit.precision) @ loadings.T + precision),

@@ -111,6 +111,34 @@ def iter_row_blocks(x: RowMatrix, *, block_rows: int | None = None) -> Iterator[
         yield rows, np.ascontiguousarray(dense, dtype=np.float64)
 
 
+def read_rows(x: RowMatrix, rows: slice) -> np.ndarray:
+    """Some consecutive rows as a dense float64 array.
+
+    Parameters
+    ----------
+    x
+        Samples x genes.
+    rows
+        The rows, without a step.
+
+    Returns
+    -------
+    Shape ``(n_rows, n_genes)``. It may share memory with ``x``: do not write to it.
+
+    Notes
+    -----
+    Of a dask array every row chunk that holds one of the rows is computed.
+
+    Examples
+    --------
+    >>> read_rows(sparse.csr_array(np.eye(3)), slice(1, 2)).tolist()
+    [[0.0, 1.0, 0.0]]
+    """
+    start, stop, _ = rows.indices(x.shape[0])
+    part = _read(by_rows(x), start, stop)
+    return np.ascontiguousarray(part if isinstance(part, np.ndarray) else part.toarray(), dtype=np.float64)
+
+
 def _read_spans(x: RowMatrix, block_rows: int) -> Iterator[tuple[int, int]]:
     """Row ranges that are read at once: blocks, or runs of whole dask chunks (a part of a chunk costs the whole)."""
     n_rows = x.shape[0]

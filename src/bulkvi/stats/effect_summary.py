@@ -8,6 +8,7 @@ from scipy.special import ndtri_exp
 from bulkvi.stats._nb_block import to_host
 from bulkvi.stats.composition import CompositionShift, composition_shift
 from bulkvi.stats.effect import EffectLikelihood, log_p_value
+from bulkvi.stats.empirical_null import null_variance, widen_log_p
 from bulkvi.stats.multiplicity import benjamini_hochberg, s_value
 from bulkvi.stats.noise_inflation import NoiseInflation
 from bulkvi.stats.shrinkage import EffectPosterior, shrink, shrinkage_prior
@@ -44,6 +45,8 @@ class EffectSummary(NamedTuple):
     """Share of the prior that is the point mass at no effect."""
     shift: CompositionShift
     """The shift of all effects; ``mean``, ``mle`` and the rest are measured from it."""
+    null_variance: float
+    """Variance of the z-statistics of genes without effect that entered; 1 unless it was learned."""
     converged: bool
     """Whether the prior's weights are those of highest likelihood."""
 
@@ -55,12 +58,14 @@ def summarise_effect(
     tested: np.ndarray | None = None,
     inflation: NoiseInflation = NO_INFLATION,
     recentre: bool = True,
+    few_change: bool = False,
     level: float = 0.95,
     delta: float = 0.0,
 ) -> EffectSummary:
     """From the likelihood of an effect to its table.
 
-    The order: `composition_shift` is taken off; p-values and their adjustment; then, for each factor of ``inflation``,
+    The order: `composition_shift` is taken off; with ``few_change``, all standard errors are multiplied by the root of
+    `null_variance`; p-values and their adjustment; then, for each factor of ``inflation``,
     standard errors are multiplied by its root, a prior is learned and the posterior computed, and what they say is averaged
     over the factors (moments and probabilities exactly, ends of the interval as a mean of ends).
 
@@ -78,6 +83,9 @@ def summarise_effect(
     recentre
         Whether a composition shift is looked for. Wrong where the effect of a typical gene is not zero by definition, as for
         an intercept.
+    few_change
+        Whether most genes are known not to change, so that the spread of their statistics tells how wide those of no effect
+        are. It then stands in the place of ``inflation``.
     level
         Probability of the interval.
     delta
@@ -110,6 +118,12 @@ def summarise_effect(
     if log_p is None or shift.shift or delta:
         log_p = to_host(log_p_value(effect, delta))
     tested = np.ones(mle.shape, dtype=bool) if tested is None else tested
+    variance = 1.0
+    if few_change:
+        variance = null_variance(_quantile(to_host(log_p_value(effect)))[tested])
+        effect = effect._replace(se=effect.se * np.sqrt(variance))
+        log_p = to_host(log_p_value(effect, delta)) if delta else widen_log_p(log_p, variance)
+        inflation = NO_INFLATION
     log_p = np.where(tested, log_p, 0.0)
     p_value = np.exp(log_p)
     adjusted = benjamini_hochberg(np.where(tested, p_value, np.nan))
@@ -142,7 +156,7 @@ def summarise_effect(
         high=high,
         mle=mle,
         se=se,
-        stat=np.copysign(np.abs(ndtri_exp(np.minimum(log_p - np.log(2), np.log(0.5)))), mle),
+        stat=np.copysign(_quantile(log_p), mle),
         p_value=p_value,
         adj_p_value=np.where(tested, adjusted, 1.0),
         lfsr=lfsr,
@@ -150,5 +164,11 @@ def summarise_effect(
         prob_effect=wide,
         null_share=null_share,
         shift=shift,
+        null_variance=variance,
         converged=converged,
     )
+
+
+def _quantile(log_p: np.ndarray) -> np.ndarray:
+    """Absolute normal quantile of a two-sided p-value."""
+    return np.abs(ndtri_exp(np.minimum(log_p - np.log(2), np.log(0.5))))

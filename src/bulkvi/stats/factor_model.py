@@ -29,7 +29,7 @@ class FactorModel(NamedTuple):
 
 def fit_factor_model(
     counts: Tensor,
-    size_factor: Tensor,
+    exposure: Tensor,
     features: Tensor,
     start: FactorModel,
     *,
@@ -50,8 +50,8 @@ def fit_factor_model(
     ----------
     counts
         Shape ``(n_samples, n_genes)``, float64.
-    size_factor
-        Shape ``(n_samples, 1)``.
+    exposure
+        Size factors, shape ``(n_samples, 1)``, or what multiplies each rate, ``(n_samples, n_genes)``.
     features
         Intercept first, then covariates, shape ``(n_samples, n_features)``.
     start
@@ -118,16 +118,17 @@ def fit_factor_model(
         z_score = -z
         for genes in blocks:
             x, theta, log_a = counts[:, genes], coefficients[:, genes], log_dispersion[genes]
+            s = exposure if exposure.shape[1] == 1 else exposure[:, genes]
             for _ in range(2):
-                weight, score, _ = _working(x, size_factor, predictors @ theta, log_a)
+                weight, score, _ = _working(x, s, predictors @ theta, log_a)
                 information = torch.einsum("ng,ni,nj->gij", weight, predictors, predictors) + torch.diag(precision)
                 gradient = predictors.T @ score - precision[:, None] * theta
                 theta = theta + torch.linalg.solve(information, gradient.T).T.clamp(-MAX_STEP, MAX_STEP)
             if learn_dispersion:
-                mean = size_factor * torch.exp(predictors @ theta)
+                mean = s * torch.exp(predictors @ theta)
                 n_absorbed = min(predictors.shape[1], n_samples - 1)
                 log_a = _dispersion_steps(x, mean, log_a, log_dispersion_trend[genes], dispersion_prior_sd, n_absorbed)
-            weight, score, _ = _working(x, size_factor, predictors @ theta, log_a)
+            weight, score, _ = _working(x, s, predictors @ theta, log_a)
             loadings = theta[features.shape[1] :]
             z_information += torch.einsum("ng,ig,jg->nij", weight, loadings, loadings)
             z_score = z_score + score @ loadings.T
@@ -147,8 +148,8 @@ def fit_factor_model(
     )
 
 
-def _working(x: Tensor, size_factor: Tensor, eta: Tensor, log_dispersion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    mean = size_factor * torch.exp(eta.clamp(max=25))
+def _working(x: Tensor, exposure: Tensor, eta: Tensor, log_dispersion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    mean = exposure * torch.exp(eta.clamp(max=25))
     shrink = 1 / (1 + torch.exp(log_dispersion) * mean)
     return mean * shrink, (x - mean) * shrink, mean
 

@@ -1,39 +1,55 @@
-"""How many hidden factors do the residuals of a design show? Parallel analysis against data simulated from the fit."""
+"""How many hidden factors do the residuals of a design show, and how many are worth their degrees of freedom?"""
 
 from typing import NamedTuple
 
 import numpy as np
 
+from bulkvi.stats.donors import Donors
 from bulkvi.stats.gene_fit import GeneFit
+from bulkvi.stats.held_out_direction import held_out_noise
 from bulkvi.stats.noise_inflation import standardise, standardised_residuals
 
 MARGIN = 1.05
 MAX_FACTORS = 10
 MIN_RESIDUAL_DF = 4
 N_SIMULATIONS = 3
+WORTHWHILE = 0.97
 
 
 class LatentNumber(NamedTuple):
     """Number of hidden factors and what it was judged by."""
 
     number: int
-    """Leading singular values of the residuals that stand out, as far as the samples allow."""
+    """Factors to hold fixed; 0 if none stands out."""
     singular_values: np.ndarray
     """Of the standardised residuals, descending."""
     threshold: np.ndarray
     """The largest that independent genes gave, times `MARGIN`."""
+    information: np.ndarray
+    """What a contrast is expected to tell beside 0, 1, 2, ... factors, relative to none; empty where none stands out."""
     limit: int
     """Most factors that the residual degrees of freedom allow."""
 
 
 def latent_number(
-    counts: np.ndarray, features: np.ndarray, offset: np.ndarray, fit: GeneFit, rng: np.random.Generator
+    counts: np.ndarray,
+    features: np.ndarray,
+    offset: np.ndarray,
+    fit: GeneFit,
+    rng: np.random.Generator,
+    donors: Donors | None = None,
 ) -> LatentNumber:
-    """Count the singular values of the residuals above those of data with independent genes (Horn 1965).
+    r"""Whether there are hidden factors, by parallel analysis; if so, how many, by what a contrast gains.
 
-    Residuals are those of `standardised_residuals`. The data they are compared with are negative binomial draws at the
-    means and dispersions of the fit, treated alike (`N_SIMULATIONS` times; the largest value in each place counts). At least
-    `MIN_RESIDUAL_DF` residual degrees of freedom are left: with fewer a factor makes null comparisons look like findings.
+    Whether: the largest singular value of the residuals (`standardised_residuals`) is compared with that of negative
+    binomial draws at the means and dispersions of the fit, with independent genes (Horn 1965; `N_SIMULATIONS` draws, the
+    largest counts).
+
+    How many: strong factors hide weaker ones from parallel analysis, and weak ones may cost more than they are worth. A contrast
+    with noise :math:`e_k` beside k factors (`held_out_noise`) and a variance known from
+    :math:`\nu = n - p - k` degrees of freedom has the information of Student's t, :math:`(\nu + 1) / (\nu + 3) / e_k`. The
+    smallest number with at least `WORTHWHILE` of the most is taken. At least `MIN_RESIDUAL_DF` residual degrees of freedom are
+    left: with fewer a factor makes null comparisons look like findings.
 
     Parameters
     ----------
@@ -46,7 +62,9 @@ def latent_number(
     fit
         What `fit_genes` made of them.
     rng
-        Source of the simulated counts.
+        Source of the simulated counts and of the directions held out.
+    donors
+        Random intercepts of the fit, if it has any; simulated data have their own.
 
     Returns
     -------
@@ -63,15 +81,22 @@ def latent_number(
     >>> latent_number(counts, features, np.zeros(12), fit, rng).number
     1
     """
-    n, p = features.shape
-    residuals, mean, dispersion = standardised_residuals(counts, features, offset, fit)
-    observed = np.linalg.svd(residuals, compute_uv=False)[: n - p] if residuals.size else np.zeros(0)
-    limit = int(np.clip(n - p - MIN_RESIDUAL_DF, 0, MAX_FACTORS))
+    n = len(features)
+    residuals, mean, dispersion, own, rank = standardised_residuals(counts, features, offset, fit, donors)
+    observed = np.linalg.svd(residuals, compute_uv=False)[: n - rank] if residuals.size else np.zeros(0)
+    limit = int(np.clip(n - rank - MIN_RESIDUAL_DF, 0, MAX_FACTORS))
     largest = np.zeros_like(observed)
     for _ in range(N_SIMULATIONS if observed.size else 0):
         drawn = rng.poisson(rng.gamma(1 / dispersion, dispersion * mean)).astype(float)
-        alone = standardise(drawn, mean, dispersion, features)
-        largest = np.maximum(largest, np.linalg.svd(alone, compute_uv=False)[: n - p])
+        if own is not None:
+            own = own._replace(effect=rng.normal(0.0, np.sqrt(own.variance), own.effect.shape))
+        alone = standardise(drawn, mean, dispersion, features, own)
+        largest = np.maximum(largest, np.linalg.svd(alone, compute_uv=False)[: n - rank])
     threshold = MARGIN * largest
-    standing_out = int((observed > threshold).cumprod().sum())
-    return LatentNumber(min(standing_out, limit), observed, threshold, limit)
+    if not limit or not observed.size or observed[0] <= threshold[0]:
+        return LatentNumber(0, observed, threshold, np.zeros(0), limit)
+    noise = held_out_noise(residuals, rank, limit, rng)
+    df = n - rank - np.arange(limit + 1)
+    information = (df + 1) / (df + 3) / np.exp(noise)
+    number = int(np.argmax(information >= WORTHWHILE * information.max()))
+    return LatentNumber(number, observed, threshold, information / information[0], limit)

@@ -26,7 +26,7 @@ class LabelFit(NamedTuple):
     """Log density that was predicted for the sample under each label, mean over the genes, samples x labels."""
 
 
-def stabilise(counts: np.ndarray, size_factors: np.ndarray, dispersion: np.ndarray) -> np.ndarray:
+def stabilise(counts: np.ndarray, exposure: np.ndarray, dispersion: np.ndarray) -> np.ndarray:
     r"""Negative binomial counts on a scale where their variance is about 1, whatever their mean.
 
     .. math:: \frac{2}{\sqrt{\alpha_g}} \operatorname{arsinh} \sqrt{\alpha_g (y_{ng} + 3/8) / s_n}
@@ -37,8 +37,8 @@ def stabilise(counts: np.ndarray, size_factors: np.ndarray, dispersion: np.ndarr
     ----------
     counts
         Raw counts, samples x genes.
-    size_factors
-        Size factors, shape ``(n_samples,)``, around 1.
+    exposure
+        Size factors, shape ``(n_samples,)``, around 1; or size factor x relative offset, samples x genes.
     dispersion
         Dispersions > 0, shape ``(n_genes,)``.
 
@@ -52,7 +52,8 @@ def stabilise(counts: np.ndarray, size_factors: np.ndarray, dispersion: np.ndarr
     >>> float(stabilise(counts, np.ones(20_000), np.array([0.2])).var().round(1))
     1.1
     """
-    return 2 / np.sqrt(dispersion) * np.arcsinh(np.sqrt(dispersion * (counts + SHIFT) / size_factors[:, None]))
+    per_unit = exposure if exposure.ndim == 2 else exposure[:, None]
+    return 2 / np.sqrt(dispersion) * np.arcsinh(np.sqrt(dispersion * (counts + SHIFT) / per_unit))
 
 
 def label_fit(values: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> LabelFit:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bulkvi.stats._nb_block import Array, to_host
+from bulkvi.stats.donors import Donors
 from bulkvi.stats.gene_fit import GeneFit
 
 MIN_MEAN = 5.0
@@ -24,7 +25,9 @@ class NoiseInflation(NamedTuple):
     """Their probabilities."""
 
 
-def noise_inflation(counts: Array, features: Array, offset: Array, fit: GeneFit) -> NoiseInflation:
+def noise_inflation(
+    counts: Array, features: Array, offset: Array, fit: GeneFit, donors: Donors | None = None
+) -> NoiseInflation:
     r"""Learn from the residuals how strongly the noise of genes is shared, without looking at any contrast.
 
     Genes that go up and down together give every direction in the space of the samples a variance of its own: of two
@@ -45,6 +48,8 @@ def noise_inflation(counts: Array, features: Array, offset: Array, fit: GeneFit)
         Natural log of the size factors, one a sample, or samples x genes.
     fit
         What `fit_genes` made of them.
+    donors
+        Random intercepts of its nodes, if it has any: what samples of a donor share is then no shared noise of genes.
 
     Returns
     -------
@@ -73,10 +78,10 @@ def noise_inflation(counts: Array, features: Array, offset: Array, fit: GeneFit)
     n, p = features.shape
     if n - p < 2:
         return NoiseInflation(np.ones(1), np.ones(1))
-    residuals = standardised_residuals(counts, features, offset, fit).value
+    residuals, _, _, _, rank = standardised_residuals(counts, features, offset, fit, donors)
     if residuals.shape[1] < n:
         return NoiseInflation(np.ones(1), np.ones(1))
-    eigenvalues = np.linalg.eigvalsh(residuals @ residuals.T)[p:]
+    eigenvalues = np.linalg.eigvalsh(residuals @ residuals.T)[rank:]
     eigenvalues = np.append(eigenvalues / eigenvalues.mean(), 1.0)  # of the contrast's own direction nothing is known
     # the same directions for every data set: an integral, not a draw
     squares = np.random.default_rng(0).standard_gamma(0.5, size=(N_DIRECTIONS, eigenvalues.size))
@@ -97,9 +102,15 @@ class Residuals(NamedTuple):
     """Fitted mean counts."""
     dispersion: np.ndarray
     """Posterior mean dispersions, genes."""
+    donors: Donors | None
+    """Random intercepts of these genes; their effects are in ``mean``."""
+    rank: int
+    """Dimensions of the samples that the residuals were projected off."""
 
 
-def standardised_residuals(counts: Array, features: Array, offset: Array, fit: GeneFit) -> Residuals:
+def standardised_residuals(
+    counts: Array, features: Array, offset: Array, fit: GeneFit, donors: Donors | None = None
+) -> Residuals:
     """Pearson residuals of genes with mean counts above `MIN_MEAN`, at most `MAX_GENES` of them, every k-th by mean.
 
     Parameters
@@ -108,6 +119,8 @@ def standardised_residuals(counts: Array, features: Array, offset: Array, fit: G
         As given to `fit_genes`.
     fit
         What it made of them.
+    donors
+        Random intercepts of its nodes, if it has any.
 
     Returns
     -------
@@ -130,13 +143,25 @@ def standardised_residuals(counts: Array, features: Array, offset: Array, fit: G
     log_exposure = to_host(offset)
     log_exposure = log_exposure[:, None] if log_exposure.ndim == 1 else log_exposure[:, genes]
     matrix = to_host(features)
-    mean = np.exp(log_exposure + matrix @ to_host(log_rate[:, genes]))
+    own = None if donors is None else donors.genes(genes)
+    shared = 0.0 if own is None else own.sample_effect()
+    mean = np.exp(log_exposure + matrix @ to_host(log_rate[:, genes]) + shared)
     dispersion = np.exp(log_dispersion[genes])
-    return Residuals(standardise(to_host(counts[:, genes]), mean, dispersion, matrix), mean, dispersion)
+    value = standardise(to_host(counts[:, genes]), mean, dispersion, matrix, own)
+    return Residuals(value, mean, dispersion, own, _basis(matrix, own).shape[1])
 
 
-def standardise(counts: np.ndarray, mean: np.ndarray, dispersion: np.ndarray, features: np.ndarray) -> np.ndarray:
+def standardise(
+    counts: np.ndarray,
+    mean: np.ndarray,
+    dispersion: np.ndarray,
+    features: np.ndarray,
+    donors: Donors | None = None,
+) -> np.ndarray:
     """``(y - m) / sqrt(m + a m^2)``, cut at `LARGEST_RESIDUAL` and projected off the features.
+
+    With donors, ``(y - m) / m`` plus the donor's effect, whitened (`Donors.whiten`) and projected off the features and
+    their means by donor.
 
     Parameters
     ----------
@@ -146,6 +171,8 @@ def standardise(counts: np.ndarray, mean: np.ndarray, dispersion: np.ndarray, fe
         a, genes.
     features
         Samples x p, of full rank.
+    donors
+        Random intercepts of these genes, which ``mean`` holds.
 
     Returns
     -------
@@ -157,7 +184,18 @@ def standardise(counts: np.ndarray, mean: np.ndarray, dispersion: np.ndarray, fe
     >>> standardise(counts, mean, np.zeros(1), np.ones((4, 1))).ravel().tolist()
     [-1.5, 0.5, 2.5, -1.5]
     """
-    residuals = (counts - mean) / np.sqrt(mean + dispersion * mean**2)
+    if donors is None:
+        residuals = (counts - mean) / np.sqrt(mean + dispersion * mean**2)
+    else:
+        residuals = donors.whiten((counts - mean) / mean + donors.sample_effect(), 1 / mean + dispersion)
     residuals = np.clip(residuals, -LARGEST_RESIDUAL, LARGEST_RESIDUAL)
-    basis = np.linalg.qr(features)[0]
+    basis = _basis(features, donors)
     return residuals - basis @ (basis.T @ residuals)
+
+
+def _basis(features: np.ndarray, donors: Donors | None) -> np.ndarray:
+    """Orthonormal basis of what residuals are projected off."""
+    if donors is None:
+        return np.linalg.qr(features)[0]
+    left, size, _ = np.linalg.svd(donors.directions(features), full_matrices=False)
+    return left[:, size > 1e-9 * size[0]]

@@ -6,15 +6,16 @@ import numpy as np
 from scipy.linalg import null_space
 from scipy.stats import chi2
 
+from bulkvi.stats.donors import Donors, regress_at_node
 from bulkvi.stats.gene_fit import GeneFit
-from bulkvi.stats.nb_regression import coef_log_likelihood, nb_regression
+from bulkvi.stats.nb_regression import coef_log_likelihood
 
 
 class OmnibusTest(NamedTuple):
     """One test of several contrasts for every gene."""
 
     stat: np.ndarray
-    """Twice the log likelihood ratio, averaged over the dispersion, genes."""
+    """Twice the log likelihood ratio, averaged over the dispersion and divided by the variance given; genes."""
     p_value: np.ndarray
     """p-value of no effect, genes."""
     df: int
@@ -32,6 +33,8 @@ def omnibus_test(
     offset: np.ndarray,
     ridge: np.ndarray,
     weights: np.ndarray | None = None,
+    variance: float = 1.0,
+    donors: Donors | None = None,
 ) -> OmnibusTest:
     r"""Test that all of several contrasts are zero.
 
@@ -50,6 +53,10 @@ def omnibus_test(
         Weights of the coefficients, contrasts x p.
     fit
         What `fit_genes` made of them.
+    variance
+        Of the statistics of genes without effect (`null_variance`); the ratios are divided by it.
+    donors
+        Random intercepts of its nodes, if it has any: they are integrated out of both likelihoods.
 
     Returns
     -------
@@ -84,14 +91,15 @@ def omnibus_test(
     stat, p_value = np.zeros(counts.shape[1]), np.zeros(counts.shape[1])
     converged = np.ones(counts.shape[1], dtype=bool)
     for k, (log_dispersion, weight) in enumerate(zip(fit.nodes.log_dispersion, fit.nodes.weight, strict=True)):
-        dispersion = np.exp(log_dispersion)
-        null = nb_regression(
-            counts, reduced, offset=offset, dispersion=dispersion, ridge=reduced_ridge, weights=weights, tol=1e-3
-        )
-        given = {"offset": offset, "dispersion": dispersion, "weights": weights}
-        full = coef_log_likelihood(counts, features, fit.nodes.coef[k], **given)
-        none = coef_log_likelihood(counts, reduced, null.coef, **given)
-        ratio = np.clip(2 * (full - none), 0.0, None)
+        given = {"offset": offset, "log_dispersion": log_dispersion, "weights": weights, "donors": donors, "node": k}
+        null = regress_at_node(counts, reduced, ridge=reduced_ridge, **given)
+        if donors is None:
+            full = coef_log_likelihood(
+                counts, features, fit.nodes.coef[k], offset=offset, dispersion=np.exp(log_dispersion), weights=weights
+            )
+        else:
+            full = regress_at_node(counts, features, ridge=ridge, **given).log_likelihood
+        ratio = np.clip(2 * (full - null.log_likelihood), 0.0, None) / variance
         stat += weight * ratio
         p_value += weight * chi2.sf(ratio, df)
         converged &= null.converged

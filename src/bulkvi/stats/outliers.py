@@ -46,6 +46,8 @@ class Outliers(NamedTuple):
     """Share of the judged observations that are wild, estimated from all genes; 0 if none could be judged."""
     structured: Array
     """Samples that deviate in so many genes that it is structure and not chance; nothing in them is called."""
+    judged: Array
+    """Samples with so small a leverage that a wild count in them can be told from the others."""
 
 
 class _Trend(NamedTuple):
@@ -152,7 +154,8 @@ def find_outliers(counts: Array, features: Array, *, offset: Array, ridge: Array
     layout, order = make_layout(f, d)
     left, size, _ = np.linalg.svd(f[order], full_matrices=False)
     basis = left[:, size > 1e-9 * size[0]]
-    cohort = _Cohort(x, o, basis, (basis**2).sum(1) <= MAX_LEVERAGE, layout, order)
+    small = (basis**2).sum(1) <= MAX_LEVERAGE
+    cohort = _Cohort(x, o, basis, small, layout, order)
     if n > p and cohort.eligible.any():
         mean, sigma, suspicious = _screen(cohort)
         if suspicious.any():
@@ -170,7 +173,15 @@ def find_outliers(counts: Array, features: Array, *, offset: Array, ridge: Array
                 wild[order] = _probability(cohort, block, sigma[genes], trend)
                 called[:, genes] = wild > CALL
                 weight[:, genes] = np.where(wild > CALL, 1.0 - wild, 1.0)
-    return Outliers(convert(weight, like=counts), convert(called, like=counts), share, convert(structured, like=counts))
+    judged = np.zeros(n, dtype=bool)
+    judged[order] = small
+    return Outliers(
+        convert(weight, like=counts),
+        convert(called, like=counts),
+        share,
+        convert(structured, like=counts),
+        convert(judged, like=counts),
+    )
 
 
 def _screen(cohort: _Cohort) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

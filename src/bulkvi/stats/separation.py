@@ -6,9 +6,9 @@ import numpy as np
 from scipy.linalg import null_space
 from scipy.special import log_ndtr, logsumexp
 
+from bulkvi.stats.donors import Donors, regress_at_node
 from bulkvi.stats.effect import EffectLikelihood, log_p_value
 from bulkvi.stats.gene_fit import GeneFit
-from bulkvi.stats.nb_regression import coef_log_likelihood, nb_regression
 
 PSEUDO_COUNT = 0.5
 NEAR_ZERO = 1e-8
@@ -34,6 +34,7 @@ def settle_separated(
     offset: np.ndarray,
     ridge: np.ndarray,
     weights: np.ndarray | None = None,
+    donors: Donors | None = None,
     sides: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> ContrastedEffect:
     r"""Give separated genes half a count on their silent side, and test them by the likelihood ratio.
@@ -58,6 +59,8 @@ def settle_separated(
         Weights of the coefficients, shape ``(n_features,)``.
     fit
         What `fit_genes` made of them.
+    donors
+        Random intercepts of its nodes, if it has any: they are integrated out of both likelihoods.
     sides
         Samples that the effect rises and falls with, as masks; by default `compared_sides`.
 
@@ -94,19 +97,18 @@ def settle_separated(
         added[side] += PSEUDO_COUNT * share * silent
     y = counts[:, genes] + added
     w = None if weights is None else weights[:, genes]
+    of_genes = None if donors is None else donors.genes(genes)
     kept = null_space(contrast[None])
     reduced = features @ kept
     estimate, se = effect.estimate.copy(), effect.se.copy()
     log_tail = np.empty((effect.weight.shape[0], genes.size))
     for k, log_dispersion in enumerate(fit.nodes.log_dispersion[:, genes]):
-        given = {"offset": own_offset, "dispersion": np.exp(log_dispersion), "weights": w}
-        full = nb_regression(y, features, ridge=ridge, tol=1e-3, **given)
-        none = nb_regression(y, reduced, ridge=kept.T @ ridge @ kept, tol=1e-3, **given)
+        given = {"offset": own_offset, "log_dispersion": log_dispersion, "weights": w, "donors": of_genes, "node": k}
+        full = regress_at_node(y, features, ridge=ridge, **given)
+        none = regress_at_node(y, reduced, ridge=kept.T @ ridge @ kept, **given)
         estimate[k, genes] = contrast @ full.coef
         se[k, genes] = np.sqrt(np.einsum("i,ijg,j->g", contrast, full.covariance, contrast))
-        ratio = coef_log_likelihood(y, features, full.coef, **given) - coef_log_likelihood(
-            y, reduced, none.coef, **given
-        )
+        ratio = full.log_likelihood - none.log_likelihood
         log_tail[k] = log_ndtr(-np.sqrt(2 * np.clip(ratio, 0, None))) + np.log(2)
     log_p = log_p.copy()
     log_p[genes] = np.minimum(logsumexp(log_tail, axis=0, b=effect.weight[:, genes]), 0.0)

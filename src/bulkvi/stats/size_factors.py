@@ -7,6 +7,10 @@ the reference, over the genes with a reference and with a count in this sample:
 
 The methods differ in the reference only. All logarithms are natural. Two passes in row blocks, so memory is bounded.
 
+With an offset (:mod:`bulkvi.stats.offsets`) a count is divided by its factor :math:`o_{ng}` before it is compared: the
+ratio is :math:`\log x_{ng} - \log o_{ng} - r_g`, with :math:`r_g` less the mean of :math:`\log o_{ng}` over the samples. The
+size factors are then those in DESeq2's ``normalizationFactors``, and what the factors are relative to cancels.
+
 References
 ----------
 Anders and Huber (2010), Differential expression analysis for sequence count data, Genome Biology 11:R106.
@@ -19,7 +23,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bulkvi.stats.blocks import RowMatrix, by_rows, iter_row_blocks
+from bulkvi.stats.blocks import RowMatrix, by_rows, iter_row_blocks, read_rows
+from bulkvi.stats.offsets import Offset
 
 
 class SizeFactors(NamedTuple):
@@ -29,11 +34,16 @@ class SizeFactors(NamedTuple):
     """Size factor of each sample, > 0, shape ``(n_samples,)``."""
 
     log_geometric_means: np.ndarray
-    """Natural log of each gene's reference count, shape ``(n_genes,)``; -inf for a gene that is left out."""
+    """Natural log of each gene's reference count, per unit of the offset if there is one, shape ``(n_genes,)``; -inf for a
+    gene that is left out."""
 
 
 def median_of_ratios(
-    x: RowMatrix, *, sample_names: Sequence[str] | None = None, block_rows: int | None = None
+    x: RowMatrix,
+    *,
+    offset: Offset | None = None,
+    sample_names: Sequence[str] | None = None,
+    block_rows: int | None = None,
 ) -> SizeFactors:
     r"""Size factors by the median of ratios to each gene's geometric mean (Anders and Huber 2010).
 
@@ -45,6 +55,8 @@ def median_of_ratios(
     ----------
     x
         Raw counts, samples x genes (see :func:`~bulkvi.stats.counts.check_counts`).
+    offset
+        Factors of the single counts (see :func:`~bulkvi.stats.offsets.check_offset`); none by default.
     sample_names
         Names for the error message; by default positions.
     block_rows
@@ -66,17 +78,23 @@ def median_of_ratios(
     """
     x = by_rows(x)
     log_sums, n_positive = _log_sums(x, block_rows)
-    reference = np.where(n_positive == x.shape[0], log_sums / x.shape[0], -np.inf)
+    reference = _per_offset(np.where(n_positive == x.shape[0], log_sums / x.shape[0], -np.inf), offset)
     if not np.isfinite(reference).any():
         raise ValueError(
             f"every one of the {reference.size} genes has a zero count in at least one of the {x.shape[0]} samples, so "
             "the median of ratios has no gene to work on. Use method='poscounts', or a frozen reference."
         )
-    factors = size_factors_from_reference(x, reference, sample_names=sample_names, block_rows=block_rows)
+    factors = size_factors_from_reference(x, reference, offset=offset, sample_names=sample_names, block_rows=block_rows)
     return SizeFactors(factors, reference)
 
 
-def poscounts(x: RowMatrix, *, sample_names: Sequence[str] | None = None, block_rows: int | None = None) -> SizeFactors:
+def poscounts(
+    x: RowMatrix,
+    *,
+    offset: Offset | None = None,
+    sample_names: Sequence[str] | None = None,
+    block_rows: int | None = None,
+) -> SizeFactors:
     r"""Size factors that use genes with zeros too: the geometric mean takes a zero as one.
 
     .. math:: r_g = c + \frac{1}{N} \sum_{n:\; x_{ng} > 0} \log x_{ng}
@@ -88,6 +106,8 @@ def poscounts(x: RowMatrix, *, sample_names: Sequence[str] | None = None, block_
     ----------
     x
         Raw counts, samples x genes (see :func:`~bulkvi.stats.counts.check_counts`).
+    offset
+        Factors of the single counts (see :func:`~bulkvi.stats.offsets.check_offset`); none by default.
     sample_names
         Names for the error message; by default positions.
     block_rows
@@ -109,8 +129,8 @@ def poscounts(x: RowMatrix, *, sample_names: Sequence[str] | None = None, block_
     """
     x = by_rows(x)
     log_sums, n_positive = _log_sums(x, block_rows)
-    reference = np.where(n_positive > 0, log_sums / x.shape[0], -np.inf)
-    factors = size_factors_from_reference(x, reference, sample_names=sample_names, block_rows=block_rows)
+    reference = _per_offset(np.where(n_positive > 0, log_sums / x.shape[0], -np.inf), offset)
+    factors = size_factors_from_reference(x, reference, offset=offset, sample_names=sample_names, block_rows=block_rows)
     log_scale = np.log(factors).mean()
     return SizeFactors(factors / np.exp(log_scale), reference + log_scale)
 
@@ -119,6 +139,7 @@ def size_factors_from_reference(
     x: RowMatrix,
     log_geometric_means: np.ndarray,
     *,
+    offset: Offset | None = None,
     sample_names: Sequence[str] | None = None,
     block_rows: int | None = None,
 ) -> np.ndarray:
@@ -129,7 +150,10 @@ def size_factors_from_reference(
     x
         Raw counts, samples x genes (see :func:`~bulkvi.stats.counts.check_counts`).
     log_geometric_means
-        Natural log of each gene's reference count, shape ``(n_genes,)``; -inf leaves a gene out.
+        Natural log of each gene's reference count, per unit of the offset if there is one, shape ``(n_genes,)``; -inf
+        leaves a gene out.
+    offset
+        Factors of the single counts, in the unit of those that the reference was made with.
     sample_names
         Names for the error message; by default positions.
     block_rows
@@ -143,7 +167,8 @@ def size_factors_from_reference(
     Raises
     ------
     ValueError
-        If the reference does not have one value per gene, or a sample has no count in any gene of the reference.
+        If the reference does not have one value per gene, the offset is not samples x genes, or a sample has no count in
+        any gene of the reference.
 
     Examples
     --------
@@ -155,12 +180,16 @@ def size_factors_from_reference(
             f"`log_geometric_means` must have one value for each of the {x.shape[1]} genes; its shape is "
             f"{log_geometric_means.shape}."
         )
+    if offset is not None and tuple(offset.matrix.shape) != tuple(x.shape):
+        raise ValueError(f"the offset has shape {tuple(offset.matrix.shape)}, the counts {tuple(x.shape)}.")
     usable = np.isfinite(log_geometric_means)
     reference = log_geometric_means[usable]
     log_factors = np.full(x.shape[0], np.nan)
     for rows, block in iter_row_blocks(x, block_rows=block_rows):
         counts = block[:, usable]
         log_ratios = _log_or_zero(counts) - reference
+        if offset is not None:
+            log_ratios -= np.log(read_rows(offset.matrix, rows)[:, usable])
         for i, (ratios, positive) in enumerate(zip(log_ratios, counts > 0, strict=True), start=rows.start):
             if positive.any():
                 log_factors[i] = np.median(ratios[positive])
@@ -173,6 +202,10 @@ def size_factors_from_reference(
             "samples."
         )
     return np.exp(log_factors)
+
+
+def _per_offset(log_counts: np.ndarray, offset: Offset | None) -> np.ndarray:
+    return log_counts if offset is None else log_counts - offset.log_mean
 
 
 def _log_sums(x: RowMatrix, block_rows: int | None) -> tuple[np.ndarray, np.ndarray]:

@@ -9,6 +9,7 @@ from bulkvi.model._checked_counts import checked_counts
 from bulkvi.model._checks import check_size_factor
 from bulkvi.model._design import apply_design, make_design
 from bulkvi.model._flags import join_flags
+from bulkvi.model._offset import checked_offset
 from bulkvi.stats.blocks import iter_row_blocks
 from bulkvi.stats.gene_fit import effect_ridge, fit_genes
 from bulkvi.stats.label_search import LabelSearch, search_labels
@@ -31,6 +32,7 @@ def check_samples(
     design: str | None = None,
     size_factor_key: str = names.SIZE_FACTOR,
     layer: str | None = None,
+    offset_key: str | None = None,
     female_genes: Sequence[str] | None = None,
     male_genes: Sequence[str] | None = None,
     sex_key: str | None = None,
@@ -55,6 +57,8 @@ def check_samples(
         Column of ``obs`` with the size factors (see :func:`bulkvi.pp.size_factors`).
     layer
         Layer that holds the raw counts; ``adata.X`` if None.
+    offset_key
+        Layer with a factor for each count, as in :meth:`bulkvi.BulkVI.setup_anndata`; None for none.
     female_genes, male_genes
         Names of genes that only one sex has on, such as Xist and genes of the Y chromosome; give both or none.
     sex_key
@@ -80,13 +84,13 @@ def check_samples(
     Raises
     ------
     TypeError
-        If ``adata`` is not an AnnData.
+        If ``adata`` is not an AnnData, or ``offset_key`` is not a name.
     KeyError
         If a column, a layer or a gene does not exist.
     ValueError
-        If the counts are not raw counts, a label is missing, no label has two samples, the design does not hold
-        ``groupby``, is not of full rank or leaves too few samples to leave one out, or only one of the two sexes' genes is
-        given.
+        If the counts are not raw counts, an offset is not finite and > 0, a label is missing, no label has two samples,
+        the design does not hold ``groupby``, is not of full rank or leaves too few samples to leave one out, or only one
+        of the two sexes' genes is given.
 
     Notes
     -----
@@ -107,16 +111,21 @@ def check_samples(
     """
     matrix = checked_counts(adata, layer).matrix
     check_size_factor(adata, size_factor_key)
+    offset = None if offset_key is None else checked_offset(adata, offset_key)
     if (female_genes is None) != (male_genes is None):
         raise ValueError("Give both `female_genes` and `male_genes`, or none of them: one sex is told from the other.")
     if sex_key is not None and female_genes is None:
         raise ValueError(f"sex_key={sex_key!r} needs `female_genes` and `male_genes` to compare with.")
     obs = _labelled(adata.obs, groupby)
-    sexes = _sexes(adata, matrix, size_factor_key, female_genes, male_genes, sex_key)
-    rows, labels = _design_rows(obs, groupby, f"~ {_quoted(groupby)}" if design is None else design)
     counts = np.concatenate([block for _, block in iter_row_blocks(matrix)])
     size_factor = adata.obs[size_factor_key].to_numpy(float)
-    values = _values(counts, size_factor, rows[labels, np.arange(len(labels))])
+    exposure = size_factor if offset is None else size_factor[:, None] * np.exp(offset.log_relative())
+    rates = counts / (size_factor[:, None] if offset is None else exposure)
+    sexes = _sexes(adata, rates, female_genes, male_genes, sex_key)
+    rows, labels = _design_rows(obs, groupby, f"~ {_quoted(groupby)}" if design is None else design)
+    enough = rates.mean(0) >= MIN_MEAN
+    exposure = exposure if offset is None else exposure[:, enough]
+    values = _values(counts[:, enough], exposure, rows[labels, np.arange(len(labels))])
     found = search_labels(values, rows, labels)
     return _table(found, obs[groupby], labels, sexes)
 
@@ -156,9 +165,8 @@ def _design_rows(obs: pd.DataFrame, groupby: str, formula: str) -> tuple[np.ndar
     return np.stack([table.to_numpy() for table in rows]), obs[groupby].cat.codes.to_numpy(int)
 
 
-def _values(counts: np.ndarray, size_factor: np.ndarray, features: np.ndarray) -> np.ndarray:
-    """Genes with enough counts, on a scale of about one variance; the dispersion is that of the trend, which no swap moves."""
-    counts = counts[:, (counts / size_factor[:, None]).mean(0) >= MIN_MEAN]
+def _values(counts: np.ndarray, exposure: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """Counts on a scale of about one variance; the dispersion is that of the trend, which no swap moves."""
     if counts.shape[1] < MIN_GENES:
         raise ValueError(
             f"{counts.shape[1]} genes have a mean of at least {MIN_MEAN:g} counts; {MIN_GENES} are needed to tell samples apart."
@@ -169,14 +177,13 @@ def _values(counts: np.ndarray, size_factor: np.ndarray, features: np.ndarray) -
             f"{n} samples and {p} columns of the design: leaving a sample out leaves no residual degree of freedom. Add "
             "replicates or drop variables of the design."
         )
-    fit = fit_genes(counts, features, offset=np.log(size_factor), ridge=effect_ridge(features), n_nodes=3)
-    return stabilise(counts, size_factor, np.clip(np.exp(fit.prior.log_trend), MIN_DISPERSION, None))
+    fit = fit_genes(counts, features, offset=np.log(exposure), ridge=effect_ridge(features), n_nodes=3)
+    return stabilise(counts, exposure, np.clip(np.exp(fit.prior.log_trend), MIN_DISPERSION, None))
 
 
 def _sexes(
     adata: AnnData,
-    matrix: object,
-    size_factor_key: str,
+    rates: np.ndarray,
     female_genes: Sequence[str] | None,
     male_genes: Sequence[str] | None,
     sex_key: str | None,
@@ -194,12 +201,11 @@ def _sexes(
         raise KeyError(f"sex_key={sex_key!r} is not a column of adata.obs; it has {list(adata.obs.columns)}.")
     chosen = [*dict.fromkeys([*female_genes, *male_genes])]
     places = adata.var_names.get_indexer(chosen)
-    counts = np.concatenate([block[:, places] for _, block in iter_row_blocks(matrix)])  # type: ignore[arg-type]
-    rates = pd.DataFrame(counts / adata.obs[[size_factor_key]].to_numpy(float), adata.obs_names, chosen)
+    chosen_rates = pd.DataFrame(rates[:, places], adata.obs_names, chosen)
     known = pd.Series(None, index=adata.obs_names, dtype=object)
     if sex_key is not None:
         known = known_sexes(adata.obs[sex_key], sex_key)
-    return pd.DataFrame({"called": called_sexes(rates, female_genes, male_genes), "known": known})
+    return pd.DataFrame({"called": called_sexes(chosen_rates, female_genes, male_genes), "known": known})
 
 
 def _table(found: LabelSearch, column: pd.Series, labels: np.ndarray, sexes: pd.DataFrame | None) -> pd.DataFrame:
