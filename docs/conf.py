@@ -51,6 +51,8 @@ nitpicky = True
 nitpick_ignore = [
     ("py:class", "bulkvi.pl._calibration.Calibration"),
     ("py:class", "bulkvi.pl._compared.Compared"),
+    # a field that only the fit itself reads
+    ("py:class", "bulkvi.stats._donor_posterior.DonorPrior"),
 ]
 nitpick_ignore_regex = [(r"py:.*", r"(?!bulkvi\b).*")]
 
