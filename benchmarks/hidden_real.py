@@ -32,6 +32,7 @@ from benchmarks.truth_yeast import consensus
 
 PEERS = ("deseq2", "edger_ql", "voom", "deseq2+sva", "edger_ql+sva", "voom+sva")
 DEFAULT, PLAIN, TOLD = "bulkvi", "bulkvi, no latent columns", "bulkvi, told the batch"
+TOLD_DEFAULT = "bulkvi with latent columns, told the batch"
 SURELY_NOTHING = 0.2
 """A gene counts as null if no fit that knows the batch has a p-value below this on all samples."""
 
@@ -54,7 +55,7 @@ def fitted(data: CountData, covariates: Known, max_steps: int | None = None) -> 
 
 
 def ours(data: CountData, batch: Known) -> Tables:
-    """By the default, without latent columns, and told the batch (without latent columns)."""
+    """By the default, without latent columns, and told the batch (without and with latent columns)."""
     compare = {"groupby": "group", "group1": "B", "group2": "A"}
     model = fitted(data, data.covariates)
     tables = {
@@ -62,9 +63,9 @@ def ours(data: CountData, batch: Known) -> Tables:
         PLAIN: model.differential_expression(**compare, latent_columns=0),
     }
     if batch is not None:
-        # of the network of this one only the decoded column is read
-        told = fitted(data, _joined(data.covariates, batch), max_steps=10)
+        told = fitted(data, _joined(data.covariates, batch))
         tables[TOLD] = told.differential_expression(**compare, latent_columns=0)
+        tables[TOLD_DEFAULT] = told.differential_expression(**compare)
     return tables
 
 
@@ -73,20 +74,16 @@ def _joined(covariates: Known, batch: pd.DataFrame) -> pd.DataFrame:
 
 
 def answers(data: CountData, batch: Known, peers: tuple[str, ...], *, peers_told: bool) -> Tables:
-    """Tables of all methods; ``"<peer>, told the batch"`` for the peers without surrogate variables if ``peers_told``."""
+    """Tables of all methods; with ``peers_told`` also ``"<peer>, told the batch"``."""
     tables = ours(data, batch)
     asked = run_peers([data], peers) if peers else {}
     tables |= {method: asked[data.name, method].table for method in peers if (data.name, method) in asked}
     if peers_told and batch is not None:
-        plain = without_surrogates(peers)
-        found = run_peers([with_batch(data, batch)], plain) if plain else {}
-        tables |= {f"{method}, told the batch": found[data.name, method].table for method in plain}
+        found = run_peers([with_batch(data, batch)], peers) if peers else {}
+        for method in peers:
+            if (data.name, method) in found:
+                tables[f"{method}, told the batch"] = found[data.name, method].table
     return tables
-
-
-def without_surrogates(peers: tuple[str, ...]) -> tuple[str, ...]:
-    """The methods as such."""
-    return tuple(method for method in peers if "+" not in method)
 
 
 def with_batch(data: CountData, batch: pd.DataFrame) -> CountData:
@@ -100,8 +97,9 @@ def calls_of(table: pd.DataFrame) -> np.ndarray:
 
 
 def told_tables(tables: Mapping[str, pd.DataFrame]) -> list[pd.DataFrame]:
-    """Those of the fits that are told the batch."""
-    return [table for name, table in tables.items() if name.endswith("told the batch")]
+    """Those of the fits that are told the batch and look for nothing else."""
+    plain = [name for name in tables if name.endswith("told the batch") and name != TOLD_DEFAULT and "+sva" not in name]
+    return [tables[name] for name in plain]
 
 
 def jaccard(first: np.ndarray, second: np.ndarray) -> float:
@@ -113,9 +111,9 @@ def jaccard(first: np.ndarray, second: np.ndarray) -> float:
 def judge_agreement(tables: Tables, known: pd.DataFrame) -> Iterator[dict]:
     """Of each method: agreement with fits that know the batch, and with what all samples say when the batch is told.
 
-    ``own``: the same method told the batch (of surrogate variables and latent columns: without these); ``ours``: bulkvi told
-    the batch; ``majority``: genes called by more than half of the fits that are told it. ``status`` in ``known`` is from all
-    samples.
+    ``own``: the same method told the batch, without surrogate variables or latent columns; ``same settings``: with them where
+    the method has them; ``ours``: bulkvi told the batch; ``majority``: genes called by more than half of the fits that are
+    told it and look for nothing else. ``status`` in ``known`` is from all samples.
     """
     told = told_tables(tables)
     majority = np.mean([calls_of(table) for table in told], axis=0) > 0.5
@@ -126,6 +124,8 @@ def judge_agreement(tables: Tables, known: pd.DataFrame) -> Iterator[dict]:
         if not method.endswith("told the batch"):
             row |= {"own": jaccard(calls, calls_of(tables[own])), "ours": jaccard(calls, calls_of(tables[TOLD]))}
             row["majority"] = jaccard(calls, majority)
+            same = TOLD_DEFAULT if method == DEFAULT else TOLD if method == PLAIN else f"{method}, told the batch"
+            row["same settings"] = jaccard(calls, calls_of(tables[same])) if same in tables else np.nan
         yield row | _against(table, known["status"].to_numpy()) | _of_ours(table)
 
 
@@ -187,8 +187,8 @@ def measured(sets: Sets, judge: Judge, peers: tuple[str, ...], known: Known = No
     rows, sets = [], list(sets)
     if peers:  # one R process for several data sets: each is then read from the cache
         run_peers((data for data, _ in sets), peers)
-    if known is not None and without_surrogates(peers):
-        run_peers((with_batch(data, batch) for data, batch in sets), without_surrogates(peers))
+    if known is not None and peers:
+        run_peers((with_batch(data, batch) for data, batch in sets), peers)
     for data, about in sets:
         told = None if judge is judge_sexes else about
         try:

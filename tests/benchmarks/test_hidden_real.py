@@ -40,6 +40,7 @@ def test_agreement_is_with_the_same_method_with_bulkvi_and_with_most(bench):
         "voom": table([0.01, 0.9, 0.9, np.nan]),
         "voom+sva": table([0.01, 0.01, 0.01, 0.01]),
         "voom, told the batch": table([0.01, 0.01, 0.9, 0.9]),
+        "voom+sva, told the batch": table([0.01, 0.01, 0.01, 0.9]),
         "edger_ql, told the batch": table([0.01, 0.9, 0.9, 0.01]),
     }
     known = pd.DataFrame({"status": [1, 1, -1, 0]})
@@ -47,6 +48,8 @@ def test_agreement_is_with_the_same_method_with_bulkvi_and_with_most(bench):
     assert found.loc["bulkvi", ["own", "ours", "majority"]].tolist() == pytest.approx([2 / 3, 2 / 3, 1])
     assert found.loc["voom", ["own", "ours", "majority"]].tolist() == pytest.approx([1 / 2, 1 / 3, 1 / 2])
     assert found.loc["voom+sva", ["own", "ours", "majority"]].tolist() == pytest.approx([1 / 2, 3 / 4, 1 / 2])
+    assert found.loc["voom", "same settings"] == pytest.approx(1 / 2)
+    assert found.loc["voom+sva", "same settings"] == pytest.approx(3 / 4)
     assert found.loc["voom+sva", "null calls"] == 1
     assert np.isnan(found.loc["voom, told the batch", "own"])
 
@@ -124,7 +127,7 @@ def test_a_real_batch_that_goes_with_the_groups_does_not_pass_for_an_effect(real
 def test_two_studies_unbalanced_over_the_groups_give_no_calls(real):
     rows = real.hidden_real.measured(real.hidden_real_sets.two_studies((10, 20), 2), real.hidden_real.judge_null, ())
     means = rows.groupby("method")[["null p < 0.05", "false calls"]].mean()
-    assert len(rows) == 3 * 8
+    assert len(rows) == 4 * 8  # four ways to answer
     assert means.loc["bulkvi", "null p < 0.05"] <= 0.07 < means.loc["bulkvi, no latent columns", "null p < 0.05"]
     assert rows.loc[rows["method"] == "bulkvi", "false calls"].median() == 0
 
