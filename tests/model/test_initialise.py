@@ -1,7 +1,10 @@
+import numpy as np
 import pytest
 import torch
 
+from bulkvi.model import _initialise
 from bulkvi.model._initialise import dispersion_trend
+from tests.model.cohorts import fit, make_cohort, set_up
 
 
 def test_trend_follows_the_median_over_genes_of_like_mean() -> None:
@@ -28,3 +31,16 @@ def test_order_of_genes_does_not_matter(n_genes: int) -> None:
     torch.testing.assert_close(
         dispersion_trend(dispersion[order], mean[order]), dispersion_trend(dispersion, mean)[order]
     )
+
+
+def test_a_climb_that_diverges_leaves_the_start_of_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    # two cohorts of 20 against 20 with a batch that shifts half of the genes stopped with an error of the linear algebra
+    climb = _initialise.fit_factor_model
+    monkeypatch.setattr(
+        _initialise, "fit_factor_model", lambda *a, **k: climb(*a, **k)._replace(z=torch.full((24, 2), torch.nan))
+    )
+    adata = make_cohort()
+    set_up(adata)
+    model = fit(adata, max_steps=10)
+    assert np.isfinite(model.get_latent_representation()).all()
+    assert np.isfinite(model.differential_expression("group", "B", "A")["log_fc_decoded"]).all()
