@@ -136,9 +136,14 @@ def _read_cached(cache_dir: Path, data: CountData, method: str) -> PeerResult | 
     if not path.exists():
         return None
     with np.load(path) as stored:
-        table = pd.DataFrame(stored["table"], index=data.counts.columns, columns=list(COLUMNS))
+        table = pd.DataFrame(_quiet(stored["table"]), index=data.counts.columns, columns=list(COLUMNS))
         about = json.loads(str(stored["about"]))
     return PeerResult(table, about["cpu_seconds"], about["versions"])
+
+
+def _quiet(values: np.ndarray) -> np.ndarray:
+    """R's NA is a signalling NaN, of which NumPy warns at every operation: the usual NaN instead."""
+    return np.where(np.isnan(values), np.nan, values)
 
 
 def _usable(methods: Sequence[str]) -> list[str]:
@@ -218,6 +223,6 @@ def _collect(
         partial = target.with_suffix(".partial.npz")  # a run that is stopped must not leave half a file behind
         np.savez_compressed(partial, table=values, about=json.dumps(about))
         partial.replace(target)
-        table = pd.DataFrame(values, index=data.counts.columns, columns=list(COLUMNS))
+        table = pd.DataFrame(_quiet(values), index=data.counts.columns, columns=list(COLUMNS))
         found[data.name, method] = PeerResult(table, seconds, versions)
     return found

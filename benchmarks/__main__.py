@@ -1,0 +1,49 @@
+"""One door to all benchmarks.
+
+BULKVI_DATA_DIR=<folder> python -m benchmarks NAME ... [--sets N] [--out FOLDER]
+
+Those of the page ``docs/benchmarks.md``; each leaves NAME.md (tables), NAME.csv (their numbers) and NAME.png in ``docs/benchmarks``:
+
+thinning     real counts, known effects thinned in
+yeast        Snf2 over WT, judged by all replicates
+simulations  the simulator's scenarios, and a small panel without a trend
+null         groups that mean nothing
+hidden       hidden batches, with surrogate variables
+generative   held-out likelihood, posterior predictive checks, latent space: bulkvi, scVI, ZINB, PCA
+cost         CPU seconds and peak memory
+
+Results are kept in ``benchmarks/.cache`` by data, settings, versions and code: a second run computes nothing. R and its packages
+are used where they are, and named where they are not. Measurements behind the pages on the method have doors of their own:
+``python -m benchmarks.<calibration | donors | heldout | hidden | hidden_real | sampled_sign | training_cost> --help``.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+NAMES = ("thinning", "yeast", "simulations", "null", "hidden", "generative", "cost")
+FOLDER = Path(__file__).parents[1] / "docs" / "benchmarks"
+
+
+def main() -> None:
+    """Make the pages asked for."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="+", metavar="NAME", choices=[*NAMES, "all"])
+    parser.add_argument("--sets", type=int, default=None, help="data sets of a cell; each page has its own default")
+    parser.add_argument("--out", type=Path, default=FOLDER, help="folder of the results")
+    options = parser.parse_args()
+
+    from benchmarks import pages  # after the arguments: PyTorch takes seconds to load
+    from benchmarks.page import write
+
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    for name in NAMES if "all" in options.names else options.names:
+        print(f"{name} ...", flush=True)
+        write(name, getattr(pages, name)(options.sets), options.out)
+        print(f"{name}: {options.out / name}.md, .csv, .png", flush=True)
+
+
+if __name__ == "__main__":
+    main()

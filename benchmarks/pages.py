@@ -1,0 +1,146 @@
+"""The pages of the comparison: which data sets, which tables, which figure."""
+
+import json
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+
+import pandas as pd
+
+from benchmarks import cost as cost_rows
+from benchmarks import hidden_page, two_groups
+from benchmarks.page import Page, by_method, means
+from benchmarks.peers import CACHE, CountData
+from benchmarks.pictures import dots, false_calls, lines
+from benchmarks.two_groups import LARGEST_SLOW, OURS, SLOW
+
+CALLING = (OURS, "deseq2", "edger_ql", "voom")
+ESTIMATING = (OURS, "deseq2", "deseq2_shrink", "edger_ql", "voom")
+DEEP = (OURS, "pydeseq2", *SLOW[1:], "zinb")
+ACCURACY = {"FDR": "FDR of calls at 5 %", "TPR at 5 % FDP": "TPR at 5 % FDP", "RMSE": "RMSE of log2 fold changes"}
+PYTHON_PACKAGES = ("bulkvi", "numpy", "pydeseq2", "scvi-tools", "torch")
+
+
+def thinning(sets: int | None) -> Page:
+    """Known effects on real noise: the main accuracy benchmark."""
+    n_sets = 8 if sets is None else sets
+    return _accuracy("thinning", two_groups.thinning(n_sets), n_sets, 1, ("source", "n"))
+
+
+def yeast(sets: int | None) -> Page:
+    """Snf2 over WT at five sizes."""
+    n_sets = 5 if sets is None else sets
+    return _accuracy("yeast", two_groups.yeast(n_sets), n_sets, 1, ("n",))
+
+
+def simulations(sets: int | None) -> Page:
+    """Scenarios of the simulator."""
+    n_sets = 3 if sets is None else sets
+    return _accuracy("simulations", two_groups.simulations(n_sets), n_sets, 0, ("scenario", "n"))
+
+
+def _accuracy(name: str, datasets: Iterable[CountData], n_sets: int, n_slow: int, keys: Sequence[str]) -> Page:
+    rows = two_groups.rows(datasets, n_slow)
+    cells = means(rows[~rows["method"].isin(SLOW)])
+    few = _beside_the_slow(rows, n_slow)
+    first = "The first set of each cell" if n_slow == 1 else f"The first {n_slow} sets of each cell"
+    tables = {
+        "FDR of the calls at 5 % (nominal: .050)": by_method(cells, "FDR", CALLING, keys),
+        "TPR at a false discovery proportion of 5 %": by_method(cells, "TPR at 5 % FDP", CALLING, keys),
+        "RMSE of log2 fold changes, genes with a mean count of at least 10": by_method(cells, "RMSE", ESTIMATING, keys),
+        "bulkvi by s-value, and how many of its 95 % intervals hold the truth": _own(cells, keys),
+    }
+    if n_slow:
+        tables |= {
+            f"{first}: TPR at 5 % FDP": by_method(few, "TPR at 5 % FDP", DEEP, keys),
+            f"{first}: FDR of calls at 5 % (scVI: by s-value)": by_method(few, "FDR", DEEP, keys),
+            f"{first}: RMSE": by_method(few, "RMSE", DEEP, keys),
+        }
+    all_cells = pd.concat([cells.assign(subset="all"), few.assign(subset="first")])
+    figure = dots(cells, ACCURACY, ESTIMATING, keys, nominal="FDR")
+    return Page(all_cells, tables, figure, versions(), f"python -m benchmarks {name} --sets {n_sets}")
+
+
+def _beside_the_slow(rows: pd.DataFrame, n_slow: int) -> pd.DataFrame:
+    """Means over the sets that the slow methods have seen, of those and ours."""
+    return means(rows[(rows["seed"] < n_slow) & (rows["n"] <= LARGEST_SLOW) & rows["method"].isin(DEEP)])
+
+
+def _own(cells: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    own = cells[cells["method"] == OURS].set_index(list(keys))
+    return own[["sets", "FDR", "TPR", "s FDR", "s TPR", "coverage", "null p < .05", "latent columns"]]
+
+
+def null(sets: int | None) -> Page:
+    """Groups that mean nothing."""
+    n_sets = 12 if sets is None else sets
+    rows = two_groups.rows(two_groups.null(n_sets), 1)
+    rows = rows[rows["method"] != "deseq2_shrink"]  # DESeq2's calls once more
+    rows["any"] = (rows["calls"] > 0).astype(float)
+    tested = rows[~rows["method"].isin(SLOW)]
+    cells = means(tested)
+    cells["median"] = tested.groupby(["scenario", "source", "n", "method"], sort=False)["calls"].median().to_numpy()
+    few = _beside_the_slow(rows, 1)
+    keys = ("source", "n")
+    tables = {
+        "False calls, mean over data sets": by_method(cells, "calls", CALLING, keys),
+        "False calls, median": by_method(cells, "median", CALLING, keys),
+        "Share of the data sets with any call": by_method(cells, "any", CALLING, keys),
+        "Share of p-values below .05": by_method(cells, "null p < .05", CALLING, keys),
+        "The first set of each cell: false calls (scVI: by s-value)": by_method(few, "calls", DEEP, keys),
+    }
+    all_cells = pd.concat([cells.assign(subset="all"), few.assign(subset="first")])
+    figure = false_calls(rows, [*CALLING, "pydeseq2", "scvi", "scvi_zinb", "scvi_size_factors"])
+    return Page(all_cells, tables, figure, versions(), f"python -m benchmarks null --sets {n_sets}")
+
+
+def hidden(sets: int | None) -> Page:
+    """Hidden batches."""
+    n_sets = 2 if sets is None else sets
+    rows = hidden_page.rows(n_sets)
+    cells, keys = means(rows), ("scenario", "n")
+    tables = {
+        "FDR of the calls at 5 % (nominal: .050)": by_method(cells, "FDR", hidden_page.SHOWN, keys),
+        "TPR at a false discovery proportion of 5 %": by_method(cells, "TPR at 5 % FDP", hidden_page.SHOWN, keys),
+    }
+    metrics = {"FDR": ACCURACY["FDR"], "TPR at 5 % FDP": ACCURACY["TPR at 5 % FDP"]}
+    figure = dots(cells[cells["n"] != 5], metrics, hidden_page.SHOWN, keys, nominal="FDR")
+    return Page(cells.assign(subset="all"), tables, figure, versions(), f"python -m benchmarks hidden --sets {n_sets}")
+
+
+def generative(sets: int | None) -> Page:
+    """What the model says about counts it has not seen, and where its latent space puts samples."""
+    from benchmarks import generative as of
+
+    n_splits = 3 if sets is None else sets
+    rows = of.rows(n_splits)
+    command = f"python -m benchmarks generative --sets {n_splits}"
+    return Page(rows.assign(subset="all"), of.tables(rows), of.figure(rows), versions(r=False), command)
+
+
+def cost(sets: int | None) -> Page:
+    """CPU seconds and memory against the number of samples."""
+    n_sets = 1 if sets is None else sets
+    cells = means(cost_rows.rows(n_sets))
+    tables = {
+        f"{title}, {cost_rows.N_GENES:,} genes": by_method(cells, metric, cost_rows.METHODS, ("n",))
+        for metric, title in (("CPU s", "CPU seconds"), ("peak MiB", "Peak memory of the process, MiB"))
+    }
+    figure = lines(cells, {"CPU s": "CPU seconds", "peak MiB": "peak memory, MiB"}, cost_rows.METHODS)
+    return Page(cells.assign(subset="all"), tables, figure, versions(), f"python -m benchmarks cost --sets {n_sets}")
+
+
+def versions(*, r: bool = True) -> dict[str, str]:
+    """Versions of what ran: of Python's packages here, of R's as the cached answers name them."""
+    found = {name: version(name) for name in PYTHON_PACKAGES}
+    return found | (_r_versions(CACHE.glob("*.npz")) if r else {})
+
+
+def _r_versions(answers: Iterable) -> dict[str, str]:
+    import numpy as np
+
+    found: dict[str, set[str]] = {}
+    for path in answers:
+        with np.load(path) as stored:
+            for name, number in json.loads(str(stored["about"]))["versions"].items():
+                found.setdefault(name, set()).add(number)
+    return {name: " and ".join(sorted(numbers)) for name, numbers in sorted(found.items())}
