@@ -98,9 +98,8 @@ def in_flags(message: str) -> str:
     """The message with arguments of Python, such as ``match='case'``, as options of the command line."""
     message = message.replace("round_counts=True", "--round")
     for argument, flag in FLAGS.items():
-        message = re.sub(
-            rf"\b{argument}='([^']*)'", lambda found, flag=flag: f"{flag} {shlex.quote(found[1])}", message
-        )
+        for quoted in set(re.findall(rf"\b{argument}='([^']*)'", message)):
+            message = message.replace(f"{argument}='{quoted}'", f"{flag} {shlex.quote(quoted)}")
         message = re.sub(rf"\b{argument}=(\w+)", rf"{flag} \1", message)
         message = re.sub(rf"\bas {argument}\b", f"with {flag}", message)
     return message

@@ -168,7 +168,9 @@ def check_formula(design: str, obs: "pd.DataFrame") -> set[str]:
             name for name in map(str, obs.columns) if " " in name and name in design and f"`{name}`" not in design
         ]
         hint = f" Put names with spaces in backticks: `{spaced[0]}`." if spaced else ""
-        raise ValueError(f"The design {design!r} cannot be read ({error}).{hint}") from error
+        raise ValueError(
+            f"The design {design!r} cannot be read ({str(error).splitlines()[0].rstrip('.')}).{hint}"
+        ) from error
     for name in sorted(needed - set(map(str, obs.columns))):
         near = get_close_matches(name, list(map(str, obs.columns)), n=1)
         meant = f" Did you mean {near[0]!r}?" if near else ""

@@ -115,7 +115,7 @@ def read_counts(
     sheet = samples if isinstance(samples, pd.DataFrame) else read_samples(samples)
     if not sheet.index.is_unique or sheet.empty and sheet.index.empty:
         raise ValueError("`samples` must have a row for each sample, and each sample one name.")
-    sheet = sheet.set_axis(sheet.index.astype(str), axis=0)
+    sheet = sheet.set_axis(sheet.index.astype(str).rename(None), axis=0)
     if not path.exists():
         raise FileNotFoundError(f"There is no file or folder {path}.")
     if path.suffix.lower() == ".h5ad":

@@ -136,7 +136,9 @@ def _explain(given: list[str], samples: pd.DataFrame, missing: list[str], match:
                 f"{head} {has} The column {column!r} of the sample sheet holds these names: give sample_column='{column}', "
                 "or make it the first column."
             )
-    near = {name: get_close_matches(name, given, n=2, cutoff=0.6) for name in missing}
+    paired = set(pair_names(given, samples.index.tolist(), match).values())
+    free = [name for name in given if name not in paired]
+    near = {name: get_close_matches(name, free, n=2, cutoff=0.6) for name in missing}
     misses = "; ".join(
         f"{name!r} is near {' and '.join(map(repr, to))}" for name, to in list(near.items())[:N_SHOWN] if to
     )
