@@ -138,7 +138,10 @@ def _explain(given: list[str], samples: pd.DataFrame, missing: list[str], match:
             )
     paired = set(pair_names(given, samples.index.tolist(), match).values())
     free = [name for name in given if name not in paired]
-    near = {name: get_close_matches(name, free, n=2, cutoff=0.6) for name in missing}
+    lower = {name.lower(): name for name in free}
+    near = {
+        name: [lower[close] for close in get_close_matches(name.lower(), lower, n=2, cutoff=0.6)] for name in missing
+    }
     misses = "; ".join(
         f"{name!r} is near {' and '.join(map(repr, to))}" for name, to in list(near.items())[:N_SHOWN] if to
     )
