@@ -23,12 +23,14 @@ FLOORS = {
     "baselines": {"names", "comparison_names", "stats", "model"},
     "pl": {"names", "comparison_names"},
     "datasets": {"names", "stats"},
+    "io": {"names"},
 }
 # Libraries that would pull a floor into another one's work.
 NOT_FOR = {
     "stats": {"anndata", "pandas", "scvi", "scanpy", "matplotlib", "seaborn", "lightning"},
     "pl": {"scvi", "torch", "lightning"},
     "datasets": {"scvi", "torch", "lightning", "matplotlib"},
+    "io": {"scvi", "torch", "lightning", "matplotlib"},
     "baselines": {"matplotlib", "seaborn"},
 }
 GLOBAL_STATE = re.compile(

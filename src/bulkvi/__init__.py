@@ -5,10 +5,10 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bulkvi import baselines, datasets, pl, pp, tl
+    from bulkvi import baselines, datasets, io, pl, pp, tl
     from bulkvi.model import BulkVI
 
-__all__ = ["BulkVI", "baselines", "datasets", "pl", "pp", "tl"]
+__all__ = ["BulkVI", "baselines", "datasets", "io", "pl", "pp", "tl"]
 __version__ = version("bulkvi")
 
 

@@ -29,6 +29,14 @@ N_SAMPLES: Final = "n_samples"
 SYMBOL: Final = "symbol"
 """``var`` and tables: gene symbol; the gene id stands in where none is known."""
 
+# layers
+LENGTH: Final = "length"
+"""``layers``: average length of a gene's transcripts in a sample, from Salmon or kallisto (bases)."""
+
+# uns
+COUNTS_SOURCE: Final = "counts_source"
+"""``uns``: where :func:`bulkvi.io.read_counts` found the counts, and how it read them."""
+
 # obsm
 LATENT: Final = "X_bulkvi"
 """``obsm``: posterior mean of the latent state, samples x n_latent."""

@@ -5,11 +5,16 @@ from typing import Annotated
 
 import typer
 
+from bulkvi.cli._check import check
+from bulkvi.cli._de import de
 from bulkvi.cli._demo import demo
+from bulkvi.cli._run_file import Remembered
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False, rich_markup_mode=None
+)
 
 
 def _print_version(value: bool) -> None:  # noqa: FBT001  # typer calls it with the flag
@@ -25,7 +30,18 @@ def bulkvi(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Deep generative models for bulk RNA-seq."""
+    """Deep generative models for bulk RNA-seq.
+
+    \b
+    See that it works:      bulkvi demo --out bulkvi-demo
+    Look at your samples:   bulkvi check counts.csv samples.csv --design '~ batch + treatment'
+    Compare two groups:     bulkvi de counts.csv samples.csv --design '~ batch + treatment' \\
+                                --contrast treatment drug control --out results
+
+    `bulkvi COMMAND --help` explains the files and options.
+    """  # noqa: D301  # click wraps what is not below a backspace
 
 
 app.command()(demo)
+app.command(cls=Remembered)(check)
+app.command(cls=Remembered)(de)

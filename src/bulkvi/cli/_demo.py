@@ -3,24 +3,19 @@
 Only light imports at the top: ``bulkvi --help`` is not to wait for PyTorch.
 """
 
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from anndata import AnnData
-    from matplotlib.axes import Axes
-
-    from bulkvi import BulkVI
+from bulkvi.cli._figures import draw_figures
+from bulkvi.cli._progress import open_folder, reporter
+from bulkvi.cli._results import FILES, show_results, write_table
 
 GROUPBY: Final = "dex"
 GROUPS: Final = ("trt", "untrt")
 FDR: Final = 0.05
-N_SHOWN: Final = 10
+SIGN: Final = "log2, treated (trt) over untreated (untrt): +1 is twice as much with dexamethasone, -1 half as much."
 
 
 def demo(
@@ -34,14 +29,10 @@ def demo(
     Four donors, each with and without dexamethasone. The data come with bulkvi; no network is needed. Leaves a table
     de.csv, figures/, adata.h5ad and the trained model/ in the folder.
     """
-    if out.is_dir() and any(out.iterdir()) and not force:
-        raise typer.BadParameter(
-            f"{out} is not empty. Name another folder, or add --force to overwrite the demo's files in it (others stay).",
-            param_hint="--out",
-        )
+    open_folder(out, force=force, what="the demo's files")
     (out / "figures").mkdir(parents=True, exist_ok=True)  # fails now rather than after the work
 
-    say = _reporter()
+    say = reporter()
     say("Loading PyTorch and scvi-tools, a few seconds")
     from bulkvi import BulkVI, datasets, pp
     from bulkvi.names import LATENT, SIZE_FACTOR
@@ -61,91 +52,9 @@ def demo(
     de = model.differential_expression(GROUPBY, *GROUPS)
 
     say(f"Writing to {out}")
-    table = _write_table(de, adata, out / "de.csv")
-    _draw_figures(model, adata, table, out / "figures")
+    table = write_table(de, adata, out / "de.csv")
+    draw_figures(model, adata, table, out / "figures", groupby=GROUPBY, level=FDR)
     adata.write_h5ad(out / "adata.h5ad")
     model.save(str(out / "model"), overwrite=True)
     say("Done")
-    _summarise(table, out)
-
-
-def _reporter() -> Callable[[str], None]:
-    """A function that prints a line with the seconds since now, to standard error."""
-    from rich.console import Console
-
-    console = Console(stderr=True, highlight=False)
-    start = time.perf_counter()
-    return lambda text: console.print(f"[dim]{time.perf_counter() - start:5.1f} s[/dim]  {text}", soft_wrap=True)
-
-
-def _write_table(de: "pd.DataFrame", adata: "AnnData", path: Path) -> "pd.DataFrame":
-    from bulkvi.names import GENE_ID, SYMBOL
-
-    table = de.copy()
-    table.insert(0, SYMBOL, adata.var[SYMBOL].astype(str))
-    table.to_csv(path, index_label=GENE_ID)
-    return table
-
-
-def _draw_figures(model: "BulkVI", adata: "AnnData", table: "pd.DataFrame", folder: Path) -> None:
-    from matplotlib.figure import Figure
-
-    from bulkvi import pl
-    from bulkvi.names import P_VALUE
-
-    surest = str(table[P_VALUE].idxmin())
-    rates = model.get_group_rates([surest], GROUPBY)
-    plots: dict[str, tuple[float, Callable[[Axes], Axes]]] = {
-        "volcano": (3.3, lambda ax: pl.volcano(table, level=FDR, ax=ax)),
-        "ma": (3.0, lambda ax: pl.ma(table, level=FDR, ax=ax)),
-        "p_values": (2.6, lambda ax: pl.p_values(table, ax=ax)),
-        "dispersion": (2.8, lambda ax: pl.dispersion(model.get_dispersions(), ax=ax)),
-        "shrinkage": (3.1, lambda ax: pl.shrinkage(table, level=FDR, ax=ax)),
-        "gene": (2.6, lambda ax: pl.gene(adata, surest, GROUPBY, rates=rates, ax=ax)),
-        "latent": (3.0, lambda ax: pl.latent(adata, color=GROUPBY, ax=ax)),
-        "size_factors": (3.0, lambda ax: pl.size_factors(adata, color=GROUPBY, ax=ax)),
-        "training": (2.4, lambda ax: pl.training(model.history, ax=ax)),
-    }
-    for name, (height, draw) in plots.items():
-        figure = Figure(figsize=(3.3, height), layout="constrained")  # no pyplot: needs no display
-        draw(figure.subplots())
-        for suffix in ("png", "pdf"):
-            figure.savefig(folder / f"{name}.{suffix}", dpi=300)
-
-
-def _summarise(table: "pd.DataFrame", out: Path) -> None:
-    """Say on standard output what was found and what lies where."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from bulkvi.names import ADJ_P_VALUE, FLAG, LOG_FC, LOG_FC_HIGH, LOG_FC_LOW, P_VALUE, SYMBOL
-
-    called = table[table[ADJ_P_VALUE] < FDR]
-    shown = Table()
-    shown.add_column(SYMBOL)
-    for column in (LOG_FC, "95 % interval", ADJ_P_VALUE):
-        shown.add_column(column, justify="right")
-    shown.add_column(FLAG)
-    for _, gene in called.sort_values(P_VALUE).head(N_SHOWN).iterrows():
-        interval = f"{gene[LOG_FC_LOW]:+.2f} to {gene[LOG_FC_HIGH]:+.2f}"
-        shown.add_row(gene[SYMBOL], f"{gene[LOG_FC]:+.2f}", interval, f"{gene[ADJ_P_VALUE]:.0e}", gene[FLAG])
-    files = {
-        "de.csv": f"a row for each of {len(table):,} genes: fold change, interval, p-values and more",
-        "figures/": "volcano, ma, p_values, dispersion, shrinkage, gene (the surest one), latent (what",
-        "": "the design leaves unexplained), size_factors and training, as PNG and PDF",
-        "adata.h5ad": "counts with size factors and latent state",
-        "model/": "the trained model, for bulkvi.BulkVI.load",
-    }
-    up = int((called[LOG_FC] > 0).sum())
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(
-        f"\n{len(called):,} of {len(table):,} genes change ({ADJ_P_VALUE} < {FDR}): {up:,} up, {len(called) - up:,} down. "
-        "The surest:"
-    )
-    console.print(shown)
-    console.print(
-        "log2, treated (trt) over untreated (untrt): +1 is twice as much with dexamethasone, -1 half as much."
-    )
-    console.print(f"\nIn {out}:")
-    for name, what in files.items():
-        console.print(f"  {name:<12}{what}")
+    show_results(table, out, level=FDR, sign=SIGN, files=FILES)

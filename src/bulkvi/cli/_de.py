@@ -1,0 +1,195 @@
+"""``bulkvi de``: from files of counts and samples to differential expression.
+
+Only light imports at the top: ``bulkvi --help`` is not to wait for PyTorch.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bulkvi.cli import _reading as reading
+from bulkvi.cli._figures import draw_figures
+from bulkvi.cli._progress import FAILURE, WRONG_INPUT, exits, noted, open_folder, reporter
+from bulkvi.cli._results import FILES, show_results, write_table
+from bulkvi.cli._run_file import as_json, files_in, of_this_run
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+RUN_FILE = "run.json"
+
+
+def de(
+    ctx: typer.Context,
+    counts: reading.Counts,
+    samples: reading.Samples,
+    *,
+    design: reading.Design,
+    contrast: Annotated[
+        tuple[str, str, str],
+        typer.Option(metavar="COLUMN TEST REFERENCE", help="What to compare: up means more in TEST than in REFERENCE."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the results, made if it does not exist.", file_okay=False)],
+    size_factors: reading.SizeFactors = "median_of_ratios",
+    min_counts: reading.MinCounts = 10,
+    level: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="False discovery rate at which genes are counted as changed.")
+    ] = 0.05,
+    seed: reading.Seed = 0,
+    json: reading.Json = False,
+    force: reading.Force = False,
+    sample_column: reading.SampleColumn = None,
+    match: reading.Match = "exact",
+    samples_in: reading.SamplesIn = None,
+    gene_column: reading.GeneColumn = None,
+    duplicate_genes: reading.DuplicateGenes = "error",
+    missing: reading.Missing = "error",
+    round_counts: reading.Round = False,
+    layer: reading.Layer = None,
+    strandedness: reading.Strandedness = None,
+    transcripts: reading.Transcripts = None,
+) -> None:
+    """Compare two groups of samples, gene by gene.
+
+    \b
+    Examples:
+      bulkvi de counts.csv samples.csv --design '~ treatment' \\
+          --contrast treatment drug control --out results
+      bulkvi de counts.txt samples.tsv --design '~ batch + treatment' \\
+          --contrast treatment drug control --out results
+      bulkvi de star/ samples.xlsx --design '~ `cell line` + dose' \\
+          --contrast dose high none --match file_names --out results
+
+    Put what else moves the counts (batch, donor, sex) in front of what you compare. `bulkvi check` says beforehand
+    what the design can tell.
+
+    Leaves in the folder: de.csv (a row for each gene), figures/, adata.h5ad, the trained model/ and run.json (what was
+    asked, found, and with which versions). Progress and notes go to standard error. Exit code 0: done; 2: something in
+    the input is wrong, and the message says what; 1: it failed on the way.
+    """  # noqa: D301  # click wraps what is not below a backspace
+    open_folder(out, force=force, what="what this command writes")
+    how = reading.HowToRead(
+        sample_column,
+        match,
+        samples_in,
+        gene_column,
+        layer,
+        duplicate_genes,
+        missing,
+        round_counts,
+        strandedness,
+        transcripts,
+    )
+    say = reporter()
+    with noted(say) as notes:
+        with exits(WRONG_INPUT):
+            say("Reading; libraries take some seconds to load")
+            from bulkvi import pp
+            from bulkvi.names import COUNTS_SOURCE, SIZE_FACTOR
+
+            adata = reading.read(counts, samples, how)
+            say(f"Counts: {reading.in_words(adata)}")
+            groups = reading.find_groups(contrast, adata.obs, reading.check_formula(design, adata.obs))
+            n_read = adata.n_vars
+            findings = _check(adata, design)
+            pp.filter_genes(adata, min_counts=min_counts)
+            offset = reading.add_size_factors(adata, size_factors)
+            factors = adata.obs[SIZE_FACTOR]
+            say(
+                f"{adata.n_vars:,} genes with at least {min_counts} counts; size factors {factors.min():.2f} to "
+                f"{factors.max():.2f}"
+            )
+            out.mkdir(parents=True, exist_ok=True)  # fails now rather than after the work
+        with exits(FAILURE):
+            table = _compare(adata, offset, design, groups, out, say=say, seed=seed, level=level)
+            summary = _summary(adata, table, groups, level) | {
+                "counts": str(counts),
+                "samples": str(samples),
+                "read": dict(adata.uns[COUNTS_SOURCE]),
+                "design": design,
+                "size_factors": {"chosen": size_factors, "min": factors.min(), "max": factors.max()},
+                "n_genes_read": n_read,
+                "min_counts": min_counts,
+                "seed": seed,
+                "findings": findings,
+                "warnings": notes,
+            }
+            names = [name for name in FILES if name]
+            summary = of_this_run(ctx) | summary | {"out": str(out), "files": [*files_in(out, names), RUN_FILE]}
+            (out / RUN_FILE).write_text(as_json(summary) + "\n", encoding="utf-8")
+            say("Done")
+    if json:
+        typer.echo(as_json(summary))
+        return
+    factor, test, reference = groups
+    sign = f"log2, {test} over {reference} ({factor}): +1 is twice as much in {test}, -1 half as much."
+    files = FILES | {RUN_FILE: "what was asked and found, the versions and the command"}
+    show_results(table, out, level=level, sign=sign, files=files)
+
+
+def _check(adata: "AnnData", design: str) -> list[dict[str, str]]:
+    """What there is to know about the design, before anything takes long."""
+    from bulkvi import tl
+
+    found = tl.check_design(adata, design)
+    if found.residual_df < 1:
+        raise ValueError(
+            f"The design {design!r} has {found.n_columns} columns and there are {found.n_samples} samples: none is left to tell "
+            "how much replicates differ. Take a variable out of the design, or add samples."
+        )
+    return found.findings.to_dict("records")
+
+
+def _compare(
+    adata: "AnnData",
+    offset: str | None,
+    design: str,
+    groups: tuple[str, Any, Any],
+    out: Path,
+    *,
+    say: Any,
+    seed: int,
+    level: float,
+) -> "pd.DataFrame":
+    """Fit, compare and write."""
+    from bulkvi import BulkVI
+    from bulkvi.names import LATENT, SIZE_FACTOR
+
+    with exits(WRONG_INPUT):
+        BulkVI.setup_anndata(adata, size_factor_key=SIZE_FACTOR, design=design, offset_key=offset)
+    model = BulkVI(adata, n_latent=2, seed=seed)
+    say(f"Training on {design}")
+    model.train(seed=seed, progress_bar=False)
+    adata.obsm[LATENT] = model.get_latent_representation()
+    factor, test, reference = groups
+    say(f"Comparing {test} with {reference}; the first time, code is compiled for this machine")
+    result = model.differential_expression(factor, test, reference)
+    say(f"Writing to {out}")
+    table = write_table(result, adata, out / "de.csv")
+    (out / "figures").mkdir(exist_ok=True)
+    draw_figures(model, adata, table, out / "figures", groupby=factor, level=level)
+    adata.write_h5ad(out / "adata.h5ad")
+    model.save(str(out / "model"), overwrite=True)
+    return table
+
+
+def _summary(adata: "AnnData", table: "pd.DataFrame", groups: tuple[str, Any, Any], level: float) -> dict[str, Any]:
+    from bulkvi.names import ADJ_P_VALUE, FLAG, LOG_FC
+
+    factor, test, reference = groups
+    called = table[table[ADJ_P_VALUE] < level]
+    up = int((called[LOG_FC] > 0).sum())
+    sizes = {str(group): int((adata.obs[factor] == group).sum()) for group in (test, reference)}
+    flags = table.loc[table[FLAG] != "", FLAG].str.split(",").explode().str.strip().value_counts()
+    return {
+        "contrast": {"column": factor, "test": test, "reference": reference},
+        "n_samples": adata.n_obs,
+        "n_samples_compared": sizes,
+        "n_genes": adata.n_vars,
+        "level": level,
+        "calls": {"all": len(called), "up": up, "down": len(called) - up},
+        "flags": {str(flag): int(n) for flag, n in flags.items()},
+        "fit": {str(key): value for key, value in table.attrs.items()},
+    }

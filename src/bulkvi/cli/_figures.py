@@ -1,0 +1,70 @@
+"""The figures that every comparison on the command line leaves."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from bulkvi import BulkVI
+
+WIDTH: Final = 3.3
+
+
+def draw_figures(
+    model: "BulkVI", adata: "AnnData", table: "pd.DataFrame", folder: Path, *, groupby: str, level: float
+) -> None:
+    """Draw a comparison of groups as PNG and PDF, one figure a file.
+
+    Parameters
+    ----------
+    model
+        Trained on ``adata``.
+    adata
+        Samples x genes, with size factors and latent states.
+    table
+        Of differential expression, with symbols where they are known.
+    folder
+        Where the figures go.
+    groupby
+        Column of ``obs`` that was compared.
+    level
+        Genes are called where the adjusted p-value is below it.
+    """
+    from bulkvi import pl
+    from bulkvi.names import P_VALUE
+
+    surest = str(table[P_VALUE].idxmin())
+    rates = model.get_group_rates([surest], groupby)
+    plots: dict[str, tuple[float, Callable[[Axes], Axes]]] = {
+        "volcano": (3.3, lambda ax: pl.volcano(table, level=level, ax=ax)),
+        "ma": (3.0, lambda ax: pl.ma(table, level=level, ax=ax)),
+        "p_values": (2.6, lambda ax: pl.p_values(table, ax=ax)),
+        "dispersion": (2.8, lambda ax: pl.dispersion(model.get_dispersions(), ax=ax)),
+        "shrinkage": (3.1, lambda ax: pl.shrinkage(table, level=level, ax=ax)),
+        "gene": (2.6, lambda ax: pl.gene(adata, surest, groupby, rates=rates, ax=ax)),
+        "latent": (3.0, lambda ax: pl.latent(adata, color=groupby, ax=ax)),
+        "size_factors": (3.0, lambda ax: pl.size_factors(adata, color=groupby, ax=ax)),
+        "training": (2.4, lambda ax: pl.training(model.history, ax=ax)),
+    }
+    for name, (height, draw) in plots.items():
+        figure = new_figure(height)
+        draw(figure.subplots())
+        save_figure(figure, folder / name)
+
+
+def new_figure(height: float) -> "Figure":
+    """A figure of one column width that needs no display."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(WIDTH, height), layout="constrained")
+
+
+def save_figure(figure: "Figure", path: Path) -> None:
+    """Write a figure as PNG and PDF; the path is without an ending."""
+    for suffix in ("png", "pdf"):
+        figure.savefig(path.with_name(f"{path.name}.{suffix}"), dpi=300)

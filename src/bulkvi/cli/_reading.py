@@ -1,0 +1,230 @@
+"""COUNTS, SAMPLES and the options of reading them, which several commands share."""
+
+import re
+import warnings
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+READING = "Reading the files"
+
+Counts = Annotated[
+    Path,
+    typer.Argument(
+        exists=True,
+        metavar="COUNTS",
+        help="Raw counts: a table (.tsv, .csv, .xlsx; genes x samples or samples x genes; featureCounts' too), .h5ad, or a "
+        "folder of STAR's ReadsPerGene.out.tab files, of Salmon's or of kallisto's folders.",
+    ),
+]
+Samples = Annotated[
+    Path,
+    typer.Argument(
+        exists=True,
+        dir_okay=False,
+        metavar="SAMPLES",
+        help="Sample sheet (.tsv, .csv, .xlsx): a row for each sample; its name, as COUNTS has it, in the first column; what "
+        "is known about it (treatment, batch, donor, ...) in the others, under a header.",
+    ),
+]
+Design = Annotated[
+    str,
+    typer.Option(
+        help="Formula of what is known to move the counts, over columns of SAMPLES: '~ batch + treatment'. Names with spaces go "
+        "in backticks, all of it in single quotes: '~ `cell line` + treatment'. A numbered batch is C(batch).",
+    ),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the model's start and training.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print the summary as JSON on standard output, and nothing else there.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Write into a folder that is not empty.")]
+SampleColumn = Annotated[
+    str | None, typer.Option(help="Column of SAMPLES with the names of the samples, if not the first.")
+]
+Match = Annotated[
+    str,
+    typer.Option(
+        help="How names in COUNTS and SAMPLES are compared: exact, case, r_names (dots for dashes), file_names (without folder "
+        "and .bam), affix (without what all have before or after), letters (letters and digits only). The error about names "
+        "that do not match says which would do.",
+    ),
+]
+SamplesIn = Annotated[str | None, typer.Option(help="columns or rows, if the names do not tell where the samples are.")]
+GeneColumn = Annotated[str | None, typer.Option(help="Column of COUNTS with the gene ids, if not found.")]
+Layer = Annotated[str | None, typer.Option(help="Layer of an .h5ad with the raw counts, if not X.")]
+DuplicateGenes = Annotated[str, typer.Option(help="error, or sum: the rows of gene ids that repeat are added up.")]
+Missing = Annotated[str, typer.Option(help="error, or zero: empty cells of COUNTS mean no read.")]
+Round = Annotated[bool, typer.Option("--round", help="Round expected counts (RSEM, tximport).")]
+Strandedness = Annotated[
+    str | None, typer.Option(help="STAR's column: unstranded, forward or reverse, if the reads do not tell.")
+]
+Transcripts = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True, dir_okay=False, help="For Salmon and kallisto: table of transcripts and genes, or a .gtf."
+    ),
+]
+SizeFactors = Annotated[
+    str, typer.Option(help="median_of_ratios, poscounts (for counts with many zeros), or a column of SAMPLES.")
+]
+MinCounts = Annotated[int, typer.Option(min=1, help="Genes with fewer counts over all samples are left out.")]
+
+
+class HowToRead(NamedTuple):
+    """What the options say about COUNTS and SAMPLES."""
+
+    sample_column: str | None
+    match: Any
+    samples_in: Any
+    gene_column: str | None
+    layer: str | None
+    duplicate_genes: Any
+    missing: Any
+    round_counts: bool
+    strandedness: Any
+    transcripts: Path | None
+
+
+def read(counts: Path, samples: Path, how: HowToRead) -> "AnnData":
+    """Samples x genes, with the sample sheet as ``obs``."""
+    from bulkvi import io
+
+    options = how._asdict()
+    sheet = io.read_samples(samples, sample_column=options.pop("sample_column"))
+    return io.read_counts(counts, sheet, **options)
+
+
+def in_words(adata: "AnnData") -> str:
+    """What was read, and how."""
+    from bulkvi.names import COUNTS_SOURCE
+
+    facts = adata.uns[COUNTS_SOURCE]
+    where = {"rows": ", the samples in its rows", "columns": ", the samples in its columns"}.get(
+        facts["samples_in"], ""
+    )
+    told = {
+        "exact": "",
+        "file_names": "; names of files without folder and ending",
+    }.get(facts["match"], f"; names matched by {facts['match']}")
+    strand = f"; {facts['strandedness']}" if "strandedness" in facts else ""
+    totals = adata.X.sum(axis=1)
+    return (
+        f"{adata.n_obs} samples x {adata.n_vars:,} genes ({facts['format']}{where}{told}{strand}); "
+        f"{totals.min():,} to {totals.max():,} counts a sample"
+    )
+
+
+def add_size_factors(adata: "AnnData", chosen: str) -> str | None:
+    """Put size factors into ``obs["size_factor"]``, by a method or from a column; and return the offset's layer, if any.
+
+    Raises
+    ------
+    ValueError
+        If the choice is neither a method nor a column.
+    """
+    from bulkvi import pp
+    from bulkvi.names import LENGTH, SIZE_FACTOR
+
+    offset = LENGTH if LENGTH in adata.layers else None
+    if chosen in ("median_of_ratios", "poscounts"):
+        pp.size_factors(adata, method=chosen, offset_key=offset)  # type: ignore[arg-type]  # one of the two
+    elif chosen in adata.obs:
+        adata.obs[SIZE_FACTOR] = adata.obs[chosen]
+    else:
+        raise ValueError(
+            f"--size-factors {chosen}: give median_of_ratios, poscounts, or a column of the sample sheet, which has "
+            f"{list(adata.obs.columns)}."
+        )
+    return offset
+
+
+def check_formula(design: str, obs: "pd.DataFrame") -> set[str]:
+    """Columns of the sample sheet that a design reads.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read, has an empty term, or asks for a column that is not there.
+    """
+    from formulaic import Formula
+    from formulaic.errors import FormulaicError
+
+    if re.search(r"[~+*:]\s*($|[+*:)])", design):
+        raise ValueError(
+            f"The design {design!r} has an empty term. If there was a name in backticks, the shell took it for a command: put "
+            "the design in single quotes, --design '~ `cell line` + treatment'."
+        )
+    try:
+        needed = {str(name) for name in Formula(design).required_variables}
+    except (FormulaicError, SyntaxError, ValueError) as error:
+        spaced = [
+            name for name in map(str, obs.columns) if " " in name and name in design and f"`{name}`" not in design
+        ]
+        hint = f" Put names with spaces in backticks: `{spaced[0]}`." if spaced else ""
+        raise ValueError(
+            f"The design {design!r} cannot be read ({str(error).splitlines()[0].rstrip('.')}).{hint}"
+        ) from error
+    for name in sorted(needed - set(map(str, obs.columns))):
+        near = get_close_matches(name, list(map(str, obs.columns)), n=1)
+        meant = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(
+            f"The design needs a column {name!r} of the sample sheet, which has {list(obs.columns)}.{meant}"
+        )
+    for name in sorted(needed):
+        n_values = obs[name].nunique()
+        numbered = str(obs[name].dtype).startswith("int") and 2 < n_values <= len(obs) / 2
+        if numbered and f"C({name}" not in design and f"C(`{name}`" not in design:
+            quoted = name if name.isidentifier() else f"`{name}`"
+            warnings.warn(
+                f"Column {name!r} holds the numbers {sorted(obs[name].unique().tolist())[:5]} and enters the design as a slope. "
+                f"If they are names of groups, write C({quoted}) in its place.",
+                UserWarning,
+                stacklevel=1,
+            )
+    return needed
+
+
+def find_groups(contrast: tuple[str, str, str], obs: "pd.DataFrame", in_design: set[str]) -> tuple[str, Any, Any]:
+    """The column of a contrast and its two levels as the sample sheet has them.
+
+    Raises
+    ------
+    ValueError
+        If the column, or a level, is not there, or the design does not hold the column.
+    """
+    factor = contrast[0].strip("`")
+    if factor not in obs.columns:
+        raise ValueError(
+            f"--contrast {factor}: the sample sheet has no such column; it has {list(obs.columns)}. Write --contrast COLUMN TEST "
+            "REFERENCE."
+        )
+    if factor not in in_design:
+        raise ValueError(f"--contrast {factor}: the design does not hold {factor!r}. Add it: '~ ... + {factor}'.")
+    levels = {str(level): level for level in obs[factor].dropna().unique().tolist()}
+    groups = []
+    for given in contrast[1:]:
+        found = [level for text, level in levels.items() if given == text or _same_number(given, text)]
+        if not found:
+            sizes = obs[factor].value_counts()
+            raise ValueError(
+                f"--contrast {factor}: no sample has {given!r} there. It has "
+                f"{', '.join(f'{level} ({n} samples)' for level, n in sizes.items())}."
+            )
+        groups.append(found[0])
+    if groups[0] == groups[1]:
+        raise ValueError(f"--contrast {factor}: both groups are {contrast[1]!r}; give two levels, the reference last.")
+    return factor, groups[0], groups[1]
+
+
+def _same_number(one: str, other: str) -> bool:
+    try:
+        return float(one) == float(other)
+    except ValueError:
+        return one.lower() == other.lower() in ("true", "false")

@@ -1,0 +1,74 @@
+"""Tables of a comparison: the file, and what is shown of it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+N_SHOWN: Final = 10
+FILES: Final = {
+    "de.csv": "a row for each of {n_genes:,} genes: fold change, interval, p-values and more",
+    "figures/": "volcano, ma, p_values, dispersion, shrinkage, gene (the surest one), latent (what",
+    "": "the design leaves unexplained), size_factors and training, as PNG and PDF",
+    "adata.h5ad": "counts with size factors and latent state",
+    "model/": "the trained model, for bulkvi.BulkVI.load",
+}
+
+
+def write_table(de: "pd.DataFrame", adata: "AnnData", path: Path) -> "pd.DataFrame":
+    """Write the table with the symbols of ``adata``, where it has them, in front; and return it."""
+    from bulkvi.names import GENE_ID, SYMBOL
+
+    table = de.copy()
+    if SYMBOL in adata.var:
+        table.insert(0, SYMBOL, adata.var[SYMBOL].astype(str))
+    table.to_csv(path, index_label=GENE_ID)
+    return table
+
+
+def show_results(table: "pd.DataFrame", out: Path, *, level: float, sign: str, files: dict[str, str]) -> None:
+    """Say on standard output what was found and what lies where.
+
+    Parameters
+    ----------
+    table
+        Of differential expression.
+    out
+        Folder of the results.
+    level
+        Genes are called where the adjusted p-value is below it.
+    sign
+        What +1 means.
+    files
+        What lies in the folder, and what each is.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from bulkvi.names import ADJ_P_VALUE, FLAG, GENE_ID, LOG_FC, LOG_FC_HIGH, LOG_FC_LOW, P_VALUE, SYMBOL
+
+    called = table[table[ADJ_P_VALUE] < level]
+    shown = Table()
+    shown.add_column(SYMBOL if SYMBOL in table else GENE_ID)
+    for column in (LOG_FC, "95 % interval", ADJ_P_VALUE):
+        shown.add_column(column, justify="right")
+    shown.add_column(FLAG)
+    for name, gene in called.sort_values(P_VALUE).head(N_SHOWN).iterrows():
+        interval = f"{gene[LOG_FC_LOW]:+.2f} to {gene[LOG_FC_HIGH]:+.2f}"
+        shown.add_row(
+            str(gene.get(SYMBOL, name)), f"{gene[LOG_FC]:+.2f}", interval, f"{gene[ADJ_P_VALUE]:.0e}", gene[FLAG]
+        )
+    up = int((called[LOG_FC] > 0).sum())
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console.print(
+        f"\n{len(called):,} of {len(table):,} genes change ({ADJ_P_VALUE} < {level}): {up:,} up, {len(called) - up:,} down."
+        + (" The surest:" if len(called) else "")
+    )
+    if len(called):
+        console.print(shown)
+    console.print(sign)
+    console.print(f"\nIn {out}:")
+    for name, what in files.items():
+        console.print(f"  {name:<12}{what.format(n_genes=len(table))}")

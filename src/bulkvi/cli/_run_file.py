@@ -1,0 +1,58 @@
+"""``run.json``: what was asked, with what, and what came of it, for people and for programs."""
+
+import json
+import shlex
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from platform import python_version
+from typing import Any, Final
+
+import typer
+from typer.core import TyperCommand
+
+LIBRARIES: Final = ("anndata", "numpy", "pandas", "scvi-tools", "torch")
+COMMAND: Final = "bulkvi.command"
+
+
+class Remembered(TyperCommand):
+    """A command that knows how it was called."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Keep the arguments as they were given."""
+        ctx.meta[COMMAND] = shlex.join(["bulkvi", str(ctx.info_name), *args])
+        return super().parse_args(ctx, args)
+
+
+def of_this_run(ctx: typer.Context) -> dict[str, Any]:
+    """The command, when it ran, and the versions that it ran with."""
+    versions = {"bulkvi": version("bulkvi"), "python": python_version()}
+    return {
+        "command": ctx.meta[COMMAND],
+        "directory": str(Path.cwd()),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "platform": sys.platform,
+        "versions": versions | {name: version(name) for name in LIBRARIES},
+    }
+
+
+def as_json(summary: dict[str, Any]) -> str:
+    """Text of a summary; numbers of NumPy as plain ones."""
+    return json.dumps(summary, indent=2, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return str(value)
+
+
+def files_in(folder: Path, names: list[str]) -> list[str]:
+    """Files below a folder, of those that a command writes, as relative paths."""
+    found = []
+    for name in names:
+        path = folder / name
+        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+        found += [str(file.relative_to(folder)) for file in inside if file.is_file()]
+    return found

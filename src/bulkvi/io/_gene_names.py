@@ -1,0 +1,107 @@
+"""Rows of a table of counts: gene ids, symbols, and the lines that are no genes."""
+
+import re
+import warnings
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import pandas as pd
+
+Duplicates = Literal["error", "sum"]
+
+SUMMARY: Final = re.compile(
+    r"__\w+|N_(unmapped|multimapping|noFeature|ambiguous)|Unassigned_\w+|Assigned|"
+    r"_?(no_feature|ambiguous|too_low_aQual|not_aligned|alignment_not_unique)"
+)
+ID_COLUMNS: Final = frozenset("gene_id geneid ensembl_gene_id ensembl_id ensembl feature_id gene_stable_id".split())
+SYMBOL_COLUMNS: Final = frozenset(
+    "symbol gene_symbol genesymbol gene_name genename external_gene_name hgnc_symbol mgi_symbol".split()
+)
+ANNOTATION: Final = SYMBOL_COLUMNS | frozenset(
+    "chr chrom chromosome seqname start end strand length gene_length genelength width effective_length biotype gene_biotype "
+    "gene_type description entrez entrezid entrez_id entrezgene".split()
+)
+EXCEL_DATE: Final = re.compile(
+    r"(\d{1,2}-(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)|(Mar|Sep|Dec)-\d{1,2}|\d{4}-\d\d-\d\d( 00:00:00)?)",
+    re.IGNORECASE,
+)
+
+
+def plain(label: str) -> str:
+    """A column name in small letters, words joined by underscores."""
+    return re.sub(r"[\W_]+", "_", label.strip()).strip("_").lower()
+
+
+def id_column(labels: Sequence[str], gene_column: str | None, source: str) -> int:
+    """Position of the column with gene ids: the one asked for, one that is called so, or the first.
+
+    Raises
+    ------
+    KeyError
+        If the column asked for does not exist.
+    """
+    if gene_column is not None:
+        if gene_column not in labels:
+            raise KeyError(f"gene_column={gene_column!r} is not a column of {source}; it has {list(labels[:10])}.")
+        return labels.index(gene_column)
+    return next((k for k, label in enumerate(labels) if plain(label) in ID_COLUMNS), 0)
+
+
+def symbol_column(labels: Sequence[str], ids: int) -> int | None:
+    """Position of the column with gene symbols, or None."""
+    return next((k for k, label in enumerate(labels) if k != ids and plain(label) in SYMBOL_COLUMNS), None)
+
+
+def drop_summaries(ids: pd.Series, source: str) -> pd.Series:
+    """Which rows are genes; a warning names those that summarise reads without a gene.
+
+    Parameters
+    ----------
+    ids
+        Names of the rows.
+    source
+        What to call the table in messages.
+    """
+    summary = ids.map(lambda name: SUMMARY.fullmatch(name) is not None).to_numpy(bool)
+    if summary.any():
+        warnings.warn(
+            f"{source}: {summary.sum()} rows count reads without a gene and were left out: {list(ids[summary][:5])}.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return ~pd.Series(summary, index=ids.index)
+
+
+def merge_duplicates(counts: pd.DataFrame, duplicate_genes: Duplicates, source: str) -> pd.DataFrame:
+    """A row for each gene id, in the order of the file.
+
+    Raises
+    ------
+    ValueError
+        If an id is empty, or occurs more than once and is not to be summed.
+    """
+    if duplicate_genes not in ("error", "sum"):
+        raise ValueError(f"duplicate_genes={duplicate_genes!r} is unknown; choose 'error' or 'sum'.")
+    ids = counts.index
+    if (ids == "").any():
+        raise ValueError(
+            f"{source}: {(ids == '').sum()} genes have no id. Name the column with gene ids as gene_column, or fill them in."
+        )
+    dates = [name for name in ids if EXCEL_DATE.fullmatch(name)]
+    if dates:
+        warnings.warn(
+            f"{source}: {len(dates)} gene names look like dates that a spreadsheet made of them: {dates[:5]} (MARCHF1, SEPTIN2 "
+            "and the like). Go back to the file as the counting tool wrote it, or use gene ids.",
+            UserWarning,
+            stacklevel=2,
+        )
+    if ids.is_unique:
+        return counts
+    repeated = list(dict.fromkeys(ids[ids.duplicated()]))
+    if duplicate_genes == "error":
+        raise ValueError(
+            f"{source}: gene ids must be unique; {len(repeated)} occur more than once: {repeated[:5]}. If these rows are parts "
+            "of one gene, add them up with duplicate_genes='sum'; if not, name a column of unique ids (Ensembl ids, say) "
+            "as gene_column."
+        )
+    return counts.groupby(level=0, sort=False).sum()

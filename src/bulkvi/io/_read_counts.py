@@ -1,0 +1,183 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy import sparse
+
+from bulkvi.io._count_tables import read_count_table
+from bulkvi.io._count_values import Missing, to_counts
+from bulkvi.io._found import Found
+from bulkvi.io._gene_names import Duplicates, merge_duplicates
+from bulkvi.io._h5ad import read_anndata
+from bulkvi.io._orientation import SamplesIn
+from bulkvi.io._read_samples import read_samples
+from bulkvi.io._sample_names import Match
+from bulkvi.io._star import Strandedness, read_star, star_files
+from bulkvi.io._transcripts import quantified, read_quantified
+from bulkvi.names import COUNTS_SOURCE, LENGTH, SYMBOL
+
+
+def read_counts(
+    path: str | Path,
+    samples: str | Path | pd.DataFrame,
+    *,
+    match: Match = "exact",
+    samples_in: SamplesIn | None = None,
+    gene_column: str | None = None,
+    layer: str | None = None,
+    duplicate_genes: Duplicates = "error",
+    missing: Missing = "error",
+    round_counts: bool = False,
+    strandedness: Strandedness | None = None,
+    transcripts: str | Path | None = None,
+) -> AnnData:
+    r"""Read raw counts from the files of a counting tool, with the sample sheet beside them.
+
+    Read are
+
+    - a table of genes x samples or of samples x genes, told apart by the names of the samples: text (tabs, commas,
+      semicolons; ``.gz`` too), ``.xlsx``, and the table of featureCounts, whose names of alignment files are read without
+      folder and ending;
+    - ``.h5ad``;
+    - a folder of STAR's ``ReadsPerGene.out.tab`` files, or with such a file in a subfolder for each sample;
+    - a folder with a subfolder of Salmon or kallisto for each sample, summed to genes by pytximport as tximport does.
+
+    Parameters
+    ----------
+    path
+        The file, or the folder.
+    samples
+        Sample sheet (see :func:`read_samples`), or the table that it is read into: indexed by sample.
+    match
+        How names in the counts are compared with those in the sheet. ``"exact"``; ``"case"``: capitals are small letters;
+        ``"r_names"``: as R's ``make.names`` writes them (a dot for each dash); ``"file_names"``: without folders and
+        endings such as ``.bam``; ``"affix"``: without the same text before or after all of them; ``"letters"``: by
+        letters and digits only. Where names do not match, the error says which of these would do.
+    samples_in
+        ``"columns"`` or ``"rows"``; None to tell by the names.
+    gene_column
+        Column with the gene ids; None for one that is called so (gene_id, Geneid, ensembl_gene_id, ...), else the first.
+    layer
+        Layer with the raw counts of an ``.h5ad``; None for ``X``.
+    duplicate_genes
+        What to do with gene ids that repeat: ``"error"``, or ``"sum"`` their counts.
+    missing
+        What to do with empty cells: ``"error"``, or ``"zero"`` where they mean no read.
+    round_counts
+        Round expected counts (RSEM, tximport). Values that are plainly no counts (TPM, logarithms, counts divided by
+        size factors) are refused all the same.
+    strandedness
+        STAR's column: ``"unstranded"``, ``"forward"`` or ``"reverse"``; None to tell it from the reads on each strand.
+    transcripts
+        For Salmon and kallisto: table of transcripts and their genes (tx2gene), or a ``.gtf``.
+
+    Returns
+    -------
+    AnnData, samples x genes, the samples in the order of the sheet.
+
+    - ``X``: whole numbers (dense, or sparse from a sparse ``.h5ad``)
+    - ``obs``: the sample sheet
+    - ``var["symbol"]``: gene symbols, if the file has a column of them; the gene id stands in where one is missing
+    - ``layers["length"]``: from Salmon and kallisto, average lengths of transcripts: the ``offset_key`` of
+      :func:`bulkvi.pp.size_factors` and :meth:`bulkvi.BulkVI.setup_anndata`
+    - ``uns["counts_source"]``: ``path``, ``format``, ``samples_in`` (columns, rows, files), ``match``, ``strandedness``
+
+    A warning says what was left out: samples that are not in the sheet, and rows that are no genes (``__no_feature``,
+    ``N_unmapped``). Of an ``.h5ad`` everything else is kept but ``obs``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file or folder.
+    KeyError
+        If a column or a layer does not exist.
+    ValueError
+        If the file cannot be read, sample names do not match, samples cannot be told from genes, gene ids repeat, or the
+        values are not raw counts. The message says what the values look like, and what to give instead.
+    ImportError
+        If openpyxl (extra ``excel``) or pytximport (extra ``tximport``) is needed and not installed.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> _ = Path("samples.csv").write_text("sample,condition\nA,control\nB,treated\n")
+    >>> _ = Path("counts.tsv").write_text("gene_id\tgene_name\tB\tA\nENSG1\tTP53\t7\t0\nENSG2\tMYC\t12\t30\n")
+    >>> adata = read_counts("counts.tsv", "samples.csv")
+    >>> adata.to_df()
+       ENSG1  ENSG2
+    A      0     30
+    B      7     12
+    >>> adata.var["symbol"].tolist()
+    ['TP53', 'MYC']
+    """
+    path = Path(path)
+    sheet = samples if isinstance(samples, pd.DataFrame) else read_samples(samples)
+    if not sheet.index.is_unique or sheet.empty and sheet.index.empty:
+        raise ValueError("`samples` must have a row for each sample, and each sample one name.")
+    sheet = sheet.set_axis(sheet.index.astype(str).rename(None), axis=0)
+    if not path.exists():
+        raise FileNotFoundError(f"There is no file or folder {path}.")
+    if path.suffix.lower() == ".h5ad":
+        adata, facts = read_anndata(path, sheet, match=match, given=samples_in, layer=layer)
+        adata.X = _whole(adata, missing=missing, round_counts=round_counts, source=path.name)
+    else:
+        if layer is not None:
+            raise ValueError(f"layer={layer!r} is for .h5ad files; {path} is none. Leave it out.")
+        found = _find(path, sheet, match, samples_in, gene_column, strandedness, transcripts)
+        adata = _assemble(found, sheet, duplicate_genes, missing, round_counts=round_counts, source=path.name)
+        facts = found.facts
+    if SYMBOL in adata.var:
+        symbols = adata.var[SYMBOL].astype(object)
+        adata.var[SYMBOL] = symbols.where(symbols.notna() & (symbols != ""), adata.var_names.to_numpy(object)).astype(
+            str
+        )
+    adata.uns[COUNTS_SOURCE] = {"path": str(path), **facts}
+    return adata
+
+
+def _find(
+    path: Path,
+    sheet: pd.DataFrame,
+    match: Match,
+    samples_in: SamplesIn | None,
+    gene_column: str | None,
+    strandedness: Strandedness | None,
+    transcripts: str | Path | None,
+) -> Found:
+    if not path.is_dir():
+        return read_count_table(path, sheet, match=match, given=samples_in, gene_column=gene_column)
+    if star := star_files(path):
+        return read_star(path, star, sheet, match=match, strandedness=strandedness)
+    tool, files = quantified(path)
+    if files:
+        genes = None if transcripts is None else Path(transcripts)
+        return read_quantified(path, tool, files, sheet, match=match, transcripts=genes)
+    raise ValueError(
+        f"The folder {path} holds no counts that are known here: no *ReadsPerGene.out.tab of STAR, and no subfolder with quant.sf "
+        "(Salmon), abundance.h5 or abundance.tsv (kallisto). A table of counts is given by its file."
+    )
+
+
+def _assemble(
+    found: Found, sheet: pd.DataFrame, duplicates: Duplicates, missing: Missing, *, round_counts: bool, source: str
+) -> AnnData:
+    values = to_counts(found.counts, missing=missing, round_counts=round_counts, source=source)
+    counts = merge_duplicates(pd.DataFrame(values, found.counts.index, found.counts.columns), duplicates, source)
+    var = pd.DataFrame(index=counts.index)
+    if found.symbols is not None:
+        var[SYMBOL] = found.symbols[~found.symbols.index.duplicated()].reindex(counts.index)
+    adata = AnnData(np.ascontiguousarray(counts.to_numpy().T), obs=sheet.copy(), var=var)
+    if found.lengths is not None:
+        adata.layers[LENGTH] = np.ascontiguousarray(found.lengths.to_numpy(float).T)
+    return adata
+
+
+def _whole(adata: AnnData, *, missing: Missing, round_counts: bool, source: str) -> np.ndarray | sparse.csr_matrix:
+    if sparse.issparse(adata.X):
+        counts = sparse.csr_matrix(adata.X)
+        # all that is not a whole number shows in the stored values; only an offence needs the matrix in full
+        if np.array_equal(counts.data, np.rint(counts.data)) and counts.data.min(initial=0) >= 0:
+            return counts.astype(np.int32)
+    table = adata.to_df().T
+    return np.ascontiguousarray(to_counts(table, missing=missing, round_counts=round_counts, source=source).T)

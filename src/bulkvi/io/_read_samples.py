@@ -1,0 +1,88 @@
+from pathlib import Path
+
+import pandas as pd
+
+from bulkvi.io._tables import read_table
+
+
+def read_samples(path: str | Path, *, sample_column: str | None = None) -> pd.DataFrame:
+    r"""Read a sample sheet: a row for each sample, its name in the first column, what is known about it in the others.
+
+    Parameters
+    ----------
+    path
+        Text file with a header (columns separated by tabs, commas or semicolons; ``.gz`` too) or ``.xlsx``. Empty cells,
+        ``NA`` and ``NaN`` are missing values.
+    sample_column
+        Column with the names of the samples, as the counts have them; None for the first column.
+
+    Returns
+    -------
+    A table indexed by sample in the order of the file, to be the ``obs`` of an AnnData. Columns of text in which a
+    value repeats are categorical, levels in alphabetical order; columns of numbers stay numbers.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    KeyError
+        If ``sample_column`` is no column.
+    ValueError
+        If the file is no table, if column names are missing or repeat, if sample names are missing or repeat.
+    ImportError
+        If a spreadsheet is given and openpyxl is not installed (extra ``excel``).
+
+    Notes
+    -----
+    A batch that is numbered (1, 2, 3) is read as a number, and a formula takes it for a slope: write ``C(batch)`` in the
+    design, or name the batches (b1, b2, b3).
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> _ = Path("samples.csv").write_text("sample,condition,age\nA,control,31\nB,treated,40\nC,treated,28\n")
+    >>> samples = read_samples("samples.csv")
+    >>> samples["condition"].cat.categories.tolist(), samples.loc["B", "age"].item()
+    (['control', 'treated'], 40)
+    """
+    path = Path(path)
+    table = read_table(path)
+    labels = ["sample" if k == 0 and not label else label for k, label in enumerate(table.labels)]
+    repeated = sorted({label for label in labels if labels.count(label) > 1})
+    if repeated:
+        raise ValueError(f"{path}: column names must be there and be unique; {repeated} occur more than once.")
+    samples = table.cells.set_axis(labels, axis=1)
+    column = labels[0] if sample_column is None else sample_column
+    if column not in labels:
+        raise KeyError(f"sample_column={column!r} is not a column of {path}; it has {labels}.")
+    names = samples[column].astype(object)
+    names = names.where(names.notna(), "").astype(str).str.strip()
+    _check_names(names, column, path)
+    samples = samples.drop(columns=column).set_axis(pd.Index(names.tolist()), axis=0)
+    return samples.apply(_as_column)
+
+
+def _check_names(names: pd.Series, column: str, path: Path) -> None:
+    unnamed = [int(k) + 2 for k in names.index[names == ""]]
+    if unnamed:
+        raise ValueError(
+            f"{path}: no sample name in column {column!r} of lines {unnamed[:5]}. Each row needs the sample's name, as the "
+            "counts have it; take empty rows out."
+        )
+    repeated = list(dict.fromkeys(names[names.duplicated()]))
+    if repeated:
+        raise ValueError(
+            f"{path}: sample names must be unique; in column {column!r} {len(repeated)} occur more than once: {repeated[:5]}. "
+            "One row for each sample: if the names stand in another column, give its name as sample_column; technical "
+            "replicates (lanes of one library) are added up before."
+        )
+
+
+def _as_column(column: pd.Series) -> pd.Series:
+    if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        return column
+    text = column.astype(object).map(lambda cell: str(cell).strip(), na_action="ignore")
+    known = text.dropna()
+    if not known.is_unique:
+        return text.astype(pd.CategoricalDtype(sorted(known.unique())))
+    return text

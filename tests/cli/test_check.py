@@ -1,0 +1,65 @@
+import json
+from pathlib import Path
+
+import pandas as pd
+from typer.testing import CliRunner, Result
+
+from bulkvi.cli import app
+from tests.cli.conftest import Files
+
+DESIGN = "~ `library type` + treatment"
+
+
+def run(counts: Path, samples: Path, *options: str) -> Result:
+    return CliRunner().invoke(app, ["check", str(counts), str(samples), "--design", DESIGN, *options])
+
+
+def test_nothing_is_found_where_nothing_is_wrong(files: Files):
+    result = run(files.counts, files.samples)
+    assert result.exit_code == 0
+    assert "10 samples, 3 columns, 7 residual degrees of freedom" in result.stdout
+    assert "Labels of treatment: 10 of 10 samples are what they say." in result.stdout
+    assert "Labels of library type: 10 of 10 samples are what they say." in result.stdout
+
+
+def test_swapped_samples_are_found_and_written(files: Files, tmp_path: Path):
+    sheet = pd.read_csv(files.samples, index_col=0)
+    sheet.loc[["ctrl-1", "drug-8"], "treatment"] = ["drug", "control"]
+    sheet.to_csv(tmp_path / "swapped.csv")
+    result = run(files.counts, tmp_path / "swapped.csv", "--out", str(tmp_path / "out"), "--json")
+    assert result.exit_code == 0  # a finding is no failure
+    summary = json.loads(result.stdout)
+    flagged = {row["sample"]: row["flag"] for row in summary["labels"]["treatment"]["samples"] if row["flag"]}
+    assert flagged == {"ctrl-1": "swapped", "drug-8": "swapped"}
+    written = pd.read_csv(tmp_path / "out" / "samples.csv").query("column == 'treatment' and flag == 'swapped'")
+    assert written["sample"].tolist() == ["ctrl-1", "drug-8"]
+    assert sorted(summary["files"]) == sorted(
+        str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()
+    )
+    plain = run(files.counts, tmp_path / "swapped.csv", "--label", "treatment")
+    assert "[swapped] ctrl-1: labelled drug, more likely control" in plain.stdout
+    assert "may have been exchanged with drug-8" in plain.stdout
+    assert "Labels of library type" not in plain.stdout
+
+
+def test_confounding_is_said_with_a_remedy(files: Files, tmp_path: Path):
+    sheet = pd.read_csv(files.samples, index_col=0)
+    sheet["batch"] = sheet["treatment"].map({"control": "monday", "drug": "tuesday"})
+    sheet.to_csv(tmp_path / "confounded.csv")
+    result = run(files.counts, tmp_path / "confounded.csv")
+    assert result.exit_code == 0
+    assert "[serious]" in result.stdout
+    assert "'batch'" in result.stdout
+
+
+def test_a_folder_with_results_is_refused(files: Files, tmp_path: Path):
+    (tmp_path / "notes.txt").write_text("mine")
+    result = run(files.counts, files.samples, "--out", str(tmp_path))
+    assert result.exit_code == 2
+    assert "--force" in result.stderr
+
+
+def test_wrong_input_has_exit_code_2(files: Files):
+    result = run(files.counts, files.samples, "--label", "age")
+    assert result.exit_code == 2
+    assert "Error: groupby='age' is not a column" in result.stderr

@@ -1,0 +1,106 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bulkvi import io
+from tests.io import files
+
+
+@pytest.fixture(scope="module")
+def counts() -> pd.DataFrame:
+    """Counts of a thousand genes and three million reads a sample, with ones among them."""
+    rng = np.random.default_rng(2)
+    mean = np.exp(rng.normal(5, 2.5, size=1000))
+    drawn = rng.negative_binomial(5, 1 / (1 + mean[:, None] * np.array([0.5, 1, 1.5, 2]) / 5))
+    drawn[0] = 1
+    return pd.DataFrame(drawn, index=[f"G{k}" for k in range(1000)], columns=files.SAMPLES)
+
+
+@pytest.fixture(scope="module")
+def length() -> np.ndarray:
+    return np.random.default_rng(4).uniform(200, 8000, size=(1000, 1))
+
+
+def read(table: pd.DataFrame, folder: Path, **options):
+    table.to_csv(folder / "counts.csv")
+    return io.read_counts(folder / "counts.csv", files.sheet(), **options)
+
+
+def per_million(table: pd.DataFrame) -> pd.DataFrame:
+    return table / table.sum() * 1e6
+
+
+WHAT = {
+    "tpm": (lambda counts, length: per_million(counts / length), "TPM"),
+    "tpm_rounded": (lambda counts, length: per_million(counts / length).round(2), "TPM"),
+    "cpm": (lambda counts, length: per_million(counts), "CPM"),
+    "deseq2_normalised": (lambda counts, length: counts / [0.52, 0.97, 1.43, 2.08], "divided by a size factor"),
+    "fpkm": (lambda counts, length: counts / counts.sum() / length * 1e9 / 2, "FPKM, RPKM"),
+    "log2": (lambda counts, length: np.log2(counts + 1), "logarithms"),
+    "centred": (lambda counts, length: counts - counts.mean().mean() + 0.5, "log ratios, or centred"),
+    "infinite": (lambda counts, length: counts.astype(float).replace(1.0, np.inf), "Infinite"),
+}
+
+
+@pytest.mark.parametrize("kind", WHAT)
+def test_values_that_are_no_counts_are_recognised_and_never_rounded(kind: str, counts, length, tmp_path: Path):
+    make, said = WHAT[kind]
+    for options in ({}, {"round_counts": True}):
+        with pytest.raises(ValueError, match=f"not raw counts.*{said}.*(featureCounts|Salmon)"):
+            read(make(counts, length), tmp_path, **options)
+
+
+def expected_counts(counts: pd.DataFrame) -> pd.DataFrame:
+    """As RSEM writes them: reads of half of the genes are shared with others."""
+    shared = np.arange(len(counts)) % 2 == 1
+    return counts + np.where(shared, 0.37, 0.0)[:, None] * (counts > 0)
+
+
+def test_expected_counts_can_be_rounded(counts, tmp_path: Path):
+    table = expected_counts(counts)
+    with pytest.raises(ValueError, match="expected counts .*round_counts=True rounds them"):
+        read(table, tmp_path)
+    np.testing.assert_array_equal(read(table, tmp_path, round_counts=True).X, counts.T)
+
+
+def test_counts_scaled_by_abundance_can_be_rounded(counts, tmp_path: Path):
+    table = 20 * counts * np.random.default_rng(0).uniform(0.9, 1.1, counts.shape)
+    with pytest.raises(ValueError, match="tximport's counts scaled by abundance.*round_counts=True"):
+        read(table, tmp_path)
+    np.testing.assert_array_equal(read(table, tmp_path, round_counts=True).X, table.round().T)
+
+
+def test_raw_counts_in_floats_are_counts(counts, tmp_path: Path):
+    adata = read(counts.astype(float), tmp_path)
+    np.testing.assert_array_equal(adata.X, counts.T)
+    assert adata.X.dtype == np.int32
+
+
+def test_whole_numbers_that_add_up_to_a_million_are_doubted(counts, length, tmp_path: Path):
+    with pytest.warns(UserWarning, match="look like rounded TPM or CPM"):
+        read(per_million(counts / length).round().astype(int), tmp_path)
+
+
+def test_counts_beyond_32_bits_keep_their_value(counts, tmp_path: Path):
+    large = counts.astype(np.int64)
+    large.iloc[0, 0] = 3_000_000_000
+    assert read(large, tmp_path).X.max() == 3_000_000_000
+
+
+def test_missing_values_are_counted_and_may_be_zero(counts, tmp_path: Path):
+    holes = counts.astype(float)
+    holes.iloc[[3, 5], 1] = np.nan
+    with pytest.raises(ValueError, match=r"2 counts are missing, in 2 genes \(first: gene 'G3', sample 'ctrl-2'\)"):
+        read(holes, tmp_path)
+    np.testing.assert_array_equal(read(holes, tmp_path, missing="zero").X, holes.fillna(0).T)
+    with pytest.raises(ValueError, match="missing='drop' is unknown"):
+        read(holes, tmp_path, missing="drop")
+
+
+def test_numbers_with_marks_of_thousands_are_named(counts, tmp_path: Path):
+    text = counts.astype(object)
+    text.iloc[7, 0] = "1,234"
+    with pytest.raises(ValueError, match="1 entries of sample 'ctrl-1' are not numbers, first '1,234' at gene 'G7'"):
+        read(text, tmp_path)

@@ -1,0 +1,64 @@
+from pathlib import Path
+
+import pytest
+
+from bulkvi import io
+
+
+def read(text: str, folder: Path, **options):
+    (folder / "samples.csv").write_text(text, encoding="utf-8-sig")
+    return io.read_samples(folder / "samples.csv", **options)
+
+
+def test_text_that_repeats_is_categorical_and_blanks_are_not_part_of_it(tmp_path: Path):
+    sheet = read("id,dose, donor ,note\n s1 ,none ,1,a\ns2,high,2,b\ns3, none,1,\n", tmp_path)
+    assert sheet.index.tolist() == ["s1", "s2", "s3"]
+    assert sheet.columns.tolist() == ["dose", "donor", "note"]
+    assert sheet["dose"].cat.categories.tolist() == ["high", "none"]  # no missing value: a level
+    assert sheet["donor"].tolist() == [1, 2, 1]
+    assert sheet["note"].isna().tolist() == [False, False, True]
+
+
+def test_names_of_samples_are_text(tmp_path: Path):
+    assert read("id,x\n001,1\n2,1\nNA,1\n", tmp_path).index.tolist() == ["001", "2", "NA"]
+    assert read("x,id\n1,7\n1,8\n", tmp_path, sample_column="id").index.tolist() == ["7", "8"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("id,x\ns1,1\ns1,2\n", r"sample names must be unique; in column 'id' 1 occur more than once: \['s1'\]"),
+        ("id,x\ns1,1\n,2\n", r"no sample name in column 'id' of lines \[3\]"),
+        ("id,x,x\ns1,1,2\n", r"column names must be there and be unique; \['x'\]"),
+        ("id\ns1\n", "Give a table with a header"),
+        ("", "is empty"),
+    ],
+)
+def test_sheets_that_cannot_be_used_are_explained(text: str, said: str, tmp_path: Path):
+    with pytest.raises(ValueError, match=said):
+        read(text, tmp_path)
+
+
+def test_a_missing_column_of_names_is_named(tmp_path: Path):
+    with pytest.raises(KeyError, match=r"sample_column='run' is not a column .*\['id', 'x'\]"):
+        read("id,x\ns1,1\n", tmp_path, sample_column="run")
+
+
+def test_a_file_that_is_no_text_is_explained(tmp_path: Path):
+    (tmp_path / "samples.csv").write_bytes(b"id,x\ns\xff1,1\n")
+    with pytest.raises(ValueError, match="not a text file in UTF-8.*CSV UTF-8"):
+        io.read_samples(tmp_path / "samples.csv")
+    (tmp_path / "samples.xls").write_bytes(b"\xd0\xcf")
+    with pytest.raises(ValueError, match="save it as .xlsx"):
+        io.read_samples(tmp_path / "samples.xls")
+
+
+def test_a_spreadsheet_with_two_tables_is_refused(tmp_path: Path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for sheet in (book.active, book.create_sheet("more")):
+        sheet.append(["id", "x"])
+        sheet.append(["s1", 1])
+    book.save(tmp_path / "samples.xlsx")
+    with pytest.raises(ValueError, match="2 sheets that are not empty: .*'more'"):
+        io.read_samples(tmp_path / "samples.xlsx")
