@@ -23,6 +23,8 @@ FLOORS = {
     "baselines": {"names", "comparison_names", "stats", "model"},
     "pl": {"names", "comparison_names"},
     "datasets": {"names", "stats"},
+    # the page of a result reads all that came before it
+    "reporting": {"names", "stats", "model", "pp", "tl", "pl"},
 }
 # Libraries that would pull a floor into another one's work.
 NOT_FOR = {
@@ -30,6 +32,7 @@ NOT_FOR = {
     "pl": {"scvi", "torch", "lightning"},
     "datasets": {"scvi", "torch", "lightning", "matplotlib"},
     "baselines": {"matplotlib", "seaborn"},
+    "reporting": {"scvi", "torch", "lightning"},
 }
 GLOBAL_STATE = re.compile(
     r"warnings\.(filterwarnings|simplefilter|resetwarnings)"
@@ -167,6 +170,8 @@ RULES: dict[Rule, list[tuple[str, str]]] = {
         ("from bulkvi.model import BulkVI", "bulkvi.datasets._airway"),
         ("from bulkvi.model._model import BulkVI", "bulkvi.cli._demo"),
         ("from bulkvi.names import LATENT", "bulkvi.attic.x"),
+        ("from bulkvi.reporting import report", "bulkvi.tl._compare"),
+        ("from bulkvi.cli import app", "bulkvi.reporting._report"),
     ],
     private_scvi: [
         ("from scvi.model._utils import use_distributed_sampler", "bulkvi.model._model"),

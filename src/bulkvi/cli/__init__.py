@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from bulkvi.cli._demo import demo
+from bulkvi.cli._report import report
 
 __all__ = ["app"]
 
@@ -29,3 +30,4 @@ def bulkvi(
 
 
 app.command()(demo)
+app.command()(report)

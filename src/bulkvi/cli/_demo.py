@@ -3,6 +3,7 @@
 Only light imports at the top: ``bulkvi --help`` is not to wait for PyTorch.
 """
 
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +33,7 @@ def demo(
     """Analyse eight airway samples, from raw counts to differential expression.
 
     Four donors, each with and without dexamethasone. The data come with bulkvi; no network is needed. Leaves a table
-    de.csv, figures/, adata.h5ad and the trained model/ in the folder.
+    de.csv, figures/, report.html, adata.h5ad and the trained model/ in the folder.
     """
     if out.is_dir() and any(out.iterdir()) and not force:
         raise typer.BadParameter(
@@ -43,7 +44,7 @@ def demo(
 
     say = _reporter()
     say("Loading PyTorch and scvi-tools, a few seconds")
-    from bulkvi import BulkVI, datasets, pp
+    from bulkvi import BulkVI, datasets, pp, report
     from bulkvi.names import LATENT, SIZE_FACTOR
 
     adata = datasets.airway()
@@ -65,6 +66,7 @@ def demo(
     _draw_figures(model, adata, table, out / "figures")
     adata.write_h5ad(out / "adata.h5ad")
     model.save(str(out / "model"), overwrite=True)
+    report(model, table, out / "report.html", command=f"bulkvi demo --out {shlex.quote(str(out))} --seed {seed}")
     say("Done")
     _summarise(table, out)
 
@@ -133,6 +135,7 @@ def _summarise(table: "pd.DataFrame", out: Path) -> None:
         "de.csv": f"a row for each of {len(table):,} genes: fold change, interval, p-values and more",
         "figures/": "volcano, ma, p_values, dispersion, shrinkage, gene (the surest one), latent (what",
         "": "the design leaves unexplained), size_factors and training, as PNG and PDF",
+        "report.html": "all of it on one page: open it in a browser",
         "adata.h5ad": "counts with size factors and latent state",
         "model/": "the trained model, for bulkvi.BulkVI.load",
     }

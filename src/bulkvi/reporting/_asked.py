@@ -59,10 +59,10 @@ class Asked(NamedTuple):
         """What a positive fold change means."""
         if self.groups is None:
             return (
-                f"The effect is {self.label}, per unit of its columns, on the log2 scale: +1 is twice as much, -1 half as much."
+                f"The effect is {self.label}, per unit of its columns, on the log2 scale: +1 is twice as much, −1 half as much."
             )
         first, second = self.groups
-        return f"Fold changes are {first} over {second} on the log2 scale: +1 is twice as much in {first}, -1 half as much."
+        return f"Fold changes are {first} over {second} on the log2 scale: +1 is twice as much in {first}, −1 half as much."
 
 
 def asked_of(model: BulkVI, de: pd.DataFrame) -> Asked:

@@ -28,6 +28,8 @@ class SampleCheck(NamedTuple):
     """``sample``, ``label``, ``total``, ``size_factor``, ``prob``, ``flag`` of each."""
     said: str
     """What the check found, in words, or why it was not made."""
+    checked: bool
+    """Whether it was made."""
     watch: list[str]
     """What deserves attention."""
 
@@ -68,7 +70,7 @@ def sample_check(model: BulkVI, groupby: str | None) -> SampleCheck:
         meaningless = table.attrs[names.PROB_MEANINGLESS]
         if meaningless > 0.5:
             watch.append(f"The labels of {groupby} may have nothing to do with the counts (probability {meaningless:.2f}).")
-    return SampleCheck(rows, said, watch)
+    return SampleCheck(rows, said, table is not None, watch)
 
 
 def _checked(model: BulkVI, groupby: str | None) -> tuple[pd.DataFrame | None, str]:

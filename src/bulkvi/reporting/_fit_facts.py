@@ -48,7 +48,7 @@ def fit_facts(de: pd.DataFrame, asked: Asked) -> list[Fact]:
         ),
         Fact(
             "Share without any effect",
-            unknown if null_share is None else f"{null_share:.0%}",
+            unknown if null_share is None else f"{100 * null_share:.0f} %",
             "of the genes, by the prior learned from all of them; tiny effects count as effects",
         ),
     ]
@@ -82,5 +82,6 @@ def to_watch(
         )
     failed = de[names.FLAG].str.contains(names.NOT_CONVERGED).mean()
     if failed > MANY_FLAGGED:
-        watch.append(f"The fit of {failed:.0%} of the genes did not settle; their rows are flagged not_converged.")
-    return [*watch, *(warning for warning in warnings if warning not in watch)]
+        watch.append(f"The fit of {100 * failed:.0f} % of the genes did not settle; their rows are flagged not_converged.")
+    # a warning of setup_anndata repeats a finding with words around it
+    return [*watch, *(text for text in warnings if not any(said in text for said in watch))]

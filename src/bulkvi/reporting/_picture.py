@@ -5,6 +5,7 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import Final, NamedTuple
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -47,6 +48,7 @@ def draw(
 
 def _saved(figure: Figure, kind: str) -> bytes:
     buffer = BytesIO()
-    # no date: the same analysis gives the same page
-    figure.savefig(buffer, format=kind, dpi=DPI, metadata={"Date": None} if kind == "svg" else None)
+    # no date and no random ids: the same analysis gives the same page
+    with rc_context({"svg.hashsalt": "bulkvi"}):
+        figure.savefig(buffer, format=kind, dpi=DPI, metadata={"Date": None} if kind == "svg" else None)
     return buffer.getvalue()

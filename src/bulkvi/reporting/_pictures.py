@@ -9,12 +9,14 @@ from anndata import AnnData
 from bulkvi import names, pl
 from bulkvi.model import BulkVI
 from bulkvi.reporting._asked import Asked
+from bulkvi.reporting._gene_table import signed
 from bulkvi.reporting._picture import Picture, draw
 from bulkvi.tl import DesignCheck
 
 N_GENES: Final = 6
 MAX_LEVELS: Final = 12
 GENE_WIDTH: Final = 3.1
+RESULT_WIDTH: Final = 4.9
 
 
 def result_pictures(de: pd.DataFrame, *, level: float, said: str, asked: Asked) -> list[Picture]:
@@ -28,14 +30,16 @@ def result_pictures(de: pd.DataFrame, *, level: float, said: str, asked: Asked) 
             title="Volcano plot",
             says=f"A point for each gene: the further up, the surer; the further out, the larger the change.{right}",
             alt=f"Volcano plot, -log10 p-value over log2 fold change. {said}{named}",
-            height=4.0,
+            height=4.6,
+            width=RESULT_WIDTH,
         ),
         draw(
             lambda ax: pl.ma(de, level=level, ax=ax),
             title="Change and expression",
             says="Genes with many counts are on the right. The grey cloud should lie on the zero line all along.",
             alt=f"Log2 fold change over mean count of each gene, calls coloured. {said}",
-            height=4.0,
+            height=4.6,
+            width=RESULT_WIDTH,
         ),
     ]
 
@@ -64,7 +68,8 @@ def gene_pictures(model: BulkVI, de: pd.DataFrame, groupby: str | None, *, level
                     ax=ax,
                 ),
                 title=row[names.SYMBOL],
-                says=f"Log2 fold change {row[names.LOG_FC]:+.2f}.",
+                says=f"Log2 fold change {signed(row[names.LOG_FC])} ({signed(row[names.LOG_FC_LOW])} to "
+                f"{signed(row[names.LOG_FC_HIGH])}).",
                 alt=f"Counts of {row[names.SYMBOL]} by {groupby}, divided by size factors. Fitted: {heights}.",
                 height=2.8,
                 width=GENE_WIDTH,
@@ -141,7 +146,7 @@ def fit_pictures(model: BulkVI, de: pd.DataFrame, *, level: float) -> list[Pictu
             title="p-values",
             says="Expect even bars and a peak at zero. Bars that climb to the right, or a hump, tell of something that the "
             "model does not know.",
-            alt=f"Histogram of p-values: {np.mean(p_values < 0.05):.0%} lie below 0.05, {np.mean(p_values > 0.5):.0%} above 0.5.",
+            alt=f"Histogram of p-values: {100 * np.mean(p_values < 0.05):.0f} % lie below 0.05, {100 * np.mean(p_values > 0.5):.0f} % above 0.5.",
             height=3.3,
         ),
         draw(

@@ -108,6 +108,7 @@ def report(
         "groupby": groupby,
         "formula": model.registry["setup_args"]["design"],
         "sizes": group_sizes(model.adata, asked, groupby),
+        "looked_at": " and ".join(["the design"] * (design is not None) + ["the samples"] * samples.checked + ["the fit"]),
         "watch": to_watch(de, asked, design, samples.watch, warnings),
         "genes": columns,
         "rows": first_rows(columns),
@@ -189,23 +190,24 @@ def _latent_table(model: BulkVI) -> tuple[PlainTable | None, str]:
     shown = pd.DataFrame(
         {
             "direction": range(1, len(table) + 1),
-            "enters the comparison": table[names.ENTERS].to_numpy(),
+            "enters": table[names.ENTERS].to_numpy(),
             "strength": table[names.SINGULAR_VALUE].to_numpy(),
-            "strength by chance": table[names.SINGULAR_VALUE_BY_CHANCE].to_numpy(),
-            "share of unexplained variation": table[names.VARIANCE_SHARE].to_numpy(),
-            "goes with column": table[names.STRONGEST_WITH].replace("", "none").to_numpy(),
-            "how closely (0 to 1)": table[names.STRENGTH].to_numpy(),
+            "by chance": table[names.SINGULAR_VALUE_BY_CHANCE].to_numpy(),
+            "share": table[names.VARIANCE_SHARE].to_numpy(),
+            "goes with": table[names.STRONGEST_WITH].replace("", "none").to_numpy(),
+            "how closely": table[names.STRENGTH].to_numpy(),
         }
     )
     n = int(table[names.ENTERS].sum())
-    said = f"{n or 'No'} of {len(table)} directions {'stands' if n == 1 else 'stand'} out from what chance gives."
+    said = f"{n or 'None'} of the {len(table)} directions {'stands' if n == 1 else 'stand'} out from chance enough to enter a comparison."
     return plain_table(shown, "latent-table", "Directions of the latent state, strongest first"), said
 
 
 def _cells(design: Any) -> PlainTable | None:
     if design is None or design.cells.empty:
         return None
-    return plain_table(design.cells, "cells-table", "Samples in each combination of the design")
+    cells = design.cells.rename(columns={names.N_SAMPLES: "samples"})
+    return plain_table(cells, "cells-table", "Samples in each combination of the design")
 
 
 def _pathways(enrichment: pd.DataFrame) -> PlainTable:

@@ -8,13 +8,12 @@
 
   const signed = (x) => x === null ? "–" : (x < 0 ? "−" : "+") + Math.abs(x).toFixed(2);
   const count = (x) => x === null ? "–" : x >= 100 ? Math.round(x).toLocaleString("en-US") : x.toFixed(1);
-  const probability = (x) => {
+  const probability = (x, smallest) => {
     if (x === null) return "–";
-    if (x === 0) return "< 1e-300";
+    if (x === 0) return `< ${smallest}`;
     return x >= 0.001 ? x.toFixed(3) : x.toExponential(1);
   };
-  const called = (i) => data.q[i] !== null && data.fc[i] !== null && data.q[i] < data.level;
-  const kind = (i) => !called(i) ? "" : data.fc[i] > 0 ? "up" : "down";
+  const kind = (i) => ({ u: "up", d: "down" })[data.kind[i]] || "";
 
   const svg = "http://www.w3.org/2000/svg";
   const shape = (parent, tag, attributes) => {
@@ -31,7 +30,7 @@
     shape(drawn, "path", { class: "reach", d: `M${place(low)} 6H${place(high)}` });
     if (low < -data.reach) shape(drawn, "path", { class: "reach", d: "M5 3L2 6L5 9" });
     if (high > data.reach) shape(drawn, "path", { class: "reach", d: "M95 3L98 6L95 9" });
-    shape(drawn, "circle", { cx: place(middle), cy: "6", r: "2.6" });
+    if (Math.abs(middle) <= data.reach) shape(drawn, "circle", { cx: place(middle), cy: "6", r: "2.2" });
   };
   const cell = (row, tag, text, style) => {
     const element = document.createElement(tag);
@@ -53,8 +52,8 @@
     const wide = cell(row, "td", "", "wide");
     bar(wide, data.low[i], data.fc[i], data.high[i]);
     cell(wide, "span", `${signed(data.low[i])} to ${signed(data.high[i])}`, "ends");
-    cell(row, "td", probability(data.q[i]), "number");
-    cell(row, "td", probability(data.s[i]), "number");
+    cell(row, "td", probability(data.q[i], "1e-300"), "number");
+    cell(row, "td", probability(data.s[i], "1e-15"), "number");
     cell(row, "td", count(data.mean[i]), "number");
     cell(row, "td", data.flags[data.flag[i]]);
     return row;
@@ -66,7 +65,7 @@
     mean: (i) => data.mean[i], flag: (i) => data.flags[data.flag[i]] || null,
   };
   const kept = {
-    all: () => true, called, up: (i) => kind(i) === "up", down: (i) => kind(i) === "down", flagged: (i) => data.flag[i] > 0,
+    all: () => true, called: (i) => kind(i) !== "", up: (i) => kind(i) === "up", down: (i) => kind(i) === "down", flagged: (i) => data.flag[i] > 0,
   };
   const missing = (x) => x === null || x === undefined || Number.isNaN(x);
   // what is missing comes last either way; ties keep the order of the data, surest first
@@ -111,6 +110,7 @@
   const sortable = (head, sorted) => {
     const button = document.createElement("button");
     button.type = "button";
+    head.dataset.text = head.textContent;
     button.append(...head.childNodes);
     head.append(button);
     button.addEventListener("click", () => {
