@@ -6,6 +6,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,14 @@ KEYS = {
     "Enter": {"code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"},
 }
 SHIFT = 8
+# the protocol wants its two ends as files 3 and 4 of the browser
+LAUNCH = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD, 100) for end in sys.argv[1:3]]
+for place, end in zip((3, 4), ends):
+    os.dup2(end, place)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def browser_path() -> str | None:
@@ -131,10 +140,9 @@ class Page:
 def open_browser(browser: str, profile: Path) -> Iterator[Page]:
     """A browser with an empty profile, ended with the block."""
     (there, to_browser), (from_browser, here) = os.pipe(), os.pipe()
-    # the protocol wants its two ends as files 3 and 4 of the browser
-    command = ["sh", "-c", f'exec "$0" "$@" 3<&{there} 4>&{here}', browser, "--headless=new", "--no-sandbox"]
-    command += ["--remote-debugging-pipe", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-extensions"]
-    command += ["--disable-background-networking", f"--user-data-dir={profile}"]
+    command = [sys.executable, "-c", LAUNCH, str(there), str(here), browser, "--headless=new", "--no-sandbox"]
+    command += ["--remote-debugging-pipe", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+    command += ["--disable-background-networking", "--disable-extensions", f"--user-data-dir={profile}"]
     process = subprocess.Popen(command, pass_fds=(there, here), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     os.close(there)
     os.close(here)

@@ -53,7 +53,6 @@ def number_text(value: float) -> str:
     """A number as it is read: whole ones with commas, others with three digits."""
     if not np.isfinite(value):
         return "–"
-    if value == round(value) and abs(value) < 1e15:
-        return f"{value:,.0f}"
-    text = f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.3g}"
-    return text.replace("-", "−", 1) if value < 0 else text
+    whole = value == round(value) and abs(value) < 1e15
+    text = f"{abs(value):,.0f}" if whole or abs(value) >= 1_000 else f"{abs(value):.3g}"
+    return f"−{text}" if value < 0 else text

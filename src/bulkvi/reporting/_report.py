@@ -87,7 +87,7 @@ def report(
     >>> bv.report(model, de, "report.html").name
     'report.html'
     """
-    _check(model, de, groupby, level)
+    _check(model, de, enrichment, groupby, level)
     asked = asked_of(model, de)
     groupby = groupby or asked.groupby
     de = _with_symbols(de, model, asked)
@@ -150,7 +150,9 @@ def _render(page: dict[str, Any]) -> str:
     return environment.get_template("report.html").render(page)
 
 
-def _check(model: BulkVI, de: pd.DataFrame, groupby: str | None, level: float) -> None:
+def _check(
+    model: BulkVI, de: pd.DataFrame, enrichment: pd.DataFrame | None, groupby: str | None, level: float
+) -> None:
     if not isinstance(model, BulkVI):
         raise TypeError(f"`model` must be a BulkVI, not {type(model).__name__}.")
     if not isinstance(de, pd.DataFrame):
@@ -165,6 +167,8 @@ def _check(model: BulkVI, de: pd.DataFrame, groupby: str | None, level: float) -
             f"`de` has {len(de):,} rows and the model {model.adata.n_vars:,} genes, or they are not the same genes in the same "
             "order: give the whole table of this model."
         )
+    if not isinstance(enrichment, pd.DataFrame | None):
+        raise TypeError(f"`enrichment` must be a table of pathways, not {type(enrichment).__name__}.")
     if groupby is not None and groupby not in model.adata.obs:
         raise KeyError(f"groupby={groupby!r} is not a column of adata.obs; it has {list(model.adata.obs.columns)}.")
     if not 0 < level < 1:
@@ -211,8 +215,6 @@ def _cells(design: Any) -> PlainTable | None:
 
 
 def _pathways(enrichment: pd.DataFrame) -> PlainTable:
-    if not isinstance(enrichment, pd.DataFrame):
-        raise TypeError(f"`enrichment` must be a table of pathways, not {type(enrichment).__name__}.")
     named = not isinstance(enrichment.index, pd.RangeIndex)
     frame = enrichment.reset_index() if named else enrichment
     return plain_table(frame, "pathway-table", "Pathways", max_rows=MAX_PATHWAYS)
