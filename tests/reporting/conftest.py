@@ -1,6 +1,7 @@
 """One study and its page for all tests of pages."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,15 +16,20 @@ def study() -> Study:
 
 
 @pytest.fixture(scope="session")
-def page(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pathways = pd.DataFrame({"term": ["<i>up</i>", "second", "third"], "score": [0.5, -10.0, 2.0], "n": [3, 1, 2]})
-    folder = tmp_path_factory.mktemp("page")
-    return bv.report(
-        study.model,
-        study.de,
-        folder / "report.html",
-        enrichment=pathways,
-        calibration=study.model.calibrate("arm", *GROUPS, n_permutations=20, progress_bar=False),
-        warnings=["Mind the <gap>."],
-        command="bulkvi de counts.tsv samples.tsv --out 'a & b'",
-    )
+def given(study: Study) -> dict[str, Any]:
+    """What the page is made of."""
+    return {
+        "model": study.model,
+        "de": study.de,
+        "enrichment": pd.DataFrame(
+            {"term": ["<i>up</i>", "second", "third"], "score": [0.5, -10.0, 2.0], "n": [3, 1, 2]}
+        ),
+        "calibration": study.model.calibrate("arm", *GROUPS, n_permutations=20, progress_bar=False),
+        "warnings": ["Mind the <gap>."],
+        "command": "bulkvi de counts.tsv samples.tsv --out 'a & b'",
+    }
+
+
+@pytest.fixture(scope="session")
+def page(given: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return bv.report(path=tmp_path_factory.mktemp("page") / "report.html", **given)

@@ -11,7 +11,9 @@ from tests.reporting.chromium import Page, browser_path, open_browser
 from tests.reporting.study import NASTY, Study
 
 NAMES = "[...document.querySelectorAll('#gene-table tbody tr')].map(row => row.cells[0].firstChild.textContent.trim())"
-SORTED = "[...document.querySelectorAll('#gene-table th[aria-sort]')].map(h => [h.dataset.by, h.getAttribute('aria-sort')])"
+SORTED = (
+    "[...document.querySelectorAll('#gene-table th[aria-sort]')].map(h => [h.dataset.by, h.getAttribute('aria-sort')])"
+)
 COUNT = "document.getElementById('gene-count').textContent"
 FOCUS = "document.activeElement.textContent.trim() || document.activeElement.id"
 
@@ -49,7 +51,9 @@ def test_the_console_is_silent_and_only_the_file_is_asked_for(opened: Page, page
 
 
 def test_a_complaint_and_a_request_would_be_heard(opened: Page):
-    opened.run("console.error('heard'); document.body.append(Object.assign(new Image(), {src: 'https://example.org/x.png'}))")
+    opened.run(
+        "console.error('heard'); document.body.append(Object.assign(new Image(), {src: 'https://example.org/x.png'}))"
+    )
     opened.call("Runtime.evaluate", expression="new Promise(done => setTimeout(done, 300))", awaitPromise=True)
     assert any("heard" in text for text in opened.complaints)
     assert any("Content Security Policy" in text for text in opened.complaints)
@@ -118,7 +122,9 @@ def test_a_gene_with_markup_in_its_name_is_found_and_does_nothing(opened: Page):
 
 def test_only_genes_that_change_can_be_shown(opened: Page, study: Study):
     down = (study.de["adj_p_value"] < 0.05) & (study.de["log_fc"] < 0)
-    opened.run("(() => { const s = document.getElementById('gene-show'); s.value = 'down'; s.dispatchEvent(new Event('change')); })()")
+    opened.run(
+        "(() => { const s = document.getElementById('gene-show'); s.value = 'down'; s.dispatchEvent(new Event('change')); })()"
+    )
     assert opened.run(COUNT).endswith(f"of {down.sum()} genes")
     effects = opened.run("[...document.querySelectorAll('#gene-table .fc')].map(cell => cell.textContent[0])")
     assert set(effects) == {"−"}

@@ -4,6 +4,8 @@ Only light imports at the top: ``bulkvi --help`` is not to wait for PyTorch.
 """
 
 import json
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +19,8 @@ NEEDED = ("de.csv", "adata.h5ad", "model/model.pt")
 
 def report(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder that bulkvi de or bulkvi demo left.", exists=True, file_okay=False)
+        Path,
+        typer.Argument(metavar="DIR", help="Folder that bulkvi de or bulkvi demo left.", exists=True, file_okay=False),
     ],
     *,
     out: Annotated[
@@ -33,7 +36,8 @@ def report(
     missing = [name for name in NEEDED if not (folder / name).is_file()]
     if missing:
         raise typer.BadParameter(
-            f"{folder} has no {' and no '.join(missing)}. Name a folder that bulkvi de or bulkvi demo wrote.", param_hint="DIR"
+            f"{folder} has no {' and no '.join(missing)}. Name a folder that bulkvi de or bulkvi demo wrote.",
+            param_hint="DIR",
         )
     run = _run_of(folder)
     from anndata import read_h5ad
@@ -41,7 +45,8 @@ def report(
     from bulkvi import BulkVI
     from bulkvi import report as write_report
 
-    model = BulkVI.load(str(folder / "model"), adata=read_h5ad(folder / "adata.h5ad"))
+    with redirect_stdout(sys.stderr):  # scvi-tools talks on standard output, which is for the path
+        model = BulkVI.load(str(folder / "model"), adata=read_h5ad(folder / "adata.h5ad"))
     enrichment = folder / "enrichment.csv"
     try:
         written = write_report(
@@ -50,6 +55,7 @@ def report(
             out or folder / "report.html",
             enrichment=_pathways_of(enrichment) if enrichment.is_file() else None,
             title=title,
+            level=run.get("level", 0.05),
             warnings=run.get("warnings", ()),
             command=run.get("command"),
         )
@@ -68,32 +74,28 @@ def _run_of(folder: Path) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise typer.BadParameter(f"{path} is not JSON: {error}. Delete it, or run the analysis again.") from error
     if not isinstance(run, dict):
-        raise typer.BadParameter(f"{path} must hold an object with names such as command and attrs.")
+        raise typer.BadParameter(f"{path} must hold an object with names such as command and fit.")
     return run
 
 
 def _table_of(folder: Path, run: dict[str, Any]) -> "pd.DataFrame":
-    """The table as ``differential_expression`` gave it; csv keeps no ``attrs``, run.json may."""
+    """The table as ``differential_expression`` gave it; csv keeps no ``attrs``; run.json may, as ``fit``."""
     import pandas as pd
 
     from bulkvi.names import CONTRAST, FLAG, GENE_ID, SYMBOL
 
-    text = {GENE_ID: str, SYMBOL: str, FLAG: str, CONTRAST: str}
-    # a gene may be called NA
+    path = folder / "de.csv"
+    text = (GENE_ID, SYMBOL, FLAG, CONTRAST)
+    columns = pd.read_csv(path, nrows=0).columns
+    if GENE_ID not in columns:
+        raise typer.BadParameter(f"{path} has no column {GENE_ID}.", param_hint="DIR")
+    # only a number can be missing: a gene may be called NA
+    missing = {column: [""] for column in columns if column not in text}
     table = pd.read_csv(
-        folder / "de.csv", dtype=text, keep_default_na=False, na_values={c: [""] for c in _numeric(folder / "de.csv", text)}
+        path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=missing, index_col=GENE_ID
     )
-    if GENE_ID not in table:
-        raise typer.BadParameter(f"{folder / 'de.csv'} has no column {GENE_ID}.", param_hint="DIR")
-    table = table.set_index(GENE_ID)
-    table.attrs = dict(run.get("attrs", {}))
+    table.attrs = dict(run.get("fit", {}))
     return table
-
-
-def _numeric(path: Path, text: dict[str, type]) -> list[str]:
-    import pandas as pd
-
-    return [column for column in pd.read_csv(path, nrows=0).columns if column not in text]
 
 
 def _pathways_of(path: Path) -> "pd.DataFrame":

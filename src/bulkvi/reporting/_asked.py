@@ -12,6 +12,8 @@ from bulkvi import names
 from bulkvi.model import BulkVI
 
 TOLERANCE = 1e-6
+# Between them they tell apart what effect was asked for, of what size (delta), and how sure (level).
+TELLING = [names.LOG_FC, names.LOG_FC_LOW, names.LOG_FC_HIGH, names.P_VALUE]
 
 
 class Asked(NamedTuple):
@@ -58,9 +60,7 @@ class Asked(NamedTuple):
     def sign_in_words(self) -> str:
         """What a positive fold change means."""
         if self.groups is None:
-            return (
-                f"The effect is {self.label}, per unit of its columns, on the log2 scale: +1 is twice as much, −1 half as much."
-            )
+            return f"The effect is {self.label}, per unit of its columns, on the log2 scale: +1 is twice as much, −1 half as much."
         first, second = self.groups
         return f"Fold changes are {first} over {second} on the log2 scale: +1 is twice as much in {first}, −1 half as much."
 
@@ -78,7 +78,7 @@ def asked_of(model: BulkVI, de: pd.DataFrame) -> Asked:
     if groups is None:
         return Asked(label, {}, {})
     again = model.differential_expression(*groups)
-    same = np.allclose(again[names.LOG_FC], de[names.LOG_FC], rtol=TOLERANCE, atol=TOLERANCE)
+    same = np.allclose(again[TELLING], de[TELLING], rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
     return Asked(label, dict(again.attrs[names.ASKED]), dict(again.attrs)) if same else Asked(label, {}, {})
 
 

@@ -47,7 +47,7 @@ def sample_check(model: BulkVI, groupby: str | None) -> SampleCheck:
     size_factors = adata.obs[setup["size_factor_key"]].to_numpy(float)
     totals = _totals(adata.X if setup["layer"] is None else adata.layers[setup["layer"]])
     flags = [""] * adata.n_obs if table is None else table[names.FLAG].tolist()
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "sample": str(adata.obs_names[i]),
             "label": "" if groupby is None else str(adata.obs[groupby].iloc[i]),
@@ -64,12 +64,18 @@ def sample_check(model: BulkVI, groupby: str | None) -> SampleCheck:
         if (codes := [code for code in row["flag"].split(",") if code and code != names.NOT_CHECKED])
     ]
     if table is not None:
-        said = f"{len(watch)} of {len(rows)} samples stand out." if watch else f"None of the {len(rows)} samples stands out."
+        said = (
+            f"{len(watch)} of {len(rows)} samples stand out."
+            if watch
+            else f"None of the {len(rows)} samples stands out."
+        )
         unchecked = sum(names.NOT_CHECKED in flag for flag in flags)
         said += f" {unchecked} could not be checked: no other sample is like them." if unchecked else ""
         meaningless = table.attrs[names.PROB_MEANINGLESS]
         if meaningless > 0.5:
-            watch.append(f"The labels of {groupby} may have nothing to do with the counts (probability {meaningless:.2f}).")
+            watch.append(
+                f"The labels of {groupby} may have nothing to do with the counts (probability {meaningless:.2f})."
+            )
     return SampleCheck(rows, said, table is not None, watch)
 
 
@@ -79,7 +85,10 @@ def _checked(model: BulkVI, groupby: str | None) -> tuple[pd.DataFrame | None, s
     if groupby is None:
         return None, "Labels were not checked: the comparison is not one of two groups."
     if adata.n_obs > MANY_SAMPLES:
-        return None, f"Labels were not checked: with more than {MANY_SAMPLES:,} samples that takes its time. Call bulkvi.tl.check_samples."
+        return (
+            None,
+            f"Labels were not checked: with more than {MANY_SAMPLES:,} samples that takes its time. Call bulkvi.tl.check_samples.",
+        )
     try:
         return check_samples(
             adata,

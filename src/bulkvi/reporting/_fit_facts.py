@@ -82,6 +82,8 @@ def to_watch(
         )
     failed = de[names.FLAG].str.contains(names.NOT_CONVERGED).mean()
     if failed > MANY_FLAGGED:
-        watch.append(f"The fit of {100 * failed:.0f} % of the genes did not settle; their rows are flagged not_converged.")
+        watch.append(
+            f"The fit of {100 * failed:.0f} % of the genes did not settle; their rows are flagged not_converged."
+        )
     # a warning of setup_anndata repeats a finding with words around it
     return [*watch, *(text for text in warnings if not any(said in text for said in watch))]

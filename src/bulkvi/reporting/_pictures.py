@@ -54,7 +54,9 @@ def gene_pictures(model: BulkVI, de: pd.DataFrame, groupby: str | None, *, level
     drawn = []
     for gene, row in called.iterrows():
         own = rates.loc[[gene]]
-        heights = ", ".join(f"{group} {rate:,.0f}" for group, rate in zip(own[names.GROUP], own[names.RATE], strict=True))
+        heights = ", ".join(
+            f"{group} {rate:,.0f}" for group, rate in zip(own[names.GROUP], own[names.RATE], strict=True)
+        )
         drawn.append(
             draw(
                 lambda ax, gene=gene: pl.gene(  # type: ignore[misc]

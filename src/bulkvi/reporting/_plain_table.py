@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 
 MAX_ROWS: Final = 200
+MAX_TEXT: Final = 300
+"""Characters of an entry, such as the genes of a set."""
 
 
 class Cell(NamedTuple):
@@ -46,7 +48,8 @@ def _cell(value: Any) -> Cell:
         return Cell(number_text(float(value)), f"{float(value):.6g}")  # type: ignore[arg-type]
     if isinstance(value, list | tuple | set | np.ndarray):
         return Cell(", ".join(map(str, value)), "")
-    return Cell("" if value is None or value is pd.NA else str(value), "")
+    text = "" if value is None or value is pd.NA else str(value)
+    return Cell(text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]} …", "")
 
 
 def number_text(value: float) -> str:

@@ -108,7 +108,7 @@ def report(
         "groupby": groupby,
         "formula": model.registry["setup_args"]["design"],
         "sizes": group_sizes(model.adata, asked, groupby),
-        "looked_at": " and ".join(["the design"] * (design is not None) + ["the samples"] * samples.checked + ["the fit"]),
+        "looked_at": ", ".join(["the design"] * (design is not None) + ["the samples"] * samples.checked + ["the fit"]),
         "watch": to_watch(de, asked, design, samples.watch, warnings),
         "genes": columns,
         "rows": first_rows(columns),
@@ -150,9 +150,7 @@ def _render(page: dict[str, Any]) -> str:
     return environment.get_template("report.html").render(page)
 
 
-def _check(
-    model: BulkVI, de: pd.DataFrame, enrichment: pd.DataFrame | None, groupby: str | None, level: float
-) -> None:
+def _check(model: BulkVI, de: pd.DataFrame, enrichment: pd.DataFrame | None, groupby: str | None, level: float) -> None:
     if not isinstance(model, BulkVI):
         raise TypeError(f"`model` must be a BulkVI, not {type(model).__name__}.")
     if not isinstance(de, pd.DataFrame):

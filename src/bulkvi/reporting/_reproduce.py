@@ -27,7 +27,8 @@ def code_of(model: BulkVI, asked: Asked) -> str:
         f"bv.BulkVI.setup_anndata(adata, {setup})",
         f"model = bv.BulkVI({', '.join(part for part in ('adata', start) if part)})",
         *(trained or ["model.train()" + NOT_KEPT]),
-        f"de = model.differential_expression({_comparison(asked)})" + (NOT_KEPT_WITH_TABLE if not asked.arguments else ""),
+        f"de = model.differential_expression({_comparison(asked)})"
+        + (NOT_KEPT_WITH_TABLE if not asked.arguments else ""),
     ]
     return "\n".join(lines)
 
