@@ -24,6 +24,8 @@ FLOORS = {
     "pl": {"names", "comparison_names"},
     "datasets": {"names", "stats"},
     "io": {"names"},
+    # the page of a result reads all that came before it
+    "reporting": {"names", "stats", "model", "pp", "tl", "pl"},
 }
 # Libraries that would pull a floor into another one's work.
 NOT_FOR = {
@@ -32,6 +34,7 @@ NOT_FOR = {
     "datasets": {"scvi", "torch", "lightning", "matplotlib"},
     "io": {"scvi", "torch", "lightning", "matplotlib"},
     "baselines": {"matplotlib", "seaborn"},
+    "reporting": {"scvi", "torch", "lightning"},
 }
 GLOBAL_STATE = re.compile(
     r"warnings\.(filterwarnings|simplefilter|resetwarnings)"
@@ -169,6 +172,8 @@ RULES: dict[Rule, list[tuple[str, str]]] = {
         ("from bulkvi.model import BulkVI", "bulkvi.datasets._airway"),
         ("from bulkvi.model._model import BulkVI", "bulkvi.cli._demo"),
         ("from bulkvi.names import LATENT", "bulkvi.attic.x"),
+        ("from bulkvi.reporting import report", "bulkvi.tl._compare"),
+        ("from bulkvi.cli import app", "bulkvi.reporting._report"),
     ],
     private_scvi: [
         ("from scvi.model._utils import use_distributed_sampler", "bulkvi.model._model"),

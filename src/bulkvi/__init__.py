@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bulkvi import baselines, datasets, io, pl, pp, tl
     from bulkvi.model import BulkVI
+    from bulkvi.reporting import report
 
-__all__ = ["BulkVI", "baselines", "datasets", "io", "pl", "pp", "tl"]
+__all__ = ["BulkVI", "baselines", "datasets", "io", "pl", "pp", "report", "tl"]
 __version__ = version("bulkvi")
 
 
@@ -16,6 +17,8 @@ def __getattr__(name: str) -> Any:
     # PyTorch and scvi-tools take seconds to load: `bulkvi --help` need not wait for them
     if name == "BulkVI":
         return import_module("bulkvi.model").BulkVI
+    if name == "report":
+        return import_module("bulkvi.reporting").report
     if name in __all__:
         return import_module(f"bulkvi.{name}")
     raise AttributeError(f"module 'bulkvi' has no attribute {name!r}; it has {__all__}.")

@@ -111,6 +111,9 @@ COMPOSITION_SHIFT: Final = "composition_shift"
 NULL_SHARE: Final = "null_share"
 """``attrs`` of the table: share of the genes' prior that is exactly no effect."""
 
+ASKED: Final = "asked"
+"""``attrs`` of the table: the arguments of ``differential_expression`` that gave it, defaults resolved, as plain values."""
+
 # reason codes of the column ``flag``
 LOW_INFORMATION: Final = "low_information"
 """Too few counts: ``log_fc_se`` is above 2 (log2)."""

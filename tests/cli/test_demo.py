@@ -75,7 +75,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_files_lie_in_the_folder_and_nowhere_else(run: Run):
-    expected = ["adata.h5ad", "de.csv", "model/model.pt", "notes.txt"]
+    expected = ["adata.h5ad", "de.csv", "model/model.pt", "notes.txt", "report.html"]
     expected += [f"figures/{name}.{suffix}" for name in FIGURES for suffix in ("pdf", "png")]
     assert sorted(contents(run.folder)) == sorted(expected)
     assert [path.name for path in run.folder.parents[1].iterdir()] == ["results"]
@@ -141,7 +141,7 @@ def test_summary_counts_the_genes_called(run: Run, de: pd.DataFrame):
 
 def test_summary_explains_the_sign_and_says_what_lies_where(run: Run):
     assert "log2, treated (trt) over untreated (untrt): +1 is twice as much" in run.result.stdout
-    for name in ("results/here:", "de.csv", "figures/", *FIGURES, "adata.h5ad", "model/"):
+    for name in ("results/here:", "de.csv", "figures/", *FIGURES, "report.html", "adata.h5ad", "model/"):
         assert name in run.result.stdout
 
 

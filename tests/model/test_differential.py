@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from anndata import AnnData
@@ -55,6 +57,17 @@ def test_calls_are_right_and_intervals_hold_the_truth(with_design: bulkvi.BulkVI
     assert held.mean() > 0.9
     assert (np.sign(table["log_fc"]) == np.sign(truth))[called & (truth != 0)].all()
     assert (table["log_fc"].abs() <= table["log_fc_mle"].abs() + 1e-9).all()
+
+
+def test_the_table_remembers_what_was_asked(with_design: bulkvi.BulkVI) -> None:
+    table = with_design.differential_expression("group", np.str_("B"), "A", delta=0.5, level=0.9)
+    asked = table.attrs["asked"]
+    assert (asked["groupby"], asked["group1"], asked["group2"], asked["contrast"]) == ("group", "B", "A", None)
+    assert (asked["delta"], asked["level"], asked["effect"], asked["latent_columns"]) == (0.5, 0.9, "direct", "auto")
+    assert json.loads(json.dumps(table.attrs)) == table.attrs
+    columns = with_design.get_design_matrix().columns
+    table = with_design.differential_expression(contrast=[0] * (len(columns) - 1) + [2])
+    assert table.attrs["asked"]["contrast"] == {columns[-1]: 2.0}
 
 
 def test_groups_and_columns_are_two_ways_to_say_the_same(with_design: bulkvi.BulkVI) -> None:

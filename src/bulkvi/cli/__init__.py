@@ -8,6 +8,7 @@ import typer
 from bulkvi.cli._check import check
 from bulkvi.cli._de import de
 from bulkvi.cli._demo import demo
+from bulkvi.cli._report import report
 from bulkvi.cli._run_file import Remembered
 
 __all__ = ["app"]
@@ -45,3 +46,4 @@ def bulkvi(
 app.command()(demo)
 app.command(cls=Remembered)(check)
 app.command(cls=Remembered)(de)
+app.command()(report)

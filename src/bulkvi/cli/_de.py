@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
+    from bulkvi import BulkVI
+
 RUN_FILE = "run.json"
 
 
@@ -65,8 +67,8 @@ def de(
     Put what else moves the counts (batch, donor, sex) in front of what you compare. `bulkvi check` says beforehand
     what the design can tell.
 
-    Leaves in the folder: de.csv (a row for each gene), figures/, adata.h5ad, the trained model/ and run.json (what was
-    asked, found, and with which versions). Progress and notes go to standard error. Exit code 0: done; 2: something in
+    Leaves in the folder: de.csv (a row for each gene), figures/, report.html (all of it on one page), adata.h5ad, the
+    trained model/ and run.json (what was asked, found, and with which versions). Progress and notes go to standard error. Exit code 0: done; 2: something in
     the input is wrong, and the message says what; 1: it failed on the way.
     """  # noqa: D301  # click wraps what is not below a backspace
     open_folder(out, force=force, what="what this command writes")
@@ -86,7 +88,7 @@ def de(
     with noted(say) as notes:
         with exits(WRONG_INPUT):
             say("Reading; libraries take some seconds to load")
-            from bulkvi import pp
+            from bulkvi import pp, report
             from bulkvi.names import COUNTS_SOURCE, SIZE_FACTOR
 
             adata = reading.read(counts, samples, how)
@@ -103,7 +105,7 @@ def de(
             )
             out.mkdir(parents=True, exist_ok=True)  # fails now rather than after the work
         with exits(FAILURE):
-            table = _compare(adata, offset, design, groups, out, say=say, seed=seed, level=level)
+            model, table = _compare(adata, offset, design, groups, out, say=say, seed=seed, level=level)
             summary = _summary(adata, table, groups, level) | {
                 "counts": str(counts),
                 "samples": str(samples),
@@ -117,7 +119,9 @@ def de(
                 "warnings": notes,
             }
             names = [name for name in FILES if name]
-            summary = of_this_run(ctx) | summary | {"out": str(out), "files": [*files_in(out, names), RUN_FILE]}
+            run = of_this_run(ctx)
+            report(model, table, out / "report.html", level=level, warnings=notes, command=run["command"])
+            summary = run | summary | {"out": str(out), "files": [*files_in(out, names), RUN_FILE]}
             (out / RUN_FILE).write_text(as_json(summary) + "\n", encoding="utf-8")
             say("Done")
     if json:
@@ -152,14 +156,14 @@ def _compare(
     say: Any,
     seed: int,
     level: float,
-) -> "pd.DataFrame":
+) -> tuple["BulkVI", "pd.DataFrame"]:
     """Fit, compare and write."""
     from bulkvi import BulkVI
     from bulkvi.names import LATENT, SIZE_FACTOR
 
     with exits(WRONG_INPUT):
         BulkVI.setup_anndata(adata, size_factor_key=SIZE_FACTOR, design=design, offset_key=offset)
-    model = BulkVI(adata, n_latent=2, seed=seed)
+    model = BulkVI(adata, seed=seed)
     say(f"Training on {design}")
     model.train(seed=seed, progress_bar=False)
     adata.obsm[LATENT] = model.get_latent_representation()
@@ -172,7 +176,7 @@ def _compare(
     draw_figures(model, adata, table, out / "figures", groupby=factor, level=level)
     adata.write_h5ad(out / "adata.h5ad")
     model.save(str(out / "model"), overwrite=True)
-    return table
+    return model, table
 
 
 def _summary(adata: "AnnData", table: "pd.DataFrame", groups: tuple[str, Any, Any], level: float) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 Only light imports at the top: ``bulkvi --help`` is not to wait for PyTorch.
 """
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -27,14 +28,14 @@ def demo(
     """Analyse eight airway samples, from raw counts to differential expression.
 
     Four donors, each with and without dexamethasone. The data come with bulkvi; no network is needed. Leaves a table
-    de.csv, figures/, adata.h5ad and the trained model/ in the folder.
+    de.csv, figures/, report.html, adata.h5ad and the trained model/ in the folder.
     """
     open_folder(out, force=force, what="the demo's files")
     (out / "figures").mkdir(parents=True, exist_ok=True)  # fails now rather than after the work
 
     say = reporter()
     say("Loading PyTorch and scvi-tools, a few seconds")
-    from bulkvi import BulkVI, datasets, pp
+    from bulkvi import BulkVI, datasets, pp, report
     from bulkvi.names import LATENT, SIZE_FACTOR
 
     adata = datasets.airway()
@@ -56,5 +57,6 @@ def demo(
     draw_figures(model, adata, table, out / "figures", groupby=GROUPBY, level=FDR)
     adata.write_h5ad(out / "adata.h5ad")
     model.save(str(out / "model"), overwrite=True)
+    report(model, table, out / "report.html", command=f"bulkvi demo --out {shlex.quote(str(out))} --seed {seed}")
     say("Done")
     show_results(table, out, level=FDR, sign=SIGN, files=FILES)

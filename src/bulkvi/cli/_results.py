@@ -12,6 +12,7 @@ FILES: Final = {
     "de.csv": "a row for each of {n_genes:,} genes: fold change, interval, p-values and more",
     "figures/": "volcano, ma, p_values, dispersion, shrinkage, gene (the surest one), latent (what",
     "": "the design leaves unexplained), size_factors and training, as PNG and PDF",
+    "report.html": "all of it on one page: open it in a browser",
     "adata.h5ad": "counts with size factors and latent state",
     "model/": "the trained model, for bulkvi.BulkVI.load",
 }

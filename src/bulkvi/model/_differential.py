@@ -106,7 +106,8 @@ class DifferentialMixin(BaseModelClass):
         genes there; ``attrs["null_share"]`` the share of genes without effect in the prior.
 
         ``attrs["n_latent_columns"]`` is the number of latent columns that entered. Of one analysis, ``log_fc_mle`` of
-        direct and latent add up to that of total.
+        direct and latent add up to that of total. ``attrs["asked"]`` holds the arguments that gave the table. A file such
+        as csv keeps no ``attrs``; ``json.dumps(table.attrs)`` does.
 
         Raises
         ------
@@ -137,6 +138,16 @@ class DifferentialMixin(BaseModelClass):
         recentre = (effect or "direct") == "direct" and compared.weights.any()
         table = _effect_table(weighted, compared, decoded, recentre=recentre, delta=delta, level=level)
         table = table.set_index(self.adata.var_names.copy())
+        table.attrs[names.ASKED] = {
+            "groupby": groupby,
+            "group1": _plain(group1),
+            "group2": _plain(group2),
+            "contrast": None if contrast is None else {k: float(v) for k, v in compared.weights.items() if v},
+            "effect": effect or ("direct" if compared.weights.any() else "latent"),
+            "latent_columns": latent_columns,
+            "delta": float(delta),
+            "level": float(level),
+        }
         shift = table.attrs[names.COMPOSITION_SHIFT]
         if abs(shift) > LARGE_SHIFT_LOG2:
             warnings.warn(
@@ -168,6 +179,11 @@ class DifferentialMixin(BaseModelClass):
 
     def _regress(self, features: Features) -> GeneRegression:
         return regress_genes(self.adata_manager, features.matrix())
+
+
+def _plain(level: Any) -> Any:
+    """A level of a column without NumPy around it, so that ``attrs`` can be written as JSON."""
+    return level.item() if isinstance(level, np.generic) else level
 
 
 def _check_latent(effect: str | None, latent_columns: int | str, n_latent: int) -> None:
@@ -233,8 +249,8 @@ def _effect_table(
     )
     table.attrs = {
         names.COMPOSITION_SHIFT: float(summary.shift.shift / LN2),
-        names.NULL_SHARE: summary.null_share,
+        names.NULL_SHARE: float(summary.null_share),
         names.N_LATENT_COLUMNS: weighted.n_latent,
-        names.NULL_VARIANCE: summary.null_variance,
+        names.NULL_VARIANCE: float(summary.null_variance),
     }
     return table

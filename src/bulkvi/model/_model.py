@@ -144,6 +144,7 @@ class BulkVI(
             self.module.exposure.offset_mean.copy_(torch.as_tensor(np.exp(offset_means)))
         self.decoder_ = decoder
         self.started_from_data_ = False
+        self.train_params_: list[dict[str, Any]] = []
         self.covariate_widths_ = self.module.coding.widths
         self._model_summary_string = f"BulkVI: n_latent {n_latent}, decoder {decoder}, gene_likelihood {gene_likelihood}, dispersion {dispersion}"
         self.init_params_ = self._get_init_params(locals())

@@ -30,6 +30,8 @@ class TrainingMixin(UnsupervisedTrainingMixin):
 
     decoder_: str
     started_from_data_: bool
+    train_params_: list[dict[str, Any]]
+    """What each call of ``train`` was given, as far as the result hangs on it; saved with the model."""
 
     def train(
         self,
@@ -83,6 +85,15 @@ class TrainingMixin(UnsupervisedTrainingMixin):
         ValueError
             If a number is out of its range, or both budgets are given.
         """
+        given = {
+            "max_steps": max_steps,
+            "max_epochs": max_epochs,
+            "learning_rate": learning_rate,
+            "batch_size": batch_size,
+            "plateau_tolerance": plateau_tolerance,
+            "train_size": train_size,
+            "seed": seed,
+        }
         n_samples = self.summary_stats.n_cells if datamodule is None else datamodule.n_obs
         if batch_size is None:
             batch_size = n_samples if n_samples <= MAX_FULL_BATCH else BATCH_SIZE
@@ -141,6 +152,7 @@ class TrainingMixin(UnsupervisedTrainingMixin):
                 check_val_every_n_epoch=1 if train_size < 1 else None,
                 **(trainer_kwargs or {}),
             )()
+        self.train_params_ = [*self.train_params_, given]
 
     def _start_from_data(self, datamodule: Any, samples: np.ndarray, seed: int | None) -> None:
         """Initialise an untrained module from training samples, once."""

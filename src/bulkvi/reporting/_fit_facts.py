@@ -1,0 +1,89 @@
+"""What the fit says about itself, in words, and what in it to watch."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import pandas as pd
+
+from bulkvi import names
+from bulkvi.reporting._asked import Asked
+from bulkvi.reporting._gene_table import FLAG_WORDS
+from bulkvi.tl import DesignCheck
+
+LARGE_SHIFT_LOG2: Final = 0.1
+MANY_FLAGGED: Final = 0.01
+
+
+class Fact(NamedTuple):
+    """A number of the fit."""
+
+    what: str
+    value: str
+    means: str
+
+
+def fit_facts(de: pd.DataFrame, asked: Asked) -> list[Fact]:
+    """Numbers that the tests stand on."""
+    attrs = asked.attrs
+    unknown = "not kept with the table"
+    shift = attrs.get(names.COMPOSITION_SHIFT)
+    n_latent, variance, null_share = (
+        attrs.get(key) for key in (names.N_LATENT_COLUMNS, names.NULL_VARIANCE, names.NULL_SHARE)
+    )
+    facts = [
+        Fact(
+            "Shift of all genes (log2)",
+            unknown if shift is None else f"{shift:+.2f}",
+            "what all effects shared because most genes change; it was taken off each",
+        ),
+        Fact(
+            "Hidden directions held",
+            unknown if n_latent is None else str(n_latent),
+            "directions of the latent state, such as an unknown batch, that entered the comparison",
+        ),
+        Fact(
+            "Spread of unchanged genes",
+            unknown if variance is None else f"{variance:.2f}",
+            "1 where test statistics spread as they should; more, and all tests were made more careful by it",
+        ),
+        Fact(
+            "Share without any effect",
+            unknown if null_share is None else f"{100 * null_share:.0f} %",
+            "of the genes, by the prior learned from all of them; tiny effects count as effects",
+        ),
+    ]
+    flags = de[names.FLAG].str.split(",").explode()
+    for code, words in FLAG_WORDS.items():
+        if n := int((flags == code).sum()):
+            facts.append(Fact(f"Genes flagged {code.replace('_', ' ')}", f"{n:,}", words))
+    return facts
+
+
+def to_watch(
+    de: pd.DataFrame, asked: Asked, design: DesignCheck | None, samples: Sequence[str], warnings: Sequence[str]
+) -> list[str]:
+    """All that a reader should know before the genes."""
+    watch = []
+    if design is not None:
+        rows = design.findings.to_dict("records")
+        watch += [f"{row[names.FINDING]} {row[names.REMEDY]}" for row in rows]
+    watch += samples
+    shift = float(asked.attrs.get(names.COMPOSITION_SHIFT, 0.0))
+    if abs(shift) > LARGE_SHIFT_LOG2:
+        watch.append(
+            f"Most genes change, more of them {'up' if shift < 0 else 'down'}: unchanged genes stood at a log2 fold change of "
+            f"{shift:+.2f}, which was taken off all effects."
+        )
+    n_latent = int(asked.attrs.get(names.N_LATENT_COLUMNS, 0))
+    if n_latent:
+        watch.append(
+            f"{n_latent} hidden direction{'s' * (n_latent != 1)} of the data entered the comparison, such as a batch that the "
+            "design does not name. The section on the latent state says what goes with it."
+        )
+    failed = de[names.FLAG].str.contains(names.NOT_CONVERGED).mean()
+    if failed > MANY_FLAGGED:
+        watch.append(
+            f"The fit of {100 * failed:.0f} % of the genes did not settle; their rows are flagged not_converged."
+        )
+    # a warning of setup_anndata repeats a finding with words around it
+    return [*watch, *(text for text in warnings if not any(said in text for said in watch))]

@@ -1,0 +1,140 @@
+"""The table of genes: all of them for the page's script, the first ones as rows that need none."""
+
+import math
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from bulkvi import names
+
+FIRST_ROWS: Final = 25
+# Below these a number is 0: a p-value has no smaller float, a probability of the sign is 1 less its rounding error.
+SMALLEST_P: Final = "1e-300"
+SMALLEST_RATE: Final = "1e-15"
+NEEDED: Final = (
+    names.BASE_MEAN,
+    names.LOG_FC,
+    names.LOG_FC_LOW,
+    names.LOG_FC_HIGH,
+    names.P_VALUE,
+    names.ADJ_P_VALUE,
+    names.S_VALUE,
+    names.FLAG,
+    names.CONTRAST,
+)
+FLAG_WORDS: Final = {
+    names.LOW_INFORMATION: "few counts: the effect is hardly known",
+    names.OUTLIER: "a single count stands far from the others and was weighted down",
+    names.NOT_CONVERGED: "the fit did not settle: do not trust this row",
+    names.SEPARATED: "no counts at all in one group: the data give the direction, not the size",
+    names.CONSTANT: "the same count in every sample",
+}
+
+
+def gene_columns(de: pd.DataFrame, symbols: pd.Series, level: float) -> dict[str, Any]:
+    """Columns of all genes, surest first, as the page's script reads them.
+
+    Numbers are rounded to what is shown: each digit more is one for each gene, and rounding twice would show wrong ones.
+    """
+    order = np.lexsort((-de[names.LOG_FC].abs(), de[names.P_VALUE]))
+    table, shown = de.iloc[order], symbols.iloc[order].astype(str)
+    flags = table[names.FLAG].fillna("").astype(str)
+    kinds = list(dict.fromkeys(["", *flags]))
+    ids = table.index.astype(str)
+    called = (table[names.ADJ_P_VALUE] < level).to_numpy()
+    up = (table[names.LOG_FC] > 0).to_numpy()
+    return {
+        "id": ids.tolist(),
+        "name": shown.tolist() if (shown != ids).any() else None,
+        "mean": [_kept(value, "{:.0f}" if value >= 100 else "{:.1f}") for value in table[names.BASE_MEAN]],
+        **{
+            short: [_kept(value, "{:.2f}") for value in table[column]]
+            for short, column in (("fc", names.LOG_FC), ("low", names.LOG_FC_LOW), ("high", names.LOG_FC_HIGH))
+        },
+        **{
+            short: [_kept(value, "{:.3f}" if value >= 0.001 else "{:.1e}") for value in table[column]]
+            for short, column in (("q", names.ADJ_P_VALUE), ("s", names.S_VALUE))
+        },
+        # a letter for each gene: up, down, not called
+        "kind": "".join(np.where(called, np.where(up, "u", "d"), "-")),
+        "flags": kinds,
+        "flag": flags.map({kind: i for i, kind in enumerate(kinds)}).tolist(),
+        "reach": _reach(table, level),
+        "words": FLAG_WORDS,
+    }
+
+
+def first_rows(columns: dict[str, Any], *, n: int = FIRST_ROWS) -> list[dict[str, Any]]:
+    """The first rows in words and numbers as the script writes them, for readers without it and for mail programs."""
+    rows = []
+    for i in range(min(n, len(columns["id"]))):
+        fc, low, high = (columns[name][i] for name in ("fc", "low", "high"))
+        rows.append(
+            {
+                "id": columns["id"][i],
+                "name": columns["name"][i] if columns["name"] else columns["id"][i],
+                "mean": mean_text(columns["mean"][i]),
+                "fc": signed(fc),
+                "interval": f"{signed(low)} to {signed(high)}",
+                "bar": interval_bar(low, fc, high, columns["reach"]),
+                "q": probability_text(columns["q"][i], SMALLEST_P),
+                "s": probability_text(columns["s"][i], SMALLEST_RATE),
+                "flag": columns["flags"][columns["flag"][i]],
+                "kind": {"u": "up", "d": "down"}.get(columns["kind"][i], ""),
+            }
+        )
+    return rows
+
+
+def signed(value: float | None) -> str:
+    """A log fold change as the page writes it."""
+    return "–" if value is None else f"{'−' if value < 0 else '+'}{abs(value):.2f}"
+
+
+def mean_text(value: float | None) -> str:
+    """A mean count as the page writes it."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def probability_text(value: float | None, smallest: str) -> str:
+    """A p-value or error rate as the page writes it; one that is 0 in floating point is below the smallest."""
+    if value is None:
+        return "–"
+    if value == 0:
+        return f"< {smallest}"
+    if value >= 0.001:
+        return f"{value:.3f}"
+    digits, power = f"{value:.1e}".split("e")
+    return f"{digits}e{int(power)}"
+
+
+def interval_bar(low: float | None, middle: float | None, high: float | None, reach: float) -> dict[str, Any] | None:
+    """Places of an interval on a line of 100 units whose middle is no change; ends beyond it become arrows."""
+    if low is None or middle is None or high is None:
+        return None
+    places = [50 + 48 * max(-1.0, min(1.0, value / reach)) for value in (low, middle, high)]
+    return {
+        "low": f"{places[0]:.1f}",
+        "middle": f"{places[1]:.1f}" if abs(middle) <= reach else "",
+        "high": f"{places[2]:.1f}",
+        "beyond_low": low < -reach,
+        "beyond_high": high > reach,
+    }
+
+
+def _reach(table: pd.DataFrame, level: float) -> float:
+    """Largest fold change of the interval graphics, log2, a whole number."""
+    called = table[table[names.ADJ_P_VALUE] < level]
+    ends = (called if len(called) else table)[[names.LOG_FC_LOW, names.LOG_FC_HIGH]].abs().to_numpy()
+    return float(max(1, math.ceil(np.nanquantile(ends, 0.999)))) if np.isfinite(ends).any() else 1.0
+
+
+def _kept(value: float, digits: str) -> float | None:
+    """The number that is shown, without a needless point; None where there is none."""
+    if not math.isfinite(value):
+        return None
+    kept = float(digits.format(value)) + 0.0  # no -0
+    return int(kept) if kept.is_integer() else kept

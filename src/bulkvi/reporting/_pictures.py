@@ -1,0 +1,208 @@
+"""The plots of the page, each with a sentence that says how to read it and one that says what is seen."""
+
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from bulkvi import names, pl
+from bulkvi.model import BulkVI
+from bulkvi.reporting._asked import Asked
+from bulkvi.reporting._gene_table import signed
+from bulkvi.reporting._picture import Picture, draw
+from bulkvi.tl import DesignCheck
+
+N_GENES: Final = 6
+MAX_LEVELS: Final = 12
+GENE_WIDTH: Final = 3.1
+RESULT_WIDTH: Final = 4.9
+
+
+def result_pictures(de: pd.DataFrame, *, level: float, said: str, asked: Asked) -> list[Picture]:
+    """Effects and how sure they are."""
+    surest = de[de[names.ADJ_P_VALUE] < level].nsmallest(10, names.P_VALUE)
+    named = f" Named are {', '.join(surest[names.SYMBOL])}." if len(surest) else ""
+    right = f" To the right is up in {asked.groups[0]}." if asked.groups else ""
+    return [
+        draw(
+            lambda ax: pl.volcano(de, level=level, ax=ax),
+            title="Volcano plot",
+            says=f"A point for each gene: the further up, the surer; the further out, the larger the change.{right}",
+            alt=f"Volcano plot, -log10 p-value over log2 fold change. {said}{named}",
+            height=4.6,
+            width=RESULT_WIDTH,
+        ),
+        draw(
+            lambda ax: pl.ma(de, level=level, ax=ax),
+            title="Change and expression",
+            says="Genes with many counts are on the right. The grey cloud should lie on the zero line all along.",
+            alt=f"Log2 fold change over mean count of each gene, calls coloured. {said}",
+            height=4.6,
+            width=RESULT_WIDTH,
+        ),
+    ]
+
+
+def gene_pictures(model: BulkVI, de: pd.DataFrame, groupby: str | None, *, level: float) -> list[Picture]:
+    """The counts behind the surest genes."""
+    called = de[de[names.ADJ_P_VALUE] < level].nsmallest(N_GENES, names.P_VALUE)
+    adata, setup = model.adata, model.registry["setup_args"]
+    if groupby is None or adata.obs[groupby].nunique() > MAX_LEVELS or called.empty:
+        return []
+    rates = model.get_group_rates(called.index.tolist(), groupby)
+    drawn = []
+    for gene, row in called.iterrows():
+        own = rates.loc[[gene]]
+        heights = ", ".join(
+            f"{group} {rate:,.0f}" for group, rate in zip(own[names.GROUP], own[names.RATE], strict=True)
+        )
+        drawn.append(
+            draw(
+                lambda ax, gene=gene: pl.gene(  # type: ignore[misc]
+                    adata,
+                    gene,
+                    groupby,
+                    rates=rates,
+                    size_factor_key=setup["size_factor_key"],
+                    layer=setup["layer"],
+                    offset_key=setup["offset_key"],
+                    ax=ax,
+                ),
+                title=row[names.SYMBOL],
+                says=f"Log2 fold change {signed(row[names.LOG_FC])} ({signed(row[names.LOG_FC_LOW])} to "
+                f"{signed(row[names.LOG_FC_HIGH])}).",
+                alt=f"Counts of {row[names.SYMBOL]} by {groupby}, divided by size factors. Fitted: {heights}.",
+                height=2.8,
+                width=GENE_WIDTH,
+            )
+        )
+    return drawn
+
+
+def design_picture(check: DesignCheck | None) -> list[Picture]:
+    """How closely the columns of the table of samples go together."""
+    if check is None or not 1 <= len(check.association) <= 105:
+        return []
+    pairs = check.association.dropna(subset=names.ASSOCIATION).nlargest(3, names.ASSOCIATION)
+    closest = "; ".join(
+        f"{row[names.COLUMN]} and {row[names.OTHER_COLUMN]} {row[names.ASSOCIATION]:.2f}" for _, row in pairs.iterrows()
+    )
+    return [
+        draw(
+            lambda ax: pl.design(check, ax=ax),
+            title="Columns that go together",
+            says="A dark cell beside what is compared would be a column whose effect cannot be told from it.",
+            alt=f"Table of associations between columns, from 0 to 1. Closest: {closest}.",
+            height=3.6,
+        )
+    ]
+
+
+def size_factor_picture(model: BulkVI, groupby: str | None) -> Picture:
+    """Size factors against depth."""
+    adata, setup = model.adata, model.registry["setup_args"]
+    factors = adata.obs[setup["size_factor_key"]]
+    return draw(
+        lambda ax: pl.size_factors(
+            adata, key=setup["size_factor_key"], layer=setup["layer"], color=_colour(adata, groupby), ax=ax
+        ),
+        title="Size factors",
+        says="Samples near the line were scaled as deep as they were sequenced; one far off it has a composition of its own.",
+        alt=f"Size factor of each sample over its total count; size factors from {factors.min():.2f} to {factors.max():.2f}.",
+        height=3.8,
+    )
+
+
+def latent_picture(model: BulkVI, groupby: str | None) -> list[Picture]:
+    """The samples in the first two dimensions of the latent state."""
+    if model.module.n_latent < 2:
+        return []
+    adata = model.adata
+    column = _colour(adata, groupby)
+    shown = AnnData(
+        obs=adata.obs[[] if column is None else [column]],
+        obsm={names.LATENT: model.get_latent_representation()},
+        uns={key: adata.uns[key] for key in [f"{column}_colors"] if key in adata.uns},
+    )
+    return [
+        draw(
+            lambda ax: pl.latent(shown, color=column, ax=ax),
+            title="Latent state",
+            says="Samples that lie together are alike in what the design leaves unexplained; clusters that you can name are "
+            "worth a column in the design.",
+            alt=f"Each of {adata.n_obs} samples in the first two latent dimensions"
+            + (f", coloured by {column}." if column else "."),
+            height=3.8,
+        )
+    ]
+
+
+def fit_pictures(model: BulkVI, de: pd.DataFrame, *, level: float) -> list[Picture]:
+    """What the tests stand on."""
+    p_values = de[names.P_VALUE].dropna()
+    dispersions = model.get_dispersions()
+    drawn = [
+        draw(
+            lambda ax: pl.p_values(de, ax=ax),
+            title="p-values",
+            says="Expect even bars and a peak at zero. Bars that climb to the right, or a hump, tell of something that the "
+            "model does not know.",
+            alt=f"Histogram of p-values: {100 * np.mean(p_values < 0.05):.0f} % lie below 0.05, {100 * np.mean(p_values > 0.5):.0f} % above 0.5.",
+            height=3.3,
+        ),
+        draw(
+            lambda ax: pl.dispersion(dispersions, ax=ax),
+            title="Variation between replicates",
+            says="How much replicates differ beyond counting noise: the blue points should follow the line, without a second "
+            "cloud.",
+            alt="Dispersion of each gene over its mean count; the median is "
+            f"{dispersions[names.DISPERSION].median():.3g}.",
+            height=3.5,
+        ),
+        draw(
+            lambda ax: pl.shrinkage(de, level=level, ax=ax),
+            title="Shrinkage",
+            says="Genes on the diagonal keep the fold change of their counts; those near the horizontal line have too few to "
+            "be believed.",
+            alt="Log2 fold changes with shrinkage over those without.",
+            height=3.8,
+        ),
+    ]
+    if "elbo_train" in (model.history or {}):
+        losses = model.history["elbo_train"].iloc[:, 0].to_numpy(float)
+        drawn.append(
+            draw(
+                lambda ax: pl.training(model.history, ax=ax),
+                title="Training",
+                says="The curve should have become flat. The tests above do not hang on it; the latent state does.",
+                alt=f"Training loss over {losses.size} epochs, from {losses[0]:,.0f} to {losses[-1]:,.0f}.",
+                height=3.2,
+            )
+        )
+    return drawn
+
+
+def calibration_pictures(calibration: Any) -> list[Picture]:
+    """What relabelled samples say."""
+    return [
+        draw(
+            lambda ax: pl.calibration(calibration, ax=ax),
+            title="Rate of false calls",
+            says="Points on or below the diagonal: no more false calls than promised.",
+            alt=f"Empirical against nominal false discovery rate. {calibration.verdict}",
+            height=3.6,
+        ),
+        draw(
+            lambda ax: pl.calibration(calibration, show="calls", ax=ax),
+            title="Calls when labels mean nothing",
+            says="The dashed line, calls on the data, should stand far to the right of the bars.",
+            alt="Histogram of the number of genes called in relabelled samples, with a line for the data.",
+            height=3.3,
+        ),
+    ]
+
+
+def _colour(adata: AnnData, column: str | None) -> str | None:
+    """The column, if its levels can be told apart in colour."""
+    return column if column is None or adata.obs[column].nunique() <= MAX_LEVELS else None

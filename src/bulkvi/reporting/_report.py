@@ -1,0 +1,218 @@
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from bulkvi import names
+from bulkvi.model import BulkVI
+from bulkvi.reporting import _pictures as pictures
+from bulkvi.reporting._asked import Asked, asked_of, group_sizes
+from bulkvi.reporting._checks import design_check, sample_check
+from bulkvi.reporting._fit_facts import fit_facts, to_watch
+from bulkvi.reporting._gene_table import NEEDED, first_rows, gene_columns
+from bulkvi.reporting._plain_table import PlainTable, plain_table
+from bulkvi.reporting._reproduce import code_of, seeds_of, versions
+
+MAX_PATHWAYS: Final = 500
+
+
+def report(
+    model: BulkVI,
+    de: pd.DataFrame,
+    path: str | Path,
+    *,
+    enrichment: pd.DataFrame | None = None,
+    calibration: Any = None,
+    title: str | None = None,
+    groupby: str | None = None,
+    level: float = 0.05,
+    warnings: Sequence[str] = (),
+    command: str | None = None,
+) -> Path:
+    """What did the comparison find, and can it be trusted? Write it all on one page, for people.
+
+    One HTML file that opens in any browser without a network: what was asked, the genes that change (all genes can be
+    searched and sorted), plots, pathways, checks of design, samples and fit, versions, and code that repeats the analysis.
+    It can be printed, read with the keyboard alone, and mailed. :doc:`/report` walks through it.
+
+    Parameters
+    ----------
+    model
+        Trained model with its data attached. Neither is changed.
+    de
+        Table of ``model.differential_expression``. One that was read from a file has lost its ``attrs``: the comparison is
+        then made again with default arguments, and what the page says about it is left open where that gives other numbers.
+    path
+        File to write; one that exists is replaced.
+    enrichment
+        Table of pathways, a row for each; shown as it is.
+    calibration
+        What ``model.calibrate`` gave.
+    title
+        Heading of the page; by default the comparison.
+    groupby
+        Column of ``obs`` that samples are coloured and checked by. By default the column of the groups compared.
+    level
+        False discovery rate at which genes are called, in (0, 1).
+    warnings
+        What was warned of on the way, to be repeated on the page.
+    command
+        Command line that made the result, if it was one.
+
+    Returns
+    -------
+    The path.
+
+    Raises
+    ------
+    TypeError
+        If ``model`` is not a BulkVI or ``de`` not a table.
+    KeyError
+        If a column is missing.
+    ValueError
+        If the model has no data, the table is not of its genes, or ``level`` is out of range.
+
+    Examples
+    --------
+    >>> import bulkvi as bv
+    >>> adata = bv.datasets.simulate(n_per_group=4, n_genes=300)
+    >>> bv.pp.size_factors(adata)
+    >>> bv.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ group")
+    >>> model = bv.BulkVI(adata, n_latent=2)
+    >>> model.train(max_steps=20, progress_bar=False)
+    >>> de = model.differential_expression("group", "B", "A")
+    >>> bv.report(model, de, "report.html").name
+    'report.html'
+    """
+    _check(model, de, enrichment, groupby, level)
+    asked = asked_of(model, de)
+    groupby = groupby or asked.groupby
+    de = _with_symbols(de, model, asked)
+    design, samples = design_check(model), sample_check(model, groupby)
+    columns = gene_columns(de, de[names.SYMBOL], level)
+    called = de[de[names.ADJ_P_VALUE] < level]
+    up = int((called[names.LOG_FC] > 0).sum())
+    said = f"{len(called):,} of {len(de):,} genes change: {up:,} up, {len(called) - up:,} down."
+    latent, latent_said = _latent_table(model)
+    page = {
+        "title": title or asked.label,
+        "asked": asked,
+        "level": level,
+        "n_genes": len(de),
+        "n_samples": model.adata.n_obs,
+        "n_up": up,
+        "n_down": len(called) - up,
+        "groupby": groupby,
+        "formula": model.registry["setup_args"]["design"],
+        "sizes": group_sizes(model.adata, asked, groupby),
+        "looked_at": ", ".join(["the design"] * (design is not None) + ["the samples"] * samples.checked + ["the fit"]),
+        "watch": to_watch(de, asked, design, samples.watch, warnings),
+        "genes": columns,
+        "rows": first_rows(columns),
+        "results": pictures.result_pictures(de, level=level, said=said, asked=asked),
+        "top_genes": pictures.gene_pictures(model, de, groupby, level=level),
+        "pathways": None if enrichment is None else _pathways(enrichment),
+        "design": design,
+        "cells": _cells(design),
+        "design_pictures": pictures.design_picture(design),
+        "samples": samples,
+        "size_factors": pictures.size_factor_picture(model, groupby),
+        "latent": latent,
+        "latent_said": latent_said,
+        "latent_pictures": pictures.latent_picture(model, groupby),
+        "facts": fit_facts(de, asked),
+        "fit_pictures": pictures.fit_pictures(model, de, level=level),
+        "calibration": calibration,
+        "calibration_pictures": [] if calibration is None else pictures.calibration_pictures(calibration),
+        "code": code_of(model, asked),
+        "command": command,
+        "seeds": seeds_of(model),
+        "versions": versions(),
+        "date": date.today().isoformat(),
+    }
+    path = Path(path)
+    path.write_text(_render(page), encoding="utf-8")
+    return path
+
+
+def _render(page: dict[str, Any]) -> str:
+    environment = Environment(
+        loader=PackageLoader("bulkvi.reporting", "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "ensure_ascii": False, "allow_nan": False}
+    return environment.get_template("report.html").render(page)
+
+
+def _check(model: BulkVI, de: pd.DataFrame, enrichment: pd.DataFrame | None, groupby: str | None, level: float) -> None:
+    if not isinstance(model, BulkVI):
+        raise TypeError(f"`model` must be a BulkVI, not {type(model).__name__}.")
+    if not isinstance(de, pd.DataFrame):
+        raise TypeError(f"`de` must be the table of model.differential_expression, not {type(de).__name__}.")
+    if model.adata is None:
+        raise ValueError("The model has no samples attached; load it with BulkVI.load(folder, adata=adata).")
+    missing = [column for column in NEEDED if column not in de]
+    if missing:
+        raise KeyError(f"`de` has no columns {missing}; give the table of model.differential_expression.")
+    if len(de) != model.adata.n_vars or not (de.index == model.adata.var_names).all():
+        raise ValueError(
+            f"`de` has {len(de):,} rows and the model {model.adata.n_vars:,} genes, or they are not the same genes in the same "
+            "order: give the whole table of this model."
+        )
+    if not isinstance(enrichment, pd.DataFrame | None):
+        raise TypeError(f"`enrichment` must be a table of pathways, not {type(enrichment).__name__}.")
+    if groupby is not None and groupby not in model.adata.obs:
+        raise KeyError(f"groupby={groupby!r} is not a column of adata.obs; it has {list(model.adata.obs.columns)}.")
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level}: give a false discovery rate between 0 and 1.")
+
+
+def _with_symbols(de: pd.DataFrame, model: BulkVI, asked: Asked) -> pd.DataFrame:
+    """The table with a symbol for each gene, flags without missing values, and the ``attrs`` as far as they are known."""
+    given = de[names.SYMBOL] if names.SYMBOL in de else model.adata.var.get(names.SYMBOL)
+    ids = pd.Series(de.index.astype(str), index=de.index)
+    symbols = ids if given is None else given.astype(object).where(given.notna() & (given.astype(str) != ""), ids)
+    table = de.assign(**{names.SYMBOL: symbols.astype(str), names.FLAG: de[names.FLAG].fillna("").astype(str)})
+    table.attrs = dict(asked.attrs)
+    return table
+
+
+def _latent_table(model: BulkVI) -> tuple[PlainTable | None, str]:
+    """The report on the latent state, or None and why."""
+    try:
+        table = model.latent_report()
+    except ValueError as error:
+        return None, str(error)
+    shown = pd.DataFrame(
+        {
+            "direction": range(1, len(table) + 1),
+            "enters": table[names.ENTERS].to_numpy(),
+            "strength": table[names.SINGULAR_VALUE].to_numpy(),
+            "by chance": table[names.SINGULAR_VALUE_BY_CHANCE].to_numpy(),
+            "share": table[names.VARIANCE_SHARE].to_numpy(),
+            "goes with": table[names.STRONGEST_WITH].replace("", "none").to_numpy(),
+            "how closely": table[names.STRENGTH].to_numpy(),
+        }
+    )
+    n = int(table[names.ENTERS].sum())
+    said = f"{n or 'None'} of the {len(table)} directions {'stands' if n == 1 else 'stand'} out from chance enough to enter a comparison."
+    return plain_table(shown, "latent-table", "Directions of the latent state, strongest first"), said
+
+
+def _cells(design: Any) -> PlainTable | None:
+    if design is None or design.cells.empty:
+        return None
+    cells = design.cells.rename(columns={names.N_SAMPLES: "samples"})
+    return plain_table(cells, "cells-table", "Samples in each combination of the design")
+
+
+def _pathways(enrichment: pd.DataFrame) -> PlainTable:
+    named = not isinstance(enrichment.index, pd.RangeIndex)
+    frame = enrichment.reset_index() if named else enrichment
+    return plain_table(frame, "pathway-table", "Pathways", max_rows=MAX_PATHWAYS)

@@ -1,0 +1,35 @@
+"""One study and its page for all tests of pages."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import bulkvi as bv
+from tests.reporting.study import GROUPS, Study, make_study, simulated
+
+
+@pytest.fixture(scope="session")
+def study() -> Study:
+    return make_study(simulated())
+
+
+@pytest.fixture(scope="session")
+def given(study: Study) -> dict[str, Any]:
+    """What the page is made of."""
+    return {
+        "model": study.model,
+        "de": study.de,
+        "enrichment": pd.DataFrame(
+            {"term": ["<i>up</i>", "second", "third"], "score": [0.5, -10.0, 2.0], "n": [3, 1, 2]}
+        ),
+        "calibration": study.model.calibrate("arm", *GROUPS, n_permutations=20, progress_bar=False),
+        "warnings": ["Mind the <gap>."],
+        "command": "bulkvi de counts.tsv samples.tsv --out 'a & b'",
+    }
+
+
+@pytest.fixture(scope="session")
+def page(given: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return bv.report(path=tmp_path_factory.mktemp("page") / "report.html", **given)

@@ -1,0 +1,44 @@
+"""A study that is meant to break pages: names that are markup, a gene called NA, two groups with a quote in their names."""
+
+import re
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+import bulkvi as bv
+
+NASTY = ("<script>alert(1)</script>", "</script><b>", "a&amp;b", "NA", 'quote"d', "{{ 7 * 7 }}")
+GROUPS = ('treated "x"', "<control>")
+
+
+class Study(NamedTuple):
+    model: bv.BulkVI
+    de: pd.DataFrame
+
+
+def make_study(adata: AnnData) -> Study:
+    bv.pp.size_factors(adata)
+    with warnings.catch_warnings(action="ignore"):
+        bv.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ arm")
+    model = bv.BulkVI(adata, n_latent=2, seed=3)
+    model.train(max_steps=20, seed=5, progress_bar=False)
+    return Study(model, model.differential_expression("arm", *GROUPS))
+
+
+def simulated() -> AnnData:
+    adata = bv.datasets.simulate(n_per_group=5, n_genes=400)
+    arms = adata.obs["group"].map({"B": GROUPS[0], "A": GROUPS[1]})
+    adata.obs = pd.DataFrame({"arm": pd.Categorical(arms), "age": np.arange(10.0) % 4}, index=adata.obs_names)
+    adata.obs_names = [f"s<{i}>" for i in range(10)]
+    symbols = [f"Gene{i}" for i in range(adata.n_vars)]
+    symbols[: len(NASTY)] = NASTY
+    adata.var = pd.DataFrame({"symbol": symbols}, index=[f"id{i}" for i in range(adata.n_vars)])
+    return adata
+
+
+def text_of(element: Any) -> str:
+    """Text of an element, without markup or runs of space."""
+    return re.sub(r"\s+", " ", "".join(element.itertext())).strip()
