@@ -46,8 +46,11 @@ LEVEL: Final = "level"
 GENE_NAMES: Final = "gene_names"
 """``attrs``: where the genes' names were taken from: ``index``, a column, or ``given``."""
 
-N_TESTED: Final = "n_tested"
-"""``attrs``: number of genes with a test and a name, the background."""
+BACKGROUND: Final = "background"
+"""``attrs``: ``annotated`` or ``tested``."""
+
+N_BACKGROUND: Final = "n_background"
+"""``attrs``: number of genes in the background."""
 
 N_NOT_TESTED: Final = "n_not_tested"
 """``attrs``: number of rows without an effect or an adjusted p-value, or without a count: not in the background."""
@@ -59,7 +62,7 @@ N_REPEATED: Final = "n_repeated"
 """``attrs``: number of tested rows left out because a row of higher mean count has the same name."""
 
 N_IN_NO_SET: Final = "n_in_no_set"
-"""``attrs``: number of genes of the background that are in none of the sets."""
+"""``attrs``: number of tested genes that are in none of the sets; part of the background if that is ``tested``."""
 
 N_SETS: Final = "n_sets"
 """``attrs``: number of sets scored."""

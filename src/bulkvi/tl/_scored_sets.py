@@ -56,7 +56,7 @@ def ora(genes: TestedGenes, sets: CutSets, called: np.ndarray, draws: np.ndarray
 
     n_genes, n_sets = sets.weight.shape
     size, n_called = sets.size, int(called.sum())
-    overlap = called.astype(float) @ sets.member
+    overlap = sets.member.T @ called.astype(float)
     p_value = np.ones(n_sets)
     if overlap.any():
         members = _members(genes, sets)
@@ -65,16 +65,15 @@ def ora(genes: TestedGenes, sets: CutSets, called: np.ndarray, draws: np.ndarray
         ).results
         # sets without a called gene are left out there, and have p = 1
         p_value[found["Term"].astype(int).to_numpy()] = found["P-value"].to_numpy(dtype=float)
-    drawn = np.empty((len(draws), n_sets))
+    listed = np.zeros((n_genes, len(draws)))
     for i, row in enumerate(draws):
-        listed = np.zeros(n_genes)
         first = np.argpartition(-row, max(n_called - 1, 0))[:n_called]
-        listed[first[row[first] > 0]] = 1
-        drawn[i] = log2_odds(listed @ sets.member, size, listed.sum(), n_genes)
+        listed[first[row[first] > 0], i] = 1
+    drawn = log2_odds(sets.member.T @ listed, size[:, None], listed.sum(0), n_genes).T
     return Scores(log2_odds(overlap, size, n_called, n_genes), p_value, drawn)
 
 
-def log2_odds(overlap: np.ndarray, size: np.ndarray, n_listed: float, n_genes: int) -> np.ndarray:
+def log2_odds(overlap: np.ndarray, size: np.ndarray, n_listed: float | np.ndarray, n_genes: int) -> np.ndarray:
     """Log2 odds ratio with half a gene added to each cell (Haldane and Anscombe), as gseapy gives it."""
     cells = overlap, n_genes - size - n_listed + overlap, size - overlap, n_listed - overlap
     a, d, b, c = (np.log2(cell + 0.5) for cell in cells)

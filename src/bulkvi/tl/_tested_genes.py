@@ -42,8 +42,10 @@ class TestedGenes(NamedTuple):
         return draw_effects(self.posterior, n_draws, rng)
 
 
-def tested_genes(de: pd.DataFrame, in_sets: set[str], gene_names: GeneNames, level: float) -> TestedGenes:
-    """Names, scores and calls of the genes that could have been called.
+def tested_genes(
+    de: pd.DataFrame, in_sets: set[str], gene_names: GeneNames, level: float, *, only_in_sets: bool
+) -> TestedGenes:
+    """Names, scores and calls of the genes that could have been called, and if so asked are in a set.
 
     Raises
     ------
@@ -69,17 +71,20 @@ def tested_genes(de: pd.DataFrame, in_sets: set[str], gene_names: GeneNames, lev
     # of several rows with one name the one with most counts: a choice that does not look at the answer
     by_mean = np.argsort(-tested[BASE_MEAN].fillna(0.0).to_numpy(), kind="stable")
     kept = np.sort(by_mean[~pd.Series(named[by_mean]).duplicated().to_numpy()])
+    n_repeated = len(tested) - kept.size
+    in_a_set = np.array([name in in_sets for name in named[kept]])
+    _check_names(named[kept], in_sets, origin)
     attrs = {
         en.SOURCE: recognised.tool,
         en.CONTRAST: recognised.contrast,
         en.GENE_NAMES: origin,
-        en.N_TESTED: kept.size,
         en.N_NOT_TESTED: int((~answered).sum()),
         en.N_WITHOUT_NAME: int(without.sum()),
-        en.N_REPEATED: len(tested) - kept.size,
-        en.N_IN_NO_SET: sum(name not in in_sets for name in named[kept]),
+        en.N_REPEATED: n_repeated,
+        en.N_IN_NO_SET: int((~in_a_set).sum()),
     }
-    _check_names(named[kept], in_sets, origin)
+    kept = kept[in_a_set] if only_in_sets else kept
+    attrs[en.N_BACKGROUND] = kept.size
     tested, named = tested.iloc[kept], named[kept]
     effect, called = tested[LOG_FC].to_numpy(), tested[ADJ_P_VALUE].to_numpy() < level
     posterior = None
