@@ -1,10 +1,11 @@
-"""``bulkvi demo``: the packaged airway data from counts to fold changes.
+"""``bulkvi demo``: the packaged airway data from counts to fold changes and pathways.
 
 Only light imports at the top: ``bulkvi --help`` is not to wait for PyTorch.
 """
 
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
     from matplotlib.axes import Axes
+    from rich.table import Table
 
     from bulkvi import BulkVI
 
@@ -21,6 +23,8 @@ GROUPBY: Final = "dex"
 GROUPS: Final = ("trt", "untrt")
 FDR: Final = 0.05
 N_SHOWN: Final = 10
+N_TERMS: Final = 8
+N_TERMS_DRAWN: Final = 12
 
 
 def demo(
@@ -32,7 +36,8 @@ def demo(
     """Analyse eight airway samples, from raw counts to differential expression.
 
     Four donors, each with and without dexamethasone. The data come with bulkvi; no network is needed. Leaves a table
-    de.csv, figures/, adata.h5ad and the trained model/ in the folder.
+    de.csv, figures/, adata.h5ad and the trained model/ in the folder; with the extra "enrichment" installed also
+    enrichment.csv, the GO terms whose genes go up or down together.
     """
     if out.is_dir() and any(out.iterdir()) and not force:
         raise typer.BadParameter(
@@ -62,11 +67,14 @@ def demo(
 
     say(f"Writing to {out}")
     table = _write_table(de, adata, out / "de.csv")
-    _draw_figures(model, adata, table, out / "figures")
+    terms = _enrich(table, say)
+    _draw_figures(model, adata, table, terms, out / "figures")
+    if terms is not None:
+        terms.to_csv(out / "enrichment.csv", index=False)
     adata.write_h5ad(out / "adata.h5ad")
     model.save(str(out / "model"), overwrite=True)
     say("Done")
-    _summarise(table, out)
+    _summarise(table, terms, out)
 
 
 def _reporter() -> Callable[[str], None]:
@@ -87,7 +95,20 @@ def _write_table(de: "pd.DataFrame", adata: "AnnData", path: Path) -> "pd.DataFr
     return table
 
 
-def _draw_figures(model: "BulkVI", adata: "AnnData", table: "pd.DataFrame", folder: Path) -> None:
+def _enrich(table: "pd.DataFrame", say: Callable[[str], None]) -> "pd.DataFrame | None":
+    """GO terms of the packaged file; None without the extra."""
+    if find_spec("decoupler") is None:
+        say("GO terms left out: they need decoupler, pip install 'bulkvi[enrichment]'")
+        return None
+    from bulkvi import tl
+
+    say("Scoring GO terms")
+    return tl.enrichment(table, "go_bp", "ulm")
+
+
+def _draw_figures(
+    model: "BulkVI", adata: "AnnData", table: "pd.DataFrame", terms: "pd.DataFrame | None", folder: Path
+) -> None:
     from matplotlib.figure import Figure
 
     from bulkvi import pl
@@ -106,6 +127,8 @@ def _draw_figures(model: "BulkVI", adata: "AnnData", table: "pd.DataFrame", fold
         "size_factors": (3.0, lambda ax: pl.size_factors(adata, color=GROUPBY, ax=ax)),
         "training": (2.4, lambda ax: pl.training(model.history, ax=ax)),
     }
+    if terms is not None:
+        plots["enrichment"] = (4.5, lambda ax: pl.enrichment(terms, n_terms=N_TERMS_DRAWN, level=FDR, ax=ax))
     for name, (height, draw) in plots.items():
         figure = Figure(figsize=(3.3, height), layout="constrained")  # no pyplot: needs no display
         draw(figure.subplots())
@@ -113,7 +136,7 @@ def _draw_figures(model: "BulkVI", adata: "AnnData", table: "pd.DataFrame", fold
             figure.savefig(folder / f"{name}.{suffix}", dpi=300)
 
 
-def _summarise(table: "pd.DataFrame", out: Path) -> None:
+def _summarise(table: "pd.DataFrame", terms: "pd.DataFrame | None", out: Path) -> None:
     """Say on standard output what was found and what lies where."""
     from rich.console import Console
     from rich.table import Table
@@ -133,9 +156,12 @@ def _summarise(table: "pd.DataFrame", out: Path) -> None:
         "de.csv": f"a row for each of {len(table):,} genes: fold change, interval, p-values and more",
         "figures/": "volcano, ma, p_values, dispersion, shrinkage, gene (the surest one), latent (what",
         "": "the design leaves unexplained), size_factors and training, as PNG and PDF",
+        "enrichment.csv": "a row for each GO term: score, interval, p-values, genes; drawn in figures/enrichment",
         "adata.h5ad": "counts with size factors and latent state",
         "model/": "the trained model, for bulkvi.BulkVI.load",
     }
+    if terms is None:
+        del files["enrichment.csv"]
     up = int((called[LOG_FC] > 0).sum())
     console = Console(highlight=False, soft_wrap=True)
     console.print(
@@ -146,6 +172,28 @@ def _summarise(table: "pd.DataFrame", out: Path) -> None:
     console.print(
         "log2, treated (trt) over untreated (untrt): +1 is twice as much with dexamethasone, -1 half as much."
     )
+    if terms is not None:
+        console.print(
+            f"\n{int((terms[ADJ_P_VALUE] < FDR).sum()):,} of {len(terms):,} GO terms go up or down. The surest:"
+        )
+        console.print(_surest_terms(terms))
     console.print(f"\nIn {out}:")
     for name, what in files.items():
-        console.print(f"  {name:<12}{what}")
+        console.print(f"  {name:<16}{what}")
+
+
+def _surest_terms(terms: "pd.DataFrame") -> "Table":
+    from rich.table import Table
+
+    from bulkvi.enrichment_names import DIRECTION, GENES, SCORE, SCORE_HIGH, SCORE_LOW, TERM
+    from bulkvi.names import ADJ_P_VALUE
+
+    shown = Table()
+    shown.add_column("GO term", max_width=40)
+    shown.add_column(DIRECTION)
+    for column in (SCORE, "95 % interval", ADJ_P_VALUE):
+        shown.add_column(column, justify="right", no_wrap=True)
+    for _, term in terms.drop_duplicates([SCORE, GENES]).head(N_TERMS).iterrows():
+        interval = f"{term[SCORE_LOW]:+.1f} to {term[SCORE_HIGH]:+.1f}"
+        shown.add_row(term[TERM], term[DIRECTION], f"{term[SCORE]:+.1f}", interval, f"{term[ADJ_P_VALUE]:.0e}")
+    return shown

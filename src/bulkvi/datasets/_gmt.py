@@ -59,9 +59,7 @@ def read_gmt(path: str | os.PathLike[str]) -> list[GeneSet]:
 
 def gmt_bytes(sets: Mapping[str, Sequence[str]]) -> bytes:
     """A compressed GMT file of sets by name, the same on every run."""
-    lines = [
-        "\t".join((name, "", *genes)) for name, genes in sets.items()
-    ]
+    lines = ["\t".join((name, "", *genes)) for name, genes in sets.items()]
     return gzip.compress(("\n".join(lines) + "\n").encode(), compresslevel=9, mtime=0)
 
 

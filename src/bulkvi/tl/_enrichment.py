@@ -204,9 +204,7 @@ def _by_method(method: Method, genes: TestedGenes, sets: CutSets, draws: np.ndar
     return _rows(scores, genes, sets, genes.up | genes.down, None)
 
 
-def _rows(
-    scores: Scores, genes: TestedGenes, sets: CutSets, called: np.ndarray, direction: str | None
-) -> pd.DataFrame:
+def _rows(scores: Scores, genes: TestedGenes, sets: CutSets, called: np.ndarray, direction: str | None) -> pd.DataFrame:
     score, draws = scores.score, scores.draws
     low, high, same = np.full((3, score.size), np.nan)
     if len(draws):
@@ -241,5 +239,3 @@ def _carriers(scores: Scores, genes: TestedGenes, sets: CutSets, called: np.ndar
         at = at[keep]
         listed.append(";".join(genes.names[at[np.argsort(-np.abs(genes.score[at]), kind="stable")]]))
     return listed
-
-

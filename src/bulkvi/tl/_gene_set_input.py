@@ -71,9 +71,7 @@ def members_of(gene_sets: GeneSets, organism: Organism) -> Members:
     elif os.path.exists(path) or path.endswith((".gmt", ".gmt.gz")):
         read = read_gmt(path)
     else:
-        raise ValueError(
-            f"`gene_sets` = {path!r} is neither a file nor one of {list(get_args(Collection))}."
-        )
+        raise ValueError(f"`gene_sets` = {path!r} is neither a file nor one of {list(get_args(Collection))}.")
     one = np.repeat(np.arange(len(read)), [len(each.genes) for each in read])
     gene = np.array([name for each in read for name in each.genes], dtype=object)
     return Members([each.name for each in read], [each.accession for each in read], one, gene, np.ones(one.size))

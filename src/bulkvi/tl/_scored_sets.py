@@ -8,6 +8,7 @@ import pandas as pd
 from scipy.sparse import csr_array
 from scipy.stats import t as student
 
+from bulkvi.tl._decoupler import decoupler_method
 from bulkvi.tl._tested_genes import TestedGenes
 
 SETS_AT_ONCE = 500
@@ -30,11 +31,6 @@ class CutSets(NamedTuple):
         """Number of tested genes in each."""
         return np.diff(self.weight.tocsc().indptr)
 
-    def genes_of(self, one: int) -> np.ndarray:
-        """Positions of a set's genes."""
-        columns = self.weight.tocsc()
-        return columns.indices[columns.indptr[one] : columns.indptr[one + 1]]
-
 
 class Scores(NamedTuple):
     """What a method says of each set."""
@@ -45,9 +41,6 @@ class Scores(NamedTuple):
     """Scores over the posterior draws, draws x sets."""
     leading: list[list[str]] | None = None
     """Genes of the leading edge, where the method has one."""
-
-
-Keys = list[str]
 
 
 def ora(genes: TestedGenes, sets: CutSets, called: np.ndarray, draws: np.ndarray) -> Scores:
@@ -80,9 +73,7 @@ def log2_odds(overlap: np.ndarray, size: np.ndarray, n_listed: float | np.ndarra
     return a + d - b - c
 
 
-def gsea(
-    genes: TestedGenes, sets: CutSets, draws: np.ndarray, seed: int, n_threads: int = 1
-) -> Scores:
+def gsea(genes: TestedGenes, sets: CutSets, draws: np.ndarray, seed: int) -> Scores:
     """Preranked GSEA by gseapy, multilevel p-values; draws by decoupler's enrichment scores, scaled as the point is."""
     from gseapy import prerank
 
@@ -93,7 +84,7 @@ def gsea(
         min_size=1,
         max_size=len(genes.names),
         method="multilevel",
-        threads=n_threads,
+        threads=1,
         seed=seed,
         outdir=None,
         no_plot=True,
@@ -111,14 +102,13 @@ def gsea(
 
 def ulm(genes: TestedGenes, sets: CutSets, draws: np.ndarray) -> Scores:
     """Univariate linear models by decoupler, in blocks of sets."""
-    import decoupler
-
+    method = decoupler_method("ulm")
     n_genes, n_sets = sets.weight.shape
     rows = np.vstack([genes.score, draws])
     score = np.empty((len(rows), n_sets))
     for start in range(0, n_sets, SETS_AT_ONCE):
         block = slice(start, min(start + SETS_AT_ONCE, n_sets))
-        score[:, block] = _decoupled(decoupler.mt.ulm, genes, sets, rows, block)
+        score[:, block] = _decoupled(method, genes, sets, rows, block)
     p_value = 2 * student.sf(np.abs(score[0]), n_genes - 2)  # as decoupler says, which keeps only adjusted ones
     return Scores(score[0], p_value, score[1:])
 
@@ -126,10 +116,8 @@ def ulm(genes: TestedGenes, sets: CutSets, draws: np.ndarray) -> Scores:
 def _enrichment_scores(genes: TestedGenes, sets: CutSets, draws: np.ndarray) -> np.ndarray:
     if not len(draws):
         return np.empty((0, sets.weight.shape[1]))
-    import decoupler
-
     everything = slice(0, sets.weight.shape[1])
-    return _decoupled(decoupler.mt.gsea, genes, sets, draws, everything, times=0)
+    return _decoupled(decoupler_method("gsea"), genes, sets, draws, everything, times=0)
 
 
 def _decoupled(

@@ -97,9 +97,7 @@ def tested_genes(
     return TestedGenes(named, score, called & (effect > 0), called & (effect < 0), posterior, attrs)
 
 
-def _names(
-    tested: pd.DataFrame, de: pd.DataFrame, gene_names: GeneNames, in_sets: set[str]
-) -> tuple[np.ndarray, str]:
+def _names(tested: pd.DataFrame, de: pd.DataFrame, gene_names: GeneNames, in_sets: set[str]) -> tuple[np.ndarray, str]:
     """What the genes are called, and where that was taken from."""
     ids = tested.index.to_numpy(dtype=object)
     if gene_names is None:
