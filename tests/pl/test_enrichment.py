@@ -75,7 +75,7 @@ def test_what_cannot_be_drawn_is_refused(table: pd.DataFrame):
     with pytest.raises(KeyError, match=r"no columns \['score'\] in `table`.*bulkvi.tl.enrichment"):
         pl.enrichment(table.drop(columns="score"))
     with pytest.raises(TypeError, match="`table` must be a table"):
-        pl.enrichment([1])  # type: ignore[arg-type]
+        pl.enrichment([1])
     with pytest.raises(ValueError, match="`n_terms` must be at least 1"):
         pl.enrichment(table, n_terms=0)
     with pytest.raises(ValueError, match="`level` is a false discovery rate"):

@@ -58,7 +58,7 @@ def test_what_cannot_be_compared_is_refused():
     with pytest.raises(KeyError, match=r"no columns \['score'\] in `second`"):
         compare_enrichment(table, table.drop(columns="score"))
     with pytest.raises(TypeError, match="`first` must be a table"):
-        compare_enrichment([1], table)  # type: ignore[arg-type]
+        compare_enrichment([1], table)
     with pytest.raises(ValueError, match="two different names"):
         compare_enrichment(table, table, labels=("one", "one"))
     with pytest.raises(ValueError, match="false discovery rate"):

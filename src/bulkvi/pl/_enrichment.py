@@ -82,7 +82,9 @@ def enrichment(table: pd.DataFrame, *, n_terms: int = 15, level: float = 0.05, a
     area = AREA[0] + (AREA[1] - AREA[0]) * n_called / max(n_called.max(), 1)
     ax, _ = term_axes(ax, len(chosen))
     ax.hlines(rows, low, high, color="0.15", linewidth=0.9, zorder=4)
-    ax.scatter(score, rows, s=area, c=np.where(called, colour, "white"), edgecolors=colour, linewidths=0.9, zorder=3)
+    ax.scatter(
+        score, rows, s=area, c=np.where(called, colour, "white"), edgecolors=colour.tolist(), linewidths=0.9, zorder=3
+    )
     ax.axvline(0, color="0.6", linewidth=0.6, zorder=0)
     write_terms(ax, chosen[en.TERM].astype(str).tolist())
     for row, n, size in zip(rows, chosen[en.N_CALLED], chosen[en.SIZE], strict=True):

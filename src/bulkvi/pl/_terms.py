@@ -65,7 +65,7 @@ def term_axes(ax: Axes | None, n_terms: int) -> tuple[Axes, bool]:
 
 def write_terms(ax: Axes, terms: list[str]) -> None:
     """Rows from the top, one for each term, with their names at the left."""
-    rows = np.arange(len(terms))
+    rows = range(len(terms))
     ax.set_yticks(rows, [short_term(term) for term in terms], fontsize="x-small", linespacing=0.95)
     ax.set_ylim(len(terms) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)

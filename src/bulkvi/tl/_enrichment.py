@@ -11,7 +11,7 @@ from bulkvi.names import ADJ_P_VALUE, P_VALUE
 from bulkvi.stats.multiplicity import benjamini_hochberg
 from bulkvi.tl._gene_set_input import GeneSets, members_of
 from bulkvi.tl._scored_sets import CutSets, Scores, gsea, ora, ulm
-from bulkvi.tl._tested_genes import GeneNames, TestedGenes, tested_genes
+from bulkvi.tl._tested_genes import GeneNames, RankedGenes, tested_genes
 
 Method = Literal["ora", "gsea", "ulm"]
 Background = Literal["annotated", "tested"]
@@ -194,7 +194,7 @@ def _check(
         raise ValueError(f"`n_draws` is a number of draws, 0 or more; it is {n_draws}.")
 
 
-def _by_method(method: Method, genes: TestedGenes, sets: CutSets, draws: np.ndarray, seed: int) -> pd.DataFrame:
+def _by_method(method: Method, genes: RankedGenes, sets: CutSets, draws: np.ndarray, seed: int) -> pd.DataFrame:
     """Rows by position of the set."""
     if method == "ora":
         up = _rows(ora(genes, sets, genes.up, draws), genes, sets, genes.up, en.UP)
@@ -204,7 +204,7 @@ def _by_method(method: Method, genes: TestedGenes, sets: CutSets, draws: np.ndar
     return _rows(scores, genes, sets, genes.up | genes.down, None)
 
 
-def _rows(scores: Scores, genes: TestedGenes, sets: CutSets, called: np.ndarray, direction: str | None) -> pd.DataFrame:
+def _rows(scores: Scores, genes: RankedGenes, sets: CutSets, called: np.ndarray, direction: str | None) -> pd.DataFrame:
     score, draws = scores.score, scores.draws
     low, high, same = np.full((3, score.size), np.nan)
     if len(draws):
@@ -225,7 +225,7 @@ def _rows(scores: Scores, genes: TestedGenes, sets: CutSets, called: np.ndarray,
     )
 
 
-def _carriers(scores: Scores, genes: TestedGenes, sets: CutSets, called: np.ndarray, *, agreeing: bool) -> list[str]:
+def _carriers(scores: Scores, genes: RankedGenes, sets: CutSets, called: np.ndarray, *, agreeing: bool) -> list[str]:
     if scores.leading is not None:
         return [";".join(listed) for listed in scores.leading]
     columns = sets.weight.tocsc()

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from bulkvi.datasets import read_gmt
 from bulkvi.datasets._gene_sets import Collection, Organism
 from bulkvi.tl._scored_sets import CutSets
 
-GeneSets = Mapping[str, Sequence[str]] | pd.DataFrame | str | os.PathLike[str]
+GeneSets: TypeAlias = Mapping[str, Sequence[str]] | pd.DataFrame | str | os.PathLike[str]
 
 
 class Members(NamedTuple):
@@ -67,7 +67,7 @@ def members_of(gene_sets: GeneSets, organism: Organism) -> Members:
         )
     path = os.fspath(gene_sets)
     if path in get_args(Collection):
-        read = sets_by_name(path, organism)  # type: ignore[arg-type]  # one of the names, as just seen
+        read = sets_by_name(path, organism)
     elif os.path.exists(path) or path.endswith((".gmt", ".gmt.gz")):
         read = read_gmt(path)
     else:

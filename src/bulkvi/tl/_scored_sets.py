@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 from scipy.stats import t as student
 
 from bulkvi.tl._decoupler import decoupler_method
-from bulkvi.tl._tested_genes import TestedGenes
+from bulkvi.tl._tested_genes import RankedGenes
 
 SETS_AT_ONCE = 500
 """decoupler makes a dense matrix of genes x sets."""
@@ -43,7 +43,7 @@ class Scores(NamedTuple):
     """Genes of the leading edge, where the method has one."""
 
 
-def ora(genes: TestedGenes, sets: CutSets, called: np.ndarray, draws: np.ndarray) -> Scores:
+def ora(genes: RankedGenes, sets: CutSets, called: np.ndarray, draws: np.ndarray) -> Scores:
     """Over-representation of the called genes; draws are scored by as many genes of largest draw above zero."""
     from gseapy import enrich
 
@@ -73,7 +73,7 @@ def log2_odds(overlap: np.ndarray, size: np.ndarray, n_listed: float | np.ndarra
     return a + d - b - c
 
 
-def gsea(genes: TestedGenes, sets: CutSets, draws: np.ndarray, seed: int) -> Scores:
+def gsea(genes: RankedGenes, sets: CutSets, draws: np.ndarray, seed: int) -> Scores:
     """Preranked GSEA by gseapy, multilevel p-values; draws by decoupler's enrichment scores, scaled as the point is."""
     from gseapy import prerank
 
@@ -100,7 +100,7 @@ def gsea(genes: TestedGenes, sets: CutSets, draws: np.ndarray, seed: int) -> Sco
     return Scores(score, p_value, _enrichment_scores(genes, sets, draws) * scale, leading)
 
 
-def ulm(genes: TestedGenes, sets: CutSets, draws: np.ndarray) -> Scores:
+def ulm(genes: RankedGenes, sets: CutSets, draws: np.ndarray) -> Scores:
     """Univariate linear models by decoupler, in blocks of sets."""
     method = decoupler_method("ulm")
     n_genes, n_sets = sets.weight.shape
@@ -113,7 +113,7 @@ def ulm(genes: TestedGenes, sets: CutSets, draws: np.ndarray) -> Scores:
     return Scores(score[0], p_value, score[1:])
 
 
-def _enrichment_scores(genes: TestedGenes, sets: CutSets, draws: np.ndarray) -> np.ndarray:
+def _enrichment_scores(genes: RankedGenes, sets: CutSets, draws: np.ndarray) -> np.ndarray:
     if not len(draws):
         return np.empty((0, sets.weight.shape[1]))
     everything = slice(0, sets.weight.shape[1])
@@ -122,7 +122,7 @@ def _enrichment_scores(genes: TestedGenes, sets: CutSets, draws: np.ndarray) -> 
 
 def _decoupled(
     method: Callable[..., tuple[pd.DataFrame, pd.DataFrame]],
-    genes: TestedGenes,
+    genes: RankedGenes,
     sets: CutSets,
     rows: np.ndarray,
     block: slice,
@@ -137,7 +137,7 @@ def _decoupled(
     return score[keys].to_numpy()
 
 
-def _members(genes: TestedGenes, sets: CutSets) -> dict[str, list[str]]:
+def _members(genes: RankedGenes, sets: CutSets) -> dict[str, list[str]]:
     """Sets by their position as text, which no two share, as names may."""
     columns = sets.weight.tocsc()
     return {

@@ -1,7 +1,7 @@
 """The genes of a table that could have been called, under the names that gene sets use."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -16,13 +16,11 @@ INDEX = "index"
 MIN_SHARE = 0.1
 """Names that fit fewer of the genes than this are taken for names of another kind."""
 
-GeneNames = str | Mapping[str, str] | pd.Series | None
+GeneNames: TypeAlias = str | Mapping[str, str] | pd.Series | None
 
 
-class TestedGenes(NamedTuple):
+class RankedGenes(NamedTuple):
     """Genes with a test and a name of their own, in the order of the table."""
-
-    __test__ = False  # no test of pytest
 
     names: np.ndarray
     """Unique names, text."""
@@ -44,7 +42,7 @@ class TestedGenes(NamedTuple):
 
 def tested_genes(
     de: pd.DataFrame, in_sets: set[str], gene_names: GeneNames, level: float, *, only_in_sets: bool
-) -> TestedGenes:
+) -> RankedGenes:
     """Names, scores and calls of the genes that could have been called, and if so asked are in a set.
 
     Raises
@@ -94,7 +92,7 @@ def tested_genes(
         posterior = spike_and_normal(score, np.ones_like(score), tested[LFSR].to_numpy())
     else:
         score = _signed_quantile(tested)
-    return TestedGenes(named, score, called & (effect > 0), called & (effect < 0), posterior, attrs)
+    return RankedGenes(named, score, called & (effect > 0), called & (effect < 0), posterior, attrs)
 
 
 def _names(tested: pd.DataFrame, de: pd.DataFrame, gene_names: GeneNames, in_sets: set[str]) -> tuple[np.ndarray, str]:
