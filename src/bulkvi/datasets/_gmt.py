@@ -26,12 +26,29 @@ def read_gmt(path: str | os.PathLike[str]) -> list[GeneSet]:
     If one of the two first fields looks like an accession (``GO:0006954``, ``R-HSA-199420``, ``hsa04110``) and the other
     does not, the other is the name; else the first is.
 
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    The sets in the order of the file, each gene once.
+
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
         If it is not text, holds no set or has a line of fewer than three fields.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import bulkvi as bv
+    >>> _ = Path("sets.gmt").write_text("GO:0006954\\tinflammatory response\\tIL6\\tTNF\\n")
+    >>> bv.datasets.read_gmt("sets.gmt")
+    [GeneSet(name='inflammatory response', accession='GO:0006954', genes=('IL6', 'TNF'))]
     """
     if not os.path.isfile(path):
         raise FileNotFoundError(f"no file of gene sets at {os.fspath(path)!r}.")

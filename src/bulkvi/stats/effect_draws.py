@@ -48,9 +48,9 @@ def spike_and_normal(mean: np.ndarray, sd: np.ndarray, lfsr: np.ndarray) -> Spik
 
     Examples
     --------
-    >>> parts = spike_and_normal(np.array([1.0]), np.array([1.0]), np.array([0.5 + 0.5 * 0.0228]))
+    >>> parts = spike_and_normal(np.array([1.4]), np.array([1.00747]), np.array([0.300022]))
     >>> [float(part[0].round(2)) for part in parts]
-    [0.46, 1.85, 0.39]
+    [0.3, 2.0, 0.5]
     """
     mean, sd, lfsr = (np.asarray(part, dtype=float) for part in (mean, sd, lfsr))
     second = sd**2 + mean**2

@@ -130,7 +130,7 @@ def enrichment(
     >>> table[["term", "direction", "size", "n_called"]].head(2)
         term direction  size  n_called
     0  rises        up    12        12
-    1  rises      down    12         0
+    1  stays        up    20         0
     """
     _check(method, background, level, min_size, max_size, n_draws)
     absent = [name for name in NEEDED[method] if find_spec(name) is None]
