@@ -16,7 +16,7 @@ from bulkvi.tl._gene_set_input import members_of
 from bulkvi.tl._scored_sets import ulm
 from bulkvi.tl._tested_genes import tested_genes
 
-N_DRAWS = 1_000
+N_DRAWS = 300
 ENDS = [0.025, 0.975]
 
 

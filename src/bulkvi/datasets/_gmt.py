@@ -21,7 +21,7 @@ class GeneSet(NamedTuple):
 
 
 def read_gmt(path: str | os.PathLike[str]) -> list[GeneSet]:
-    """Gene sets of a GMT file, plain or gzip: a line for each, tab-separated: name, description, genes.
+    r"""Gene sets of a GMT file, plain or gzip: a line for each, tab-separated: name, description, genes.
 
     If one of the two first fields looks like an accession (``GO:0006954``, ``R-HSA-199420``, ``hsa04110``) and the other
     does not, the other is the name; else the first is.
@@ -46,7 +46,7 @@ def read_gmt(path: str | os.PathLike[str]) -> list[GeneSet]:
     --------
     >>> from pathlib import Path
     >>> import bulkvi as bv
-    >>> _ = Path("sets.gmt").write_text("GO:0006954\\tinflammatory response\\tIL6\\tTNF\\n")
+    >>> _ = Path("sets.gmt").write_text("GO:0006954\tinflammatory response\tIL6\tTNF\n")
     >>> bv.datasets.read_gmt("sets.gmt")
     [GeneSet(name='inflammatory response', accession='GO:0006954', genes=('IL6', 'TNF'))]
     """
