@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias, get_args
+from typing import Any, NamedTuple, TypeAlias, cast, get_args
 
 import numpy as np
 import pandas as pd
@@ -67,7 +67,7 @@ def members_of(gene_sets: GeneSets, organism: Organism) -> Members:
         )
     path = os.fspath(gene_sets)
     if path in get_args(Collection):
-        read = sets_by_name(path, organism)
+        read = sets_by_name(cast(Collection, path), organism)
     elif os.path.exists(path) or path.endswith((".gmt", ".gmt.gz")):
         read = read_gmt(path)
     else:
