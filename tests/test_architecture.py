@@ -16,12 +16,13 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = {
     "names": set(),
     "comparison_names": {"names"},
+    "enrichment_names": set(),
     "stats": {"names"},
     "model": {"names", "stats"},
     "pp": {"names", "stats", "model"},
-    "tl": {"names", "comparison_names", "stats", "model"},
+    "tl": {"names", "comparison_names", "enrichment_names", "stats", "model", "datasets"},
     "baselines": {"names", "comparison_names", "stats", "model"},
-    "pl": {"names", "comparison_names"},
+    "pl": {"names", "comparison_names", "enrichment_names"},
     "datasets": {"names", "stats"},
     "io": {"names"},
     # the page of a result reads all that came before it

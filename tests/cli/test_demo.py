@@ -9,9 +9,21 @@ from anndata import AnnData, read_h5ad
 from typer.testing import CliRunner, Result
 
 from bulkvi import BulkVI, datasets
+from bulkvi.cli import _demo as demo_module
 from bulkvi.cli import app
 
-FIGURES = ["volcano", "ma", "p_values", "dispersion", "shrinkage", "gene", "latent", "size_factors", "training"]
+FIGURES = [
+    "volcano",
+    "ma",
+    "p_values",
+    "dispersion",
+    "shrinkage",
+    "gene",
+    "latent",
+    "size_factors",
+    "training",
+    "enrichment",
+]
 COLUMNS = [
     "symbol",
     "base_mean",
@@ -75,7 +87,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_files_lie_in_the_folder_and_nowhere_else(run: Run):
-    expected = ["adata.h5ad", "de.csv", "model/model.pt", "notes.txt", "report.html"]
+    expected = ["adata.h5ad", "de.csv", "enrichment.csv", "model/model.pt", "notes.txt", "report.html"]
     expected += [f"figures/{name}.{suffix}" for name in FIGURES for suffix in ("pdf", "png")]
     assert sorted(contents(run.folder)) == sorted(expected)
     assert [path.name for path in run.folder.parents[1].iterdir()] == ["results"]
@@ -100,6 +112,25 @@ def test_known_responders_to_dexamethasone_are_up(de: pd.DataFrame, gene: str):
     assert row["adj_p_value"] < 1e-4
 
 
+def test_first_go_terms_fit_what_a_glucocorticoid_does(run: Run):
+    terms = pd.read_csv(run.folder / "enrichment.csv")
+    first = terms.head(10)
+    up = first[first["direction"] == "up"]["term"].tolist()
+    assert "glucose import" in up  # named for it
+    assert "regulation of glucose import" in up
+    assert terms.set_index("term").loc["cellular response to glucocorticoid stimulus", "adj_p_value"] < 0.05
+    assert "glucose import" in run.result.stdout
+    called = f"{(terms['adj_p_value'] < 0.05).sum():,} of {len(terms):,} gene sets go up or down"
+    assert called in run.result.stdout
+
+
+def test_demo_without_the_extra_says_how_to_get_go_terms(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("bulkvi.cli._demo.find_spec", lambda name: None)
+    said: list[str] = []
+    assert demo_module._enrich(pd.DataFrame(), said.append) is None
+    assert said == ["GO terms left out: they need decoupler, pip install 'bulkvi[enrichment]'"]
+
+
 def test_counts_are_the_filtered_airway_with_a_latent_state(adata: AnnData):
     airway = datasets.airway()
     np.testing.assert_array_equal(adata.X, airway[:, adata.var_names].X)
@@ -122,7 +153,8 @@ def test_figures_are_pictures(run: Run):
 
 def test_summary_shows_the_ten_surest_genes(run: Run, de: pd.DataFrame):
     surest = de.sort_values("p_value").head(10)
-    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in run.result.stdout.splitlines() if "│" in line]
+    genes = run.result.stdout.split("GO term")[0]
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in genes.splitlines() if "│" in line]
     assert [row[0] for row in rows] == surest["symbol"].tolist()
     assert [row[1] for row in rows] == [f"{x:+.2f}" for x in surest["log_fc"]]
     ends = zip(surest["log_fc_low"], surest["log_fc_high"], strict=True)
@@ -141,7 +173,16 @@ def test_summary_counts_the_genes_called(run: Run, de: pd.DataFrame):
 
 def test_summary_explains_the_sign_and_says_what_lies_where(run: Run):
     assert "log2, treated (trt) over untreated (untrt): +1 is twice as much" in run.result.stdout
-    for name in ("results/here:", "de.csv", "figures/", *FIGURES, "report.html", "adata.h5ad", "model/"):
+    for name in (
+        "results/here:",
+        "de.csv",
+        "enrichment.csv",
+        "figures/",
+        *FIGURES,
+        "report.html",
+        "adata.h5ad",
+        "model/",
+    ):
         assert name in run.result.stdout
 
 

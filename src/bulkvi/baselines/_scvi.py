@@ -57,8 +57,8 @@ def scvi(
     layer
         Layer that holds the raw counts; ``adata.X`` if None.
     size_factor_key
-        Column of ``obs`` with size factors for scVI to use. By default it takes the total count of each sample, which suits
-        bulk counts far better: with size factors its decoder has a softplus that hardly reaches them.
+        Column of ``obs`` with size factors for scVI to use, instead of the total count of each sample. They are handed on times
+        the mean total count: scVI's decoder then has a softplus, which hardly reaches bulk counts from factors near 1.
     batch_key
         Column of ``obs`` with a batch; both groups are then decoded in every batch.
     gene_likelihood
@@ -121,6 +121,8 @@ def scvi(
     counts = np.concatenate([block for _, block in iter_row_blocks(checked.matrix)]).astype(np.float32)
     columns = [key for key in (size_factor_key, batch_key) if key is not None]
     own = AnnData(counts, obs=adata.obs[columns].copy(), var=pd.DataFrame(index=adata.var_names))  # scVI writes into it
+    if size_factor_key is not None:
+        own.obs[size_factor_key] = size_factor * checked.totals.mean()
     up, down = np.zeros(adata.n_vars), np.zeros(adata.n_vars)
 
     def beyond_delta(log_ratio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -11,8 +11,9 @@ import typer
 from bulkvi.cli import _reading as reading
 from bulkvi.cli._figures import draw_figures
 from bulkvi.cli._progress import FAILURE, WRONG_INPUT, exits, noted, open_folder, reporter
-from bulkvi.cli._results import FILES, show_results, write_table
+from bulkvi.cli._results import FILES, show_files, show_results, write_table
 from bulkvi.cli._run_file import as_json, files_in, of_this_run
+from bulkvi.cli._terms import ENRICHMENT, score_terms, show_terms
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +40,14 @@ def de(
     level: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="False discovery rate at which genes are counted as changed.")
     ] = 0.05,
+    gene_sets: Annotated[
+        str | None,
+        typer.Option(
+            help="Gene sets to score: a GMT file (.gmt, .gmt.gz), or go_bp, hallmark, reactome, kegg. They name genes by "
+            "symbol as a rule: COUNTS needs a column of symbols, or symbols for names."
+        ),
+    ] = None,
+    organism: Annotated[str, typer.Option(help="human or mouse, for gene sets by name.")] = "human",
     seed: reading.Seed = 0,
     json: reading.Json = False,
     force: reading.Force = False,
@@ -96,6 +105,7 @@ def de(
             groups = reading.find_groups(contrast, adata.obs, reading.check_formula(design, adata.obs))
             n_read = adata.n_vars
             findings = _check(adata, design)
+            _check_gene_sets(gene_sets, organism)
             pp.filter_genes(adata, min_counts=min_counts)
             offset = reading.add_size_factors(adata, size_factors)
             factors = adata.obs[SIZE_FACTOR]
@@ -105,7 +115,13 @@ def de(
             )
             out.mkdir(parents=True, exist_ok=True)  # fails now rather than after the work
         with exits(FAILURE):
-            model, table = _compare(adata, offset, design, groups, out, say=say, seed=seed, level=level)
+            model, table = _compare(adata, offset, design, groups, out, say=say, seed=seed)
+            terms = None
+            if gene_sets is not None:
+                say(f"Scoring gene sets of {gene_sets}")
+                terms = score_terms(table, gene_sets, "mouse" if organism == "mouse" else "human", out)
+            (out / "figures").mkdir(exist_ok=True)
+            draw_figures(model, adata, table, out / "figures", terms=terms, groupby=groups[0], level=level)
             summary = _summary(adata, table, groups, level) | {
                 "counts": str(counts),
                 "samples": str(samples),
@@ -114,13 +130,17 @@ def de(
                 "size_factors": {"chosen": size_factors, "min": factors.min(), "max": factors.max()},
                 "n_genes_read": n_read,
                 "min_counts": min_counts,
+                "gene_sets": gene_sets,
                 "seed": seed,
                 "findings": findings,
                 "warnings": notes,
             }
-            names = [name for name in FILES if name]
+            files = FILES if terms is None else FILES | ENRICHMENT
+            names = [name for name in files if name]
             run = of_this_run(ctx)
-            report(model, table, out / "report.html", level=level, warnings=notes, command=run["command"])
+            report(
+                model, table, out / "report.html", enrichment=terms, level=level, warnings=notes, command=run["command"]
+            )
             summary = run | summary | {"out": str(out), "files": [*files_in(out, names), RUN_FILE]}
             (out / RUN_FILE).write_text(as_json(summary) + "\n", encoding="utf-8")
             say("Done")
@@ -129,8 +149,10 @@ def de(
         return
     factor, test, reference = groups
     sign = f"log2, {test} over {reference} ({factor}): +1 is twice as much in {test}, -1 half as much."
-    files = FILES | {RUN_FILE: "what was asked and found, the versions and the command"}
-    show_results(table, out, level=level, sign=sign, files=files)
+    show_results(table, level=level, sign=sign)
+    if terms is not None:
+        show_terms(terms, level)
+    show_files(table, out, files | {RUN_FILE: "what was asked and found, the versions and the command"})
 
 
 def _check(adata: "AnnData", design: str) -> list[dict[str, str]]:
@@ -146,6 +168,16 @@ def _check(adata: "AnnData", design: str) -> list[dict[str, str]]:
     return found.findings.to_dict("records")
 
 
+def _check_gene_sets(gene_sets: str | None, organism: str) -> None:
+    """Find out before anything takes long whether they are there."""
+    if organism not in ("human", "mouse"):
+        raise ValueError(f"--organism is human or mouse, not {organism!r}.")
+    if gene_sets is not None and Path(gene_sets).suffix and not Path(gene_sets).is_file():
+        raise FileNotFoundError(
+            f"There is no file {gene_sets} with gene sets; give a GMT file, or go_bp, hallmark, reactome or kegg."
+        )
+
+
 def _compare(
     adata: "AnnData",
     offset: str | None,
@@ -155,7 +187,6 @@ def _compare(
     *,
     say: Any,
     seed: int,
-    level: float,
 ) -> tuple["BulkVI", "pd.DataFrame"]:
     """Fit, compare and write."""
     from bulkvi import BulkVI
@@ -172,8 +203,6 @@ def _compare(
     result = model.differential_expression(factor, test, reference)
     say(f"Writing to {out}")
     table = write_table(result, adata, out / "de.csv")
-    (out / "figures").mkdir(exist_ok=True)
-    draw_figures(model, adata, table, out / "figures", groupby=factor, level=level)
     adata.write_h5ad(out / "adata.h5ad")
     model.save(str(out / "model"), overwrite=True)
     return model, table

@@ -4,6 +4,7 @@ Only light imports at the top: ``bulkvi --help`` is not to wait for PyTorch.
 """
 
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -11,7 +12,8 @@ import typer
 
 from bulkvi.cli._figures import draw_figures
 from bulkvi.cli._progress import open_folder, reporter
-from bulkvi.cli._results import FILES, show_results, write_table
+from bulkvi.cli._results import FILES, show_files, show_results, write_table
+from bulkvi.cli._terms import ENRICHMENT, score_terms, show_terms
 
 GROUPBY: Final = "dex"
 GROUPS: Final = ("trt", "untrt")
@@ -28,7 +30,8 @@ def demo(
     """Analyse eight airway samples, from raw counts to differential expression.
 
     Four donors, each with and without dexamethasone. The data come with bulkvi; no network is needed. Leaves a table
-    de.csv, figures/, report.html, adata.h5ad and the trained model/ in the folder.
+    de.csv, figures/, report.html, adata.h5ad and the trained model/ in the folder; with the extra "enrichment" installed also
+    enrichment.csv, the GO terms whose genes go up or down together.
     """
     open_folder(out, force=force, what="the demo's files")
     (out / "figures").mkdir(parents=True, exist_ok=True)  # fails now rather than after the work
@@ -54,9 +57,24 @@ def demo(
 
     say(f"Writing to {out}")
     table = write_table(de, adata, out / "de.csv")
-    draw_figures(model, adata, table, out / "figures", groupby=GROUPBY, level=FDR)
+    terms = None
+    if find_spec("decoupler") is None:
+        say("GO terms left out: they need decoupler, pip install 'bulkvi[enrichment]'")
+    else:
+        say("Scoring GO terms")
+        terms = score_terms(table, "go_bp", "human", out)
+    draw_figures(model, adata, table, out / "figures", terms=terms, groupby=GROUPBY, level=FDR)
     adata.write_h5ad(out / "adata.h5ad")
     model.save(str(out / "model"), overwrite=True)
-    report(model, table, out / "report.html", command=f"bulkvi demo --out {shlex.quote(str(out))} --seed {seed}")
+    report(
+        model,
+        table,
+        out / "report.html",
+        enrichment=terms,
+        command=f"bulkvi demo --out {shlex.quote(str(out))} --seed {seed}",
+    )
     say("Done")
-    show_results(table, out, level=FDR, sign=SIGN, files=FILES)
+    show_results(table, level=FDR, sign=SIGN)
+    if terms is not None:
+        show_terms(terms, FDR)
+    show_files(table, out, FILES if terms is None else FILES | ENRICHMENT)

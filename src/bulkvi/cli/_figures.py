@@ -13,10 +13,18 @@ if TYPE_CHECKING:
     from bulkvi import BulkVI
 
 WIDTH: Final = 3.3
+N_TERMS: Final = 12
 
 
 def draw_figures(
-    model: "BulkVI", adata: "AnnData", table: "pd.DataFrame", folder: Path, *, groupby: str, level: float
+    model: "BulkVI",
+    adata: "AnnData",
+    table: "pd.DataFrame",
+    folder: Path,
+    *,
+    terms: "pd.DataFrame | None" = None,
+    groupby: str,
+    level: float,
 ) -> None:
     """Draw a comparison of groups as PNG and PDF, one figure a file.
 
@@ -30,6 +38,8 @@ def draw_figures(
         Of differential expression, with symbols where they are known.
     folder
         Where the figures go.
+    terms
+        Scored gene sets, if any.
     groupby
         Column of ``obs`` that was compared.
     level
@@ -51,6 +61,8 @@ def draw_figures(
         "size_factors": (3.0, lambda ax: pl.size_factors(adata, color=groupby, ax=ax)),
         "training": (2.4, lambda ax: pl.training(model.history, ax=ax)),
     }
+    if terms is not None:
+        plots["enrichment"] = (4.5, lambda ax: pl.enrichment(terms, n_terms=N_TERMS, level=level, ax=ax))
     for name, (height, draw) in plots.items():
         figure = new_figure(height)
         draw(figure.subplots())

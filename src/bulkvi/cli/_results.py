@@ -29,21 +29,17 @@ def write_table(de: "pd.DataFrame", adata: "AnnData", path: Path) -> "pd.DataFra
     return table
 
 
-def show_results(table: "pd.DataFrame", out: Path, *, level: float, sign: str, files: dict[str, str]) -> None:
-    """Say on standard output what was found and what lies where.
+def show_results(table: "pd.DataFrame", *, level: float, sign: str) -> None:
+    """Say on standard output what was found.
 
     Parameters
     ----------
     table
         Of differential expression.
-    out
-        Folder of the results.
     level
         Genes are called where the adjusted p-value is below it.
     sign
         What +1 means.
-    files
-        What lies in the folder, and what each is.
     """
     from rich.console import Console
     from rich.table import Table
@@ -70,6 +66,13 @@ def show_results(table: "pd.DataFrame", out: Path, *, level: float, sign: str, f
     if len(called):
         console.print(shown)
     console.print(sign)
+
+
+def show_files(table: "pd.DataFrame", out: Path, files: dict[str, str]) -> None:
+    """Say on standard output what lies in the folder of results, and what each is."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True, markup=False)
     console.print(f"\nIn {out}:")
     for name, what in files.items():
-        console.print(f"  {name:<12}{what.format(n_genes=len(table))}")
+        console.print(f"  {name:<16}{what.format(n_genes=len(table))}")

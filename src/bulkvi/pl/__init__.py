@@ -4,6 +4,8 @@ from bulkvi.pl._calibration import calibration
 from bulkvi.pl._compare import compare
 from bulkvi.pl._design import design
 from bulkvi.pl._dispersion import dispersion
+from bulkvi.pl._enrichment import enrichment
+from bulkvi.pl._enrichment_compare import enrichment_compare
 from bulkvi.pl._gene import gene
 from bulkvi.pl._latent import latent
 from bulkvi.pl._log_fc_scatter import log_fc_scatter
@@ -20,6 +22,8 @@ __all__ = [
     "compare",
     "design",
     "dispersion",
+    "enrichment",
+    "enrichment_compare",
     "gene",
     "latent",
     "log_fc_scatter",

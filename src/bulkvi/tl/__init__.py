@@ -1,10 +1,22 @@
-"""Look at a study before and after the model: designs, samples, and how the answer compares with other tools'."""
+"""Look at a study before and after the model: designs, samples, how the answer compares with other tools', and pathways."""
 
 from bulkvi.tl._check_design import DesignCheck, check_design
 from bulkvi.tl._check_samples import check_samples
 from bulkvi.tl._compare import compare
+from bulkvi.tl._compare_enrichment import compare_enrichment
 from bulkvi.tl._comparison import Comparison
+from bulkvi.tl._enrichment import enrichment
 from bulkvi.tl._to_deseq2 import to_deseq2
 from bulkvi.tl._to_pertpy import to_pertpy
 
-__all__ = ["Comparison", "DesignCheck", "check_design", "check_samples", "compare", "to_deseq2", "to_pertpy"]
+__all__ = [
+    "Comparison",
+    "DesignCheck",
+    "check_design",
+    "check_samples",
+    "compare",
+    "compare_enrichment",
+    "enrichment",
+    "to_deseq2",
+    "to_pertpy",
+]

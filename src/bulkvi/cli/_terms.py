@@ -1,0 +1,45 @@
+"""Gene sets on the command line: scored, written, shown."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FILE: Final = "enrichment.csv"
+ENRICHMENT: Final = {FILE: "a row for each gene set: score, interval, p-values, genes; drawn in figures/enrichment"}
+METHOD: Final = "ulm"
+N_SHOWN: Final = 8
+
+
+def score_terms(
+    table: "pd.DataFrame", gene_sets: str | Path, organism: Literal["human", "mouse"], out: Path
+) -> "pd.DataFrame":
+    """Score the gene sets, and write them into the folder of the results."""
+    from bulkvi import tl
+
+    terms = tl.enrichment(table, gene_sets, METHOD, organism=organism)
+    terms.to_csv(out / FILE, index=False)
+    return terms
+
+
+def show_terms(terms: "pd.DataFrame", level: float) -> None:
+    """Say on standard output how many sets are called, and which are the surest."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from bulkvi.enrichment_names import DIRECTION, GENES, SCORE, SCORE_HIGH, SCORE_LOW, TERM
+    from bulkvi.names import ADJ_P_VALUE
+
+    shown = Table()
+    shown.add_column(TERM, max_width=40)
+    shown.add_column(DIRECTION)
+    for column in (SCORE, "95 % interval", ADJ_P_VALUE):
+        shown.add_column(column, justify="right", no_wrap=True)
+    for _, term in terms.drop_duplicates([SCORE, GENES]).head(N_SHOWN).iterrows():
+        interval = f"{term[SCORE_LOW]:+.1f} to {term[SCORE_HIGH]:+.1f}"
+        shown.add_row(term[TERM], term[DIRECTION], f"{term[SCORE]:+.1f}", interval, f"{term[ADJ_P_VALUE]:.0e}")
+    n_called = int((terms[ADJ_P_VALUE] < level).sum())
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console.print(f"\n{n_called:,} of {len(terms):,} gene sets go up or down. The surest:")
+    console.print(shown)

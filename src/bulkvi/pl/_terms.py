@@ -1,0 +1,73 @@
+"""Terms of an enrichment: which to draw, their names in few words, and rows for them."""
+
+import re
+import textwrap
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from bulkvi import enrichment_names as en
+from bulkvi.pl._axes import COLUMN_WIDTH, new_axes
+
+WIDTH: Final = 26
+"""Characters in a line of a term's name."""
+
+ROW: Final = 0.29
+"""Height of a row, inches: two lines of a name."""
+
+_DATABASE: Final = re.compile(r"^(HALLMARK|GO[A-Z]*|REACTOME|KEGG[A-Z_]*?|WP|BIOCARTA|PID)_(?=[A-Z0-9])")
+
+SCORE_WORDS: Final = {
+    "ora": "Log2 odds ratio",
+    "gsea": "Normalised enrichment score",
+    "ulm": "Score (t-value)",
+}
+
+
+def short_term(term: str, width: int = WIDTH) -> str:
+    """A term in at most two lines; names of MSigDB without the database, underscores and capitals."""
+    if _DATABASE.match(term) and " " not in term:
+        term = _DATABASE.sub("", term).replace("_", " ").lower()
+    return "\n".join(textwrap.wrap(term, width, max_lines=2, placeholder=" …")) or term
+
+
+def first_terms(table: pd.DataFrame, n_terms: int, level: float) -> pd.DataFrame:
+    """The first so many rows; of rows with the same direction, genes and score only the first.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range or there is no row.
+    """
+    if n_terms < 1:
+        raise ValueError(f"`n_terms` must be at least 1; it is {n_terms}.")
+    if not 0 < level < 1:
+        raise ValueError(f"`level` is a false discovery rate between 0 and 1; it is {level}.")
+    alike = [column for column in (en.DIRECTION, en.SCORE, en.SIZE, en.GENES) if column in table]
+    chosen = table[np.isfinite(table[en.SCORE])].drop_duplicates(alike).head(n_terms)
+    if chosen.empty:
+        raise ValueError("the table has no term with a score.")
+    return chosen
+
+
+def term_axes(ax: Axes | None, n_terms: int) -> tuple[Axes, bool]:
+    """The Axes given, or new ones with a row for each term and room below; and whether they are new."""
+    if ax is not None:
+        return ax, False
+    made = new_axes(height=ROW * n_terms + 1.0)
+    figure = made.get_figure(root=True)
+    if figure is not None:
+        figure.set_figwidth(COLUMN_WIDTH)
+    return made, True
+
+
+def write_terms(ax: Axes, terms: list[str]) -> None:
+    """Rows from the top, one for each term, with their names at the left."""
+    rows = range(len(terms))
+    ax.set_yticks(rows, [short_term(term) for term in terms], fontsize="x-small", linespacing=0.95)
+    ax.set_ylim(len(terms) - 0.4, -0.6)
+    ax.tick_params(axis="y", length=0)
+    for row in rows:
+        ax.axhline(row, color="0.92", linewidth=0.6, zorder=0)

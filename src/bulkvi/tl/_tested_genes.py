@@ -1,0 +1,155 @@
+"""The genes of a table that could have been called, under the names that gene sets use."""
+
+from collections.abc import Mapping
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri_exp
+
+from bulkvi import enrichment_names as en
+from bulkvi.names import ADJ_P_VALUE, BASE_MEAN, LFSR, LOG_FC, LOG_FC_SD, P_VALUE, STAT, SYMBOL
+from bulkvi.stats.effect_draws import SpikeAndNormal, draw_effects, spike_and_normal
+from bulkvi.tl._foreign_tables import recognise
+
+INDEX = "index"
+MIN_SHARE = 0.1
+"""Names that fit fewer of the genes than this are taken for names of another kind."""
+
+GeneNames: TypeAlias = str | Mapping[str, str] | pd.Series | None
+
+
+class RankedGenes(NamedTuple):
+    """Genes with a test and a name of their own, in the order of the table."""
+
+    names: np.ndarray
+    """Unique names, text."""
+    score: np.ndarray
+    """What genes are ranked by: posterior mean / posterior sd, or the normal quantile of a p-value with its sign."""
+    up: np.ndarray
+    """Which are called and up, boolean."""
+    down: np.ndarray
+    posterior: SpikeAndNormal | None
+    """Posterior of ``score``; None where the table has none."""
+    attrs: dict[str, object]
+
+    def draws(self, n_draws: int, rng: np.random.Generator) -> np.ndarray:
+        """Posterior draws of the scores, draws x genes; none where the table has no posterior."""
+        if self.posterior is None:
+            return np.empty((0, self.names.size))
+        return draw_effects(self.posterior, n_draws, rng)
+
+
+def tested_genes(
+    de: pd.DataFrame, in_sets: set[str], gene_names: GeneNames, level: float, *, only_in_sets: bool
+) -> RankedGenes:
+    """Names, scores and calls of the genes that could have been called, and if so asked are in a set.
+
+    Raises
+    ------
+    TypeError, KeyError, ValueError
+        As :func:`~bulkvi.tl._foreign_tables.recognise`; and if no gene has a test, ``gene_names`` is no column, or the names
+        are not those of the sets.
+    """
+    recognised = recognise(de, "de")
+    table = recognised.table
+    has_posterior = LOG_FC_SD in de and LFSR in de and LOG_FC in de
+    if has_posterior:
+        for column in (LOG_FC_SD, LFSR):
+            table[column] = pd.to_numeric(de[column]).to_numpy(dtype=float, na_value=np.nan)
+    answered = np.isfinite(table[LOG_FC]) & np.isfinite(table[ADJ_P_VALUE]) & ~(table[BASE_MEAN] == 0)
+    if has_posterior:
+        answered &= (table[LOG_FC_SD] > 0) & np.isfinite(table[LFSR])
+    tested = table[answered]
+    if tested.empty:
+        raise ValueError("no gene of `de` has an effect and an adjusted p-value: there is nothing to enrich.")
+    named, origin = _names(tested, de, gene_names, in_sets)
+    without = pd.isna(named) | (named == "")
+    tested, named = tested[~without], named[~without]
+    # of several rows with one name the one with most counts: a choice that does not look at the answer
+    by_mean = np.argsort(-tested[BASE_MEAN].fillna(0.0).to_numpy(), kind="stable")
+    kept = np.sort(by_mean[~pd.Series(named[by_mean]).duplicated().to_numpy()])
+    n_repeated = len(tested) - kept.size
+    in_a_set = np.array([name in in_sets for name in named[kept]])
+    _check_names(named[kept], in_sets, origin)
+    attrs = {
+        en.SOURCE: recognised.tool,
+        en.CONTRAST: recognised.contrast,
+        en.GENE_NAMES: origin,
+        en.N_NOT_TESTED: int((~answered).sum()),
+        en.N_WITHOUT_NAME: int(without.sum()),
+        en.N_REPEATED: n_repeated,
+        en.N_IN_NO_SET: int((~in_a_set).sum()),
+    }
+    kept = kept[in_a_set] if only_in_sets else kept
+    attrs[en.N_BACKGROUND] = kept.size
+    tested, named = tested.iloc[kept], named[kept]
+    effect, called = tested[LOG_FC].to_numpy(), tested[ADJ_P_VALUE].to_numpy() < level
+    posterior = None
+    if has_posterior:
+        sd = tested[LOG_FC_SD].to_numpy()
+        score = effect / sd
+        posterior = spike_and_normal(score, np.ones_like(score), tested[LFSR].to_numpy())
+    else:
+        score = _signed_quantile(tested)
+    return RankedGenes(named, score, called & (effect > 0), called & (effect < 0), posterior, attrs)
+
+
+def _names(tested: pd.DataFrame, de: pd.DataFrame, gene_names: GeneNames, in_sets: set[str]) -> tuple[np.ndarray, str]:
+    """What the genes are called, and where that was taken from."""
+    ids = tested.index.to_numpy(dtype=object)
+    if gene_names is None:
+        choices = {INDEX: ids}
+        if SYMBOL in tested:
+            choices = {SYMBOL: tested[SYMBOL].to_numpy(dtype=object)} | choices
+        origin = max(choices, key=lambda one: len(in_sets.intersection(choices[one])))
+        return _text(choices[origin]), origin
+    if isinstance(gene_names, str):
+        if gene_names == INDEX:
+            return _text(ids), INDEX
+        if gene_names not in de:
+            raise KeyError(
+                f"no column {gene_names!r} in `de`; it has {list(de.columns)}. gene_names is a column, 'index', or names by "
+                "gene such as adata.var['symbol']."
+            )
+        column = pd.Series(de[gene_names].to_numpy(dtype=object), index=recognise(de, "de").table.index)
+        return _text(column[tested.index].to_numpy(dtype=object)), gene_names
+    return _text(np.array([gene_names.get(gene) for gene in ids], dtype=object)), "given"
+
+
+def _text(names: np.ndarray) -> np.ndarray:
+    return np.array(["" if pd.isna(name) else str(name) for name in names], dtype=object)
+
+
+def _check_names(names: np.ndarray, in_sets: set[str], origin: str) -> None:
+    shared = len(in_sets.intersection(names))
+    possible = min(len(in_sets), names.size)
+    if shared >= MIN_SHARE * possible and shared:
+        return
+    upper = {name.upper() for name in in_sets}
+    remedy = (
+        "Written in capitals they do: are the sets of another organism? See `organism`."
+        if sum(name.upper() in upper for name in names) >= MIN_SHARE * possible
+        else "Give the kind of names that the sets use as gene_names: a column of `de`, or names by gene such as "
+        "adata.var['symbol']."
+    )
+    raise ValueError(
+        f"the gene names do not fit the gene sets: {shared:,} of {possible:,} that could be in both are. The table's are, from "
+        f"{origin!r}, {[str(name) for name in names[:3]]} ...; the sets' {sorted(in_sets)[:3]} .... {remedy}"
+    )
+
+
+def _signed_quantile(tested: pd.DataFrame) -> np.ndarray:
+    """Normal quantile of the p-value with the sign of the effect; p-values of 0 last, by statistic and effect."""
+    p_value, effect = tested[P_VALUE].to_numpy(), tested[LOG_FC].to_numpy()
+    # a table may keep an adjusted p-value and no other
+    p_value = np.where(np.isfinite(p_value), p_value, tested[ADJ_P_VALUE].to_numpy())
+    with np.errstate(divide="ignore"):
+        size = -ndtri_exp(np.log(p_value) - np.log(2))
+    beyond = np.flatnonzero(np.isinf(size))
+    if beyond.size:
+        statistic = np.abs(tested[STAT].fillna(0.0).to_numpy()[beyond])
+        rank = np.lexsort([np.abs(effect[beyond]), statistic]).argsort()
+        largest = max(size[np.isfinite(size)].max(initial=0.0), 38.6)  # no p-value above 0 has more
+        size[beyond] = largest + 0.1 * (1 + rank)
+    return np.sign(effect) * size
