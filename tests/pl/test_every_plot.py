@@ -1,6 +1,7 @@
 """What holds for all plots: they draw where they are told, and leave the rest alone."""
 
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,7 @@ from matplotlib.axes import Axes
 
 from bulkvi import pl
 
-Draw = Callable[[AnnData, dict[str, pd.DataFrame], Axes | None], Axes]
+Draw = Callable[..., Axes]
 LOG_FC = pd.DataFrame({"a": [0.5, -1.0, 2.0], "b": [0.4, -1.2, 1.8]}, index=["g1", "g2", "g3"])
 DE = pd.DataFrame(
     {
@@ -74,26 +75,26 @@ COMPARISON = SimpleNamespace(
 CALIBRATION = SimpleNamespace(fdr=FDR, relabellings=RELABELLINGS)
 TABLES = (LOG_FC, DE, DISPERSIONS, RATES, FDR, RELABELLINGS, ASSOCIATION, COMPARED)
 PLOTS: dict[str, Draw] = {
-    "calibration": lambda adata, history, ax: pl.calibration(CALIBRATION, ax=ax),
-    "calibration of calls": lambda adata, history, ax: pl.calibration(CALIBRATION, show="calls", ax=ax),
-    "compare": lambda adata, history, ax: pl.compare(COMPARISON, ax=ax),
-    "design": lambda adata, history, ax: pl.design(ASSOCIATION, ax=ax),
-    "dispersion": lambda adata, history, ax: pl.dispersion(DISPERSIONS, ax=ax),
-    "gene": lambda adata, history, ax: pl.gene(adata, "3", "stage", ax=ax),
-    "gene with rates": lambda adata, history, ax: pl.gene(adata, "3", "stage", rates=RATES, ax=ax),
-    "latent": lambda adata, history, ax: pl.latent(adata, color="stage", ax=ax),
-    "latent with a colour bar": lambda adata, history, ax: pl.latent(adata, color="age", ax=ax),
-    "log_fc_scatter": lambda adata, history, ax: pl.log_fc_scatter("a", "b", data=LOG_FC, ax=ax),
-    "log_fc_scatter in hexagons": lambda adata, history, ax: pl.log_fc_scatter(
-        "a", "b", data=LOG_FC, kind="hexbin", ax=ax
+    "calibration": lambda adata, history, ax, **last: pl.calibration(CALIBRATION, ax=ax, **last),
+    "calibration of calls": lambda adata, history, ax, **last: pl.calibration(CALIBRATION, kind="calls", ax=ax, **last),
+    "compare": lambda adata, history, ax, **last: pl.compare(COMPARISON, ax=ax, **last),
+    "design": lambda adata, history, ax, **last: pl.design(ASSOCIATION, ax=ax, **last),
+    "dispersion": lambda adata, history, ax, **last: pl.dispersion(DISPERSIONS, ax=ax, **last),
+    "gene": lambda adata, history, ax, **last: pl.gene(adata, "3", "stage", ax=ax, **last),
+    "gene with rates": lambda adata, history, ax, **last: pl.gene(adata, "3", "stage", rates=RATES, ax=ax, **last),
+    "latent": lambda adata, history, ax, **last: pl.latent(adata, color="stage", ax=ax, **last),
+    "latent with a colour bar": lambda adata, history, ax, **last: pl.latent(adata, color="age", ax=ax, **last),
+    "log_fc_scatter": lambda adata, history, ax, **last: pl.log_fc_scatter("a", "b", data=LOG_FC, ax=ax, **last),
+    "log_fc_scatter in hexagons": lambda adata, history, ax, **last: pl.log_fc_scatter(
+        "a", "b", data=LOG_FC, kind="hexbin", ax=ax, **last
     ),
-    "ma": lambda adata, history, ax: pl.ma(DE, ax=ax),
-    "na_genes": lambda adata, history, ax: pl.na_genes(COMPARISON, ax=ax),
-    "p_values": lambda adata, history, ax: pl.p_values(DE, ax=ax),
-    "shrinkage": lambda adata, history, ax: pl.shrinkage(DE, ax=ax),
-    "size_factors": lambda adata, history, ax: pl.size_factors(adata, color="stage", ax=ax),
-    "training": lambda adata, history, ax: pl.training(history, ax=ax),
-    "volcano": lambda adata, history, ax: pl.volcano(DE, ax=ax),
+    "ma": lambda adata, history, ax, **last: pl.ma(DE, ax=ax, **last),
+    "na_genes": lambda adata, history, ax, **last: pl.na_genes(COMPARISON, ax=ax, **last),
+    "p_values": lambda adata, history, ax, **last: pl.p_values(DE, ax=ax, **last),
+    "shrinkage": lambda adata, history, ax, **last: pl.shrinkage(DE, ax=ax, **last),
+    "size_factors": lambda adata, history, ax, **last: pl.size_factors(adata, color="stage", ax=ax, **last),
+    "training": lambda adata, history, ax, **last: pl.training(history, ax=ax, **last),
+    "volcano": lambda adata, history, ax, **last: pl.volcano(DE, ax=ax, **last),
 }
 every_plot = pytest.mark.parametrize("draw", PLOTS.values(), ids=PLOTS)
 WRONG: dict[str, Callable[[AnnData], Any]] = {
@@ -182,6 +183,19 @@ def test_the_data_stay(draw: Draw, cohort: AnnData, history: dict):
     for table, copy in zip(TABLES, shared, strict=True):
         pd.testing.assert_frame_equal(table, copy)
         assert table.attrs == copy.attrs
+
+
+@every_plot
+def test_saves_and_shows_if_asked_to(
+    draw: Draw, cohort: AnnData, history: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    shown = []
+    monkeypatch.setattr(plt, "show", lambda: shown.append(plt.gcf()))
+    draw(cohort, history, None, save=tmp_path / "it.png")
+    assert plt.imread(tmp_path / "it.png").shape[1] == 990  # 3.3 inches
+    assert shown == []
+    ax = draw(cohort, history, None, show=True)
+    assert shown == [ax.figure]
 
 
 @pytest.mark.parametrize("draw", WRONG.values(), ids=WRONG)

@@ -1,4 +1,4 @@
-"""Draw tables and AnnData on an Axes; nothing is computed here."""
+"""Draw tables and AnnData on an Axes; no model is asked here."""
 
 from bulkvi.pl._calibration import calibration
 from bulkvi.pl._compare import compare

@@ -1,3 +1,4 @@
+from os import PathLike
 from typing import Final
 
 import matplotlib.pyplot as plt
@@ -20,6 +21,7 @@ from bulkvi.pl._axes import (
     text_width,
     width_in_points,
 )
+from bulkvi.pl._finish import finish
 from bulkvi.pl._gene_points import check_columns, legend_beneath, say_above
 
 ORIGIN: Final = ("rates", "model.get_group_rates()")
@@ -43,6 +45,8 @@ def gene(
     layer: str | None = None,
     offset_key: str | None = None,
     ax: Axes | None = None,
+    show: bool = False,
+    save: str | PathLike[str] | None = None,
 ) -> Axes:
     """Do the counts of a gene bear out what the table says? Draw count / size factor of each sample by group.
 
@@ -72,6 +76,10 @@ def gene(
         gene's factor over its geometric mean as well. None for none.
     ax
         Where to draw; None makes a figure of one column width (3.3 inches).
+    show
+        Whether to call ``matplotlib.pyplot.show``; a notebook shows the figure without it.
+    save
+        File to write the whole figure to, such as ``"figure.pdf"``; the ending says the format.
 
     Returns
     -------
@@ -140,7 +148,7 @@ def gene(
         figure.set_figheight(AXES_HEIGHT + label_height / 72 + (0 if rates is None else legend_height(1)))
     undrawn = [f"{(~drawn).sum():,} samples without {groupby}"] if not drawn.all() else []
     say_above(ax, [_title(adata, position), *undrawn])
-    return ax
+    return finish(ax, show=show, save=save)
 
 
 def _find_gene(adata: AnnData, gene: str) -> int:

@@ -1,9 +1,12 @@
+from os import PathLike
+
 import numpy as np
 from anndata import AnnData
 from matplotlib.axes import Axes
 
 from bulkvi.names import LATENT
 from bulkvi.pl._axes import colour_samples, draw_samples, new_sample_axes
+from bulkvi.pl._finish import finish
 
 
 def latent(
@@ -15,6 +18,8 @@ def latent(
     ax: Axes | None = None,
     size: float | None = None,
     legend_loc: str | None = "below",
+    show: bool = False,
+    save: str | PathLike[str] | None = None,
 ) -> Axes:
     """Which samples are alike? Draw two dimensions of the latent state, a point per sample.
 
@@ -36,6 +41,10 @@ def latent(
         Area of a marker in square points; by default smaller for more samples.
     legend_loc
         ``"below"`` the Axes, ``"right margin"``, a location that matplotlib knows such as ``"best"``, or None for no legend.
+    show
+        Whether to call ``matplotlib.pyplot.show``; a notebook shows the figure without it.
+    save
+        File to write the whole figure to, such as ``"figure.pdf"``; the ending says the format.
 
     Returns
     -------
@@ -78,4 +87,4 @@ def latent(
     draw_samples(ax, state[:, dims[0]], state[:, dims[1]], colouring, size=size, legend_loc=legend_loc)
     name, unit = ("Latent", " (prior sd)") if key == LATENT else (key.removeprefix("X_"), "")
     ax.set(xlabel=f"{name} {dims[0] + 1}{unit}", ylabel=f"{name} {dims[1] + 1}{unit}")
-    return ax
+    return finish(ax, show=show, save=save)

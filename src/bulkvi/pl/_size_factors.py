@@ -1,3 +1,4 @@
+from os import PathLike
 from typing import Final
 
 import numpy as np
@@ -15,6 +16,7 @@ from bulkvi.pl._axes import (
     text_width,
     width_in_points,
 )
+from bulkvi.pl._finish import finish
 
 MAX_LABELS: Final = 12
 GAP: Final = 5
@@ -41,6 +43,8 @@ def size_factors(
     label: bool | None = None,
     size: float | None = None,
     legend_loc: str | None = "below",
+    show: bool = False,
+    save: str | PathLike[str] | None = None,
 ) -> Axes:
     """Do size factors follow depth? Draw them against the total count of each sample, both on log axes.
 
@@ -67,6 +71,10 @@ def size_factors(
         Area of a marker in square points; by default smaller for more samples.
     legend_loc
         ``"below"`` the Axes, ``"right margin"``, a location that matplotlib knows such as ``"best"``, or None for no legend.
+    show
+        Whether to call ``matplotlib.pyplot.show``; a notebook shows the figure without it.
+    save
+        File to write the whole figure to, such as ``"figure.pdf"``; the ending says the format.
 
     Returns
     -------
@@ -116,7 +124,7 @@ def size_factors(
     labelled = adata.n_obs <= MAX_LABELS if label is None else label
     if labelled:
         _write_names(ax, totals, factors, adata.obs_names.tolist())
-    return ax
+    return finish(ax, show=show, save=save)
 
 
 def _totals(adata: AnnData, layer: str | None) -> np.ndarray:
