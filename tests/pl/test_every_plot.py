@@ -27,6 +27,16 @@ DE = pd.DataFrame(
     index=[f"gene {i}" for i in range(4)],
 )
 DE.attrs["composition_shift"] = 0.4
+TOP = pd.DataFrame(
+    {
+        "log_fc": [1.0, -2.0, 3.0],
+        "log_fc_low": [0.5, -2.5, np.nan],
+        "log_fc_high": [1.5, -1.5, np.nan],
+        "p_value": [1e-3, 1e-5, 1e-4],
+        "adj_p_value": [1e-3, 1e-5, 1e-4],
+    },
+    index=["3", "9", "27"],
+)
 ASSOCIATION = pd.DataFrame(
     [("stage", "age", 0.9, "eta squared"), ("stage", "treated", 0.2, "Cramer's V")],
     columns=["column", "other_column", "association", "measure"],
@@ -73,7 +83,7 @@ COMPARISON = SimpleNamespace(
     labels=("bulkvi", "DESeq2"), level=0.05, column="log_fc", table=COMPARED, concordance=CONCORDANCE
 )
 CALIBRATION = SimpleNamespace(fdr=FDR, relabellings=RELABELLINGS)
-TABLES = (LOG_FC, DE, DISPERSIONS, RATES, FDR, RELABELLINGS, ASSOCIATION, COMPARED)
+TABLES = (LOG_FC, DE, TOP, DISPERSIONS, RATES, FDR, RELABELLINGS, ASSOCIATION, COMPARED)
 PLOTS: dict[str, Draw] = {
     "calibration": lambda adata, history, ax, **last: pl.calibration(CALIBRATION, ax=ax, **last),
     "calibration of calls": lambda adata, history, ax, **last: pl.calibration(CALIBRATION, kind="calls", ax=ax, **last),
@@ -82,7 +92,14 @@ PLOTS: dict[str, Draw] = {
     "dispersion": lambda adata, history, ax, **last: pl.dispersion(DISPERSIONS, ax=ax, **last),
     "gene": lambda adata, history, ax, **last: pl.gene(adata, "3", "stage", ax=ax, **last),
     "gene with rates": lambda adata, history, ax, **last: pl.gene(adata, "3", "stage", rates=RATES, ax=ax, **last),
+    "heatmap": lambda adata, history, ax, **last: pl.heatmap(adata, TOP, color=["stage", "age"], ax=ax, **last),
+    "heatmap of named genes": lambda adata, history, ax, **last: pl.heatmap(
+        adata, TOP, genes=["9", "3"], effects=False, label=True, ax=ax, **last
+    ),
     "latent": lambda adata, history, ax, **last: pl.latent(adata, color="stage", ax=ax, **last),
+    "latent with ellipses": lambda adata, history, ax, **last: pl.latent(
+        adata, color="treated", ellipse=0.9, ax=ax, **last
+    ),
     "latent with a colour bar": lambda adata, history, ax, **last: pl.latent(adata, color="age", ax=ax, **last),
     "log_fc_scatter": lambda adata, history, ax, **last: pl.log_fc_scatter("a", "b", data=LOG_FC, ax=ax, **last),
     "log_fc_scatter in hexagons": lambda adata, history, ax, **last: pl.log_fc_scatter(
@@ -91,6 +108,9 @@ PLOTS: dict[str, Draw] = {
     "ma": lambda adata, history, ax, **last: pl.ma(DE, ax=ax, **last),
     "na_genes": lambda adata, history, ax, **last: pl.na_genes(COMPARISON, ax=ax, **last),
     "p_values": lambda adata, history, ax, **last: pl.p_values(DE, ax=ax, **last),
+    "sample_distance": lambda adata, history, ax, **last: pl.sample_distance(
+        adata, color=["stage", "age"], ax=ax, **last
+    ),
     "shrinkage": lambda adata, history, ax, **last: pl.shrinkage(DE, ax=ax, **last),
     "size_factors": lambda adata, history, ax, **last: pl.size_factors(adata, color="stage", ax=ax, **last),
     "training": lambda adata, history, ax, **last: pl.training(history, ax=ax, **last),
@@ -103,11 +123,13 @@ WRONG: dict[str, Callable[[AnnData], Any]] = {
     "design": lambda adata: pl.design(LOG_FC),
     "dispersion": lambda adata: pl.dispersion(DE),
     "gene": lambda adata: pl.gene(adata, "3", "no such column"),
+    "heatmap": lambda adata: pl.heatmap(adata, TOP, genes=["no such gene"]),
     "latent": lambda adata: pl.latent(adata, color="no such column"),
     "log_fc_scatter": lambda adata: pl.log_fc_scatter("a", "no such column", data=LOG_FC),
     "ma": lambda adata: pl.ma(LOG_FC),
     "na_genes": lambda adata: pl.na_genes(SimpleNamespace(**vars(COMPARISON) | {"column": "log_fc_mle"})),
     "p_values": lambda adata: pl.p_values(LOG_FC),
+    "sample_distance": lambda adata: pl.sample_distance(adata, color="no such column"),
     "shrinkage": lambda adata: pl.shrinkage(LOG_FC),
     "size_factors": lambda adata: pl.size_factors(adata, color="no such column"),
     "training": lambda adata: pl.training({}),

@@ -5,11 +5,13 @@ from bulkvi.pl._compare import compare
 from bulkvi.pl._design import design
 from bulkvi.pl._dispersion import dispersion
 from bulkvi.pl._gene import gene
+from bulkvi.pl._heatmap import heatmap
 from bulkvi.pl._latent import latent
 from bulkvi.pl._log_fc_scatter import log_fc_scatter
 from bulkvi.pl._ma import ma
 from bulkvi.pl._na_genes import na_genes
 from bulkvi.pl._p_values import p_values
+from bulkvi.pl._sample_distance import sample_distance
 from bulkvi.pl._shrinkage import shrinkage
 from bulkvi.pl._size_factors import size_factors
 from bulkvi.pl._training import training
@@ -21,11 +23,13 @@ __all__ = [
     "design",
     "dispersion",
     "gene",
+    "heatmap",
     "latent",
     "log_fc_scatter",
     "ma",
     "na_genes",
     "p_values",
+    "sample_distance",
     "shrinkage",
     "size_factors",
     "training",

@@ -1,6 +1,7 @@
 """Axes of one column width, and samples drawn on them in the colours of a column of ``obs``."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import matplotlib.pyplot as plt
@@ -71,7 +72,7 @@ def new_sample_axes(colouring: Colouring, legend_loc: str | None) -> Axes:
     """As :func:`new_axes`, higher by the legend that will stand below."""
     figure, ax = plt.subplots(figsize=(COLUMN_WIDTH, AXES_HEIGHT), layout="constrained")
     if legend_loc == "below" and colouring.has_legend:
-        rows = 1 + math.ceil(len(colouring.levels) / _legend_columns(ax, colouring))
+        rows = 1 + math.ceil(len(colouring.levels) / legend_columns(ax, [level.label for level in colouring.levels]))
         figure.set_figheight(AXES_HEIGHT + legend_height(rows))
     return ax
 
@@ -186,7 +187,7 @@ def _draw_legend(ax: Axes, colouring: Colouring, loc: str, size: float) -> None:
         place |= {"loc": "upper left", "bbox_to_anchor": (1, 1), "borderaxespad": 0.3}
     elif loc == "below":
         place |= beneath(ax)
-        place["ncols"] = _legend_columns(ax, colouring)
+        place["ncols"] = legend_columns(ax, [level.label for level in colouring.levels])
     ax.legend(
         title=colouring.title if colouring.values is None else None,
         fontsize="small",
@@ -204,16 +205,19 @@ def beneath(ax: Axes, *, lower: float = 0) -> dict[str, Any]:
     """Where a legend stands below an Axes, or lower by so many points: arguments of ``ax.legend``."""
     # clear of tick labels and axis label, whatever their size
     sizes = [float(text.get_fontsize()) for text in (ax.xaxis.label, ax.xaxis.get_ticklabels()[0])]
-    below = -1.2 * sum(sizes) - 12 - lower
-    anchor = offset_copy(ax.transAxes, fig=ax.get_figure(root=True), y=below, units="points")
+    return below_by(ax, 1.2 * sum(sizes) + 12 + lower)
+
+
+def below_by(ax: Axes, points: float) -> dict[str, Any]:
+    """Where a legend stands so many points below an Axes: arguments of ``ax.legend``."""
+    anchor = offset_copy(ax.transAxes, fig=ax.get_figure(root=True), y=-points, units="points")
     return {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": anchor, "borderaxespad": 0}
 
 
-def _legend_columns(ax: Axes, colouring: Colouring) -> int:
+def legend_columns(ax: Axes, labels: Sequence[str]) -> int:
     """How many columns of a legend fit below an Axes."""
-    longest = max(len(level.label) for level in colouring.levels)
-    fitting = int(width_in_points(ax) / text_width(longest + 5))
-    return max(1, min(fitting, len(colouring.levels)))
+    fitting = int(width_in_points(ax) / text_width(max(map(len, labels)) + 5))
+    return max(1, min(fitting, len(labels)))
 
 
 def legend_height(rows: int) -> float:
