@@ -32,6 +32,8 @@ MAX_LEVELS: Final = len(OKABE_ITO) * len(MARKERS)
 LEGEND_ROWS: Final = 16
 LEGEND_MARKER: Final = 30.0
 """Area of a marker in a legend, square points."""
+TICKS_APART: Final = 0.15
+"""Least distance of labelled ticks, as a share of the axis."""
 MISSING: Final = "missing"
 MISSING_COLOUR: Final = "lightgray"
 EDGE: Final = "0.25"
@@ -169,10 +171,23 @@ def draw_samples(
         _draw_legend(ax, colouring, legend_loc, size)
 
 
+class ApartLocator(MaxNLocator):
+    """Evenly spaced numbers on a log axis, without those whose labels would meet."""
+
+    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
+        """Ticks from the smaller to the larger end."""
+        ticks = [tick for tick in super().tick_values(vmin, vmax) if vmin <= tick <= vmax and tick > 0]
+        kept = ticks[:1]
+        for tick in ticks[1:]:
+            if math.log(tick / kept[-1]) > TICKS_APART * math.log(vmax / vmin):
+                kept.append(tick)
+        return np.array(kept)
+
+
 def set_log_ticks(axis: Axis, values: np.ndarray) -> None:
     """Ticks of a log axis; one shorter than a decade would otherwise have one tick or none."""
     narrow = values.max() < 10 * values.min()
-    axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]) if narrow else LogLocator(subs=(1, 2, 5)))
+    axis.set_major_locator(ApartLocator(5, steps=[1, 2, 5, 10]) if narrow else LogLocator(subs=(1, 2, 5)))
     axis.set_minor_locator(NullLocator())
 
 

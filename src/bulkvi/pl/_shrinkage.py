@@ -84,7 +84,7 @@ def shrinkage(
     for draw_zero in (ax.axhline, ax.axvline):
         draw_zero(0, color="0.8", linewidth=0.6, zorder=0)
     ax.margins(0.06)
-    ax.set(xlabel="Log2 fold change, not shrunk", ylabel="Log2 fold change, shrunk")
+    ax.set(xlabel="Log2 fold change, not shrunk", ylabel="Log2 fold change,\nshrunk")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     explain_calls(ax, parts, level)

@@ -23,9 +23,9 @@ GAP: Final = 5
 """Between a point and its name, points."""
 LINE: Final = 9
 """Height of a name, points."""
-SIDES: Final = np.array([[1, 0], [-1, 0], [0, 1], [0, -1]])
-"""Where a name may stand: right, left, above, below its point."""
-PREFERENCE: Final = np.array([0, 0.01, 0.02, 0.03])
+SIDES: Final = np.array([[1, 0], [-1, 0], [0, 1], [0, -1], [1, 1], [1, -1], [-1, 1], [-1, -1]])
+"""Where a name may stand: right, left, above, below its point, and between these."""
+PREFERENCE: Final = 0.01 * np.arange(len(SIDES))
 N_STARTS: Final = 20
 N_ROUNDS: Final = 4
 MAX_ROOM: Final = 0.3
@@ -143,7 +143,8 @@ def _write_names(ax: Axes, x: np.ndarray, y: np.ndarray, names: list[str]) -> No
         figure.draw_without_rendering()  # gives the Axes its final size
     widths = np.array([text_width(len(name) + 1) for name in names])
     room = min((widths.max() + 2 * GAP) / width_in_points(ax), MAX_ROOM)
-    ax.margins(x=room / (1 - 2 * room), y=0.1)
+    high = (GAP + 1.5 * LINE) / (72 * ax.get_window_extent().height / ax.figure.dpi)
+    ax.margins(x=room / (1 - 2 * room), y=high / (1 - 2 * high))
     ax.autoscale_view()
     points = ax.transData.transform(np.column_stack([x, y])) * 72 / ax.figure.dpi
     for sample, (right, up) in enumerate(_choose_sides(points, widths)):
