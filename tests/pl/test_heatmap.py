@@ -1,3 +1,5 @@
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -20,7 +22,7 @@ def de(rng: np.random.Generator) -> pd.DataFrame:
 
 
 def matrix(ax: Axes) -> np.ndarray:
-    return np.ma.getdata(ax.collections[0].get_array())
+    return np.ma.getdata(np.ma.asarray(ax.collections[0].get_array()))
 
 
 def rows(ax: Axes) -> list[str]:
@@ -31,8 +33,13 @@ def columns(ax: Axes) -> list[str]:
     return [label.get_text() for label in ax.get_xticklabels()]
 
 
-def panel(ax: Axes) -> Axes:
+def panel(ax: Axes) -> Any:
     return next(one for one in ax.child_axes if one.get_xlabel().startswith("log2 fold"))
+
+
+def latent_colours(adata: AnnData, color: str) -> dict[str, str]:
+    drawn: Any = pl.latent(adata, color=color).collections
+    return {points.get_label(): to_hex(points.get_facecolor()[0]) for points in drawn}
 
 
 def expected(adata: AnnData, genes: list[str], samples: list[str]) -> np.ndarray:
@@ -96,12 +103,12 @@ def test_offsets_are_divided_by(cohort: AnnData, de: pd.DataFrame):
 
 def test_colours_are_those_of_the_latent_picture(cohort: AnnData, de: pd.DataFrame):
     cohort.uns["stage_colors"] = ["#ff0000", "#00ff00", "#0000ff"]
-    stage, treated = ({p.get_label(): to_hex(p.get_facecolor()[0]) for p in pl.latent(cohort, color=color).collections} for color in ("stage", "treated"))  # fmt: skip
-    ax = pl.heatmap(cohort, de, color=["stage", "treated"], label=True)
+    stage, treated = latent_colours(cohort, "stage"), latent_colours(cohort, "treated")
+    ax: Any = pl.heatmap(cohort, de, color=["stage", "treated"], label=True)
     strips = next(
         one for one in ax.child_axes if [label.get_text() for label in one.get_yticklabels()][:1] == ["stage"]
     )
-    cells = np.ma.getdata(strips.collections[0].get_array())
+    cells = np.ma.getdata(np.ma.asarray(strips.collections[0].get_array()))
     order = cohort.obs.loc[columns(ax)]
     assert [to_hex(cell) for cell in cells[0]] == [
         stage[str(one)] for one in order["stage"].astype(object).fillna("missing")

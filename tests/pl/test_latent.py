@@ -1,3 +1,5 @@
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -75,7 +77,7 @@ def test_an_ellipse_holds_its_share_of_a_normal_distribution(rng: np.random.Gene
 
 
 def test_ellipses_have_the_colours_of_their_levels_and_lie_inside_the_axes(cohort: AnnData):
-    ax = pl.latent(cohort, color="treated", ellipse=0.99)
+    ax: Any = pl.latent(cohort, color="treated", ellipse=0.99)
     np.testing.assert_allclose(
         [patch.get_edgecolor() for patch in ax.patches], [points.get_facecolor()[0] for points in ax.collections]
     )

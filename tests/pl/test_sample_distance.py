@@ -14,7 +14,7 @@ KEYS: dict = {"size_factor_key": "size_factor", "layer": None, "offset_key": Non
 
 
 def matrix(ax: Axes) -> np.ndarray:
-    return np.ma.getdata(ax.collections[0].get_array())
+    return np.ma.getdata(np.ma.asarray(ax.collections[0].get_array()))
 
 
 def names(ax: Axes) -> list[str]:

@@ -1,7 +1,7 @@
 """Columns of ``obs`` as strips of colour above a picture whose columns are samples, and their legends below."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,7 +11,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import to_rgba_array
 from matplotlib.legend import Legend
 from matplotlib.patches import Patch
-from matplotlib.transforms import ScaledTranslation, blended_transform_factory
+from matplotlib.transforms import ScaledTranslation, Transform, blended_transform_factory
 
 from bulkvi.pl._axes import MISSING, Colouring, below_by, colour_samples, legend_columns, legend_height
 
@@ -62,15 +62,40 @@ def sample_colours(colouring: Colouring) -> np.ndarray:
     return colours
 
 
-def draw_cells(ax: Axes, values: np.ndarray, **look: Any) -> QuadMesh:
-    """Cells of a matrix, the first row on top, each a unit wide and high around its position."""
+def draw_cells(
+    ax: Axes,
+    values: np.ndarray,
+    *,
+    cmap: str | None = None,
+    limits: tuple[float, float] | None = None,
+    apart: bool = False,
+) -> QuadMesh:
+    """Cells of a matrix, the first row on top, each a unit wide and high around its position.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    values
+        Numbers, rows x columns, or colours, rows x columns x 4.
+    cmap, limits
+        Colours of numbers, and between which.
+    apart
+        Whether white lines run between the cells.
+    """
     rows, columns = values.shape[:2]
+    low, high = (None, None) if limits is None else limits
     cells = ax.pcolormesh(
         np.arange(columns + 1) - 0.5,
         np.arange(rows + 1) - 0.5,
         values,
+        cmap=cmap,
+        vmin=low,
+        vmax=high,
+        # lines in the colour of the cell, or viewers show the page between the cells
+        edgecolors="white" if apart else "face",
+        linewidth=0.3 if apart else 0.1,
         rasterized=rows * columns > MAX_VECTOR_CELLS,
-        **{"edgecolors": "face", "linewidth": 0.1} | look,  # or viewers show the page between the cells
     )
     ax.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5))
     return cells
@@ -78,17 +103,21 @@ def draw_cells(ax: Axes, values: np.ndarray, **look: Any) -> QuadMesh:
 
 def above(ax: Axes, x: float, inches: float, width: float, height: float) -> Axes:
     """Axes above another: ``x`` and ``width`` in shares of its width, the rest in inches from its upper edge."""
-    upwards = ax.figure.dpi_scale_trans + ScaledTranslation(0, 1, ax.transAxes)
-    place = blended_transform_factory(ax.transAxes, upwards)
+    place = blended_transform_factory(ax.transAxes, _inches_from(ax, (0, 1)))
     return ax.inset_axes((x, inches, width, height), transform=place)
 
 
 def beside(ax: Axes, inches: float, width: float) -> Axes:
     """Axes at the right of another, so many inches from it and wide, with the same vertical axis."""
     # in inches: a layout that must find the width of both at once ends with one of them cut
-    rightwards = ax.figure.dpi_scale_trans + ScaledTranslation(1, 0, ax.transAxes)
-    place = blended_transform_factory(rightwards, ax.transAxes)
+    place = blended_transform_factory(_inches_from(ax, (1, 0)), ax.transAxes)
     return ax.inset_axes((inches, 0, width, 1), transform=place, sharey=ax)
+
+
+def _inches_from(ax: Axes, corner: tuple[float, float]) -> Transform:
+    """Coordinates in inches from a corner of an Axes, wherever the layout puts it."""
+    to_corner = ScaledTranslation(*corner, ax.transAxes)  # type: ignore[arg-type]  # any transform that moves with ax
+    return ax.figure.dpi_scale_trans + to_corner
 
 
 def draw_strips(ax: Axes, colourings: Sequence[Colouring], order: np.ndarray) -> float:
@@ -96,8 +125,7 @@ def draw_strips(ax: Axes, colourings: Sequence[Colouring], order: np.ndarray) ->
     if not colourings:
         return 0.0
     strips = above(ax, 0, GAP, 1, STRIP * len(colourings))
-    edges = {"edgecolors": "white", "linewidth": 0.3} if order.size <= MAX_EDGES else {}
-    draw_cells(strips, np.stack([sample_colours(one)[order] for one in colourings]), **edges)
+    draw_cells(strips, np.stack([sample_colours(one)[order] for one in colourings]), apart=order.size <= MAX_EDGES)
     strips.set_xticks([])
     strips.yaxis.tick_right()
     strips.set_yticks(range(len(colourings)), [str(one.title) for one in colourings], fontsize="x-small")
@@ -128,7 +156,7 @@ def draw_legends(ax: Axes, colourings: Sequence[Colouring], *, below: float) -> 
             title=colouring.title,
             ncols=legend_columns(ax, _labels(colouring)),
             fontsize="small",
-            title_fontsize="small",
+            title_fontsize="small",  # type: ignore[arg-type]  # as ax.legend takes it
             frameon=False,
             handlelength=0.8,
             handleheight=0.8,

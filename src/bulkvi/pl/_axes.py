@@ -174,14 +174,14 @@ def draw_samples(
 class ApartLocator(MaxNLocator):
     """Evenly spaced numbers on a log axis, without those whose labels would meet."""
 
-    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
+    def tick_values(self, vmin: float, vmax: float) -> list[float]:
         """Ticks from the smaller to the larger end."""
         ticks = [tick for tick in super().tick_values(vmin, vmax) if vmin <= tick <= vmax and tick > 0]
         kept = ticks[:1]
         for tick in ticks[1:]:
             if math.log(tick / kept[-1]) > TICKS_APART * math.log(vmax / vmin):
                 kept.append(tick)
-        return np.array(kept)
+        return kept
 
 
 def set_log_ticks(axis: Axis, values: np.ndarray) -> None:

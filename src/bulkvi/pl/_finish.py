@@ -9,9 +9,6 @@ from matplotlib.axes import Axes
 DPI: Final = 300
 """Dots per inch of saved bitmaps, and of the many points that are drawn as one in a vector file."""
 
-EDITABLE: Final = {"pdf.fonttype": 42, "ps.fonttype": 42}
-"""Text of vector files as text: journals refuse matplotlib's usual outlines."""
-
 
 def finish(ax: Axes, *, show: bool, save: str | PathLike[str] | None) -> Axes:
     """Save the figure of an Axes, then show it, each if asked to.
@@ -25,7 +22,8 @@ def finish(ax: Axes, *, show: bool, save: str | PathLike[str] | None) -> Axes:
         raise TypeError(f"`show` is True or False; it is {show!r}.")
     figure = ax.get_figure(root=True)
     if save is not None and figure is not None:
-        with plt.rc_context(EDITABLE):
+        # text of vector files as text: journals refuse matplotlib's usual outlines
+        with plt.rc_context({"pdf.fonttype": 42, "ps.fonttype": 42}):
             figure.savefig(save, dpi=DPI)
     if show:
         plt.show()

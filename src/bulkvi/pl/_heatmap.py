@@ -147,7 +147,7 @@ def heatmap(
     bound = float(limit or np.percentile(np.abs(values), TYPICAL) or 1.0)
     made = ax is None
     ax = new_axes(height=1.0 + ROW * len(names)) if ax is None else ax
-    cells = draw_cells(ax, values[:, order], cmap="RdBu_r", vmin=-bound, vmax=bound)
+    cells = draw_cells(ax, values[:, order], cmap="RdBu_r", limits=(-bound, bound))
     ax.set_yticks(range(len(names)), names, fontsize="x-small")
     used = draw_strips(ax, colourings, order)
     bar = above(ax, 0, used + 0.1, 0.4, BAR)

@@ -99,7 +99,7 @@ def latent(
         _check_ellipse(ellipse, colouring)
     ax = new_sample_axes(colouring, legend_loc) if ax is None else ax
     points = state[:, list(dims)]
-    draw_samples(ax, *points.T, colouring, size=size, legend_loc=legend_loc)
+    draw_samples(ax, points[:, 0], points[:, 1], colouring, size=size, legend_loc=legend_loc)
     if ellipse is not None:
         _draw_ellipses(ax, points, colouring, ellipse)
     name, unit = ("Latent", " (prior sd)") if key == LATENT else (key.removeprefix("X_"), "")

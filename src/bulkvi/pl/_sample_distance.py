@@ -120,13 +120,9 @@ def sample_distance(
     apart = distances[~np.eye(len(names), dtype=bool)]
     made = ax is None
     ax = new_axes(height=COLUMN_WIDTH) if ax is None else ax
-    cells = draw_cells(
-        ax,
-        distances[np.ix_(order, order)],
-        cmap="Blues_r",
-        vmin=apart.min(),
-        vmax=apart.max() if apart.max() > apart.min() else apart.min() + 1,
-    )
+    nearest, farthest = apart.min(), apart.max()
+    limits = (nearest, farthest if farthest > nearest else nearest + 1)
+    cells = draw_cells(ax, distances[np.ix_(order, order)], cmap="Blues_r", limits=limits)
     side, below = _name_samples(ax, [names[sample] for sample in order], label=label, made=made)
     used = draw_strips(ax, colourings, order)
     draw_colour_bar(ax, cells, "Distance (log2)")
