@@ -182,7 +182,7 @@ def _labels(colouring: Colouring) -> list[str]:
 def _entries(colouring: Colouring) -> list[Patch]:
     """Colours of the levels; of numbers the smallest, the middle and the largest."""
     entries = []
-    if colouring.values is not None:
+    if colouring.values is not None and not np.isnan(colouring.values).all():
         low, high = _bounds(colouring.values)
         shares = (0.0, 0.5, 1.0) if high > low else (0.0,)
         viridis = plt.get_cmap("viridis")
