@@ -61,6 +61,13 @@ def test_another_order_of_samples_and_genes_gives_the_same_picture(cohort: AnnDa
     np.testing.assert_allclose(matrix(first), matrix(second), rtol=1e-12)
 
 
+def test_of_the_two_directions_the_one_is_drawn_that_begins_with_the_earlier_name(cohort: AnnData):
+    for order in (cohort.obs_names, cohort.obs_names[::-1]):
+        cohort.obs_names = list(order)
+        drawn = names(pl.sample_distance(cohort))
+        assert drawn[0] < drawn[-1]
+
+
 def test_samples_that_are_alike_stand_together(cohort: AnnData, rng: np.random.Generator):
     cohort.X[[1, 3, 4]] *= rng.choice([1, 16], size=30)  # another kind of sample
     kinds = [name in ("s1", "s3", "s4") for name in names(pl.sample_distance(cohort))]
