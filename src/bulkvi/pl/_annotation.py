@@ -13,7 +13,7 @@ from matplotlib.legend import Legend
 from matplotlib.patches import Patch
 from matplotlib.transforms import ScaledTranslation, Transform, blended_transform_factory
 
-from bulkvi.pl._axes import MISSING, Colouring, below_by, colour_samples, legend_columns, legend_height
+from bulkvi.pl._axes import MISSING, Colouring, below_by, colour_samples, legend_columns
 
 STRIP: Final = 0.12
 """Height of a strip, inches."""
@@ -140,24 +140,27 @@ def have_room(names: Sequence[str], points: float) -> bool:
     return PER_NAME * len(names) <= points
 
 
-def legends_height(ax: Axes, colourings: Sequence[Colouring]) -> float:
-    """Rough height of the legends, inches."""
-    return sum(legend_height(1 + _rows(ax, one)) for one in colourings)
+def draw_legends(ax: Axes, colourings: Sequence[Colouring], *, below: float, width: float) -> float:
+    """Legends of the columns, one under the other and none wider than this, the first so many points below an Axes.
 
-
-def draw_legends(ax: Axes, colourings: Sequence[Colouring], *, below: float) -> None:
-    """Legends of the columns, one under the other, the first so many points below an Axes."""
+    Returns
+    -------
+    How far below the Axes they end, points.
+    """
     for colouring in colourings:
+        entries = _entries(colouring)
+        labels = [str(entry.get_label()) for entry in entries]
         # `ax.legend` would keep one only
         legend = Legend(
             ax,
-            _entries(colouring),
-            _labels(colouring),
+            entries,
+            labels,
             title=colouring.title,
-            ncols=legend_columns(ax, _labels(colouring)),
+            ncols=legend_columns(width, labels),
             fontsize="small",
             title_fontsize="small",  # type: ignore[arg-type]  # as ax.legend takes it
             frameon=False,
+            borderpad=0.2,
             handlelength=0.8,
             handleheight=0.8,
             handletextpad=0.3,
@@ -167,16 +170,8 @@ def draw_legends(ax: Axes, colourings: Sequence[Colouring], *, below: float) -> 
         )
         ax.add_artist(legend)
         legend.set_clip_on(False)
-        below += 72 * legend_height(1 + _rows(ax, colouring))
-
-
-def _rows(ax: Axes, colouring: Colouring) -> int:
-    labels = _labels(colouring)
-    return -(-len(labels) // legend_columns(ax, labels))
-
-
-def _labels(colouring: Colouring) -> list[str]:
-    return [str(entry.get_label()) for entry in _entries(colouring)]
+        below += 72 * legend.get_window_extent().height / ax.figure.dpi
+    return below
 
 
 def _entries(colouring: Colouring) -> list[Patch]:

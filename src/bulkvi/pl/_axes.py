@@ -74,7 +74,9 @@ def new_sample_axes(colouring: Colouring, legend_loc: str | None) -> Axes:
     """As :func:`new_axes`, higher by the legend that will stand below."""
     figure, ax = plt.subplots(figsize=(COLUMN_WIDTH, AXES_HEIGHT), layout="constrained")
     if legend_loc == "below" and colouring.has_legend:
-        rows = 1 + math.ceil(len(colouring.levels) / legend_columns(ax, [level.label for level in colouring.levels]))
+        rows = 1 + math.ceil(
+            len(colouring.levels) / legend_columns(width_in_points(ax), [level.label for level in colouring.levels])
+        )
         figure.set_figheight(AXES_HEIGHT + legend_height(rows))
     return ax
 
@@ -202,7 +204,7 @@ def _draw_legend(ax: Axes, colouring: Colouring, loc: str, size: float) -> None:
         place |= {"loc": "upper left", "bbox_to_anchor": (1, 1), "borderaxespad": 0.3}
     elif loc == "below":
         place |= beneath(ax)
-        place["ncols"] = legend_columns(ax, [level.label for level in colouring.levels])
+        place["ncols"] = legend_columns(width_in_points(ax), [level.label for level in colouring.levels])
     ax.legend(
         title=colouring.title if colouring.values is None else None,
         fontsize="small",
@@ -229,9 +231,9 @@ def below_by(ax: Axes, points: float) -> dict[str, Any]:
     return {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": anchor, "borderaxespad": 0}
 
 
-def legend_columns(ax: Axes, labels: Sequence[str]) -> int:
-    """How many columns of a legend fit below an Axes."""
-    fitting = int(width_in_points(ax) / text_width(max(map(len, labels)) + 5))
+def legend_columns(width: float, labels: Sequence[str]) -> int:
+    """How many columns of a legend fit into so many points."""
+    fitting = int(width / text_width(max(map(len, labels)) + 5))
     return max(1, min(fitting, len(labels)))
 
 

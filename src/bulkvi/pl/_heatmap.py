@@ -20,7 +20,6 @@ from bulkvi.pl._annotation import (
     draw_legends,
     draw_strips,
     have_room,
-    legends_height,
     sort_samples,
 )
 from bulkvi.pl._axes import new_axes, width_in_points
@@ -163,11 +162,11 @@ def heatmap(
         _draw_effects(ax, table_values(de, [LOG_FC, LOG_FC_LOW, LOG_FC_HIGH])[:, rows])
     below = _name_samples(ax, [str(name) for name in adata.obs_names[order]], label=label)
     below = max(below, PANEL_LABELS) if effects else below
+    width = width_in_points(ax) + (72 * (GAP + PANEL) if effects else 0)
+    below = draw_legends(ax, colourings, below=below, width=width)
     figure = ax.get_figure(root=True)
     if made and figure is not None:
-        legends = legends_height(ax, colourings)
-        figure.set_figheight(ROW * len(names) + used + ABOVE + below / 72 + legends)
-    draw_legends(ax, colourings, below=below)
+        figure.set_figheight(ROW * len(names) + used + ABOVE + below / 72)
     return finish(ax, show=show, save=save)
 
 
@@ -219,9 +218,9 @@ def _draw_effects(ax: Axes, effects: np.ndarray) -> None:
 def _name_samples(ax: Axes, names: Sequence[str], *, label: bool | None) -> float:
     """Write the names of the samples below an Axes if they have room, else their number; points that this needs."""
     figure = ax.get_figure(root=True)
-    if label is None and figure is not None:
+    if figure is not None:
         figure.draw_without_rendering()  # gives the Axes its final width
-        label = have_room(names, width_in_points(ax))
+    label = have_room(names, width_in_points(ax)) if label is None else label
     ax.tick_params(length=0)
     if not label:
         ax.set_xticks([])

@@ -17,10 +17,9 @@ from bulkvi.pl._annotation import (
     draw_legends,
     draw_strips,
     have_room,
-    legends_height,
     sort_samples,
 )
-from bulkvi.pl._axes import COLUMN_WIDTH, draw_colour_bar, new_axes
+from bulkvi.pl._axes import COLUMN_WIDTH, draw_colour_bar, new_axes, width_in_points
 from bulkvi.pl._finish import finish
 from bulkvi.pl._normalised import BLOCK_ELEMENTS, check_size_factors, normalised
 
@@ -126,10 +125,11 @@ def sample_distance(
     side, below = _name_samples(ax, [names[sample] for sample in order], label=label, made=made)
     used = draw_strips(ax, colourings, order)
     draw_colour_bar(ax, cells, "Distance (log2)")
+    width = 72 * (side + COLOUR_BAR) if made else width_in_points(ax)
+    below = draw_legends(ax, colourings, below=below, width=width)
     figure = ax.get_figure(root=True)
     if made and figure is not None:
-        figure.set_figheight(side + used + (below + MARGIN) / 72 + legends_height(ax, colourings))
-    draw_legends(ax, colourings, below=below)
+        figure.set_figheight(side + used + (below + MARGIN) / 72)
     return finish(ax, show=show, save=save)
 
 
