@@ -83,7 +83,7 @@ def log_fc_scatter(
     finite = values[np.isfinite(values).all(1)]
     if not len(finite):
         raise ValueError(f"none of the {len(values)} genes has a value in both; {REMEDY}")
-    ax = new_axes(height=3.2 if kind == "points" else 2.7) if ax is None else ax  # a colour bar makes it narrower
+    ax = new_axes(height=3.2 if kind == "points" else 2.9) if ax is None else ax  # a colour bar makes it narrower
     bound = (float(np.abs(finite).max()) or 1.0) if limit is None else limit
     outside = (np.abs(finite) > bound).any(1)
     if kind == "points":
