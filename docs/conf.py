@@ -25,7 +25,7 @@ extensions = [
     "sphinxcontrib.bibtex",
     "prose_sections",
 ]
-exclude_patterns = ["_build", "**.ipynb_checkpoints"]
+exclude_patterns = ["_build", "**.ipynb_checkpoints", "benchmarks/*"]
 templates_path = ["_templates"]
 bibtex_bibfiles = ["references.bib"]
 bibtex_reference_style = "author_year"

@@ -26,7 +26,7 @@ FLOORS = {
     "datasets": {"names", "stats"},
     "io": {"names"},
     # the page of a result reads all that came before it
-    "reporting": {"names", "stats", "model", "pp", "tl", "pl"},
+    "reporting": {"names", "enrichment_names", "stats", "model", "pp", "tl", "pl"},
 }
 # Libraries that would pull a floor into another one's work.
 NOT_FOR = {

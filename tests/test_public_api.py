@@ -128,6 +128,11 @@ def test_api_pages_list_what_is_public_and_nothing_else():
     assert sorted(listed) == sorted(PUBLIC)
 
 
+def test_the_gallery_shows_every_picture():
+    gallery = (API_PAGES.parent / "gallery.md").read_text()
+    assert [name for name in bulkvi.pl.__all__ if f"bv.pl.{name}(" not in gallery] == []
+
+
 @pytest.mark.parametrize("name", modules(bulkvi))
 def test_examples_in_docstrings_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)

@@ -52,13 +52,13 @@ def test_one_score_if_it_is_asked_for(report: SimpleNamespace) -> None:
 
 
 def test_calls_of_relabelled_samples_with_a_line_for_the_data(report: SimpleNamespace) -> None:
-    ax = pl.calibration(report, show="calls")
+    ax = pl.calibration(report, kind="calls")
     assert np.asarray(ax.lines[0].get_xdata())[0] == 4
     heights = [bar.get_height() for bar in bars(ax)]
     assert heights == [3, 3, 0, 0, 0]  # half of the relabellings have a call
     assert "6 relabellings; 50% with a call" in ax.get_title(loc="left")
     assert ax.get_xlabel() == "Genes with adj_p_value < 0.05"
-    ax = pl.calibration(report, show="calls", score="s_value", threshold=0.5)
+    ax = pl.calibration(report, kind="calls", score="s_value", threshold=0.5)
     assert np.asarray(ax.lines[0].get_xdata())[0] == 20
     assert sum(bar.get_height() for bar in bars(ax)) == 6
 
@@ -67,7 +67,7 @@ def test_calls_of_relabelled_samples_with_a_line_for_the_data(report: SimpleName
     ("given", "error", "message"),
     [
         ({"score": "p"}, KeyError, "no score 'p'; it has"),
-        ({"show": "bars"}, ValueError, "'fdr' or 'calls'; it is 'bars'"),
+        ({"kind": "bars"}, ValueError, "'fdr' or 'calls'; it is 'bars'"),
         ({"threshold": 0.07}, ValueError, r"0.07; the report has \[0.01, 0.05, 0.5\]"),
     ],
 )

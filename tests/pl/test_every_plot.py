@@ -1,6 +1,7 @@
 """What holds for all plots: they draw where they are told, and leave the rest alone."""
 
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,7 @@ from matplotlib.axes import Axes
 
 from bulkvi import pl
 
-Draw = Callable[[AnnData, dict[str, pd.DataFrame], Axes | None], Axes]
+Draw = Callable[..., Axes]
 LOG_FC = pd.DataFrame({"a": [0.5, -1.0, 2.0], "b": [0.4, -1.2, 1.8]}, index=["g1", "g2", "g3"])
 DE = pd.DataFrame(
     {
@@ -26,6 +27,16 @@ DE = pd.DataFrame(
     index=[f"gene {i}" for i in range(4)],
 )
 DE.attrs["composition_shift"] = 0.4
+TOP = pd.DataFrame(
+    {
+        "log_fc": [1.0, -2.0, 3.0],
+        "log_fc_low": [0.5, -2.5, np.nan],
+        "log_fc_high": [1.5, -1.5, np.nan],
+        "p_value": [1e-3, 1e-5, 1e-4],
+        "adj_p_value": [1e-3, 1e-5, 1e-4],
+    },
+    index=["3", "9", "27"],
+)
 ASSOCIATION = pd.DataFrame(
     [("stage", "age", 0.9, "eta squared"), ("stage", "treated", 0.2, "Cramer's V")],
     columns=["column", "other_column", "association", "measure"],
@@ -71,29 +82,58 @@ CONCORDANCE = pd.Series({"pearson": 0.9, "slope": 0.8, "jaccard": np.nan})
 COMPARISON = SimpleNamespace(
     labels=("bulkvi", "DESeq2"), level=0.05, column="log_fc", table=COMPARED, concordance=CONCORDANCE
 )
+TERMS = pd.DataFrame(
+    {
+        "term": ["glucose import", "wound healing", "translation"],
+        "term_id": "",
+        "direction": ["up", "up", "down"],
+        "score": [6.0, 4.0, -3.0],
+        "score_low": [5.0, 2.0, -5.0],
+        "score_high": [6.3, 5.0, -1.0],
+        "p_value": [1e-6, 1e-3, 0.2],
+        "adj_p_value": [1e-6, 1e-3, 0.2],
+        "size": [58, 190, 20],
+        "n_called": [23, 40, 1],
+        "genes": ["a", "b", "c"],
+    }
+)
+SAME_TERMS = TERMS[["term", "direction", "score", "adj_p_value"]].add_suffix("_other").drop(columns="term_other")
+TWO_TERMS = pd.concat([TERMS, SAME_TERMS], axis=1)
 CALIBRATION = SimpleNamespace(fdr=FDR, relabellings=RELABELLINGS)
-TABLES = (LOG_FC, DE, DISPERSIONS, RATES, FDR, RELABELLINGS, ASSOCIATION, COMPARED)
+TABLES = (LOG_FC, DE, TOP, DISPERSIONS, RATES, FDR, RELABELLINGS, ASSOCIATION, COMPARED, TERMS, TWO_TERMS)
 PLOTS: dict[str, Draw] = {
-    "calibration": lambda adata, history, ax: pl.calibration(CALIBRATION, ax=ax),
-    "calibration of calls": lambda adata, history, ax: pl.calibration(CALIBRATION, show="calls", ax=ax),
-    "compare": lambda adata, history, ax: pl.compare(COMPARISON, ax=ax),
-    "design": lambda adata, history, ax: pl.design(ASSOCIATION, ax=ax),
-    "dispersion": lambda adata, history, ax: pl.dispersion(DISPERSIONS, ax=ax),
-    "gene": lambda adata, history, ax: pl.gene(adata, "3", "stage", ax=ax),
-    "gene with rates": lambda adata, history, ax: pl.gene(adata, "3", "stage", rates=RATES, ax=ax),
-    "latent": lambda adata, history, ax: pl.latent(adata, color="stage", ax=ax),
-    "latent with a colour bar": lambda adata, history, ax: pl.latent(adata, color="age", ax=ax),
-    "log_fc_scatter": lambda adata, history, ax: pl.log_fc_scatter("a", "b", data=LOG_FC, ax=ax),
-    "log_fc_scatter in hexagons": lambda adata, history, ax: pl.log_fc_scatter(
-        "a", "b", data=LOG_FC, kind="hexbin", ax=ax
+    "calibration": lambda adata, history, ax, **last: pl.calibration(CALIBRATION, ax=ax, **last),
+    "calibration of calls": lambda adata, history, ax, **last: pl.calibration(CALIBRATION, kind="calls", ax=ax, **last),
+    "compare": lambda adata, history, ax, **last: pl.compare(COMPARISON, ax=ax, **last),
+    "design": lambda adata, history, ax, **last: pl.design(ASSOCIATION, ax=ax, **last),
+    "dispersion": lambda adata, history, ax, **last: pl.dispersion(DISPERSIONS, ax=ax, **last),
+    "enrichment": lambda adata, history, ax, **last: pl.enrichment(TERMS, ax=ax, **last),
+    "enrichment_compare": lambda adata, history, ax, **last: pl.enrichment_compare(TWO_TERMS, ax=ax, **last),
+    "gene": lambda adata, history, ax, **last: pl.gene(adata, "3", "stage", ax=ax, **last),
+    "gene with rates": lambda adata, history, ax, **last: pl.gene(adata, "3", "stage", rates=RATES, ax=ax, **last),
+    "heatmap": lambda adata, history, ax, **last: pl.heatmap(adata, TOP, color=["stage", "age"], ax=ax, **last),
+    "heatmap of named genes": lambda adata, history, ax, **last: pl.heatmap(
+        adata, TOP, genes=["9", "3"], effects=False, label=True, ax=ax, **last
     ),
-    "ma": lambda adata, history, ax: pl.ma(DE, ax=ax),
-    "na_genes": lambda adata, history, ax: pl.na_genes(COMPARISON, ax=ax),
-    "p_values": lambda adata, history, ax: pl.p_values(DE, ax=ax),
-    "shrinkage": lambda adata, history, ax: pl.shrinkage(DE, ax=ax),
-    "size_factors": lambda adata, history, ax: pl.size_factors(adata, color="stage", ax=ax),
-    "training": lambda adata, history, ax: pl.training(history, ax=ax),
-    "volcano": lambda adata, history, ax: pl.volcano(DE, ax=ax),
+    "latent": lambda adata, history, ax, **last: pl.latent(adata, color="stage", ax=ax, **last),
+    "latent with ellipses": lambda adata, history, ax, **last: pl.latent(
+        adata, color="treated", ellipse=0.9, ax=ax, **last
+    ),
+    "latent with a colour bar": lambda adata, history, ax, **last: pl.latent(adata, color="age", ax=ax, **last),
+    "log_fc_scatter": lambda adata, history, ax, **last: pl.log_fc_scatter("a", "b", data=LOG_FC, ax=ax, **last),
+    "log_fc_scatter in hexagons": lambda adata, history, ax, **last: pl.log_fc_scatter(
+        "a", "b", data=LOG_FC, kind="hexbin", ax=ax, **last
+    ),
+    "ma": lambda adata, history, ax, **last: pl.ma(DE, ax=ax, **last),
+    "na_genes": lambda adata, history, ax, **last: pl.na_genes(COMPARISON, ax=ax, **last),
+    "p_values": lambda adata, history, ax, **last: pl.p_values(DE, ax=ax, **last),
+    "sample_distance": lambda adata, history, ax, **last: pl.sample_distance(
+        adata, color=["stage", "age"], ax=ax, **last
+    ),
+    "shrinkage": lambda adata, history, ax, **last: pl.shrinkage(DE, ax=ax, **last),
+    "size_factors": lambda adata, history, ax, **last: pl.size_factors(adata, color="stage", ax=ax, **last),
+    "training": lambda adata, history, ax, **last: pl.training(history, ax=ax, **last),
+    "volcano": lambda adata, history, ax, **last: pl.volcano(DE, ax=ax, **last),
 }
 every_plot = pytest.mark.parametrize("draw", PLOTS.values(), ids=PLOTS)
 WRONG: dict[str, Callable[[AnnData], Any]] = {
@@ -101,12 +141,16 @@ WRONG: dict[str, Callable[[AnnData], Any]] = {
     "compare": lambda adata: pl.compare(COMPARISON, label=["no such gene"]),
     "design": lambda adata: pl.design(LOG_FC),
     "dispersion": lambda adata: pl.dispersion(DE),
+    "enrichment": lambda adata: pl.enrichment(DE),
+    "enrichment_compare": lambda adata: pl.enrichment_compare(DE),
     "gene": lambda adata: pl.gene(adata, "3", "no such column"),
+    "heatmap": lambda adata: pl.heatmap(adata, TOP, genes=["no such gene"]),
     "latent": lambda adata: pl.latent(adata, color="no such column"),
     "log_fc_scatter": lambda adata: pl.log_fc_scatter("a", "no such column", data=LOG_FC),
     "ma": lambda adata: pl.ma(LOG_FC),
     "na_genes": lambda adata: pl.na_genes(SimpleNamespace(**vars(COMPARISON) | {"column": "log_fc_mle"})),
     "p_values": lambda adata: pl.p_values(LOG_FC),
+    "sample_distance": lambda adata: pl.sample_distance(adata, color="no such column"),
     "shrinkage": lambda adata: pl.shrinkage(LOG_FC),
     "size_factors": lambda adata: pl.size_factors(adata, color="no such column"),
     "training": lambda adata: pl.training({}),
@@ -182,6 +226,19 @@ def test_the_data_stay(draw: Draw, cohort: AnnData, history: dict):
     for table, copy in zip(TABLES, shared, strict=True):
         pd.testing.assert_frame_equal(table, copy)
         assert table.attrs == copy.attrs
+
+
+@every_plot
+def test_saves_and_shows_if_asked_to(
+    draw: Draw, cohort: AnnData, history: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    shown = []
+    monkeypatch.setattr(plt, "show", lambda: shown.append(plt.gcf()))
+    draw(cohort, history, None, save=tmp_path / "it.png")
+    assert plt.imread(tmp_path / "it.png").shape[1] == 990  # 3.3 inches
+    assert shown == []
+    ax = draw(cohort, history, None, show=True)
+    assert shown == [ax.figure]
 
 
 @pytest.mark.parametrize("draw", WRONG.values(), ids=WRONG)

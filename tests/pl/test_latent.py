@@ -1,3 +1,5 @@
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -63,3 +65,46 @@ def test_a_long_legend_makes_the_figure_higher_and_not_the_axes_lower(cohort: An
         plt.gcf().draw_without_rendering()
         heights.append(ax.get_window_extent().height)
     assert heights[1] > 0.8 * heights[0]
+
+
+def test_an_ellipse_holds_its_share_of_a_normal_distribution(rng: np.random.Generator):
+    correlated = rng.normal(size=(20_000, 2)) @ np.array([[2.0, 1.2], [0.0, 0.5]]) + [3, -1]
+    adata = AnnData(np.ones((len(correlated), 1)), obs=pd.DataFrame({"x": "a"}, index=map(str, range(len(correlated)))))
+    adata.obsm["X_bulkvi"] = correlated
+    ax = pl.latent(adata, color="x", ellipse=0.8)
+    inside = ax.patches[0].get_path().contains_points(correlated, ax.patches[0].get_patch_transform())
+    np.testing.assert_allclose(inside.mean(), 0.8, atol=0.01)  # 3.5 binomial standard errors
+
+
+def test_ellipses_have_the_colours_of_their_levels_and_lie_inside_the_axes(cohort: AnnData):
+    ax: Any = pl.latent(cohort, color="treated", ellipse=0.99)
+    np.testing.assert_allclose(
+        [patch.get_edgecolor() for patch in ax.patches], [points.get_facecolor()[0] for points in ax.collections]
+    )
+    for patch, treated in zip(ax.patches, (False, True), strict=True):
+        members = cohort.obsm["X_bulkvi"][(cohort.obs["treated"] == treated).to_numpy(), :2]
+        np.testing.assert_allclose(patch.get_center(), members.mean(0))
+        corners = patch.get_path().transformed(patch.get_patch_transform()).get_extents()
+        assert corners.x0 > ax.get_xlim()[0]
+        assert corners.y1 < ax.get_ylim()[1]
+
+
+def test_levels_of_fewer_than_three_samples_and_missing_values_have_no_ellipse(cohort: AnnData):
+    assert not pl.latent(cohort, color="stage", ellipse=0.9).patches
+    cohort.obs["some"] = ["a", "a", "a", None, None, None]
+    assert len(pl.latent(cohort, color="some", ellipse=0.9).patches) == 1
+
+
+@pytest.mark.parametrize(
+    ("color", "share", "message"),
+    [
+        ("stage", 1.0, "between 0 and 1, such as 0.9; it is 1.0"),
+        ("stage", 0.0, "it is 0.0"),
+        ("age", 0.9, "give `color` a column of obs that is not numeric"),
+        (None, 0.9, "give `color` a column"),
+    ],
+)
+def test_ellipses_that_mean_nothing_are_refused(cohort: AnnData, color: str | None, share: float, message: str):
+    with pytest.raises(ValueError, match=message):
+        pl.latent(cohort, color=color, ellipse=share)
+    assert plt.get_fignums() == []

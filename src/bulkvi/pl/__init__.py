@@ -1,4 +1,4 @@
-"""Draw tables and AnnData on an Axes; nothing is computed here."""
+"""Draw tables and AnnData on an Axes; no model is asked here."""
 
 from bulkvi.pl._calibration import calibration
 from bulkvi.pl._compare import compare
@@ -7,11 +7,13 @@ from bulkvi.pl._dispersion import dispersion
 from bulkvi.pl._enrichment import enrichment
 from bulkvi.pl._enrichment_compare import enrichment_compare
 from bulkvi.pl._gene import gene
+from bulkvi.pl._heatmap import heatmap
 from bulkvi.pl._latent import latent
 from bulkvi.pl._log_fc_scatter import log_fc_scatter
 from bulkvi.pl._ma import ma
 from bulkvi.pl._na_genes import na_genes
 from bulkvi.pl._p_values import p_values
+from bulkvi.pl._sample_distance import sample_distance
 from bulkvi.pl._shrinkage import shrinkage
 from bulkvi.pl._size_factors import size_factors
 from bulkvi.pl._training import training
@@ -25,11 +27,13 @@ __all__ = [
     "enrichment",
     "enrichment_compare",
     "gene",
+    "heatmap",
     "latent",
     "log_fc_scatter",
     "ma",
     "na_genes",
     "p_values",
+    "sample_distance",
     "shrinkage",
     "size_factors",
     "training",

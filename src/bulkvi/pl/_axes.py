@@ -1,6 +1,7 @@
 """Axes of one column width, and samples drawn on them in the colours of a column of ``obs``."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import matplotlib.pyplot as plt
@@ -31,6 +32,8 @@ MAX_LEVELS: Final = len(OKABE_ITO) * len(MARKERS)
 LEGEND_ROWS: Final = 16
 LEGEND_MARKER: Final = 30.0
 """Area of a marker in a legend, square points."""
+TICKS_APART: Final = 0.15
+"""Least distance of labelled ticks, as a share of the axis."""
 MISSING: Final = "missing"
 MISSING_COLOUR: Final = "lightgray"
 EDGE: Final = "0.25"
@@ -71,7 +74,9 @@ def new_sample_axes(colouring: Colouring, legend_loc: str | None) -> Axes:
     """As :func:`new_axes`, higher by the legend that will stand below."""
     figure, ax = plt.subplots(figsize=(COLUMN_WIDTH, AXES_HEIGHT), layout="constrained")
     if legend_loc == "below" and colouring.has_legend:
-        rows = 1 + math.ceil(len(colouring.levels) / _legend_columns(ax, colouring))
+        rows = 1 + math.ceil(
+            len(colouring.levels) / legend_columns(width_in_points(ax), [level.label for level in colouring.levels])
+        )
         figure.set_figheight(AXES_HEIGHT + legend_height(rows))
     return ax
 
@@ -168,10 +173,23 @@ def draw_samples(
         _draw_legend(ax, colouring, legend_loc, size)
 
 
+class ApartLocator(MaxNLocator):
+    """Evenly spaced numbers on a log axis, without those whose labels would meet."""
+
+    def tick_values(self, vmin: float, vmax: float) -> list[float]:
+        """Ticks from the smaller to the larger end."""
+        ticks = [tick for tick in super().tick_values(vmin, vmax) if vmin <= tick <= vmax and tick > 0]
+        kept = ticks[:1]
+        for tick in ticks[1:]:
+            if math.log(tick / kept[-1]) > TICKS_APART * math.log(vmax / vmin):
+                kept.append(tick)
+        return kept
+
+
 def set_log_ticks(axis: Axis, values: np.ndarray) -> None:
     """Ticks of a log axis; one shorter than a decade would otherwise have one tick or none."""
     narrow = values.max() < 10 * values.min()
-    axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]) if narrow else LogLocator(subs=(1, 2, 5)))
+    axis.set_major_locator(ApartLocator(5, steps=[1, 2, 5, 10]) if narrow else LogLocator(subs=(1, 2, 5)))
     axis.set_minor_locator(NullLocator())
 
 
@@ -186,7 +204,7 @@ def _draw_legend(ax: Axes, colouring: Colouring, loc: str, size: float) -> None:
         place |= {"loc": "upper left", "bbox_to_anchor": (1, 1), "borderaxespad": 0.3}
     elif loc == "below":
         place |= beneath(ax)
-        place["ncols"] = _legend_columns(ax, colouring)
+        place["ncols"] = legend_columns(width_in_points(ax), [level.label for level in colouring.levels])
     ax.legend(
         title=colouring.title if colouring.values is None else None,
         fontsize="small",
@@ -204,16 +222,19 @@ def beneath(ax: Axes, *, lower: float = 0) -> dict[str, Any]:
     """Where a legend stands below an Axes, or lower by so many points: arguments of ``ax.legend``."""
     # clear of tick labels and axis label, whatever their size
     sizes = [float(text.get_fontsize()) for text in (ax.xaxis.label, ax.xaxis.get_ticklabels()[0])]
-    below = -1.2 * sum(sizes) - 12 - lower
-    anchor = offset_copy(ax.transAxes, fig=ax.get_figure(root=True), y=below, units="points")
+    return below_by(ax, 1.2 * sum(sizes) + 12 + lower)
+
+
+def below_by(ax: Axes, points: float) -> dict[str, Any]:
+    """Where a legend stands so many points below an Axes: arguments of ``ax.legend``."""
+    anchor = offset_copy(ax.transAxes, fig=ax.get_figure(root=True), y=-points, units="points")
     return {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": anchor, "borderaxespad": 0}
 
 
-def _legend_columns(ax: Axes, colouring: Colouring) -> int:
-    """How many columns of a legend fit below an Axes."""
-    longest = max(len(level.label) for level in colouring.levels)
-    fitting = int(width_in_points(ax) / text_width(longest + 5))
-    return max(1, min(fitting, len(colouring.levels)))
+def legend_columns(width: float, labels: Sequence[str]) -> int:
+    """How many columns of a legend fit into so many points."""
+    fitting = int(width / text_width(max(map(len, labels)) + 5))
+    return max(1, min(fitting, len(labels)))
 
 
 def legend_height(rows: int) -> float:

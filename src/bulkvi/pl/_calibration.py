@@ -1,3 +1,4 @@
+from os import PathLike
 from typing import Literal, Protocol
 
 import numpy as np
@@ -7,6 +8,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
 
 from bulkvi import names
 from bulkvi.pl._axes import AXES_HEIGHT, OKABE_ITO, legend_height, new_axes
+from bulkvi.pl._finish import finish
 from bulkvi.pl._gene_points import legend_beneath, say_above
 
 LOWEST = 1e-4
@@ -28,24 +30,26 @@ class Calibration(Protocol):
 def calibration(
     report: Calibration,
     *,
-    show: Literal["fdr", "calls"] = "fdr",
+    kind: Literal["fdr", "calls"] = "fdr",
     score: str | None = None,
     threshold: float = 0.05,
     ax: Axes | None = None,
+    show: bool = False,
+    save: str | PathLike[str] | None = None,
 ) -> Axes:
     """Is the false discovery rate what it says? Draw what relabelled samples say about it.
 
-    ``show="fdr"``: the empirical rate of false calls against the nominal one, with a bar for its Monte-Carlo interval and
+    ``kind="fdr"``: the empirical rate of false calls against the nominal one, with a bar for its Monte-Carlo interval and
     the diagonal that a method without fault lies on or below. Nothing is drawn where no gene is called, and rates below
     1e-4 lie on the lower edge.
 
-    ``show="calls"``: how many genes the method calls when the labels mean nothing, and a line for the data.
+    ``kind="calls"``: how many genes the method calls when the labels mean nothing, and a line for the data.
 
     Parameters
     ----------
     report
         What ``model.calibrate`` returned. It is not changed.
-    show
+    kind
         Which of the two.
     score
         ``"adj_p_value"`` or ``"s_value"``. By default both in the first plot, and the first that there is in the second.
@@ -53,6 +57,10 @@ def calibration(
         Of the calls that are counted in the second plot; one that the report has.
     ax
         Where to draw; None makes a figure of one column width (3.3 inches).
+    show
+        Whether to call ``matplotlib.pyplot.show``; a notebook shows the figure without it.
+    save
+        File to write the whole figure to, such as ``"figure.pdf"``; the ending says the format.
 
     Returns
     -------
@@ -65,7 +73,7 @@ def calibration(
     KeyError
         If the report does not have the score.
     ValueError
-        If ``show`` or ``threshold`` is not among the choices.
+        If ``kind`` or ``threshold`` is not among the choices.
 
     Examples
     --------
@@ -79,8 +87,8 @@ def calibration(
     """
     if not (hasattr(report, "fdr") and hasattr(report, "relabellings")):
         raise TypeError(f"`report` must be what model.calibrate returns, not {type(report).__name__}.")
-    if show not in ("fdr", "calls"):
-        raise ValueError(f"`show` must be 'fdr' or 'calls'; it is {show!r}.")
+    if kind not in ("fdr", "calls"):
+        raise ValueError(f"`kind` must be 'fdr' or 'calls'; it is {kind!r}.")
     known = list(report.fdr[names.SCORE].unique())
     if score is not None and score not in known:
         raise KeyError(f"the report has no score {score!r}; it has {known}.")
@@ -88,13 +96,15 @@ def calibration(
     if threshold not in thresholds:
         raise ValueError(f"`threshold` is {threshold}; the report has {thresholds}.")
     if ax is None:
-        ax = new_axes(height=AXES_HEIGHT + (legend_height(1) if show == "calls" else 0))
-    if show == "fdr":
-        return _draw_fdr(ax, report.fdr, known if score is None else [score])
-    return _draw_calls(ax, report, score or known[0], threshold)
+        ax = new_axes(height=AXES_HEIGHT + (legend_height(1) if kind == "calls" else 0))
+    if kind == "fdr":
+        _draw_fdr(ax, report.fdr, known if score is None else [score])
+    else:
+        _draw_calls(ax, report, score or known[0], threshold)
+    return finish(ax, show=show, save=save)
 
 
-def _draw_fdr(ax: Axes, table: pd.DataFrame, scores: list[str]) -> Axes:
+def _draw_fdr(ax: Axes, table: pd.DataFrame, scores: list[str]) -> None:
     nominal = table[names.THRESHOLD].to_numpy()
     ends = (nominal.min() * NOT_FINER, 1.0)
     handles = [*ax.plot(ends, ends, color="0.5", linewidth=0.8, linestyle="--", label="as nominal")]
@@ -110,10 +120,9 @@ def _draw_fdr(ax: Axes, table: pd.DataFrame, scores: list[str]) -> Axes:
         axis.set_minor_locator(NullLocator())
         axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     ax.legend(handles=handles, loc="upper left", fontsize="small", frameon=False, handlelength=1.2)
-    return ax
 
 
-def _draw_calls(ax: Axes, report: Calibration, score: str, threshold: float) -> Axes:
+def _draw_calls(ax: Axes, report: Calibration, score: str, threshold: float) -> None:
     here = [
         table[(table[names.SCORE] == score) & (table[names.THRESHOLD] == threshold)]
         for table in (report.fdr, report.relabellings)
@@ -129,4 +138,3 @@ def _draw_calls(ax: Axes, report: Calibration, score: str, threshold: float) -> 
         axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     legend_beneath(ax, [line])
     say_above(ax, [f"{relabelled.size:,} relabellings", f"{(relabelled > 0).mean():.0%} with a call"])
-    return ax

@@ -1,5 +1,6 @@
 import math
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from typing import Final
 
 import numpy as np
@@ -11,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from bulkvi import comparison_names as cn
 from bulkvi.pl._axes import OKABE_ITO, legend_height, new_axes
 from bulkvi.pl._compared import Compared, check_compared
+from bulkvi.pl._finish import finish
 from bulkvi.pl._gene_names import chosen_genes, names_of, write_names
 from bulkvi.pl._gene_points import (
     columns_that_fit,
@@ -46,6 +48,8 @@ def compare(
     gene_names: str | Mapping[str, str] | pd.Series | None = None,
     limit: float | None = None,
     ax: Axes | None = None,
+    show: bool = False,
+    save: str | PathLike[str] | None = None,
 ) -> Axes:
     """Where do two tables agree, and which genes do they see differently? Draw the effects of one over the other's.
 
@@ -68,6 +72,10 @@ def compare(
         default the axes hold all genes.
     ax
         Where to draw; None makes a figure of one column width (3.3 inches).
+    show
+        Whether to call ``matplotlib.pyplot.show``; a notebook shows the figure without it.
+    save
+        File to write the whole figure to, such as ``"figure.pdf"``; the ending says the format.
 
     Returns
     -------
@@ -141,7 +149,7 @@ def compare(
     beyond = [f"{outside.sum():,} beyond ±{limit:g}"] if outside.any() else []
     say_above(ax, [*_concordance(comparison.concordance), *count_genes(len(table), int(drawn.sum()), *beyond)])
     write_names(ax, x[chosen], y[chosen], names)
-    return ax
+    return finish(ax, show=show, save=save)
 
 
 def _short_words(labels: tuple[str, str]) -> dict[str, str]:

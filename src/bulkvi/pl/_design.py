@@ -1,3 +1,4 @@
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -6,6 +7,7 @@ from matplotlib.axes import Axes
 
 from bulkvi.names import ASSOCIATION, COLUMN, MEASURE, OTHER_COLUMN
 from bulkvi.pl._axes import COLUMN_WIDTH, draw_colour_bar, new_axes
+from bulkvi.pl._finish import finish
 
 CELL = 0.26
 MARGIN = 1.2
@@ -15,7 +17,14 @@ NEARLY_ONE = 1 - 1e-9
 ROUNDING = 1e-9
 
 
-def design(check: Any, *, ax: Axes | None = None, annotate: bool | None = None) -> Axes:
+def design(
+    check: Any,
+    *,
+    ax: Axes | None = None,
+    annotate: bool | None = None,
+    show: bool = False,
+    save: str | PathLike[str] | None = None,
+) -> Axes:
     """Which columns of the table of samples go together? Draw how closely each two do, from 0 to 1.
 
     A dark cell beside a variable of the design is a column that its effect cannot be told from. The measure is Cramer's V
@@ -30,6 +39,10 @@ def design(check: Any, *, ax: Axes | None = None, annotate: bool | None = None) 
         Where to draw; None makes a figure of one column width (3.3 inches).
     annotate
         Whether to write the numbers into the cells; by default up to 9 columns.
+    show
+        Whether to call ``matplotlib.pyplot.show``; a notebook shows the figure without it.
+    save
+        File to write the whole figure to, such as ``"figure.pdf"``; the ending says the format.
 
     Returns
     -------
@@ -99,4 +112,4 @@ def design(check: Any, *, ax: Axes | None = None, annotate: bool | None = None) 
                 color="white" if value > DARK else "black",
             )
     draw_colour_bar(ax, drawn, "Association")
-    return ax
+    return finish(ax, show=show, save=save)

@@ -1,3 +1,4 @@
+from os import PathLike
 from typing import Final
 
 import numpy as np
@@ -7,6 +8,7 @@ from matplotlib.lines import Line2D
 
 from bulkvi.names import BASE_MEAN, DISPERSION, DISPERSION_GENE, DISPERSION_TREND
 from bulkvi.pl._axes import AXES_HEIGHT, OKABE_ITO, legend_height, new_axes
+from bulkvi.pl._finish import finish
 from bulkvi.pl._gene_points import (
     count_genes,
     dot,
@@ -26,7 +28,9 @@ N_TREND: Final = 200
 """Points of the trend that are joined by lines."""
 
 
-def dispersion(dispersions: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+def dispersion(
+    dispersions: pd.DataFrame, *, ax: Axes | None = None, show: bool = False, save: str | PathLike[str] | None = None
+) -> Axes:
     """How much do replicates vary? Draw the dispersion of each gene over its mean count, both on log axes.
 
     Grey are the dispersions that the genes' own counts alone say, blue what is believed of them once the trend over all
@@ -40,6 +44,10 @@ def dispersion(dispersions: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ``dispersion_trend`` and ``dispersion``. It is not changed.
     ax
         Where to draw; None makes a figure of one column width (3.3 inches).
+    show
+        Whether to call ``matplotlib.pyplot.show``; a notebook shows the figure without it.
+    save
+        File to write the whole figure to, such as ``"figure.pdf"``; the ending says the format.
 
     Returns
     -------
@@ -96,4 +104,4 @@ def dispersion(dispersions: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     legend_beneath(ax, handles)
     at_edge = [f"{poisson.sum():,} at the Poisson edge"] if poisson.any() else []
     say_above(ax, count_genes(len(dispersions), mean.size, *at_edge))
-    return ax
+    return finish(ax, show=show, save=save)

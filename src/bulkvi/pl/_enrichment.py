@@ -1,3 +1,4 @@
+from os import PathLike
 from typing import Final
 
 import numpy as np
@@ -8,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from bulkvi import enrichment_names as en
 from bulkvi.names import ADJ_P_VALUE
+from bulkvi.pl._finish import finish
 from bulkvi.pl._gene_points import DOWN, UP, check_columns, legend_beneath, say_above
 from bulkvi.pl._terms import SCORE_WORDS, first_terms, term_axes, write_terms
 
@@ -17,7 +19,15 @@ AREA: Final = (8.0, 70.0)
 """Smallest and largest area of a dot, square points."""
 
 
-def enrichment(table: pd.DataFrame, *, n_terms: int = 15, level: float = 0.05, ax: Axes | None = None) -> Axes:
+def enrichment(
+    table: pd.DataFrame,
+    *,
+    n_terms: int = 15,
+    level: float = 0.05,
+    ax: Axes | None = None,
+    show: bool = False,
+    save: str | PathLike[str] | None = None,
+) -> Axes:
     """Which pathways change, which way, and how sure is the score? A dot and an interval for each of the surest terms.
 
     Scores lie from left to right; of ``"ora"`` those of genes that go down are drawn to the left. Dark lines are the intervals over
@@ -35,6 +45,10 @@ def enrichment(table: pd.DataFrame, *, n_terms: int = 15, level: float = 0.05, a
         False discovery rate: a term is called at an adjusted p-value below it.
     ax
         Where to draw; None makes a figure of one column width (3.3 inches), as high as the terms need.
+    show
+        Whether to call ``matplotlib.pyplot.show``; a notebook shows the figure without it.
+    save
+        File to write the whole figure to, such as ``"figure.pdf"``; the ending says the format.
 
     Returns
     -------
@@ -102,7 +116,7 @@ def enrichment(table: pd.DataFrame, *, n_terms: int = 15, level: float = 0.05, a
     n_terms_called = int((table[ADJ_P_VALUE] < level).sum())
     ax.annotate("called/size", (1.02, -0.75), xycoords=("axes fraction", "data"), fontsize="xx-small", color="0.3")
     say_above(ax, [f"{n_terms_called:,} of {len(table):,} called"])
-    return ax
+    return finish(ax, show=show, save=save)
 
 
 def _entry(colour: str, text: str) -> Line2D:

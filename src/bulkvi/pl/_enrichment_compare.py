@@ -1,3 +1,4 @@
+from os import PathLike
 from typing import Any, Final
 
 import numpy as np
@@ -10,6 +11,7 @@ from bulkvi import comparison_names as cn
 from bulkvi import enrichment_names as en
 from bulkvi.names import ADJ_P_VALUE
 from bulkvi.pl._axes import OKABE_ITO
+from bulkvi.pl._finish import finish
 from bulkvi.pl._gene_points import check_columns, legend_beneath, say_above
 from bulkvi.pl._terms import SCORE_WORDS, first_terms, term_axes, write_terms
 
@@ -19,7 +21,13 @@ LOOKS: Final = ((OKABE_ITO[0], "o", -0.14), (OKABE_ITO[1], "D", 0.14))
 
 
 def enrichment_compare(
-    compared: pd.DataFrame, *, n_terms: int = 15, level: float | None = None, ax: Axes | None = None
+    compared: pd.DataFrame,
+    *,
+    n_terms: int = 15,
+    level: float | None = None,
+    ax: Axes | None = None,
+    show: bool = False,
+    save: str | PathLike[str] | None = None,
 ) -> Axes:
     """Do two methods tell of the same pathways? The scores of both for each of the surest terms.
 
@@ -37,6 +45,10 @@ def enrichment_compare(
         False discovery rate: a term is called at an adjusted p-value below it. By default that of the comparison.
     ax
         Where to draw; None makes a figure of one column width (3.3 inches), as high as the terms need.
+    show
+        Whether to call ``matplotlib.pyplot.show``; a notebook shows the figure without it.
+    save
+        File to write the whole figure to, such as ``"figure.pdf"``; the ending says the format.
 
     Returns
     -------
@@ -97,7 +109,7 @@ def enrichment_compare(
     ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     legend_beneath(ax, handles)
     say_above(ax, _said(compared.attrs.get(en.CONCORDANCE, {}), len(compared)))
-    return ax
+    return finish(ax, show=show, save=save)
 
 
 def _values(table: pd.DataFrame, column: str) -> np.ndarray:

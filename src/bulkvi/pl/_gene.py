@@ -1,3 +1,4 @@
+from os import PathLike
 from typing import Final
 
 import matplotlib.pyplot as plt
@@ -6,9 +7,8 @@ import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullLocator
-from scipy import sparse
 
-from bulkvi.names import GROUP, RATE, RATE_HIGH, RATE_LOW, SIZE_FACTOR, SYMBOL
+from bulkvi.names import GROUP, RATE, RATE_HIGH, RATE_LOW, SIZE_FACTOR
 from bulkvi.pl._axes import (
     AXES_HEIGHT,
     MAX_VECTOR_POINTS,
@@ -20,7 +20,9 @@ from bulkvi.pl._axes import (
     text_width,
     width_in_points,
 )
+from bulkvi.pl._finish import finish
 from bulkvi.pl._gene_points import check_columns, legend_beneath, say_above
+from bulkvi.pl._normalised import check_size_factors, find_gene, normalised, symbol_of
 
 ORIGIN: Final = ("rates", "model.get_group_rates()")
 BESIDE: Final = 0.3
@@ -43,6 +45,8 @@ def gene(
     layer: str | None = None,
     offset_key: str | None = None,
     ax: Axes | None = None,
+    show: bool = False,
+    save: str | PathLike[str] | None = None,
 ) -> Axes:
     """Do the counts of a gene bear out what the table says? Draw count / size factor of each sample by group.
 
@@ -72,6 +76,10 @@ def gene(
         gene's factor over its geometric mean as well. None for none.
     ax
         Where to draw; None makes a figure of one column width (3.3 inches).
+    show
+        Whether to call ``matplotlib.pyplot.show``; a notebook shows the figure without it.
+    save
+        File to write the whole figure to, such as ``"figure.pdf"``; the ending says the format.
 
     Returns
     -------
@@ -99,20 +107,16 @@ def gene(
     ['untrt', 'trt']
     """
     groups = check_column(adata, groupby).astype("category").cat.remove_unused_categories()
-    if size_factor_key not in adata.obs:
-        raise KeyError(
-            f"no size factors {size_factor_key!r} in adata.obs; it has {list(adata.obs.columns)}. "
-            "bulkvi.pp.size_factors(adata) makes them."
-        )
+    check_size_factors(adata, size_factor_key)
     levels = list(groups.cat.categories)
     if not levels:
         raise ValueError(f"no sample has a value in adata.obs[{groupby!r}].")
-    position = _find_gene(adata, gene)
+    position = find_gene(adata, gene)
     name = str(adata.var_names[position])
     by_level = None if rates is None else _rates_by_level(rates, name, groupby, levels)
-    values = _normalised(adata, position, size_factor_key, layer)
-    if offset_key is not None:
-        values = values / _relative_offset(adata, position, offset_key)
+    values = normalised(
+        adata, np.array([position]), size_factor_key=size_factor_key, layer=layer, offset_key=offset_key
+    )[:, 0]
     codes = groups.cat.codes.to_numpy()
     drawn = codes >= 0
     made = ax is None
@@ -140,73 +144,13 @@ def gene(
         figure.set_figheight(AXES_HEIGHT + label_height / 72 + (0 if rates is None else legend_height(1)))
     undrawn = [f"{(~drawn).sum():,} samples without {groupby}"] if not drawn.all() else []
     say_above(ax, [_title(adata, position), *undrawn])
-    return ax
-
-
-def _find_gene(adata: AnnData, gene: str) -> int:
-    """Position of a gene in ``var``."""
-    found = np.flatnonzero(adata.var_names == gene)
-    where = "adata.var_names"
-    if not found.size and SYMBOL in adata.var:
-        found = np.flatnonzero((adata.var[SYMBOL] == gene).to_numpy(dtype=bool, na_value=False))
-        where = f"adata.var[{SYMBOL!r}]"
-    if not found.size:
-        symbols = f" and no such symbol in adata.var[{SYMBOL!r}]" if SYMBOL in adata.var else ""
-        raise KeyError(f"no gene {gene!r} in adata.var_names, which holds {list(adata.var_names[:3])} ...{symbols}.")
-    if found.size > 1:
-        several = list(adata.var_names[found[:5]])
-        raise ValueError(f"{gene!r} stands {found.size} times in {where}: choose one of {several} by a unique name.")
-    return int(found[0])
+    return finish(ax, show=show, save=save)
 
 
 def _title(adata: AnnData, position: int) -> str:
     name = str(adata.var_names[position])
-    symbol = adata.var[SYMBOL].iloc[position] if SYMBOL in adata.var else name
-    return name if pd.isna(symbol) or symbol == name else f"{symbol} ({name})"
-
-
-def _normalised(adata: AnnData, position: int, size_factor_key: str, layer: str | None) -> np.ndarray:
-    """Count / size factor of one gene in every sample."""
-    counts = _of_gene(adata, position, layer)
-    factors = adata.obs[size_factor_key].to_numpy(dtype=float, na_value=np.nan)
-    wrong = ~(np.isfinite(factors) & (factors > 0))
-    if wrong.any():
-        raise ValueError(
-            f"adata.obs[{size_factor_key!r}] must be finite and > 0; it is {factors[wrong][0]} in sample "
-            f"{adata.obs_names[wrong][0]!r} and wrong in {wrong.sum()} of {adata.n_obs} samples."
-        )
-    wrong = ~(np.isfinite(counts) & (counts >= 0))
-    if wrong.any():
-        raise ValueError(
-            f"counts must be finite and >= 0; sample {adata.obs_names[wrong][0]!r} has {counts[wrong][0]:g} of gene "
-            f"{adata.var_names[position]!r}. Give raw counts, in X or in a layer."
-        )
-    return counts / factors
-
-
-def _relative_offset(adata: AnnData, position: int, offset_key: str) -> np.ndarray:
-    """Offset of one gene in every sample, relative to its geometric mean."""
-    factors = _of_gene(adata, position, offset_key)
-    wrong = ~(np.isfinite(factors) & (factors > 0))
-    if wrong.any():
-        raise ValueError(
-            f"adata.layers[{offset_key!r}] must be finite and > 0; it is {factors[wrong][0]:g} in sample "
-            f"{adata.obs_names[wrong][0]!r} at gene {adata.var_names[position]!r}."
-        )
-    return factors / np.exp(np.log(factors).mean())
-
-
-def _of_gene(adata: AnnData, position: int, layer: str | None) -> np.ndarray:
-    """Column of ``X`` or of a layer."""
-    layers = [name for name in adata.layers if name is not None]  # anndata 0.13 lists X as the layer None
-    if layer is not None and layer not in layers:
-        raise KeyError(f"no layer {layer!r} in adata.layers; it has {layers}.")
-    matrix = adata.X if layer is None else adata.layers[layer]
-    if matrix is None:
-        raise ValueError("adata.X is empty; name the layer that holds the counts.")
-    column = matrix[:, [position]]
-    column = column.compute() if hasattr(column, "compute") else column
-    return np.asarray(column.toarray() if sparse.issparse(column) else column, dtype=float).ravel()
+    symbol = symbol_of(adata, position)
+    return name if symbol == name else f"{symbol} ({name})"
 
 
 def _rates_by_level(rates: pd.DataFrame, name: str, groupby: str, levels: list) -> np.ndarray:

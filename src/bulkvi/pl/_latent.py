@@ -1,9 +1,17 @@
+from os import PathLike
+from typing import Final
+
 import numpy as np
 from anndata import AnnData
 from matplotlib.axes import Axes
+from matplotlib.patches import Ellipse
 
 from bulkvi.names import LATENT
-from bulkvi.pl._axes import colour_samples, draw_samples, new_sample_axes
+from bulkvi.pl._axes import MISSING, Colouring, colour_samples, draw_samples, new_sample_axes
+from bulkvi.pl._finish import finish
+
+FEWEST: Final = 3
+"""Samples from which a covariance is not a mere line."""
 
 
 def latent(
@@ -15,6 +23,9 @@ def latent(
     ax: Axes | None = None,
     size: float | None = None,
     legend_loc: str | None = "below",
+    ellipse: float | None = None,
+    show: bool = False,
+    save: str | PathLike[str] | None = None,
 ) -> Axes:
     """Which samples are alike? Draw two dimensions of the latent state, a point per sample.
 
@@ -36,6 +47,15 @@ def latent(
         Area of a marker in square points; by default smaller for more samples.
     legend_loc
         ``"below"`` the Axes, ``"right margin"``, a location that matplotlib knows such as ``"best"``, or None for no legend.
+    ellipse
+        Share between 0 and 1, such as 0.9: around the samples of each level of ``color`` an ellipse is drawn that holds this
+        share of a normal distribution with their mean and covariance. It shows where they lie and how they spread, from no
+        more than their own points: it is no confidence region of the mean, and from a few samples it is rough. A level with
+        fewer than 3 samples gets none.
+    show
+        Whether to call ``matplotlib.pyplot.show``; a notebook shows the figure without it.
+    save
+        File to write the whole figure to, such as ``"figure.pdf"``; the ending says the format.
 
     Returns
     -------
@@ -48,7 +68,8 @@ def latent(
     KeyError
         If there is no such column of ``obs`` or key of ``obsm``.
     ValueError
-        If ``basis`` has no such column, or ``color`` has too many levels to tell apart.
+        If ``basis`` has no such column, ``color`` has too many levels to tell apart, ``ellipse`` is not between 0 and 1,
+        or ``color`` has no levels to draw ellipses around.
 
     Examples
     --------
@@ -74,8 +95,38 @@ def latent(
             f"`dims` must be two columns of adata.obsm[{key!r}], each from 0 to {state.shape[1] - 1}; it is {dims}."
         )
     colouring = colour_samples(adata, color)
+    if ellipse is not None:
+        _check_ellipse(ellipse, colouring)
     ax = new_sample_axes(colouring, legend_loc) if ax is None else ax
-    draw_samples(ax, state[:, dims[0]], state[:, dims[1]], colouring, size=size, legend_loc=legend_loc)
+    points = state[:, list(dims)]
+    draw_samples(ax, points[:, 0], points[:, 1], colouring, size=size, legend_loc=legend_loc)
+    if ellipse is not None:
+        _draw_ellipses(ax, points, colouring, ellipse)
     name, unit = ("Latent", " (prior sd)") if key == LATENT else (key.removeprefix("X_"), "")
     ax.set(xlabel=f"{name} {dims[0] + 1}{unit}", ylabel=f"{name} {dims[1] + 1}{unit}")
-    return ax
+    return finish(ax, show=show, save=save)
+
+
+def _check_ellipse(share: float, colouring: Colouring) -> None:
+    if not 0 < share < 1:
+        raise ValueError(f"`ellipse` is a share between 0 and 1, such as 0.9; it is {share}.")
+    if colouring.title is None or colouring.values is not None:
+        raise ValueError(
+            "ellipses are drawn around the levels of a column: give `color` a column of obs that is not numeric."
+        )
+
+
+def _draw_ellipses(ax: Axes, points: np.ndarray, colouring: Colouring, share: float) -> None:
+    for level in colouring.levels:
+        members = points[level.members]
+        if level.label == MISSING or len(members) < FEWEST:
+            continue
+        variances, directions = np.linalg.eigh(np.cov(members.T))
+        # the squared Mahalanobis distance of a normal point of two dimensions is exponential with mean 2
+        width, height = 2 * np.sqrt(-2 * np.log1p(-share) * variances.clip(0))
+        angle = np.degrees(np.arctan2(directions[1, 0], directions[0, 0]))
+        around = Ellipse(
+            tuple(members.mean(0)), width, height, angle=angle, facecolor="none", edgecolor=level.colour, linewidth=0.8
+        )
+        ax.add_patch(around)
+    ax.autoscale_view()

@@ -1,3 +1,4 @@
+from os import PathLike
 from typing import Final, Literal
 
 import numpy as np
@@ -6,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from bulkvi.pl._axes import OKABE_ITO, draw_colour_bar, new_axes
+from bulkvi.pl._finish import finish
 from bulkvi.pl._gene_points import count_genes, points_look, say_above
 
 KINDS: Final = ("points", "hexbin")
@@ -21,6 +23,8 @@ def log_fc_scatter(
     kind: Literal["points", "hexbin"] = "points",
     limit: float | None = None,
     ax: Axes | None = None,
+    show: bool = False,
+    save: str | PathLike[str] | None = None,
 ) -> Axes:
     """Do two analyses give the same fold changes? Draw one against the other, a point per gene.
 
@@ -41,6 +45,10 @@ def log_fc_scatter(
         above the Axes. By default the axes hold all genes.
     ax
         Where to draw; None makes a figure of one column width (3.3 inches).
+    show
+        Whether to call ``matplotlib.pyplot.show``; a notebook shows the figure without it.
+    save
+        File to write the whole figure to, such as ``"figure.pdf"``; the ending says the format.
 
     Returns
     -------
@@ -75,7 +83,7 @@ def log_fc_scatter(
     finite = values[np.isfinite(values).all(1)]
     if not len(finite):
         raise ValueError(f"none of the {len(values)} genes has a value in both; {REMEDY}")
-    ax = new_axes(height=3.2) if ax is None else ax
+    ax = new_axes(height=3.2 if kind == "points" else 2.9) if ax is None else ax  # a colour bar makes it narrower
     bound = (float(np.abs(finite).max()) or 1.0) if limit is None else limit
     outside = (np.abs(finite) > bound).any(1)
     if kind == "points":
@@ -95,7 +103,7 @@ def log_fc_scatter(
         axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     beyond = [f"{outside.sum():,} beyond ±{limit:g}"] if outside.any() else []
     say_above(ax, count_genes(len(values), len(finite), *beyond))
-    return ax
+    return finish(ax, show=show, save=save)
 
 
 def _pair(x: pd.Series | str, y: pd.Series | str, data: pd.DataFrame | None) -> pd.DataFrame:

@@ -1,3 +1,4 @@
+from os import PathLike
 from typing import Final, Literal
 
 import numpy as np
@@ -8,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from bulkvi.names import BASE_MEAN, COMPOSITION_SHIFT, LOG_FC, LOG_FC_MLE
 from bulkvi.pl._axes import AXES_HEIGHT, legend_height, new_axes
+from bulkvi.pl._finish import finish
 from bulkvi.pl._gene_points import (
     called_genes,
     count_genes,
@@ -30,6 +32,8 @@ def ma(
     level: float = 0.05,
     column: Literal["log_fc", "log_fc_mle"] = "log_fc",
     ax: Axes | None = None,
+    show: bool = False,
+    save: str | PathLike[str] | None = None,
 ) -> Axes:
     """Do the fold changes depend on expression? Draw them over the mean count of each gene.
 
@@ -48,6 +52,10 @@ def ma(
         ``"log_fc"``, or ``"log_fc_mle"`` for the effects without shrinkage.
     ax
         Where to draw; None makes a figure of one column width (3.3 inches).
+    show
+        Whether to call ``matplotlib.pyplot.show``; a notebook shows the figure without it.
+    save
+        File to write the whole figure to, such as ``"figure.pdf"``; the ending says the format.
 
     Returns
     -------
@@ -91,7 +99,7 @@ def ma(
     _draw_shift(ax, float(de.attrs.get(COMPOSITION_SHIFT, 0.0)))
     explain_calls(ax, parts, level)
     say_above(ax, count_genes(len(de), int(drawn.sum())))
-    return ax
+    return finish(ax, show=show, save=save)
 
 
 def _draw_shift(ax: Axes, shift: float) -> None:

@@ -1,4 +1,5 @@
 import math
+from os import PathLike
 from typing import Final, Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from bulkvi import comparison_names as cn
 from bulkvi.pl._axes import AXES_HEIGHT, OKABE_ITO, legend_height, new_axes
 from bulkvi.pl._compared import Compared, check_compared
+from bulkvi.pl._finish import finish
 from bulkvi.pl._gene_points import columns_that_fit, count_genes, finite_genes, legend_beneath, say_above, table_values
 
 TESTED: Final = "0.75"
@@ -21,7 +23,15 @@ LOOKS: Final[tuple[tuple[str, Literal["-", "--", ":", "-."]], ...]] = (
 """Colour and line of the reasons, the most frequent first."""
 
 
-def na_genes(comparison: Compared, *, n_bins: int = 50, limit: float | None = None, ax: Axes | None = None) -> Axes:
+def na_genes(
+    comparison: Compared,
+    *,
+    n_bins: int = 50,
+    limit: float | None = None,
+    ax: Axes | None = None,
+    show: bool = False,
+    save: str | PathLike[str] | None = None,
+) -> Axes:
     """What about the genes that the other method leaves without an answer? Draw our effects of them, and of the others.
 
     Grey: genes that the other method tested. Lines: genes without an adjusted p-value or without a row there, by reason
@@ -39,6 +49,10 @@ def na_genes(comparison: Compared, *, n_bins: int = 50, limit: float | None = No
         all genes.
     ax
         Where to draw; None makes a figure of one column width (3.3 inches).
+    show
+        Whether to call ``matplotlib.pyplot.show``; a notebook shows the figure without it.
+    save
+        File to write the whole figure to, such as ``"figure.pdf"``; the ending says the format.
 
     Returns
     -------
@@ -111,7 +125,7 @@ def na_genes(comparison: Compared, *, n_bins: int = 50, limit: float | None = No
     beyond = (np.abs(effect[drawn]) > bound).sum()
     more = [f"{beyond:,} beyond ±{limit:g}"] if beyond else []
     say_above(ax, count_genes(len(table), int(drawn.sum()), *more))
-    return ax
+    return finish(ax, show=show, save=save)
 
 
 def _shares(effect: np.ndarray, edges: np.ndarray) -> np.ndarray:

@@ -1,13 +1,23 @@
+from os import PathLike
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from bulkvi.names import P_VALUE
 from bulkvi.pl._axes import AXES_HEIGHT, OKABE_ITO, legend_height, new_axes
+from bulkvi.pl._finish import finish
 from bulkvi.pl._gene_points import count_genes, finite_genes, legend_beneath, p_values_of, say_above
 
 
-def p_values(de: pd.DataFrame, *, ax: Axes | None = None, n_bins: int = 20) -> Axes:
+def p_values(
+    de: pd.DataFrame,
+    *,
+    ax: Axes | None = None,
+    n_bins: int = 20,
+    show: bool = False,
+    save: str | PathLike[str] | None = None,
+) -> Axes:
     """Are the p-values trustworthy? Draw their histogram, with the height that every bar has if no gene changes.
 
     Expect even bars, and a peak at zero if there are genes that change. Bars that climb towards one, or a hump in the
@@ -22,6 +32,10 @@ def p_values(de: pd.DataFrame, *, ax: Axes | None = None, n_bins: int = 20) -> A
         Where to draw; None makes a figure of one column width (3.3 inches).
     n_bins
         Number of bars.
+    show
+        Whether to call ``matplotlib.pyplot.show``; a notebook shows the figure without it.
+    save
+        File to write the whole figure to, such as ``"figure.pdf"``; the ending says the format.
 
     Returns
     -------
@@ -59,4 +73,4 @@ def p_values(de: pd.DataFrame, *, ax: Axes | None = None, n_bins: int = 20) -> A
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     legend_beneath(ax, [expected])
     say_above(ax, count_genes(len(de), p_value.size))
-    return ax
+    return finish(ax, show=show, save=save)

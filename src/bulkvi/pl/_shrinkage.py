@@ -1,9 +1,12 @@
+from os import PathLike
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from bulkvi.names import LOG_FC, LOG_FC_MLE
 from bulkvi.pl._axes import AXES_HEIGHT, legend_height, new_axes
+from bulkvi.pl._finish import finish
 from bulkvi.pl._gene_points import (
     called_genes,
     count_genes,
@@ -16,7 +19,14 @@ from bulkvi.pl._gene_points import (
 )
 
 
-def shrinkage(de: pd.DataFrame, *, ax: Axes | None = None, level: float = 0.05) -> Axes:
+def shrinkage(
+    de: pd.DataFrame,
+    *,
+    ax: Axes | None = None,
+    level: float = 0.05,
+    show: bool = False,
+    save: str | PathLike[str] | None = None,
+) -> Axes:
     """What does the prior do to the effects? Draw them with shrinkage over those without.
 
     A gene on the grey diagonal keeps the fold change that its counts say; one near the horizontal line says too little
@@ -32,6 +42,10 @@ def shrinkage(de: pd.DataFrame, *, ax: Axes | None = None, level: float = 0.05) 
         Where to draw; None makes a figure of one column width (3.3 inches).
     level
         False discovery rate, in (0, 1).
+    show
+        Whether to call ``matplotlib.pyplot.show``; a notebook shows the figure without it.
+    save
+        File to write the whole figure to, such as ``"figure.pdf"``; the ending says the format.
 
     Returns
     -------
@@ -70,9 +84,9 @@ def shrinkage(de: pd.DataFrame, *, ax: Axes | None = None, level: float = 0.05) 
     for draw_zero in (ax.axhline, ax.axvline):
         draw_zero(0, color="0.8", linewidth=0.6, zorder=0)
     ax.margins(0.06)
-    ax.set(xlabel="Log2 fold change, not shrunk", ylabel="Log2 fold change, shrunk")
+    ax.set(xlabel="Log2 fold change, not shrunk", ylabel="Log2 fold change,\nshrunk")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     explain_calls(ax, parts, level)
     say_above(ax, count_genes(len(de), int(drawn.sum())))
-    return ax
+    return finish(ax, show=show, save=save)

@@ -1,3 +1,4 @@
+from os import PathLike
 from typing import Final
 
 import numpy as np
@@ -15,15 +16,16 @@ from bulkvi.pl._axes import (
     text_width,
     width_in_points,
 )
+from bulkvi.pl._finish import finish
 
 MAX_LABELS: Final = 12
 GAP: Final = 5
 """Between a point and its name, points."""
 LINE: Final = 9
 """Height of a name, points."""
-SIDES: Final = np.array([[1, 0], [-1, 0], [0, 1], [0, -1]])
-"""Where a name may stand: right, left, above, below its point."""
-PREFERENCE: Final = np.array([0, 0.01, 0.02, 0.03])
+SIDES: Final = np.array([[1, 0], [-1, 0], [0, 1], [0, -1], [1, 1], [1, -1], [-1, 1], [-1, -1]])
+"""Where a name may stand: right, left, above, below its point, and between these."""
+PREFERENCE: Final = 0.01 * np.arange(len(SIDES))
 N_STARTS: Final = 20
 N_ROUNDS: Final = 4
 MAX_ROOM: Final = 0.3
@@ -41,6 +43,8 @@ def size_factors(
     label: bool | None = None,
     size: float | None = None,
     legend_loc: str | None = "below",
+    show: bool = False,
+    save: str | PathLike[str] | None = None,
 ) -> Axes:
     """Do size factors follow depth? Draw them against the total count of each sample, both on log axes.
 
@@ -67,6 +71,10 @@ def size_factors(
         Area of a marker in square points; by default smaller for more samples.
     legend_loc
         ``"below"`` the Axes, ``"right margin"``, a location that matplotlib knows such as ``"best"``, or None for no legend.
+    show
+        Whether to call ``matplotlib.pyplot.show``; a notebook shows the figure without it.
+    save
+        File to write the whole figure to, such as ``"figure.pdf"``; the ending says the format.
 
     Returns
     -------
@@ -116,7 +124,7 @@ def size_factors(
     labelled = adata.n_obs <= MAX_LABELS if label is None else label
     if labelled:
         _write_names(ax, totals, factors, adata.obs_names.tolist())
-    return ax
+    return finish(ax, show=show, save=save)
 
 
 def _totals(adata: AnnData, layer: str | None) -> np.ndarray:
@@ -135,7 +143,8 @@ def _write_names(ax: Axes, x: np.ndarray, y: np.ndarray, names: list[str]) -> No
         figure.draw_without_rendering()  # gives the Axes its final size
     widths = np.array([text_width(len(name) + 1) for name in names])
     room = min((widths.max() + 2 * GAP) / width_in_points(ax), MAX_ROOM)
-    ax.margins(x=room / (1 - 2 * room), y=0.1)
+    high = (GAP + 1.5 * LINE) / (72 * ax.get_window_extent().height / ax.figure.dpi)
+    ax.margins(x=room / (1 - 2 * room), y=high / (1 - 2 * high))
     ax.autoscale_view()
     points = ax.transData.transform(np.column_stack([x, y])) * 72 / ax.figure.dpi
     for sample, (right, up) in enumerate(_choose_sides(points, widths)):

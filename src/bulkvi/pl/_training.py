@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from os import PathLike
 from typing import Final
 
 import pandas as pd
@@ -6,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from bulkvi.pl._axes import OKABE_ITO, new_axes
+from bulkvi.pl._finish import finish
 
 LABELS: Final = {
     "elbo": "Negative ELBO",
@@ -15,7 +17,14 @@ LABELS: Final = {
 """Axis labels of what scvi-tools records in nats per sample."""
 
 
-def training(history: Mapping[str, pd.DataFrame], *, metric: str = "elbo", ax: Axes | None = None) -> Axes:
+def training(
+    history: Mapping[str, pd.DataFrame],
+    *,
+    metric: str = "elbo",
+    ax: Axes | None = None,
+    show: bool = False,
+    save: str | PathLike[str] | None = None,
+) -> Axes:
     """Has training reached a plateau? Draw a loss over the epochs, for training and validation samples.
 
     Parameters
@@ -27,6 +36,10 @@ def training(history: Mapping[str, pd.DataFrame], *, metric: str = "elbo", ax: A
         scvi-tools records the negative of the evidence lower bound, so lower is better.
     ax
         Where to draw; None makes a figure of one column width (3.3 inches).
+    show
+        Whether to call ``matplotlib.pyplot.show``; a notebook shows the figure without it.
+    save
+        File to write the whole figure to, such as ``"figure.pdf"``; the ending says the format.
 
     Returns
     -------
@@ -70,4 +83,4 @@ def training(history: Mapping[str, pd.DataFrame], *, metric: str = "elbo", ax: A
     ax.set(xlabel="Epoch", ylabel=f"{LABELS[metric]}\n(nats per sample)" if metric in LABELS else metric)
     if len(drawn) > 1:
         ax.legend(fontsize="small", frameon=False)
-    return ax
+    return finish(ax, show=show, save=save)

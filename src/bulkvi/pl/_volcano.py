@@ -1,4 +1,5 @@
 from collections.abc import Mapping, Sequence
+from os import PathLike
 
 import numpy as np
 import pandas as pd
@@ -7,6 +8,7 @@ from scipy.stats import norm
 
 from bulkvi.names import LOG_FC, P_VALUE, STAT
 from bulkvi.pl._axes import AXES_HEIGHT, legend_height, new_axes
+from bulkvi.pl._finish import finish
 from bulkvi.pl._gene_names import chosen_genes, names_of, write_names
 from bulkvi.pl._gene_points import (
     DOWN,
@@ -31,6 +33,8 @@ def volcano(
     label: int | Sequence[str] = 10,
     gene_names: str | Mapping[str, str] | pd.Series | None = None,
     ax: Axes | None = None,
+    show: bool = False,
+    save: str | PathLike[str] | None = None,
 ) -> Axes:
     r"""Which genes change, by how much, and how sure is that? Draw -log10 p-values over log fold changes.
 
@@ -51,6 +55,10 @@ def volcano(
         column ``symbol`` if ``de`` has one, else the index. A gene without a name keeps that of the index.
     ax
         Where to draw; None makes a figure of one column width (3.3 inches).
+    show
+        Whether to call ``matplotlib.pyplot.show``; a notebook shows the figure without it.
+    save
+        File to write the whole figure to, such as ``"figure.pdf"``; the ending says the format.
 
     Returns
     -------
@@ -109,7 +117,7 @@ def volcano(
     edge_saying = [f"{beyond.sum():,} with p = 0, at the edge"] if beyond.any() else []
     say_above(ax, count_genes(len(de), int(drawn.sum()), *edge_saying))
     write_names(ax, x[chosen], y[chosen], names)
-    return ax
+    return finish(ax, show=show, save=save)
 
 
 def _minus_log10(p_value: np.ndarray, stat: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from bulkvi import enrichment_names as en
 from bulkvi import names, pl
 from bulkvi.model import BulkVI
 from bulkvi.reporting._asked import Asked
@@ -14,6 +15,8 @@ from bulkvi.reporting._picture import Picture, draw
 from bulkvi.tl import DesignCheck
 
 N_GENES: Final = 6
+N_TERMS: Final = 12
+DRAWN_OF_TERMS: Final = {en.TERM, en.DIRECTION, en.SCORE, en.SCORE_LOW, en.SCORE_HIGH, en.SIZE, en.N_CALLED, en.GENES}
 MAX_LEVELS: Final = 12
 GENE_WIDTH: Final = 3.1
 RESULT_WIDTH: Final = 4.9
@@ -183,6 +186,23 @@ def fit_pictures(model: BulkVI, de: pd.DataFrame, *, level: float) -> list[Pictu
     return drawn
 
 
+def pathway_pictures(enrichment: pd.DataFrame, *, level: float) -> list[Picture]:
+    """The surest gene sets, where the table is one of ``tl.enrichment``."""
+    if not DRAWN_OF_TERMS <= set(enrichment.columns) or not enrichment[en.SCORE].notna().any():
+        return []
+    surest = ", ".join(enrichment[en.TERM].astype(str).head(5))
+    return [
+        draw(
+            lambda ax: pl.enrichment(enrichment, n_terms=N_TERMS, level=level, ax=ax),
+            title="Surest gene sets",
+            says="A dot for each set: the further out, the stronger; the line is how far the score moves with the genes' uncertainty.",
+            alt=f"Scores of the surest gene sets with intervals. The first are {surest}.",
+            height=4.8,
+            width=RESULT_WIDTH,
+        )
+    ]
+
+
 def calibration_pictures(calibration: Any) -> list[Picture]:
     """What relabelled samples say."""
     return [
@@ -194,7 +214,7 @@ def calibration_pictures(calibration: Any) -> list[Picture]:
             height=3.6,
         ),
         draw(
-            lambda ax: pl.calibration(calibration, show="calls", ax=ax),
+            lambda ax: pl.calibration(calibration, kind="calls", ax=ax),
             title="Calls when labels mean nothing",
             says="The dashed line, calls on the data, should stand far to the right of the bars.",
             alt="Histogram of the number of genes called in relabelled samples, with a line for the data.",

@@ -48,7 +48,7 @@ def report(
     path
         File to write; one that exists is replaced.
     enrichment
-        Table of pathways, a row for each; shown as it is.
+        Table of pathways, a row for each; shown as it is, and drawn if it is one of :func:`bulkvi.tl.enrichment`.
     calibration
         What ``model.calibrate`` gave.
     title
@@ -125,6 +125,7 @@ def report(
         "latent_pictures": pictures.latent_picture(model, groupby),
         "facts": fit_facts(de, asked),
         "fit_pictures": pictures.fit_pictures(model, de, level=level),
+        "pathway_pictures": [] if enrichment is None else pictures.pathway_pictures(enrichment, level=level),
         "calibration": calibration,
         "calibration_pictures": [] if calibration is None else pictures.calibration_pictures(calibration),
         "code": code_of(model, asked),

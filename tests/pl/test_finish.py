@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from anndata import AnnData
+
+from bulkvi import pl
+from bulkvi.pl._finish import finish
+
+
+@pytest.mark.parametrize("ending", ["pdf", "svg", "png"])
+def test_the_ending_says_the_format(tmp_path: Path, ending: str):
+    heads = {"pdf": b"%PDF", "svg": b"<?xml", "png": b"\x89PNG"}
+    finish(plt.subplots()[1], show=False, save=str(tmp_path / f"figure.{ending}"))
+    assert (tmp_path / f"figure.{ending}").read_bytes().startswith(heads[ending])
+
+
+def test_text_of_a_vector_file_stays_text_and_the_settings_of_matplotlib_stay(tmp_path: Path):
+    before = dict(plt.rcParams)
+    ax = plt.subplots()[1]
+    ax.set_xlabel("Log2 fold change")
+    finish(ax, show=False, save=tmp_path / "figure.pdf")
+    assert b"/Subtype /Type0" in (tmp_path / "figure.pdf").read_bytes()
+    assert dict(plt.rcParams) == before
+
+
+def test_a_figure_is_saved_before_it_is_shown_and_stays_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "figure.png"
+    monkeypatch.setattr(plt, "show", lambda: seen.append(path.exists()))
+    seen: list[bool] = []
+    ax = plt.subplots()[1]
+    assert finish(ax, show=True, save=path) is ax
+    assert seen == [True]
+    assert plt.fignum_exists(ax.figure.number)  # type: ignore[union-attr]
+
+
+def test_the_whole_figure_of_a_given_axes_is_saved(cohort: AnnData, tmp_path: Path):
+    figure, axes = plt.subplots(1, 2, figsize=(6, 2))
+    pl.latent(cohort, ax=axes[0], save=tmp_path / "both.png")
+    np.testing.assert_array_equal(plt.imread(tmp_path / "both.png").shape[:2], (600, 1800))
+
+
+def test_a_picture_is_not_chosen_by_show():
+    with pytest.raises(TypeError, match="`show` is True or False; it is 'calls'"):
+        finish(plt.subplots()[1], show="calls", save=None)  # type: ignore[arg-type]
+
+
+def test_an_unknown_format_is_refused(tmp_path: Path):
+    with pytest.raises(ValueError, match="not supported"):
+        finish(plt.subplots()[1], show=False, save=tmp_path / "figure.doc")
