@@ -12,7 +12,7 @@ import bulkvi as bv
 from benchmarks.heldout import random_split
 
 MIN_COUNTS = 10
-N_GENES = 3_000
+N_GENES = 2_000
 """Drawn at random from those with ``MIN_COUNTS``: the most abundant alone would hide the zeros."""
 
 

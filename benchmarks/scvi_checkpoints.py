@@ -73,6 +73,7 @@ def trained_scvi(
             train_size=1.0,
             accelerator="cpu",
             enable_progress_bar=False,
+            logger=False,
             plan_kwargs={"lr": learning_rate},
             callbacks=[checkpoints],
         )

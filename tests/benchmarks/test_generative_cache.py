@@ -23,7 +23,9 @@ def test_rows_are_computed_once_until_settings_code_or_a_tool_change(cache, tmp_
     source, calls = tmp_path / "source.py", []
 
     def ask(**settings: int) -> list[dict]:
-        return cache.remember("some", settings, lambda: calls.append(1) or [{"a": 0.1, "call": len(calls)}], code=[source])
+        return cache.remember(
+            "some", settings, lambda: calls.append(1) or [{"a": 0.1, "call": len(calls)}], code=[source]
+        )
 
     source.write_text("def f(x):\n    return x\n")
     assert ask(seed=0) == ask(seed=0) == [{"a": 0.1, "call": 1}]
