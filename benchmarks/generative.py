@@ -37,7 +37,7 @@ EPOCHS_AROUND = (0.8, 1.0, 1.25)
 """Numbers of epochs tried on all splits, relative to the best on the first."""
 EPOCHS_WITH_SIZE_FACTOR = (1.4, 2.0)
 """The same with size factors, where scVI's decoder starts far from the counts and learns more slowly."""
-MAX_TRAININGS = 2
+MAX_TRAININGS = 1
 """On all samples of a cohort."""
 
 
