@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 
@@ -20,12 +21,10 @@ def cache(tmp_path) -> Iterator[ModuleType]:
 
 
 def test_rows_are_computed_once_until_settings_code_or_a_tool_change(cache, tmp_path, monkeypatch):
-    source, calls = tmp_path / "source.py", []
+    source, calls = tmp_path / "source.py", count(1)
 
     def ask(**settings: int) -> list[dict]:
-        return cache.remember(
-            "some", settings, lambda: calls.append(1) or [{"a": 0.1, "call": len(calls)}], code=[source]
-        )
+        return cache.remember("some", settings, lambda: [{"a": 0.1, "call": next(calls)}], code=[source])
 
     source.write_text("def f(x):\n    return x\n")
     assert ask(seed=0) == ask(seed=0) == [{"a": 0.1, "call": 1}]
