@@ -17,8 +17,6 @@ Results are kept in ``benchmarks/.cache/heldout.jsonl``; a run that was stopped 
 """
 
 import argparse
-import contextlib
-import copy
 import hashlib
 import json
 import os
@@ -28,16 +26,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import lightning.pytorch as pl
 import numpy as np
 import pandas as pd
 import scvi
 from anndata import AnnData
-from torch import Tensor
 
 import bulkvi as bv
 from benchmarks.plain_negative_binomial import score_plain
 from benchmarks.refit_latent import Score, score
+from benchmarks.scvi_checkpoints import Norm, trained_scvi
 
 CACHE = Path(__file__).with_name(".cache") / "heldout.jsonl"
 N_HELD_OUT = 4
@@ -66,7 +63,7 @@ class Scvi:
     n_layers: int = 1
     n_hidden: int = 128
     dropout_rate: float = 0.1
-    norm: Literal["batch", "layer", "none"] = "batch"
+    norm: Norm = "batch"
     learning_rate: float = 1e-3
     size_factor: bool = False
     batch: bool = False
@@ -134,18 +131,6 @@ def random_split(strata: np.ndarray, n_held_out: int, seed: int) -> Split:
             return Split(train, held_out)
 
 
-class _Checkpoints(pl.Callback):
-    """Keep the parameters after some epochs."""
-
-    def __init__(self, epochs: tuple[int, ...]):
-        self.epochs = epochs
-        self.states: dict[int, dict[str, Tensor]] = {}
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.current_epoch + 1 in self.epochs:
-            self.states[trainer.current_epoch + 1] = copy.deepcopy(pl_module.state_dict())
-
-
 def trained(config: Bulkvi | Scvi, train: AnnData, seed: int) -> Iterator[tuple[str, Any, float]]:
     """Trained models, with what to add to their name and the CPU seconds of the training."""
     train, start = train.copy(), time.process_time()
@@ -156,31 +141,18 @@ def trained(config: Bulkvi | Scvi, train: AnnData, seed: int) -> Iterator[tuple[
         model.train(seed=seed, progress_bar=False, accelerator="cpu")
         yield "", model, time.process_time() - start
         return
-    scvi.settings.seed = seed
-    size_factor_key = "size_factor" if config.size_factor else None
-    scvi.model.SCVI.setup_anndata(train, size_factor_key=size_factor_key, batch_key=batch_key)
-    options = {k: v for k, v in asdict(config).items() if k in ("n_latent", "n_layers", "n_hidden", "dropout_rate")}
-    model = scvi.model.SCVI(
+    network = {k: v for k, v in asdict(config).items() if k in ("n_latent", "n_layers", "n_hidden", "dropout_rate")}
+    for epochs, model, seconds in trained_scvi(
         train,
-        gene_likelihood="nb",
-        use_batch_norm="both" if config.norm == "batch" else "none",
-        use_layer_norm="both" if config.norm == "layer" else "none",
-        **options,
-    )
-    checkpoints = _Checkpoints(config.epochs)
-    with contextlib.suppress(ValueError):  # scVI may diverge to NaN; what it reached before is scored
-        model.train(
-            max_epochs=max(config.epochs),
-            train_size=1.0,
-            accelerator="cpu",
-            enable_progress_bar=False,
-            plan_kwargs={"lr": config.learning_rate},
-            callbacks=[checkpoints],
-        )
-    seconds = time.process_time() - start
-    for epochs, state in checkpoints.states.items():
-        model.module.load_state_dict({name.removeprefix("module."): value for name, value in state.items()})
-        yield f" {epochs} epochs", model, seconds * epochs / max(config.epochs)
+        config.epochs,
+        network=network,
+        norm=config.norm,
+        learning_rate=config.learning_rate,
+        seed=seed,
+        size_factor_key="size_factor" if config.size_factor else None,
+        batch_key=batch_key,
+    ):
+        yield f" {epochs} epochs", model, seconds
 
 
 def evaluate(config: Config, seed: int) -> list[dict[str, Any]]:

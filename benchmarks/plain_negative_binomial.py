@@ -7,8 +7,8 @@ from scipy.stats import nbinom
 from benchmarks.refit_latent import Score
 
 
-def score_plain(train: AnnData, held_out: AnnData) -> Score:
-    """The same score for a negative binomial of which nothing is refitted."""
+def fit_plain(train: AnnData) -> tuple[np.ndarray, np.ndarray]:
+    """Mean per unit size factor and dispersion of every gene by maximum likelihood."""
     x, s = np.asarray(train.X, dtype=float), train.obs["size_factor"].to_numpy()[:, None]
     start = ((x / s).mean(0)).clip(min=0.5 / len(x))
     best = np.full(x.shape[1], -np.inf)
@@ -21,6 +21,12 @@ def score_plain(train: AnnData, held_out: AnnData) -> Score:
         height = nbinom.logpmf(x, 1 / alpha, 1 / (1 + alpha * s * mean)).sum(0)
         better = height > best
         best[better], rate[better], dispersion[better] = height[better], mean[better], alpha
+    return rate, dispersion
+
+
+def score_plain(train: AnnData, held_out: AnnData) -> Score:
+    """The same score for a negative binomial of which nothing is refitted."""
+    rate, dispersion = fit_plain(train)
     new = np.asarray(held_out.X, dtype=float)
     mean = held_out.obs["size_factor"].to_numpy()[:, None] * rate
     total = nbinom.logpmf(new, 1 / dispersion, 1 / (1 + dispersion * mean)).sum()

@@ -22,8 +22,20 @@ class Score(NamedTuple):
     """Sum of log p(x | z) / sum of the counts."""
 
 
-def score(model: Any, held_out: AnnData, seed: int) -> Score:
-    """Refit z of new samples under a trained model of scvi-tools, and score them.
+class Refitted(NamedTuple):
+    """New samples at the latent state that explains them best, in double precision."""
+
+    module: Any
+    inputs: dict[str, Any]
+    x: Tensor
+    """Counts, shape ``(n, n_genes)``."""
+    z: Tensor
+    nearest: Tensor
+    """Of the latent states of the training samples the one that explains each new sample best."""
+
+
+def refit(model: Any, held_out: AnnData, rng: np.random.Generator) -> Refitted:
+    """Fit z of new samples under a trained model of scvi-tools.
 
     Parameters
     ----------
@@ -31,10 +43,9 @@ def score(model: Any, held_out: AnnData, seed: int) -> Score:
         With a module that has ``inference`` and ``generative`` in the manner of scvi-tools.
     held_out
         New samples with the columns of obs that the model was set up with.
-    seed
-        Of the random starts and of the halves of the genes.
+    rng
+        Of the random starts.
     """
-    rng = np.random.default_rng(seed)
     held_out = model._validate_anndata(held_out.copy())
     tensors = next(iter(model._make_data_loader(adata=held_out, batch_size=held_out.n_obs)))
     module = model.module.eval()
@@ -52,15 +63,28 @@ def score(model: Any, held_out: AnnData, seed: int) -> Score:
     nearest = known[heights.reshape(n, n_known).argmax(1)]
     random = torch.as_tensor(rng.standard_normal((N_RANDOM_STARTS, n, known.shape[1])))
     starts = torch.cat([torch.stack([encoded, nearest, torch.zeros_like(encoded)]), random])
+    z = refit_latent(module, inputs, x, starts, torch.arange(x.shape[1]))
+    return Refitted(module, inputs, x, z, nearest)
 
-    everything = torch.arange(x.shape[1])
-    refit = refit_latent(module, inputs, x, starts, everything)
+
+def score(model: Any, held_out: AnnData, seed: int) -> Score:
+    """Refit z of new samples under a trained model of scvi-tools, and score them.
+
+    Parameters
+    ----------
+    model, held_out
+        As in :func:`refit`.
+    seed
+        Of the random starts and of the halves of the genes.
+    """
+    rng = np.random.default_rng(seed)
+    module, inputs, x, z, nearest = refit(model, held_out, rng)
     completed = 0.0
     halves = [torch.as_tensor(half) for half in np.array_split(rng.permutation(x.shape[1]), 2)]
     for fitted, scored in (halves, halves[::-1]):
-        z = refit_latent(module, inputs, x, torch.stack([refit, nearest]), fitted)
-        completed += _total(module, inputs, x, z, scored)
-    total = _total(module, inputs, x, refit, everything)
+        half_z = refit_latent(module, inputs, x, torch.stack([z, nearest]), fitted)
+        completed += _total(module, inputs, x, half_z, scored)
+    total = _total(module, inputs, x, z, torch.arange(x.shape[1]))
     return Score(total / x.numel(), completed / x.numel(), total / x.sum().item())
 
 
