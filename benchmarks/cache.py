@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +16,39 @@ import bulkvi
 
 CACHE = Path(__file__).with_name(".cache")
 PACKAGE = Path(bulkvi.__file__).parent
+TOOLS = ("numpy", "scikit-learn", "scvi-tools", "torch")
 ANSWER = ("stats", "model", "pp/_size_factors.py", "names.py")
 """What the table of ``differential_expression`` comes from."""
 
 
-def remember(name: str, settings: Mapping[str, Any], compute: Callable[[], Any], code: Sequence[Path] = ()) -> Any:
-    """What ``compute`` returns (anything JSON holds), read from the cache if it was computed from the same before.
+def remember(name: str, settings: Mapping[str, Any], compute: Callable[[], Any], *, code: Sequence[Path] = ()) -> Any:
+    """What ``compute`` returns, read from the cache if it was computed from the same settings, code and versions before.
 
     Parameters
     ----------
     name
         Folder in the cache.
     settings
-        Everything besides code that the result depends on: seeds, sizes, versions.
+        Everything besides code and versions that the result depends on, in values that JSON knows.
+    compute
+        Called if the result is not there yet; returns what JSON knows.
     code
         Files of Python that the result depends on.
     """
-    key = digest({"settings": {key: str(value) for key, value in settings.items()}, "code": code_digest(tuple(code))})
-    path = CACHE / name / f"{key}.json"
-    if not path.exists():
-        found = compute()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")  # a run that is stopped must not leave half a file behind
-        partial.write_text(
-            json.dumps({"settings": {key: str(value) for key, value in settings.items()}, "result": found})
-        )
-        partial.replace(path)
-    return json.loads(path.read_text())["result"]
+    key = {
+        "settings": dict(settings),
+        "code": code_digest(tuple(code)),
+        "versions": {tool: version(tool) for tool in TOOLS},
+    }
+    path = CACHE / name / f"{digest(key)}.json"
+    if path.exists():
+        return json.loads(path.read_text())["result"]
+    found = compute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")  # a run that is stopped must not leave half a file behind
+    partial.write_text(json.dumps(key | {"result": found}))
+    partial.replace(path)
+    return found
 
 
 def package_code(*parts: str) -> list[Path]:

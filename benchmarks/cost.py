@@ -46,7 +46,7 @@ def rows(sets: int) -> pd.DataFrame:
 def measured(method: str, size: int, seed: int) -> dict[str, float]:
     """CPU seconds and peak memory of one run, from the cache if there."""
     ours = package_code(*ANSWER) if method == "bulkvi" else []
-    packages = {name: version(name) for name in ("pydeseq2", "scvi-tools", "torch")}
+    packages = {name: version(name) for name in ("pydeseq2",)}
     settings = {"method": method, "size": size, "seed": seed, "genes": N_GENES, "limit": LIMIT} | packages
     return remember("cost", settings, lambda: _run(method, size, seed), code=ours)
 

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from anndata import AnnData
 
-from benchmarks.generative_cache import remember
+from benchmarks.cache import remember
 from benchmarks.generative_data import COHORTS, N_GENES, load, split
 from benchmarks.generative_distributions import Counts, counts_of, share_inside, zeros
-from benchmarks.generative_models import CODE, Model, Plain, trained
+from benchmarks.generative_models import Model, Plain, code_of, trained
 from benchmarks.plain_negative_binomial import fit_plain, score_plain
 from benchmarks.refit_latent import refit
 
@@ -28,7 +28,7 @@ def held_out_rows(cohort: str, model: Model, seed: int, *, n_genes: int = N_GENE
     that it puts down to zero inflation; ``train_cpu`` in seconds.
     """
     settings = {"cohort": cohort, "model": type(model).__name__, **asdict(model), "seed": seed, "n_genes": n_genes}
-    code = (*CODE, Path(__file__), _HERE / "generative_distributions.py")
+    code = (*code_of(model), Path(__file__), _HERE / "generative_distributions.py")
     return remember("generative_heldout", settings, lambda: score_split(cohort, model, seed, n_genes), code=code)
 
 

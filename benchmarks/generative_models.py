@@ -17,15 +17,13 @@ _MODEL = (
 ).split()
 _SOURCES = Path(bv.__file__).parent
 _HERE = Path(__file__).parent
-CODE = (
-    *(_SOURCES / "model" / f"{name}.py" for name in _MODEL),
-    _SOURCES / "stats" / "factor_model.py",
+_OURS = (*(_SOURCES / "model" / f"{name}.py" for name in _MODEL), _SOURCES / "stats" / "factor_model.py")
+_SHARED = (
     _SOURCES / "stats" / "size_factors.py",
     _SOURCES / "pp" / "_size_factors.py",
     *(_HERE / f"{name}.py" for name in ("generative_data", "generative_models", "scvi_checkpoints", "refit_latent")),
     _HERE / "plain_negative_binomial.py",
 )
-"""Sources that decide what a model says."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +59,11 @@ class Scvi:
 
 Network = Bulkvi | Scvi
 Model = Plain | Network
+
+
+def code_of(model: Model | None) -> tuple[Path, ...]:
+    """Files that decide what a model says, or principal components if None."""
+    return (*_OURS, *_SHARED) if isinstance(model, Bulkvi) else _SHARED
 
 
 def trained(model: Network, train: AnnData, seed: int) -> Iterator[tuple[int, Any, float]]:

@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from anndata import AnnData
 
-from benchmarks.generative_cache import remember
+from benchmarks.cache import remember
 from benchmarks.generative_data import N_GENES, load
 from benchmarks.generative_distributions import counts_of, draw
 from benchmarks.generative_heldout import plain_counts
 from benchmarks.generative_latent import known_groups, principal_components
-from benchmarks.generative_models import CODE, Network, Plain, trained
+from benchmarks.generative_models import Network, Plain, code_of, trained
 from benchmarks.generative_replicated import check_replicates
 
 _ROOMS = ("distributions", "heldout", "latent", "replicated", "whole")
-_CODE = (*CODE, *(Path(__file__).with_name(f"generative_{room}.py") for room in _ROOMS))
+_CODE = tuple(Path(__file__).with_name(f"generative_{room}.py") for room in _ROOMS)
 
 
 def network_rows(cohort: str, model: Network, seed: int, *, n_genes: int = N_GENES) -> list[dict[str, Any]]:
@@ -47,7 +47,7 @@ def _remembered(
     settings = {"kind": kind, "cohort": cohort, "seed": seed, "n_genes": n_genes}
     if model is not None:
         settings |= {"model": type(model).__name__, **asdict(model)}
-    return remember("generative_whole", settings, compute, code=_CODE)
+    return remember("generative_whole", settings, compute, code=(*code_of(model), *_CODE))
 
 
 def _plain(adata: AnnData) -> list[dict[str, Any]]:

@@ -40,6 +40,12 @@ def test_a_changed_line_computes_anew_and_a_changed_comment_does_not(calls: list
     assert found() == 2
 
 
+def test_another_version_of_a_tool_computes_anew(calls: list[int], monkeypatch: pytest.MonkeyPatch):
+    assert cache.remember("x", {}, lambda: 1) == 1
+    monkeypatch.setattr(cache, "version", lambda tool: "another")
+    assert cache.remember("x", {}, lambda: 2) == 2
+
+
 def test_an_interrupted_run_leaves_nothing(calls: list[int]):
     def fails() -> None:
         raise KeyboardInterrupt
