@@ -271,28 +271,6 @@ SEX_MISMATCH: Final = "sex_mismatch"
 NOT_CHECKED: Final = "not_checked"
 """No other sample tells what is to be expected: the only one of its label, or of a level of the design."""
 
-# tables of the check of a design
-COLUMN: Final = "column"
-"""A column of ``obs``."""
-
-OTHER_COLUMN: Final = "other_column"
-"""A second column of ``obs``."""
-
-ASSOCIATION: Final = "association"
-"""How closely two columns go together, from 0 to 1, on the scale that ``measure`` names."""
-
-MEASURE: Final = "measure"
-"""``Cramer's V``, ``eta squared`` or ``squared correlation``."""
-
-SEVERITY: Final = "severity"
-"""``serious``: an answer would be wrong or is not there; ``note``: worth a thought."""
-
-FINDING: Final = "finding"
-"""What was found, in words."""
-
-REMEDY: Final = "remedy"
-"""What can be done about it."""
-
 # obs and tables
 GROUP: Final = "group"
 """A group of samples; in ``obs`` of simulated cohorts categorical with levels A and B."""

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from bulkvi.design_names import FINDING, REMEDY, SEVERITY
 from bulkvi.model._design import make_design
-from bulkvi.names import FINDING, REMEDY, SEVERITY
 
 SERIOUS = "serious"
 NOTE = "note"

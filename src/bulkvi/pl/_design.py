@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from bulkvi.names import ASSOCIATION, COLUMN, MEASURE, OTHER_COLUMN
+from bulkvi.design_names import ASSOCIATION, COLUMN, MEASURE, OTHER_COLUMN
 from bulkvi.pl._axes import COLUMN_WIDTH, draw_colour_bar, new_axes
 from bulkvi.pl._finish import finish
 

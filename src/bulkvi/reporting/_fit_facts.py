@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 import pandas as pd
 
+from bulkvi import design_names as dn
 from bulkvi import names
 from bulkvi.reporting._asked import Asked
 from bulkvi.reporting._gene_table import FLAG_WORDS
@@ -66,7 +67,7 @@ def to_watch(
     watch = []
     if design is not None:
         rows = design.findings.to_dict("records")
-        watch += [f"{row[names.FINDING]} {row[names.REMEDY]}" for row in rows]
+        watch += [f"{row[dn.FINDING]} {row[dn.REMEDY]}" for row in rows]
     watch += samples
     shift = float(asked.attrs.get(names.COMPOSITION_SHIFT, 0.0))
     if abs(shift) > LARGE_SHIFT_LOG2:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from bulkvi import design_names as dn
 from bulkvi import enrichment_names as en
 from bulkvi import names, pl
 from bulkvi.model import BulkVI
@@ -87,9 +88,9 @@ def design_picture(check: DesignCheck | None) -> list[Picture]:
     """How closely the columns of the table of samples go together."""
     if check is None or not 1 <= len(check.association) <= 105:
         return []
-    pairs = check.association.dropna(subset=names.ASSOCIATION).nlargest(3, names.ASSOCIATION)
+    pairs = check.association.dropna(subset=dn.ASSOCIATION).nlargest(3, dn.ASSOCIATION)
     closest = "; ".join(
-        f"{row[names.COLUMN]} and {row[names.OTHER_COLUMN]} {row[names.ASSOCIATION]:.2f}" for _, row in pairs.iterrows()
+        f"{row[dn.COLUMN]} and {row[dn.OTHER_COLUMN]} {row[dn.ASSOCIATION]:.2f}" for _, row in pairs.iterrows()
     )
     return [
         draw(

@@ -5,9 +5,10 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from bulkvi.design_names import ASSOCIATION, COLUMN, FINDING, MEASURE, OTHER_COLUMN, REMEDY, SEVERITY
 from bulkvi.model._design import make_design
 from bulkvi.model._design_check import Columns, design_findings, findings_table, sort_columns
-from bulkvi.names import ASSOCIATION, COLUMN, FINDING, MEASURE, N_SAMPLES, OTHER_COLUMN, REMEDY, SEVERITY
+from bulkvi.names import N_SAMPLES
 from bulkvi.stats.association import correlation_ratio, cramers_v, squared_correlation
 
 
