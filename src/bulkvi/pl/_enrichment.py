@@ -112,7 +112,7 @@ def enrichment(
     handles = [_entry(*words[one]) for one in (en.UP, en.DOWN) if (chosen[en.DIRECTION] == one).any()]
     if not called.all():
         handles.append(_entry("white", f"{ADJ_P_VALUE} ≥ {level:g}"))
-    legend_beneath(ax, handles)
+    legend_beneath(ax, handles, ncols=2 if len(handles) > 2 else None)
     n_terms_called = int((table[ADJ_P_VALUE] < level).sum())
     ax.annotate("called/size", (1.02, -0.75), xycoords=("axes fraction", "data"), fontsize="xx-small", color="0.3")
     say_above(ax, [f"{n_terms_called:,} of {len(table):,} called"])
