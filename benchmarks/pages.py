@@ -8,14 +8,14 @@ import pandas as pd
 
 from benchmarks import cost as cost_rows
 from benchmarks import hidden_page, two_groups
-from benchmarks.page import Page, by_method, means
+from benchmarks.page import CELL, Page, by_method, means
 from benchmarks.peers import CACHE, CountData
 from benchmarks.pictures import dots, false_calls, lines
 from benchmarks.two_groups import LARGEST_SLOW, OURS, SLOW
 
 CALLING = (OURS, "deseq2", "edger_ql", "voom")
 ESTIMATING = (OURS, "deseq2", "deseq2_shrink", "edger_ql", "voom")
-DEEP = (OURS, "pydeseq2", *SLOW[1:], "zinb")
+DEEP = (OURS, *SLOW)
 ACCURACY = {"FDR": "FDR of calls at 5 %", "TPR at 5 % FDP": "TPR at 5 % FDP", "RMSE": "RMSE of log2 fold changes"}
 PYTHON_PACKAGES = ("bulkvi", "numpy", "pydeseq2", "scvi-tools", "torch")
 
@@ -73,20 +73,21 @@ def _own(cells: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
 def null(sets: int | None) -> Page:
     """Groups that mean nothing."""
     n_sets = 12 if sets is None else sets
-    rows = two_groups.rows(two_groups.null(n_sets), 1)
+    cohorts = two_groups.rows(two_groups.null_cohorts(-(-n_sets // 2)), 0)
+    rows = pd.concat([two_groups.rows(two_groups.null_yeast(n_sets), 1), cohorts])
     rows = rows[rows["method"] != "deseq2_shrink"]  # DESeq2's calls once more
     rows["any"] = (rows["calls"] > 0).astype(float)
     tested = rows[~rows["method"].isin(SLOW)]
     cells = means(tested)
     cells["median"] = tested.groupby(["scenario", "source", "n", "method"], sort=False)["calls"].median().to_numpy()
-    few = _beside_the_slow(rows, 1)
+    few = _beside_the_slow(rows[rows["source"] == "yeast"], 1)
     keys = ("source", "n")
     tables = {
         "False calls, mean over data sets": by_method(cells, "calls", CALLING, keys),
         "False calls, median": by_method(cells, "median", CALLING, keys),
         "Share of the data sets with any call": by_method(cells, "any", CALLING, keys),
         "Share of p-values below .05": by_method(cells, "null p < .05", CALLING, keys),
-        "The first set of each cell: false calls (scVI: by s-value)": by_method(few, "calls", DEEP, keys),
+        "The first set of each cell of yeast: false calls (scVI: by s-value)": by_method(few, "calls", DEEP, keys),
     }
     all_cells = pd.concat([cells.assign(subset="all"), few.assign(subset="first")])
     figure = false_calls(rows, [*CALLING, "pydeseq2", "scvi", "scvi_zinb", "scvi_size_factors"])
@@ -114,7 +115,10 @@ def generative(sets: int | None) -> Page:
     n_splits = 3 if sets is None else sets
     rows = of.rows(n_splits)
     command = f"python -m benchmarks generative --sets {n_splits}"
-    return Page(rows.assign(subset="all"), of.tables(rows), of.figure(rows), versions(r=False), command)
+    named = rows.rename(columns={"part": "scenario", "cohort": "source"}).assign(n=0)
+    numbers = named.select_dtypes("number").columns.difference(["n", "seed", "epochs"])
+    cells = named.groupby([*CELL, "method"], sort=False)[list(numbers)].mean().reset_index()
+    return Page(cells.assign(subset="all"), of.tables(rows), of.figure(rows), versions(r=False), command)
 
 
 def cost(sets: int | None) -> Page:

@@ -31,7 +31,8 @@ def dots(
         The metric with a line at the nominal 5 %.
     """
     known = [method for method in methods if method in set(cells["method"])]
-    names = cells[list(groups)].astype(str).agg(", ".join, axis=1)
+    named = cells.assign(n="n = " + cells["n"].astype(str))
+    names = named[list(groups)].agg(", ".join, axis=1)
     figure = Figure(figsize=(WIDTH, 0.9 + 0.3 * len(known) + 0.17 * _legend_lines(names)), layout="constrained")
     axes = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     lines = {method: len(known) - 1 - k for k, method in enumerate(known)}

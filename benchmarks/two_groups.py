@@ -84,15 +84,19 @@ def thinning(n_sets: int) -> Iterator[CountData]:
                 yield thinned(name, counts, size, seed)
 
 
-def null(n_sets: int) -> Iterator[CountData]:
-    """Random halves of one group, every call is false: yeast, and half the sets of mice and people."""
-    yield from yeast_null_splits((3, 6, 10), n_sets)
+def null_yeast(n_sets: int) -> Iterator[CountData]:
+    """Random halves of wild-type yeast: every call is false."""
+    return yeast_null_splits((3, 6, 10), n_sets)
+
+
+def null_cohorts(n_sets: int) -> Iterator[CountData]:
+    """The same of mice of one strain and of women."""
     mice, mouse = read_counts("bottomly")
     people, person = read_counts("geuvadis_sex")
     cohorts = [(f"bottomly_{strain[:3]}", mice[mouse["strain"] == strain], 5) for strain in ("C57BL/6J", "DBA/2J")]
     cohorts += [("geuvadis_female", people[person["sex"] == "female"], size) for size in (6, 20)]
     for name, counts, size in cohorts:
-        for seed in range(-(-n_sets // 2)):
+        for seed in range(n_sets):
             chosen = np.random.default_rng([size, seed, 3]).permutation(len(counts))[: 2 * size]
             nothing = np.zeros(counts.shape[1])
             groups = np.repeat([0, 1], size)
