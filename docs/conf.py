@@ -1,11 +1,17 @@
 """Configuration of the documentation; https://www.sphinx-doc.org/en/master/usage/configuration.html lists the options."""
 
 import os
+import shutil
 import sys
 from importlib.metadata import metadata
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent / "extensions"))
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "extensions"))
+
+# Tutorials lie at the top of the repository, and Sphinx reads nothing outside its folder.
+for notebook in sorted((HERE.parent / "tutorials").glob("*.ipynb")):
+    shutil.copy2(notebook, HERE / "tutorials")
 
 info = metadata("bulkvi")
 urls = dict(entry.split(", ") for entry in info.get_all("Project-URL") or [])

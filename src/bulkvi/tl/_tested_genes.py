@@ -53,7 +53,8 @@ def tested_genes(
     """
     recognised = recognise(de, "de")
     table = recognised.table
-    has_posterior = LOG_FC_SD in de and LFSR in de and LOG_FC in de
+    # bulkvi.baselines give our columns, NaN where a method says nothing
+    has_posterior = {LOG_FC, LOG_FC_SD, LFSR}.issubset(de) and bool(de[[LOG_FC_SD, LFSR]].notna().any().all())
     if has_posterior:
         for column in (LOG_FC_SD, LFSR):
             table[column] = pd.to_numeric(de[column]).to_numpy(dtype=float, na_value=np.nan)
