@@ -77,8 +77,9 @@ def false_calls(rows: pd.DataFrame, methods: Sequence[str]) -> Figure:
     """Calls where none is right: a dot for each data set, on a scale that shows zero."""
     known = [method for method in methods if method in set(rows["method"])]
     cells = list(rows.groupby(["source", "n"], sort=False))
-    figure = Figure(figsize=(WIDTH, 0.8 + 0.3 * len(known)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 1.2 + 0.3 * len(known)))
     axes = figure.subplots(1, len(cells), sharey=True, sharex=True, squeeze=False)[0]
+    figure.subplots_adjust(left=0.14, right=0.98, bottom=0.22, top=0.8, wspace=0.18)
     rng = np.random.default_rng(0)
     for ax, ((source, n), part) in zip(axes, cells, strict=True):
         for k, method in enumerate(reversed(known)):
@@ -87,8 +88,8 @@ def false_calls(rows: pd.DataFrame, methods: Sequence[str]) -> Figure:
             ax.plot(calls, k + rng.uniform(-0.25, 0.25, len(calls)), ".", color=colour, ms=4, clip_on=False)
         ax.set_xscale("symlog", linthresh=1)
         ax.set_xlim(0, None)
-        ax.set_xticks([0, 1, 100, 10_000], ["0", "1", "100", "10⁴"])
-        ax.set_title(f"{source}\nn = {n}", fontsize=7)
+        ax.set_xticks([0, 10, 1_000], ["0", "10", "1000"])
+        ax.set_title(f"{source}\nn = {n}".replace("_", "\n"), fontsize=7)
         ax.tick_params(labelsize=7)
         ax.spines[["top", "right"]].set_visible(False)
     axes[0].set_yticks(range(len(known)), [LABELS[method] for method in reversed(known)], fontsize=8)

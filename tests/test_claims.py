@@ -2,8 +2,8 @@
 
 A claim is a comment right behind a number or a statement, with the benchmark, the column and the rows that are meant:
 
-    within .05<!-- thinning: FDR | n=6 method=bulkvi | max -->
-    more than every other<!-- thinning: TPR at 5 % FDP | n=6 | bulkvi above all -->
+    within .05<!-- thinning: FDR; n=6 method=bulkvi; max -->
+    more than every other<!-- thinning: TPR at 5 % FDP; n=6; bulkvi above all -->
 
 The first needs one row, or `mean`, `min` or `max` over them; the number counts to the digits that are written. The second
 compares a method with each of the others in every cell: `above all`, `below all`.
@@ -48,7 +48,7 @@ def claims_of(path: Path) -> list[Claim]:
 
 def check(claim: Claim, cells: pd.DataFrame) -> None:
     """Raise if the table says something else."""
-    metric, chosen, *rule = [part.strip() for part in claim.what.split(" | ")]
+    metric, chosen, *rule = [part.strip() for part in claim.what.split(";")]
     filters = {"subset": "all"} | dict(re.findall(r"(\w+)=((?:(?! \w+=).)+)", chosen))
     for key, value in filters.items():
         cells = cells[cells[key].astype(str).isin(value.split("/"))]
@@ -113,18 +113,18 @@ CELLS = pd.DataFrame(
 @pytest.mark.parametrize(
     ("text", "right"),
     [
-        (".034<!-- t: FDR | source=yeast method=bulkvi -->", True),
-        (".03<!-- t: FDR | source=yeast method=bulkvi -->", True),
-        (".04<!-- t: FDR | source=yeast method=bulkvi -->", False),
-        ("3.4 %<!-- t: FDR | source=yeast method=bulkvi -->", True),
-        ("3.5 %<!-- t: FDR | source=yeast method=bulkvi -->", False),
-        ("**.027**<!-- t: FDR | n=6 method=bulkvi | min -->", True),
-        (".031<!-- t: FDR | n=6 method=bulkvi | mean -->", True),
-        (".034<!-- t: FDR | n=6 -->", False),
-        (".034<!-- t: FDR | n=7 | max -->", False),
-        ("less<!-- t: FDR | source=yeast | bulkvi below all -->", True),
-        ("more<!-- t: FDR | source=yeast | bulkvi above all -->", False),
-        ("less<!-- t: FDR | n=6 | bulkvi below all -->", False),
+        (".034<!-- t: FDR; source=yeast method=bulkvi -->", True),
+        (".03<!-- t: FDR; source=yeast method=bulkvi -->", True),
+        (".04<!-- t: FDR; source=yeast method=bulkvi -->", False),
+        ("3.4 %<!-- t: FDR; source=yeast method=bulkvi -->", True),
+        ("3.5 %<!-- t: FDR; source=yeast method=bulkvi -->", False),
+        ("**.027**<!-- t: FDR; n=6 method=bulkvi; min -->", True),
+        (".031<!-- t: FDR; n=6 method=bulkvi; mean -->", True),
+        (".034<!-- t: FDR; n=6 -->", False),
+        (".034<!-- t: FDR; n=7; max -->", False),
+        ("less<!-- t: FDR; source=yeast; bulkvi below all -->", True),
+        ("more<!-- t: FDR; source=yeast; bulkvi above all -->", False),
+        ("less<!-- t: FDR; n=6; bulkvi below all -->", False),
     ],
 )
 def test_a_wrong_claim_is_found(text: str, right: bool, tmp_path: Path) -> None:
