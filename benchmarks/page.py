@@ -23,6 +23,9 @@ LABELS = {
     "scvi_zinb": "scVI, ZINB",
     "scvi_size_factors": "scVI, size factors",
     "zinb": "bulkvi, ZINB",
+    "deseq2+sva": "DESeq2 + sva",
+    "edger_ql+sva": "edgeR QL + sva",
+    "voom+sva": "limma-voom + sva",
 }
 CELL = ("scenario", "source", "n")
 

@@ -27,7 +27,7 @@ def test_swapped_samples_are_found_and_written(files: Files, tmp_path: Path):
     sheet.loc[["ctrl-1", "drug-8"], "treatment"] = ["drug", "control"]
     sheet.to_csv(tmp_path / "swapped.csv")
     result = run(files.counts, tmp_path / "swapped.csv", "--out", str(tmp_path / "out"), "--json")
-    assert result.exit_code == 0  # a finding is no failure
+    assert result.exit_code == 0, result.output  # a finding is no failure
     summary = json.loads(result.stdout)
     flagged = {row["sample"]: row["flag"] for row in summary["labels"]["treatment"]["samples"] if row["flag"]}
     assert flagged == {"ctrl-1": "swapped", "drug-8": "swapped"}

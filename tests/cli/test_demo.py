@@ -124,10 +124,10 @@ def test_first_go_terms_fit_what_a_glucocorticoid_does(run: Run):
     assert called in run.result.stdout
 
 
-def test_demo_without_the_extra_says_how_to_get_go_terms(monkeypatch: pytest.MonkeyPatch):
+def test_demo_without_the_extra_says_how_to_get_go_terms(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr("bulkvi.cli._demo.find_spec", lambda name: None)
     said: list[str] = []
-    assert demo_module._enrich(pd.DataFrame(), said.append) is None
+    assert demo_module._go_terms(pd.DataFrame(), tmp_path, said.append) is None
     assert said == ["GO terms left out: they need decoupler, pip install 'bulkvi[enrichment]'"]
 
 
@@ -153,7 +153,7 @@ def test_figures_are_pictures(run: Run):
 
 def test_summary_shows_the_ten_surest_genes(run: Run, de: pd.DataFrame):
     surest = de.sort_values("p_value").head(10)
-    genes = run.result.stdout.split("GO term")[0]
+    genes = run.result.stdout.split("gene sets go")[0]
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in genes.splitlines() if "│" in line]
     assert [row[0] for row in rows] == surest["symbol"].tolist()
     assert [row[1] for row in rows] == [f"{x:+.2f}" for x in surest["log_fc"]]

@@ -169,7 +169,8 @@ def _write(out: Path, found: Any, tables: dict[str, "pd.DataFrame"]) -> None:
     import pandas as pd
 
     from bulkvi import pl
-    from bulkvi.names import COLUMN, SAMPLE
+    from bulkvi.design_names import COLUMN
+    from bulkvi.names import SAMPLE
 
     (out / "figures").mkdir(parents=True, exist_ok=True)
     found.findings.to_csv(out / "design.csv", index=False)

@@ -6,14 +6,17 @@ Only light imports at the top: ``bulkvi --help`` is not to wait for PyTorch.
 import shlex
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from bulkvi.cli._figures import draw_figures
-from bulkvi.cli._progress import open_folder, reporter
+from bulkvi.cli._progress import Say, open_folder, reporter
 from bulkvi.cli._results import FILES, show_files, show_results, write_table
 from bulkvi.cli._terms import ENRICHMENT, score_terms, show_terms
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 GROUPBY: Final = "dex"
 GROUPS: Final = ("trt", "untrt")
@@ -57,12 +60,7 @@ def demo(
 
     say(f"Writing to {out}")
     table = write_table(de, adata, out / "de.csv")
-    terms = None
-    if find_spec("decoupler") is None:
-        say("GO terms left out: they need decoupler, pip install 'bulkvi[enrichment]'")
-    else:
-        say("Scoring GO terms")
-        terms = score_terms(table, "go_bp", "human", out)
+    terms = _go_terms(table, out, say)
     draw_figures(model, adata, table, out / "figures", terms=terms, groupby=GROUPBY, level=FDR)
     adata.write_h5ad(out / "adata.h5ad")
     model.save(str(out / "model"), overwrite=True)
@@ -78,3 +76,12 @@ def demo(
     if terms is not None:
         show_terms(terms, FDR)
     show_files(table, out, FILES if terms is None else FILES | ENRICHMENT)
+
+
+def _go_terms(table: "pd.DataFrame", out: Path, say: Say) -> "pd.DataFrame | None":
+    """Scores of the packaged GO terms; None without the extra."""
+    if find_spec("decoupler") is None:
+        say("GO terms left out: they need decoupler, pip install 'bulkvi[enrichment]'")
+        return None
+    say("Scoring GO terms")
+    return score_terms(table, "go_bp", "human", out)
