@@ -50,8 +50,8 @@ def check(claim: Claim, cells: pd.DataFrame) -> None:
     """Raise if the table says something else."""
     metric, chosen, *rule = [part.strip() for part in claim.what.split(";")]
     filters = {"subset": "all"} | dict(re.findall(r"(\w+)=((?:(?! \w+=).)+)", chosen))
-    for key, value in filters.items():
-        cells = cells[cells[key].astype(str).isin(value.split("/"))]
+    for key, wanted in filters.items():
+        cells = cells[cells[key].astype(str).isin(wanted.split("/"))]
     cells = cells[cells[metric].notna()]
     assert len(cells), f"no row {filters}"
     if claim.number is None:

@@ -30,7 +30,7 @@ def test_a_changed_line_computes_anew_and_a_changed_comment_does_not(calls: list
 
     def found() -> int:
         cache.code_digest.cache_clear()
-        return cache.remember("x", {}, lambda: calls.append(1) or len(calls), code=[source])
+        return cache.remember("x", {}, lambda: calls.append(1), code=[source]) or len(calls)
 
     source.write_text('"""Says."""\n\n\ndef f():\n    """Doc."""\n    return 1\n')
     assert found() == 1
