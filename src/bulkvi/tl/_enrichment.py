@@ -103,7 +103,7 @@ def enrichment(
         Tested genes in the set; how many of them are called (ora: in that direction); those that carry the score, joined by
         ``;``: called ones (ulm: that agree in sign), or the leading edge.
 
-    ``attrs`` say how many genes and sets fell out, and why (:mod:`bulkvi.enrichment_names`).
+    ``attrs`` say how many genes and sets fell out, and why (``bulkvi.enrichment_names``).
 
     Raises
     ------
