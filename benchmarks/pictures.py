@@ -109,6 +109,7 @@ def lines(cells: pd.DataFrame, metrics: Mapping[str, str], methods: Sequence[str
                 mine["n"], mine[metric], marker=MARKERS[k], color=OKABE_ITO[k], lw=width, ms=4, label=LABELS[method]
             )
         ax.set_xlabel("samples", fontsize=8)
+        ax.tick_params(which="both", labelsize=7)
         ax.set_title(title, fontsize=8)
         ax.tick_params(labelsize=7)
         ax.spines[["top", "right"]].set_visible(False)
