@@ -27,8 +27,9 @@ def rows(sets: int) -> pd.DataFrame:
         scenario, _, seed = data.name.split("/")
         behind = {"data": content_key(data, "hidden"), "judged": "1"}
         mine = remember("hidden", behind, lambda: _judged(data, hidden), code=package_code(*ANSWER))  # noqa: B023
-        answers = run_peers([data], ("deseq2", "voom", *SVA))
-        mine += judge(data, {method: answers[name, method].table for name, method in answers})
+        peers = ("deseq2", "voom", *SVA)
+        answers = run_peers([data], peers)
+        mine += judge(data, {peer: answers[data.name, peer].table for peer in peers if (data.name, peer) in answers})
         for row in mine:
             about = {"scenario": scenario, "source": "simulated", "n": row["n"], "seed": int(seed)}
             found.append(about | {"method": row["method"]} | {key: row.get(key, np.nan) for key in KEPT})
