@@ -58,7 +58,8 @@ def _accuracy(name: str, datasets: Iterable[CountData], n_sets: int, n_slow: int
             f"{first}: RMSE": by_method(few, "RMSE", DEEP, keys),
         }
     all_cells = pd.concat([cells.assign(subset="all"), few.assign(subset="first")])
-    drawn = cells if name != "simulations" else cells[cells["n"] == DRAWN_SIZE]
+    few_cells = name != "simulations" or DRAWN_SIZE not in set(cells["n"])
+    drawn = cells if few_cells else cells[cells["n"] == DRAWN_SIZE]
     figure = dots(drawn, ACCURACY, ESTIMATING, keys, nominal="FDR")
     return Page(all_cells, tables, figure, versions(), f"python -m benchmarks {name} --sets {n_sets}")
 
