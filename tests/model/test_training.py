@@ -9,6 +9,7 @@ from anndata import AnnData
 
 import bulkvi
 from bulkvi.model._training_plan import PlateauStop
+from tests.model.cohorts import make_cohort
 
 
 def set_up(adata: AnnData, **arguments: Any) -> AnnData:
@@ -197,14 +198,16 @@ def test_a_model_without_samples_of_its_own_learns_from_a_data_module(trained: b
         model.differential_expression("group", "B", "A")
 
 
-def test_a_saved_model_remembers_how_it_was_trained(trained: bulkvi.BulkVI, tmp_path: Path) -> None:
-    model = bulkvi.BulkVI(trained.adata, n_latent=2)
+def test_a_saved_model_remembers_how_it_was_trained(tmp_path: Path) -> None:
+    adata = make_cohort()
+    bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor")
+    model = bulkvi.BulkVI(adata, n_latent=2)
     assert model.train_params_ == []
     with pytest.raises(ValueError, match="train_size"):
         model.train(20, train_size=2)
     model.train(20, seed=4, progress_bar=False)
     model.train(max_epochs=20, learning_rate=0.001, progress_bar=False)
     model.save(str(tmp_path / "model"))
-    first, second = bulkvi.BulkVI.load(str(tmp_path / "model"), adata=trained.adata).train_params_
+    first, second = bulkvi.BulkVI.load(str(tmp_path / "model"), adata=adata).train_params_
     assert (first["max_steps"], first["seed"], first["train_size"]) == (20, 4, 1.0)
     assert (second["max_epochs"], second["learning_rate"], second["seed"]) == (20, 0.001, 0)

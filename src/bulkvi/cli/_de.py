@@ -13,7 +13,7 @@ from bulkvi.cli._figures import draw_figures
 from bulkvi.cli._progress import FAILURE, WRONG_INPUT, exits, noted, open_folder, reporter
 from bulkvi.cli._results import FILES, show_files, show_results, write_table
 from bulkvi.cli._run_file import as_json, files_in, of_this_run
-from bulkvi.cli._terms import ENRICHMENT, score_terms, show_terms
+from bulkvi.cli._terms import ENRICHMENT, Organism, check_gene_sets, score_terms, show_terms
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,7 @@ def de(
             "symbol as a rule: COUNTS needs a column of symbols, or symbols for names."
         ),
     ] = None,
-    organism: Annotated[str, typer.Option(help="human or mouse, for gene sets by name.")] = "human",
+    organism: Annotated[Organism, typer.Option(help="For gene sets by name.")] = "human",
     seed: reading.Seed = 0,
     json: reading.Json = False,
     force: reading.Force = False,
@@ -77,8 +77,9 @@ def de(
     what the design can tell.
 
     Leaves in the folder: de.csv (a row for each gene), figures/, report.html (all of it on one page), adata.h5ad, the
-    trained model/ and run.json (what was asked, found, and with which versions). Progress and notes go to standard error. Exit code 0: done; 2: something in
-    the input is wrong, and the message says what; 1: it failed on the way.
+    trained model/ and run.json (what was asked, found, and with which versions); with --gene-sets also enrichment.csv.
+    Progress and notes go to standard error. Exit code 0: done; 2: something in the input is wrong, and the message says
+    what; 1: it failed on the way.
     """  # noqa: D301  # click wraps what is not below a backspace
     open_folder(out, force=force, what="what this command writes")
     how = reading.HowToRead(
@@ -105,7 +106,8 @@ def de(
             groups = reading.find_groups(contrast, adata.obs, reading.check_formula(design, adata.obs))
             n_read = adata.n_vars
             findings = _check(adata, design)
-            _check_gene_sets(gene_sets, organism)
+            if gene_sets is not None:
+                check_gene_sets(gene_sets, organism, adata)
             pp.filter_genes(adata, min_counts=min_counts)
             offset = reading.add_size_factors(adata, size_factors)
             factors = adata.obs[SIZE_FACTOR]
@@ -119,7 +121,7 @@ def de(
             terms = None
             if gene_sets is not None:
                 say(f"Scoring gene sets of {gene_sets}")
-                terms = score_terms(table, gene_sets, "mouse" if organism == "mouse" else "human", out)
+                terms = score_terms(table, gene_sets, organism, out)
             (out / "figures").mkdir(exist_ok=True)
             draw_figures(model, adata, table, out / "figures", terms=terms, groupby=groups[0], level=level)
             summary = _summary(adata, table, groups, level) | {
@@ -166,16 +168,6 @@ def _check(adata: "AnnData", design: str) -> list[dict[str, str]]:
             "how much replicates differ. Take a variable out of the design, or add samples."
         )
     return found.findings.to_dict("records")
-
-
-def _check_gene_sets(gene_sets: str | None, organism: str) -> None:
-    """Find out before anything takes long whether they are there."""
-    if organism not in ("human", "mouse"):
-        raise ValueError(f"--organism is human or mouse, not {organism!r}.")
-    if gene_sets is not None and Path(gene_sets).suffix and not Path(gene_sets).is_file():
-        raise FileNotFoundError(
-            f"There is no file {gene_sets} with gene sets; give a GMT file, or go_bp, hallmark, reactome or kegg."
-        )
 
 
 def _compare(

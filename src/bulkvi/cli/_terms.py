@@ -1,20 +1,47 @@
 """Gene sets on the command line: scored, written, shown."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     import pandas as pd
+    from anndata import AnnData
 
+Organism = Literal["human", "mouse"]
 FILE: Final = "enrichment.csv"
 ENRICHMENT: Final = {FILE: "a row for each gene set: score, interval, p-values, genes; drawn in figures/enrichment"}
 METHOD: Final = "ulm"
 N_SHOWN: Final = 8
 
 
-def score_terms(
-    table: "pd.DataFrame", gene_sets: str | Path, organism: Literal["human", "mouse"], out: Path
-) -> "pd.DataFrame":
+def check_gene_sets(gene_sets: str, organism: Organism, adata: "AnnData") -> None:
+    """Find out whether they can be read and scored on these genes, before anything takes long.
+
+    Raises
+    ------
+    ImportError
+        If decoupler is not installed.
+    OSError
+        If there is no such file, or sets by name are neither at hand nor can they be downloaded.
+    ValueError
+        If the file holds no sets, the name is not known, or none of the genes is counted.
+    """
+    from bulkvi.names import SYMBOL
+    from bulkvi.tl._gene_set_input import members_of
+    from bulkvi.tl._tested_genes import check_gene_names
+
+    if find_spec("decoupler") is None:
+        raise ImportError("--gene-sets needs decoupler: pip install 'bulkvi[enrichment]'")
+    in_sets = set(members_of(gene_sets, organism).gene)
+    try:
+        check_gene_names(adata.var[adata.var.columns.intersection([SYMBOL])], in_sets)
+    except ValueError as error:
+        remedy = "On the command line: add a column symbol or gene_name to COUNTS, or give sets of the same names."
+        raise ValueError(f"{gene_sets}: {error} {remedy}") from error
+
+
+def score_terms(table: "pd.DataFrame", gene_sets: str, organism: Organism, out: Path) -> "pd.DataFrame":
     """Score the gene sets, and write them into the folder of the results."""
     from bulkvi import tl
 

@@ -96,6 +96,18 @@ def tested_genes(
     return RankedGenes(named, score, called & (effect > 0), called & (effect < 0), posterior, attrs)
 
 
+def check_gene_names(genes: pd.DataFrame, in_sets: set[str]) -> None:
+    """Find out before a comparison whether its genes, by index or column ``symbol``, are those of the sets.
+
+    Raises
+    ------
+    ValueError
+        If too few of them are.
+    """
+    names, origin = _names(genes, genes, None, in_sets)
+    _check_names(names, in_sets, origin)
+
+
 def _names(tested: pd.DataFrame, de: pd.DataFrame, gene_names: GeneNames, in_sets: set[str]) -> tuple[np.ndarray, str]:
     """What the genes are called, and where that was taken from."""
     ids = tested.index.to_numpy(dtype=object)
