@@ -79,7 +79,8 @@ def false_calls(rows: pd.DataFrame, methods: Sequence[str]) -> Figure:
     cells = list(rows.groupby(["source", "n"], sort=False))
     figure = Figure(figsize=(WIDTH, 1.2 + 0.3 * len(known)))
     axes = figure.subplots(1, len(cells), sharey=True, sharex=True, squeeze=False)[0]
-    figure.subplots_adjust(left=0.14, right=0.98, bottom=0.22, top=0.8, wspace=0.18)
+    figure.subplots_adjust(left=0.13, right=0.97, bottom=0.22, top=0.8, wspace=0.35)
+    largest = max(1_000.0, rows["calls"].max())
     rng = np.random.default_rng(0)
     for ax, ((source, n), part) in zip(axes, cells, strict=True):
         for k, method in enumerate(reversed(known)):
@@ -87,7 +88,7 @@ def false_calls(rows: pd.DataFrame, methods: Sequence[str]) -> Figure:
             colour = OKABE_ITO[0] if method == HIGHLIGHT else "0.45"
             ax.plot(calls, k + rng.uniform(-0.25, 0.25, len(calls)), ".", color=colour, ms=4, clip_on=False)
         ax.set_xscale("symlog", linthresh=1)
-        ax.set_xlim(0, None)
+        ax.set_xlim(0, 2 * largest)
         ax.set_xticks([0, 10, 1_000], ["0", "10", "1000"])
         ax.set_title(f"{source}\nn = {n}".replace("_", "\n"), fontsize=7)
         ax.tick_params(labelsize=7)
