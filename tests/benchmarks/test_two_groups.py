@@ -84,7 +84,7 @@ def test_dispersions_of_a_panel_follow_no_trend_and_those_of_its_genes_before_th
     for seed in range(8):
         data = two_groups.panel(400, seed)
         of_panels.append(trend_of_dispersions(data.counts.to_numpy(float)[np.asarray(data.group) == 0]))
-        adata = simulate(n_per_group=400, trend="gse60450", seed=seed, **two_groups.PANEL)
+        adata = simulate(n_per_group=400, trend="gse60450", seed=seed, **two_groups.PANEL)  # type: ignore[arg-type]
         before.append(trend_of_dispersions(np.asarray(adata.X, dtype=float)[(adata.obs["group"] == "A").to_numpy()]))
     assert abs(np.sum(of_panels)) / np.sqrt(8) < 3
     assert np.sum(before) / np.sqrt(8) < -3
