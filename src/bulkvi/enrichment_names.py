@@ -33,6 +33,12 @@ N_CALLED: Final = "n_called"
 GENES: Final = "genes"
 """Genes that carry the score, the surest first, joined by ``;``: called ones (ora, ulm) or the leading edge (gsea)."""
 
+N_GENES: Final = "n_genes"
+"""Number of genes in a set as it was given."""
+
+N_FOUND: Final = "n_found"
+"""How many of them are among the genes asked about."""
+
 UP: Final = "up"
 DOWN: Final = "down"
 

@@ -1,7 +1,7 @@
 import torch
 from scvi import REGISTRY_KEYS
 
-from bulkvi.model._covariates import CovariateCoding, CovariateEffects
+from bulkvi.model._covariates import CovariateCoding, CovariateEffects, units_of
 from bulkvi.names import DESIGN
 
 CODING = CovariateCoding(n_design=2, n_continuous=1, n_categories=(3, 1), n_batch=2)
@@ -49,3 +49,35 @@ def test_weights_of_unknown_batches_start_at_zero_when_a_state_is_loaded() -> No
     query.set_weights(torch.ones(1, 3))
     query.load_state_dict(CovariateEffects({}, 3).state_dict())
     torch.testing.assert_close(query.weight["batch"].detach(), torch.zeros(1, 3))
+
+
+def test_measurements_are_standardised_and_codes_are_not() -> None:
+    age = torch.tensor([10_000.0, 20_000.0, 24_000.0, 18_000.0])
+    covariates = {"design": torch.stack([age, torch.tensor([0.0, 1, 0, 1]), torch.tensor([-1.0, 0, 1, 0])], 1)}
+    units = units_of(covariates)
+    torch.testing.assert_close(units["design"].centre, torch.tensor([18_000.0, 0, 0]).double())
+    torch.testing.assert_close(units["design"].scale, torch.tensor([age.std(correction=0), 1, 1]).double())
+    effects = CovariateEffects({"design": 3}, 2)
+    effects.set_units(units)
+    effects.set_weights(torch.tensor([[1.0, 2], [3, 4], [5, 6]]))
+    torch.testing.assert_close(effects(covariates).mean(0), torch.tensor([1.5, 2.0]))
+    torch.testing.assert_close(effects(covariates)[0, 0], -8_000 / age.std(correction=0) - 5)
+
+
+def test_a_column_that_does_not_vary_among_the_samples_seen_keeps_its_unit() -> None:
+    unit = units_of({"continuous": torch.full((3, 1), 7.0)})["continuous"]
+    assert (unit.centre.item(), unit.scale.item()) == (0, 1)
+
+
+def test_units_are_saved_and_models_without_them_have_units_of_one() -> None:
+    effects = CovariateEffects({"continuous": 1}, 2)
+    effects.set_units(units_of({"continuous": torch.tensor([[2.0], [4.0]])}))
+    state = effects.state_dict()
+    other = CovariateEffects({"continuous": 1}, 2)
+    other.load_state_dict(state)
+    assert (other.units["continuous"].centre.item(), other.units["continuous"].scale.item()) == (3, 1)
+    other.load_state_dict({key: value for key, value in state.items() if key.startswith("weight")})
+    assert other.units["continuous"].centre.item() == 3  # nothing known, nothing changed
+    fresh = CovariateEffects({"continuous": 1}, 2)
+    fresh.load_state_dict({key: value for key, value in state.items() if key.startswith("weight")})
+    assert (fresh.units["continuous"].centre.item(), fresh.units["continuous"].scale.item()) == (0, 1)

@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning.pytorch as pl
 import numpy as np
@@ -211,3 +211,26 @@ def test_a_saved_model_remembers_how_it_was_trained(tmp_path: Path) -> None:
     first, second = bulkvi.BulkVI.load(str(tmp_path / "model"), adata=adata).train_params_
     assert (first["max_steps"], first["seed"], first["train_size"]) == (20, 4, 1.0)
     assert (second["max_epochs"], second["learning_rate"], second["seed"]) == (20, 0.001, 0)
+
+
+@pytest.mark.parametrize("unit", [365.25, 1e-9])
+@pytest.mark.parametrize("decoder", ["linear", "deep"])
+def test_the_unit_of_a_numeric_covariate_does_not_matter(unit: float, decoder: Literal["linear", "deep"]) -> None:
+    in_years, in_unit = make_cohort(), make_cohort()
+    in_unit.obs["age"] *= unit
+    found = []
+    for adata in (in_years, in_unit):
+        bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ age * group", batch_key="batch")
+        model = bulkvi.BulkVI(adata, n_latent=2, decoder=decoder)
+        model.train(60, progress_bar=False)
+        found.append((model.get_latent_representation(), model.get_normalized_expression().to_numpy()))
+    np.testing.assert_allclose(found[1][0], found[0][0], atol=2e-3)
+    np.testing.assert_allclose(found[1][1], found[0][1], rtol=2e-3)
+
+
+def test_training_that_diverges_says_so_and_what_to_do() -> None:
+    adata = make_cohort()
+    bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor")
+    model = bulkvi.BulkVI(adata, n_latent=2)
+    with pytest.raises(ValueError, match=r"diverged at step \d+.*learning rate is 10000.*smaller one"):
+        model.train(200, learning_rate=1e4, progress_bar=False)

@@ -27,15 +27,12 @@ def check_gene_sets(gene_sets: str, organism: Organism, adata: "AnnData") -> Non
     ValueError
         If the file holds no sets, the name is not known, or none of the genes is counted.
     """
-    from bulkvi.names import SYMBOL
-    from bulkvi.tl._gene_set_input import members_of
-    from bulkvi.tl._tested_genes import check_gene_names
+    from bulkvi import tl
 
     if find_spec("decoupler") is None:
         raise ImportError("--gene-sets needs decoupler: pip install 'bulkvi[enrichment]'")
-    in_sets = set(members_of(gene_sets, organism).gene)
     try:
-        check_gene_names(adata.var[adata.var.columns.intersection([SYMBOL])], in_sets)
+        tl.check_gene_sets(adata.var, gene_sets, organism=organism)
     except ValueError as error:
         remedy = "On the command line: add a column symbol or gene_name to COUNTS, or give sets of the same names."
         raise ValueError(f"{gene_sets}: {error} {remedy}") from error

@@ -1,7 +1,7 @@
 """Covariates of a sample: how a minibatch codes them in numbers, and the additive effects they have."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,42 @@ Covariates = dict[str, Tensor]
 """Columns of each kind of covariate, shape ``(n, width)`` each; kinds without a column are absent."""
 
 BATCH = "batch"
+NUMERIC = ("design", "continuous")
+"""Kinds with columns that may be measurements, in any unit."""
+
+
+class Unit(NamedTuple):
+    """Where a numeric column has its zero and how long its unit is, each of shape ``(width,)``."""
+
+    centre: Tensor
+    scale: Tensor
+
+
+def units_of(covariates: Covariates) -> dict[str, Unit]:
+    """Mean and standard deviation of columns that are measurements; 0 and 1 of those that only say yes and no.
+
+    One step of Adam is as long in every parameter: an effect for each day of age would be thrown thousands of times further
+    than one for each decade.
+    """
+    units = {}
+    for kind in NUMERIC:
+        if kind not in covariates:
+            continue
+        columns = covariates[kind].double()
+        coded = ((columns.abs() == 1) | (columns == 0)).all(0)
+        spread = columns.std(0, correction=0)
+        measured = ~coded & (spread > 0)
+        ones, zeros = torch.ones_like(spread), torch.zeros_like(spread)
+        units[kind] = Unit(torch.where(measured, columns.mean(0), zeros), torch.where(measured, spread, ones))
+    return units
+
+
+def standardised(covariates: Covariates, units: dict[str, Unit]) -> Covariates:
+    """Covariates in the given units."""
+    return {
+        kind: (values - units[kind].centre.to(values)) / units[kind].scale.to(values) if kind in units else values
+        for kind, values in covariates.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -76,6 +112,9 @@ def _one_hot(codes: Tensor, width: int) -> Tensor:
 class CovariateEffects(nn.Module):
     """Additive effects of all covariates on ``n_output`` quantities (genes, or units of a layer).
 
+    Numeric columns are standardised by units that are set once from the data; the weights are effects per standard
+    deviation.
+
     Parameters
     ----------
     widths
@@ -90,15 +129,41 @@ class CovariateEffects(nn.Module):
         self.weight = nn.ParameterDict(
             {kind: nn.Parameter(torch.zeros(width, n_output)) for kind, width in widths.items()}
         )
+        for kind in self._numeric:
+            self.register_buffer(f"{kind}_centre", torch.zeros(widths[kind]))
+            self.register_buffer(f"{kind}_scale", torch.ones(widths[kind]))
+
+    @property
+    def _numeric(self) -> list[str]:
+        return [kind for kind in NUMERIC if kind in self.widths]
+
+    @property
+    def units(self) -> dict[str, Unit]:
+        """Units of the numeric kinds."""
+        return {
+            kind: Unit(self.get_buffer(f"{kind}_centre"), self.get_buffer(f"{kind}_scale")) for kind in self._numeric
+        }
+
+    @torch.no_grad()
+    def set_units(self, units: dict[str, Unit]) -> None:
+        """Measure numeric columns in these units from now on."""
+        for kind, unit in units.items():
+            self.get_buffer(f"{kind}_centre").copy_(unit.centre)
+            self.get_buffer(f"{kind}_scale").copy_(unit.scale)
 
     def forward(self, covariates: Covariates) -> Tensor | float:
         """Sum of the effects, shape ``(n, n_output)``; 0 without covariates."""
-        return sum((covariates[kind] @ self.weight[kind] for kind in self.widths), start=0.0)
+        columns = standardised(covariates, self.units)
+        return sum((columns[kind] @ self.weight[kind] for kind in self.widths), start=0.0)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         # a query may have batches where its reference had none: those weights start at zero
         for kind, weight in self.weight.items():
             state_dict.setdefault(f"{prefix}weight.{kind}", torch.zeros_like(weight))
+        # models saved before there were units
+        for kind, unit in self.units.items():
+            state_dict.setdefault(f"{prefix}{kind}_centre", unit.centre)
+            state_dict.setdefault(f"{prefix}{kind}_scale", unit.scale)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     @torch.no_grad()

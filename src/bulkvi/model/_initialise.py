@@ -8,7 +8,7 @@ import torch
 from scvi import REGISTRY_KEYS
 from torch import Tensor, nn
 
-from bulkvi.model._covariates import Covariates
+from bulkvi.model._covariates import CovariateEffects, Covariates, standardised, units_of
 from bulkvi.model._module import LOG_DISPERSION_FLOOR, BulkVAE
 from bulkvi.model._priors import DISPERSION_PRIOR_SD, EFFECT_PRIOR_SD
 from bulkvi.stats.factor_model import FactorModel, fit_factor_model
@@ -91,7 +91,12 @@ def initialise(module: BulkVAE, batches: Iterable[dict[str, Tensor]]) -> None:
     ones = x.new_ones(n_samples, 1)
     mean = (x / s).mean(0).clamp(min=0.5 / n_samples)
 
-    covariates = torch.cat([x.new_zeros(n_samples, 0), *samples.covariates.values()], 1)
+    units = units_of(samples.covariates)
+    for part in module.modules():
+        if isinstance(part, CovariateEffects):
+            part.set_units(units)
+    in_units = standardised({kind: columns.double() for kind, columns in samples.covariates.items()}, units)
+    covariates = torch.cat([x.new_zeros(n_samples, 0), *in_units.values()], 1)
     features = torch.cat([ones, covariates], 1)
     level = torch.log1p(x / s)
     # the pseudo-inverse: covariates may be collinear in a subset of a cohort

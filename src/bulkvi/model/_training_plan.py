@@ -49,6 +49,25 @@ class BulkTrainingPlan(TrainingPlan):
         done = min(1.0, (step - warm_up) / max(1, self.max_steps - warm_up))
         return LAST_LEARNING_RATE_SHARE + (1 - LAST_LEARNING_RATE_SHARE) * 0.5 * (1 + math.cos(math.pi * done))
 
+    def training_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
+        """One step.
+
+        Raises
+        ------
+        ValueError
+            If training has diverged.
+        """
+        try:
+            return super().training_step(batch, batch_idx)
+        except ValueError as error:
+            # torch's words where a distribution is asked for with parameters that are none
+            if "satisfy the constraint" not in str(error):
+                raise
+            raise ValueError(
+                f"Training diverged at step {self.global_step}: the parameters make no distribution any more. The learning rate "
+                f"is {self.lr}; give train() a smaller one (the default is 0.01), and make a new model before you train again."
+            ) from error
+
     def configure_optimizers(self) -> dict[str, Any]:
         """Optimizer and schedule."""
         parameters = [parameter for parameter in self.module.parameters() if parameter.requires_grad]

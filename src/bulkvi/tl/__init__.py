@@ -1,6 +1,7 @@
 """Look at a study before and after the model: designs, samples, how the answer compares with other tools', and pathways."""
 
 from bulkvi.tl._check_design import DesignCheck, check_design
+from bulkvi.tl._check_gene_sets import check_gene_sets
 from bulkvi.tl._check_samples import check_samples
 from bulkvi.tl._compare import compare
 from bulkvi.tl._compare_enrichment import compare_enrichment
@@ -13,6 +14,7 @@ __all__ = [
     "Comparison",
     "DesignCheck",
     "check_design",
+    "check_gene_sets",
     "check_samples",
     "compare",
     "compare_enrichment",

@@ -96,16 +96,17 @@ def tested_genes(
     return RankedGenes(named, score, called & (effect > 0), called & (effect < 0), posterior, attrs)
 
 
-def check_gene_names(genes: pd.DataFrame, in_sets: set[str]) -> None:
-    """Find out before a comparison whether its genes, by index or column ``symbol``, are those of the sets.
+def names_in_sets(genes: pd.DataFrame, in_sets: set[str]) -> tuple[np.ndarray, str]:
+    """What genes are called where sets speak of them, "" where they have no name, and where that was taken from.
 
     Raises
     ------
     ValueError
-        If too few of them are.
+        If the names do not fit the sets.
     """
     names, origin = _names(genes, genes, None, in_sets)
     _check_names(names, in_sets, origin)
+    return names, origin
 
 
 def _names(tested: pd.DataFrame, de: pd.DataFrame, gene_names: GeneNames, in_sets: set[str]) -> tuple[np.ndarray, str]:
