@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 from anndata import AnnData
+from threadpoolctl import threadpool_limits
 
 import bulkvi
-from bulkvi.model._training_plan import PlateauStop
+from bulkvi.model._training_plan import BulkTrainingPlan, PlateauStop
 from tests.model.cohorts import make_cohort
 
 
@@ -234,3 +235,24 @@ def test_training_that_diverges_says_so_and_what_to_do() -> None:
     model = bulkvi.BulkVI(adata, n_latent=2)
     with pytest.raises(ValueError, match=r"diverged at step \d+.*learning rate is 10000.*smaller one"):
         model.train(200, learning_rate=1e4, progress_bar=False)
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(10**6, 1), (1_000, 2)])
+def test_small_minibatches_take_one_thread_and_give_the_others_back(
+    limit: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = set()
+    step = BulkTrainingPlan.training_step
+
+    def watched(self: BulkTrainingPlan, batch: Any, batch_idx: int) -> torch.Tensor:
+        seen.add(torch.get_num_threads())
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(BulkTrainingPlan, "training_step", watched)
+    monkeypatch.setattr("bulkvi.model._training.MAX_ONE_THREAD", limit)
+    adata = make_cohort()
+    bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor")
+    with threadpool_limits(2):
+        bulkvi.BulkVI(adata, n_latent=2).train(10, progress_bar=False)
+        assert torch.get_num_threads() == 2
+    assert seen == {expected}

@@ -129,3 +129,35 @@ def test_each_count_has_an_exposure_of_its_own(rng: np.random.Generator, monkeyp
     monkeypatch.setattr(factor_model, "BLOCK_ELEMENTS", 70 * N)
     blocks = run(counts, each, features, start, 8)
     torch.testing.assert_close(blocks.coefficients, whole.coefficients, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_many_factors_of_sparse_genes_are_climbed_from_far_above(seed: int) -> None:
+    """Ten factors, counts that are zeros and a few large ones, loadings three times too long: steps that add up are bounded."""
+    rng = np.random.default_rng(seed)
+    n_factors = 10
+    batch = rng.permutation(np.repeat([0.0, 1.0], 20))
+    shift = rng.normal(0, 1.5, 2000) * (rng.random(2000) < 0.5)
+    mean = np.exp(rng.normal(1, 2, 2000) + batch[:, None] * shift)
+    counts = torch.tensor(rng.poisson(rng.gamma(0.2, 5 * mean)), dtype=torch.float64)
+    counts = counts[:, counts.sum(0) >= 10]
+    ones = torch.ones(40, 1).double()
+    level = torch.log1p(counts)
+    left, singular, right = torch.linalg.svd(level - level.mean(0), full_matrices=False)
+    z, loadings = left[:, :n_factors] * 40**0.5, 3 * right[:n_factors] * singular[:n_factors, None] / 40**0.5
+    trend = torch.zeros(counts.shape[1]).double()
+    start = FactorModel(level.mean(0)[None], loadings, z, trend, torch.ones_like(z))
+    too_high = (start.coefficients + z @ loadings).max() - counts.max().log()
+    fit = fit_factor_model(
+        counts,
+        ones,
+        ones,
+        start,
+        log_dispersion_trend=trend,
+        effect_prior_sd=2.0,
+        dispersion_prior_sd=1.0,
+        learn_dispersion=True,
+        n_rounds=6,
+    )
+    assert all(bool(part.isfinite().all()) for part in fit)
+    assert (fit.coefficients + fit.z @ fit.loadings).max() - counts.max().log() < 0.5 * too_high

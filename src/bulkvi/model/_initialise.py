@@ -153,7 +153,7 @@ def initialise(module: BulkVAE, batches: Iterable[dict[str, Tensor]]) -> None:
         n_rounds=N_ROUNDS,
     )
     if not all(bool(part.isfinite().all()) for part in fit):
-        # the climb can diverge (40 samples, 10 factors, a batch that shifts half of the genes): training goes on from the start
+        # not seen since the climb's steps are bounded; the start from the data serves as well
         fit = start
     module.decoder.intercept.copy_(fit.coefficients[0])
     module.decoder.covariates.set_weights(fit.coefficients[1:].float())

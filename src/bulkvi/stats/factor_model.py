@@ -5,8 +5,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# A step of a coefficient is at most this long (natural log); the mode lies within a few of them.
+# A step moves the log mean of no sample further than this (natural log); the mode lies within a few of them. It is not the
+# coefficients that are bounded: many factors at once would still throw a gene by the sum of their steps, to where Fisher
+# scoring finds no way back.
 MAX_STEP = 2.0
+# Nor does it move the latent state, whose scale is that of a standard normal, further than this.
+MAX_LATENT_STEP = 1.0
 LOG_DISPERSION_RANGE = (-12.0, 3.0)
 # Elements of the samples x genes work arrays that are held at once.
 BLOCK_ELEMENTS = 2_000_000
@@ -123,7 +127,9 @@ def fit_factor_model(
                 weight, score, _ = _working(x, s, predictors @ theta, log_a)
                 information = torch.einsum("ng,ni,nj->gij", weight, predictors, predictors) + torch.diag(precision)
                 gradient = predictors.T @ score - precision[:, None] * theta
-                theta = theta + torch.linalg.solve(information, gradient.T).T.clamp(-MAX_STEP, MAX_STEP)
+                step = torch.linalg.solve(information, gradient.T).T
+                longest = (predictors @ step).abs().amax(0)
+                theta = theta + step * (MAX_STEP / longest.clamp(min=MAX_STEP))
             if learn_dispersion:
                 mean = s * torch.exp(predictors @ theta)
                 n_absorbed = min(predictors.shape[1], n_samples - 1)
@@ -134,7 +140,9 @@ def fit_factor_model(
             z_score = z_score + score @ loadings.T
             coefficients[:, genes], log_dispersion[genes] = theta, log_a
         if n_latent:
-            z = z + torch.linalg.solve(z_information, z_score)
+            z_step = torch.linalg.solve(z_information, z_score)
+            longest = z_step.abs().amax(1, keepdim=True)
+            z = z + z_step * (MAX_LATENT_STEP / longest.clamp(min=MAX_LATENT_STEP))
             # location and scale of z belong to the intercept and the loadings
             coefficients[0] += z.mean(0) @ coefficients[features.shape[1] :]
             z = z - z.mean(0)
