@@ -241,7 +241,7 @@ def test_gene_sets_are_scored_drawn_and_shown(files: Files, tmp_path: Path):
     terms = pd.read_csv(tmp_path / "out" / "enrichment.csv").set_index("term")
     assert terms.loc["up", "score_low"] > 0 > terms.loc["down", "score_high"]
     assert terms.loc["up", "adj_p_value"] < 0.01 < terms.loc["random", "adj_p_value"]
-    assert "2 of 3 gene sets go up or down" in result.stdout
+    assert re.search(r"2 of 3 gene sets go up or down, compared with the \d+ (tested|annotated) genes", result.stdout)
     assert (tmp_path / "out" / "figures" / "enrichment.png").stat().st_size > 1000
     assert "enrichment.csv" in json.loads((tmp_path / "out" / "run.json").read_text())["files"]
     assert "random" in (tmp_path / "out" / "report.html").read_text()
@@ -253,6 +253,10 @@ def test_gene_sets_are_scored_drawn_and_shown(files: Files, tmp_path: Path):
         (None, "neither a file nor one of .*'go_bp'"),
         ("set\tdescription\n", "line 1 .* name, description and genes"),
         ("set\t\tIL6\tTNF\tCXCL8\n", "gene names do not fit .*add a column symbol or gene_name to COUNTS"),
+        (
+            "set\t\tSym1\tSym2\tSym3\n",
+            "None of the 1 gene sets of .* has 10 to 500 genes in COUNTS: 1 have fewer, 0 more",
+        ),
     ],
 )
 def test_wrong_gene_sets_are_found_before_the_work(content: str | None, said: str, files: Files, tmp_path: Path):
@@ -270,3 +274,18 @@ def test_gene_sets_need_an_extra_and_it_is_named(files: Files, tmp_path: Path, m
     result = run(files, tmp_path / "out", "--gene-sets", "go_bp")
     assert result.exit_code == 2
     assert "pip install 'bulkvi[enrichment]'" in result.stderr
+
+
+def test_sets_that_cannot_be_scored_leave_the_rest_of_the_answer(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise ValueError("not these")
+
+    monkeypatch.setattr("bulkvi.tl.enrichment", fail)
+    result = run(files, tmp_path / "out", "--gene-sets", str(gene_sets_of(files, tmp_path / "sets.gmt")))
+    assert result.exit_code == 0, result.output
+    assert "Gene sets left out: not these" in result.stderr
+    assert "Gene sets left out" in json.loads((tmp_path / "out" / "run.json").read_text())["warnings"][-1]
+    assert (tmp_path / "out" / "report.html").exists()
+    assert not (tmp_path / "out" / "enrichment.csv").exists()

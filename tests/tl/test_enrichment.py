@@ -1,3 +1,4 @@
+from pathlib import Path
 from types import SimpleNamespace
 
 import matplotlib
@@ -34,6 +35,9 @@ def de() -> pd.DataFrame:
 
 def genes(*positions: int) -> list[str]:
     return [f"g{i}" for i in positions]
+
+
+SETS_THAT_RISE = {"first": genes(*range(15)), "second": genes(*range(15, 30))}
 
 
 @pytest.fixture
@@ -128,6 +132,23 @@ def test_background_of_annotated_genes_leaves_out_the_rest(de: pd.DataFrame, set
     assert table.attrs["n_in_no_set"] == N - 100
 
 
+def test_a_file_of_few_genes_is_compared_with_all_tested_genes(de: pd.DataFrame, tmp_path: Path):
+    """Two sets that both rise, in a file of their own: beside each other one of them would go down."""
+    path = tmp_path / "own.gmt"
+    path.write_text("".join("\t".join((name, "", *members)) + "\n" for name, members in SETS_THAT_RISE.items()))
+    table = enrichment(de, path, "ulm")
+    assert (table.attrs["background"], table.attrs["n_background"]) == ("tested", N)
+    assert (table["score"] > 5).all()
+    path.write_text(path.read_text() + "\t".join(("rest", "", *genes(*range(80, 180)))) + "\n")
+    table = enrichment(de, path, "ulm")
+    assert (table.attrs["background"], table.attrs["n_background"]) == ("annotated", 130)
+
+
+def test_a_set_that_is_the_whole_background_is_not_scored(de: pd.DataFrame):
+    with pytest.raises(ValueError, match=r"has 10 to 29 of the 30 genes in the background \(0 have fewer, 1 more\)"):
+        enrichment(de, {"all": genes(*range(30))}, "ulm", background="annotated")
+
+
 def test_names_come_from_the_column_or_index_that_fits(de: pd.DataFrame, sets: dict[str, list[str]]):
     ids = de.set_index(pd.Index([f"ENSG{i}" for i in range(N)]))
     symbols = ids.assign(symbol=de.index)
@@ -175,7 +196,7 @@ def test_empty_columns_of_a_posterior_are_none(de: pd.DataFrame, sets: dict[str,
         ({"level": 5}, "`level` is a false discovery rate"),
         ({"min_size": 30, "max_size": 20}, "`min_size` must be 1 or more"),
         ({"n_draws": -1}, "`n_draws` is a number of draws"),
-        ({"min_size": 200, "max_size": None}, "none of the 5 sets has 200 to any number of tested genes"),
+        ({"min_size": 200, "max_size": None}, "none of the 5 sets has 200 to 399 of the 400 genes"),
         ({"gene_sets": "my_sets"}, "neither a file nor one of"),
         ({"gene_sets": {}}, "is empty"),
     ],
@@ -191,7 +212,7 @@ def test_names_that_do_not_fit_get_advice(de: pd.DataFrame, sets: dict[str, list
     mouse = {term: [gene.upper() for gene in members] for term, members in sets.items()}
     with pytest.raises(ValueError, match="Written in capitals they do: are the sets of another organism"):
         enrichment(de, mouse)
-    with pytest.raises(ValueError, match="0 of 100 that could be in both.*Give the kind of names"):
+    with pytest.raises(ValueError, match="of 400 genes 0 are in them.*Give the kind of names"):
         enrichment(de.rename(index="ENSG_{}".format), sets)
     with pytest.raises(KeyError, match="no column 'name' in `de`"):
         enrichment(de, sets, gene_names="name")

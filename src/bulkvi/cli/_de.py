@@ -121,7 +121,11 @@ def de(
             terms = None
             if gene_sets is not None:
                 say(f"Scoring gene sets of {gene_sets}")
-                terms = score_terms(table, gene_sets, organism, out)
+                try:
+                    terms = score_terms(table, gene_sets, organism, out)
+                except ValueError as error:  # the rest of the answer stands
+                    notes.append(f"Gene sets left out: {error}")
+                    say(f"Note: {notes[-1]}")
             (out / "figures").mkdir(exist_ok=True)
             draw_figures(model, adata, table, out / "figures", terms=terms, groupby=groups[0], level=level)
             summary = _summary(adata, table, groups, level) | {

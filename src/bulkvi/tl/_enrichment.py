@@ -11,10 +11,9 @@ from bulkvi.names import ADJ_P_VALUE, P_VALUE
 from bulkvi.stats.multiplicity import benjamini_hochberg
 from bulkvi.tl._gene_set_input import GeneSets, members_of
 from bulkvi.tl._scored_sets import CutSets, Scores, gsea, ora, ulm
-from bulkvi.tl._tested_genes import GeneNames, RankedGenes, tested_genes
+from bulkvi.tl._tested_genes import Background, GeneNames, RankedGenes, tested_genes
 
 Method = Literal["ora", "gsea", "ulm"]
-Background = Literal["annotated", "tested"]
 NEEDED: Final = {"ora": ("gseapy",), "gsea": ("gseapy", "decoupler"), "ulm": ("decoupler",)}
 ENDS: Final = (0.025, 0.975)
 
@@ -42,8 +41,9 @@ def enrichment(
     decoupler): with a network such as CollecTRI or PROGENy it gives activities of transcription factors or pathways.
 
     The background is the genes that could have been called: those with counts, an effect and an adjusted p-value; by
-    default, for sets from a file or by name, only those of them that are in at least one of the sets. Genes that nobody has
-    annotated are often weakly expressed and seldom called, and beside them every set looks enriched.
+    default, for sets from a file or by name that hold at least a fifth of them, only those that are in at least one of the sets.
+    Genes that nobody has annotated are often weakly expressed and seldom called, and beside them every set looks enriched;
+    a few sets of one's own are no list of annotated genes, and are compared with all.
 
     Genes are ranked by posterior mean / posterior standard deviation of the effect, which orders all genes: it has no
     ceiling, unlike a probability, and weak evidence stands near zero. A table of another tool has no posterior: its genes
@@ -73,8 +73,8 @@ def enrichment(
         default the column ``symbol`` or the index, whichever has more names in the sets.
     background
         ``"annotated"``: tested genes that are in at least one of the sets; ``"tested"``: all tested genes. None is
-        ``"annotated"`` for a GMT file or sets by name and ``"tested"`` for a dict or network, which seldom list all that is
-        known of the genes.
+        ``"annotated"`` for a GMT file or sets by name that hold at least a fifth of the tested genes, and ``"tested"`` for
+        smaller ones and for a dict or network, which seldom list all that is known of the genes.
     level
         Genes are called at an adjusted p-value below it.
     min_size, max_size
@@ -143,14 +143,16 @@ def enrichment(
         raise ValueError(
             f"the network has weights other than 1, which {method!r} cannot use: take method='ulm', or drop the column weight."
         )
-    if background is None:
-        background = "tested" if isinstance(gene_sets, Mapping | pd.DataFrame) else "annotated"
-    genes = tested_genes(de, set(members.gene), gene_names, level, only_in_sets=background == "annotated")
-    sets, kept, n_small, n_large = members.cut(genes.names, min_size, max_size)
+    if background is None and isinstance(gene_sets, Mapping | pd.DataFrame):
+        background = "tested"
+    genes = tested_genes(de, set(members.gene), gene_names, level, background=background)
+    # a set of the whole background has nothing to be compared with
+    largest = min(genes.names.size - 1, np.inf if max_size is None else max_size)
+    sets, kept, n_small, n_large = members.cut(genes.names, min_size, largest)
     if not kept.size:
         raise ValueError(
-            f"none of the {len(members.terms):,} sets has {min_size} to {'any number of' if max_size is None else max_size} tested "
-            f"genes ({n_small:,} have fewer, {n_large:,} more): change min_size or max_size."
+            f"none of the {len(members.terms):,} sets has {min_size} to {largest:,} of the {genes.names.size:,} genes in the "
+            f"background ({n_small:,} have fewer, {n_large:,} more): change min_size, max_size or background."
         )
     draws = genes.draws(n_draws, np.random.default_rng(seed))
     table = _by_method(method, genes, sets, draws, seed)
@@ -168,7 +170,6 @@ def enrichment(
     table.attrs = genes.attrs | {
         en.METHOD: method,
         en.LEVEL: level,
-        en.BACKGROUND: background,
         en.N_SETS: int(kept.size),
         en.N_SETS_TOO_SMALL: n_small,
         en.N_SETS_TOO_LARGE: n_large,

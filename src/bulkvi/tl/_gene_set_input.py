@@ -32,14 +32,14 @@ class Members(NamedTuple):
         """Whether all weights are 1."""
         return bool((self.weight == 1).all())
 
-    def cut(self, names: np.ndarray, min_size: int, max_size: int | None) -> tuple[CutSets, np.ndarray, int, int]:
+    def cut(self, names: np.ndarray, min_size: int, max_size: float) -> tuple[CutSets, np.ndarray, int, int]:
         """Sets of so many of the named genes; which they are, and how many were too small and too large."""
         at = pd.Index(names).get_indexer(pd.Index(self.gene))
         known = at >= 0
         shape = names.size, len(self.terms)
         matrix = csr_array((self.weight[known], (at[known], self.one[known])), shape=shape)
         size = np.bincount(self.one[known], minlength=len(self.terms))
-        small, large = size < min_size, size > (np.inf if max_size is None else max_size)
+        small, large = size < min_size, size > max_size
         kept = np.flatnonzero(~small & ~large)
         return CutSets(csr_array(matrix.tocsc()[:, kept])), kept, int(small.sum()), int(large.sum())
 

@@ -1,7 +1,7 @@
 """The genes of a table that could have been called, under the names that gene sets use."""
 
 from collections.abc import Mapping
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,10 @@ INDEX = "index"
 MIN_SHARE = 0.1
 """Names that fit fewer of the genes than this are taken for names of another kind."""
 
+MIN_ANNOTATED = 0.2
+"""Sets that hold a smaller share of the tested genes than this do not say which genes have been annotated."""
+
+Background = Literal["annotated", "tested"]
 GeneNames: TypeAlias = str | Mapping[str, str] | pd.Series | None
 
 
@@ -41,9 +45,9 @@ class RankedGenes(NamedTuple):
 
 
 def tested_genes(
-    de: pd.DataFrame, in_sets: set[str], gene_names: GeneNames, level: float, *, only_in_sets: bool
+    de: pd.DataFrame, in_sets: set[str], gene_names: GeneNames, level: float, *, background: Background | None
 ) -> RankedGenes:
-    """Names, scores and calls of the genes that could have been called, and if so asked are in a set.
+    """Names, scores and calls of the genes that could have been called, those in a set if they are the background.
 
     Raises
     ------
@@ -82,8 +86,10 @@ def tested_genes(
         en.N_REPEATED: n_repeated,
         en.N_IN_NO_SET: int((~in_a_set).sum()),
     }
-    kept = kept[in_a_set] if only_in_sets else kept
-    attrs[en.N_BACKGROUND] = kept.size
+    if background is None:
+        background = "annotated" if in_a_set.mean() >= MIN_ANNOTATED else "tested"
+    kept = kept[in_a_set] if background == "annotated" else kept
+    attrs |= {en.BACKGROUND: background, en.N_BACKGROUND: kept.size}
     tested, named = tested.iloc[kept], named[kept]
     effect, called = tested[LOG_FC].to_numpy(), tested[ADJ_P_VALUE].to_numpy() < level
     posterior = None
@@ -148,8 +154,9 @@ def _check_names(names: np.ndarray, in_sets: set[str], origin: str) -> None:
         "adata.var['symbol']."
     )
     raise ValueError(
-        f"the gene names do not fit the gene sets: {shared:,} of {possible:,} that could be in both are. The table's are, from "
-        f"{origin!r}, {[str(name) for name in names[:3]]} ...; the sets' {sorted(in_sets)[:3]} .... {remedy}"
+        f"the gene names do not fit the gene sets: of {names.size:,} genes {shared:,} are in them. The genes are called "
+        f"{', '.join(map(repr, map(str, names[:3])))} ... ({origin}), those of the sets {', '.join(map(repr, sorted(in_sets)[:3]))} "
+        f"... {remedy}"
     )
 
 
