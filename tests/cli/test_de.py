@@ -13,21 +13,7 @@ from typer.testing import CliRunner, Result
 from bulkvi import BulkVI
 from bulkvi.cli import app
 from tests.cli.conftest import Files
-
-DESIGN = "~ `library type` + treatment"
-
-
-def run(files: Files, out: Path, *options: str, **changed: str) -> Result:
-    asked = {
-        "counts": str(files.counts),
-        "samples": str(files.samples),
-        "--design": DESIGN,
-        "--contrast": "treatment drug control",
-    } | changed
-    arguments = ["de", asked.pop("counts"), asked.pop("samples"), "--out", str(out)]
-    for flag, value in asked.items():
-        arguments += [flag, *(shlex.split(value) if flag == "--contrast" else [value])]
-    return CliRunner().invoke(app, [*arguments, *options])
+from tests.cli.running import DESIGN, run
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +123,58 @@ def test_options_reach_the_analysis(files: Files, tmp_path: Path, stopped: dict[
     assert adata.var_names.tolist() == kept.index[kept].tolist()
 
 
+def test_donors_reach_the_analysis(files: Files, tmp_path: Path, stopped: dict[str, Any]):
+    sheet = pd.read_csv(files.samples)
+    sheet["patient"] = [f"p{k % 5}" for k in range(10)]
+    sheet.to_csv(tmp_path / "pairs.csv", index=False)
+    pairs = {"samples": str(tmp_path / "pairs.csv"), "--donor": "patient", "--design": "~ treatment"}
+    assert isinstance(run(files, tmp_path / "a", **pairs).exception, Reached)
+    assert stopped["adata"].uns["_scvi_manager_uuid"]
+    assert "patient" in str(
+        BulkVI._get_most_recent_anndata_manager(stopped["adata"]).registry["setup_args"]["donor_key"]
+    )
+    result = run(files, tmp_path / "b", **pairs | {"--donor": "patent"})
+    assert result.exit_code == 2
+    assert "'patent'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            "--contrast drug control --design '~ treatment'",
+            "--contrast takes COLUMN TEST REFERENCE.*Given: drug control",
+        ),
+        (
+            "--contrast treatment drug vs control --design '~ treatment'",
+            "without 'vs'.*Given: treatment drug vs control",
+        ),
+        ("--contrast treatment drug control --design /root treatment + lane", "one formula in single quotes"),
+    ],
+)
+def test_options_with_a_wrong_number_of_words_are_named(words: str, said: str, files: Files, tmp_path: Path):
+    given = ["de", str(files.counts), str(files.samples), *shlex.split(words), "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 2
+    assert re.search(said, " ".join(result.stderr.replace("│", " ").split()))
+
+
+def test_files_may_stand_behind_the_options(files: Files, tmp_path: Path, stopped: dict[str, Any]):
+    words = ["de", "--design", "~ treatment", "--contrast", "treatment", "drug", "control"]
+    given = [*words, str(files.counts), str(files.samples), "--out", str(tmp_path / "out")]
+    assert isinstance(CliRunner().invoke(app, given).exception, Reached)
+
+
+def test_messages_speak_of_the_files_and_not_of_python(files: Files, tmp_path: Path):
+    sheet = pd.read_csv(files.samples)
+    sheet.loc[2, "library type"] = None
+    sheet.to_csv(tmp_path / "gap.csv", index=False)
+    result = run(files, tmp_path / "out", samples=str(tmp_path / "gap.csv"))
+    assert result.exit_code == 2
+    assert "Column 'library type' of the sample sheet is missing for 1 samples" in result.stderr
+    assert "adata" not in result.stderr
+
+
 def test_the_transposed_matrix_works_and_is_said(files: Files, tmp_path: Path, stopped: dict[str, Any]):
     files.truth.to_df().to_csv(tmp_path / "transposed.csv")
     result = run(files, tmp_path / "out", counts=str(tmp_path / "transposed.csv"))
@@ -219,73 +257,3 @@ def test_a_failure_on_the_way_has_exit_code_1(files: Files, tmp_path: Path, monk
     result = run(files, tmp_path / "out")
     assert result.exit_code == 1
     assert "Error: the climb diverged" in result.stderr
-
-
-def gene_sets_of(files: Files, path: Path) -> Path:
-    """Sets of symbols: the strongest true effects up, those down, and genes at random."""
-    effect = files.truth.var["true_log_fc"].to_numpy()
-    seen = np.flatnonzero(files.truth.to_df().to_numpy().sum(axis=0) > 200)
-    order = seen[np.argsort(effect[seen])]
-    random = np.random.default_rng(0).choice(seen, 20, replace=False)
-    lines = [
-        "\t".join((name, "", *(f"Sym{k}" for k in genes)))
-        for name, genes in (("up", order[-20:]), ("down", order[:20]), ("random", random))
-    ]
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
-def test_gene_sets_are_scored_drawn_and_shown(files: Files, tmp_path: Path):
-    result = run(files, tmp_path / "out", "--gene-sets", str(gene_sets_of(files, tmp_path / "sets.gmt")))
-    assert result.exit_code == 0, result.output
-    terms = pd.read_csv(tmp_path / "out" / "enrichment.csv").set_index("term")
-    assert terms.loc["up", "score_low"] > 0 > terms.loc["down", "score_high"]
-    assert terms.loc["up", "adj_p_value"] < 0.01 < terms.loc["random", "adj_p_value"]
-    assert re.search(r"2 of 3 gene sets go up or down, compared with the \d+ (tested|annotated) genes", result.stdout)
-    assert (tmp_path / "out" / "figures" / "enrichment.png").stat().st_size > 1000
-    assert "enrichment.csv" in json.loads((tmp_path / "out" / "run.json").read_text())["files"]
-    assert "random" in (tmp_path / "out" / "report.html").read_text()
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (None, "neither a file nor one of .*'go_bp'"),
-        ("set\tdescription\n", "line 1 .* name, description and genes"),
-        ("set\t\tIL6\tTNF\tCXCL8\n", "gene names do not fit .*add a column symbol or gene_name to COUNTS"),
-        (
-            "set\t\tSym1\tSym2\tSym3\n",
-            "None of the 1 gene sets of .* has 10 to 500 genes in COUNTS: 1 have fewer, 0 more",
-        ),
-    ],
-)
-def test_wrong_gene_sets_are_found_before_the_work(content: str | None, said: str, files: Files, tmp_path: Path):
-    path = tmp_path / "sets"
-    if content is not None:
-        path.write_text(content)
-    result = run(files, tmp_path / "out", "--gene-sets", str(path))
-    assert result.exit_code == 2
-    assert re.search(said, result.stderr)
-    assert "Training" not in result.stderr
-
-
-def test_gene_sets_need_an_extra_and_it_is_named(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("bulkvi.cli._terms.find_spec", lambda _: None)
-    result = run(files, tmp_path / "out", "--gene-sets", "go_bp")
-    assert result.exit_code == 2
-    assert "pip install 'bulkvi[enrichment]'" in result.stderr
-
-
-def test_sets_that_cannot_be_scored_leave_the_rest_of_the_answer(
-    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    def fail(*_: object, **__: object) -> NoReturn:
-        raise ValueError("not these")
-
-    monkeypatch.setattr("bulkvi.tl.enrichment", fail)
-    result = run(files, tmp_path / "out", "--gene-sets", str(gene_sets_of(files, tmp_path / "sets.gmt")))
-    assert result.exit_code == 0, result.output
-    assert "Gene sets left out: not these" in result.stderr
-    assert "Gene sets left out" in json.loads((tmp_path / "out" / "run.json").read_text())["warnings"][-1]
-    assert (tmp_path / "out" / "report.html").exists()
-    assert not (tmp_path / "out" / "enrichment.csv").exists()

@@ -104,3 +104,20 @@ def test_numbers_with_marks_of_thousands_are_named(counts, tmp_path: Path):
     text.iloc[7, 0] = "1,234"
     with pytest.raises(ValueError, match="1 entries of sample 'ctrl-1' are not numbers, first '1,234' at gene 'G7'"):
         read(text, tmp_path)
+
+
+def test_points_that_part_thousands_are_recognised_and_never_rounded(counts, tmp_path: Path):
+    """A spreadsheet of some countries writes 4664 as 4.664, and 999 as 999."""
+    text = counts.map(lambda count: f"{count:,}".replace(",", "."))
+    assert text.map(lambda cell: "." in cell).any(axis=None)
+    for options in ({}, {"round_counts": True}):
+        with pytest.raises(ValueError, match=r"not raw counts.*points that part thousands \(1.234 for 1234\)"):
+            read(text, tmp_path, **options)
+
+
+def test_a_column_of_decimal_commas_is_named(counts, length, tmp_path: Path):
+    tpm = per_million(counts / length).map(lambda value: f"{value:.4f}".replace(".", ","))
+    with pytest.raises(
+        ValueError, match=r"sample '.*' holds no numbers, first '\d+,\d+'. Numbers with a decimal comma"
+    ):
+        read(tpm, tmp_path)

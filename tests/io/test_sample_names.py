@@ -135,3 +135,20 @@ def test_samples_and_genes_of_the_same_names_are_refused_until_told(tmp_path: Pa
     assert io.read_counts(tmp_path / "counts.csv", sheet, samples_in="rows").X.tolist() == [[1, 2], [3, 4]]
     with pytest.raises(ValueError, match="samples_in='cols' is unknown"):
         io.read_counts(tmp_path / "counts.csv", sheet, samples_in="cols")  # type: ignore[arg-type]
+
+
+def test_row_numbers_in_place_of_names_are_told_from_names(tmp_path: Path):
+    """A column of the sheet whose few values happen to be among the numbers is not offered."""
+    sheet = files.sheet().assign(lanes=[1, 2, 2, 1])
+    files.counts().T.reset_index(drop=True).to_csv(tmp_path / "counts.csv")
+    with pytest.raises(
+        ValueError, match=r"has numbers for names \('0', '1', '2', '3'\).*Save it with the names"
+    ) as error:
+        io.read_counts(tmp_path / "counts.csv", sheet)
+    assert "lanes" not in str(error.value)
+
+
+def test_files_that_were_exchanged_are_recognised(tmp_path: Path):
+    counts, sheet = files.tsv(tmp_path), files.write_sheet(tmp_path)
+    with pytest.raises(ValueError, match="samples.csv has a row for each sample.*the two files have been exchanged"):
+        io.read_counts(sheet, counts)

@@ -199,3 +199,11 @@ def test_designs_without_a_fault_are_not_warned_of(data_dir: Path) -> None:
     assert serious(adata, "~ strain + batch") == []
     assert serious(adata, "~ strain") == []
     assert serious(bulkvi.datasets.airway(), "~ cell + dex") == []
+
+
+def test_levels_that_differ_only_in_capitals_or_spaces_are_named() -> None:
+    obs = pd.DataFrame({"condition": ["Control", "control", "control ", "drug", "drug", "drug+"]}, index=list("abcdef"))
+    found = bulkvi.tl.check_design(AnnData(np.ones((6, 2)), obs=obs), "~ condition").findings
+    (said,) = found.loc[found["finding"].str.contains("differ only"), "finding"]
+    assert "'Control', 'control', 'control '" in said
+    assert "drug" not in said

@@ -23,7 +23,9 @@ def test_the_index_is_taken_where_it_fits_better():
 
 
 def test_names_that_do_not_fit_are_explained():
-    with pytest.raises(ValueError, match=r"do not fit the gene sets: of 3 genes 0 are in them.*'ENSG1'.*Give the kind of names"):
+    with pytest.raises(
+        ValueError, match=r"do not fit the gene sets: of 3 genes 0 are in them.*'ENSG1'.*Give the kind of names"
+    ):
         check_gene_sets(GENES[[]].iloc[:3], SETS)
     with pytest.raises(ValueError, match="Written in capitals they do: are the sets of another organism"):
         check_gene_sets(pd.DataFrame(index=["Il6", "Tnf", "Wap"]), SETS)

@@ -11,7 +11,7 @@ import typer
 from bulkvi.cli import _reading as reading
 from bulkvi.cli._figures import draw_figures
 from bulkvi.cli._progress import FAILURE, WRONG_INPUT, exits, noted, open_folder, reporter
-from bulkvi.cli._results import FILES, show_files, show_results, write_table
+from bulkvi.cli._results import FILES, show_files, show_notes, show_results, write_table
 from bulkvi.cli._run_file import as_json, files_in, of_this_run
 from bulkvi.cli._terms import ENRICHMENT, Organism, check_gene_sets, score_terms, show_terms
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from bulkvi import BulkVI
 
 RUN_FILE = "run.json"
+GOES_WITH = 0.5
+"""Share of a latent column that a column of SAMPLES must explain to be named beside it."""
 
 
 def de(
@@ -48,6 +50,13 @@ def de(
         ),
     ] = None,
     organism: Annotated[Organism, typer.Option(help="For gene sets by name.")] = "human",
+    donor: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of SAMPLES that says which samples are of one donor (patient, animal), where there are several of each; "
+            "then it is not in the design."
+        ),
+    ] = None,
     seed: reading.Seed = 0,
     json: reading.Json = False,
     force: reading.Force = False,
@@ -117,7 +126,10 @@ def de(
             )
             out.mkdir(parents=True, exist_ok=True)  # fails now rather than after the work
         with exits(FAILURE):
-            model, table = _compare(adata, offset, design, groups, out, say=say, seed=seed)
+            model, table = _compare(adata, offset, design, donor, groups, out, say=say, seed=seed)
+            if hidden := _hidden(model, table):
+                notes.append(hidden)
+                say(f"Note: {hidden}")
             terms = None
             if gene_sets is not None:
                 say(f"Scoring gene sets of {gene_sets}")
@@ -133,6 +145,7 @@ def de(
                 "samples": str(samples),
                 "read": dict(adata.uns[COUNTS_SOURCE]),
                 "design": design,
+                "donor": donor,
                 "size_factors": {"chosen": size_factors, "min": factors.min(), "max": factors.max()},
                 "n_genes_read": n_read,
                 "min_counts": min_counts,
@@ -158,6 +171,7 @@ def de(
     show_results(table, level=level, sign=sign)
     if terms is not None:
         show_terms(terms, level)
+    show_notes(notes)
     show_files(table, out, files | {RUN_FILE: "what was asked and found, the versions and the command"})
 
 
@@ -178,6 +192,7 @@ def _compare(
     adata: "AnnData",
     offset: str | None,
     design: str,
+    donor: str | None,
     groups: tuple[str, Any, Any],
     out: Path,
     *,
@@ -189,7 +204,7 @@ def _compare(
     from bulkvi.names import LATENT, SIZE_FACTOR
 
     with exits(WRONG_INPUT):
-        BulkVI.setup_anndata(adata, size_factor_key=SIZE_FACTOR, design=design, offset_key=offset)
+        BulkVI.setup_anndata(adata, size_factor_key=SIZE_FACTOR, design=design, offset_key=offset, donor_key=donor)
     model = BulkVI(adata, seed=seed)
     say(f"Training on {design}")
     model.train(seed=seed, progress_bar=False)
@@ -202,6 +217,27 @@ def _compare(
     adata.write_h5ad(out / "adata.h5ad")
     model.save(str(out / "model"), overwrite=True)
     return model, table
+
+
+def _hidden(model: "BulkVI", table: "pd.DataFrame") -> str | None:
+    """What was held fixed that the design does not say."""
+    from bulkvi.names import ENTERS, N_LATENT_COLUMNS, STRENGTH, STRONGEST_WITH
+
+    n = int(table.attrs[N_LATENT_COLUMNS])
+    if not n:
+        return None
+    held = model.latent_report()
+    held = held[held[ENTERS] & (held[STRENGTH] > GOES_WITH)]
+    known = ", ".join(dict.fromkeys(map(repr, held[STRONGEST_WITH])))
+    advice = (
+        f" Of the columns in SAMPLES {known} goes with it: if that moves the counts, add it to the design."
+        if known
+        else ""
+    )
+    return (
+        f"{n} hidden direction{'s' * (n > 1)} of the data, such as a batch that the design does not name, "
+        f"{'were' if n > 1 else 'was'} found and held fixed.{advice}"
+    )
 
 
 def _summary(adata: "AnnData", table: "pd.DataFrame", groups: tuple[str, Any, Any], level: float) -> dict[str, Any]:

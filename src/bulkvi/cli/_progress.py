@@ -94,9 +94,21 @@ FLAGS: Final = {
 """How the arguments that messages name are given on the command line."""
 
 
+IN_WORDS: Final = (
+    (r"print\(bulkvi\.tl\.check_design\(adata, ('[^']*')\)\)", r"bulkvi check COUNTS SAMPLES --design \1"),
+    (r"donor_key (of|in) setup_anndata", "--donor"),
+    (r": adata\[adata\.obs\[.*?\]\.notna\(\)\]", " (take their rows out of the sheet)"),
+    (r"(a column that )?adata\.obs lacks", r"\1the sample sheet lacks"),
+    (r"\badata\.obs\b", "the sample sheet"),
+    (r"\bround_counts=True", "--round"),
+)
+"""What messages say in Python, and what it is called here."""
+
+
 def in_flags(message: str) -> str:
     """The message with arguments of Python, such as ``match='case'``, as options of the command line."""
-    message = message.replace("round_counts=True", "--round")
+    for python, here in IN_WORDS:
+        message = re.sub(python, here, message)
     for argument, flag in FLAGS.items():
         for quoted in set(re.findall(rf"\b{argument}='([^']*)'", message)):
             message = message.replace(f"{argument}='{quoted}'", f"{flag} {shlex.quote(quoted)}")

@@ -1,7 +1,10 @@
 """Tables of a comparison: the file, and what is shown of it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from bulkvi.cli._progress import in_flags
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,6 +69,15 @@ def show_results(table: "pd.DataFrame", *, level: float, sign: str) -> None:
     if len(called):
         console.print(shown)
     console.print(sign)
+
+
+def show_notes(notes: Sequence[str]) -> None:
+    """Say again on standard output what was noted on the way: it is long gone when the table is read."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    for note in notes:
+        console.print(f"\nNote: {in_flags(note)}")
 
 
 def show_files(table: "pd.DataFrame", out: Path, files: dict[str, str]) -> None:

@@ -20,9 +20,32 @@ class Remembered(TyperCommand):
     """A command that knows how it was called."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Keep the arguments as they were given."""
+        """Keep the arguments as they were given.
+
+        Raises
+        ------
+        typer.BadParameter
+            If a design lacks its quotes, or a contrast does not have three words.
+        """
         ctx.meta[COMMAND] = shlex.join(["bulkvi", str(ctx.info_name), *args])
+        _check_words(args)
         return super().parse_args(ctx, args)
+
+
+def _check_words(args: list[str]) -> None:
+    """Name the option that has too few or too many words; the parser would complain of the next one."""
+    n_before = next((k for k, word in enumerate(args) if word.startswith("-")), len(args))
+    for flag, wanted, remedy in (
+        ("--contrast", 3, "COLUMN TEST REFERENCE, without 'vs'; words with spaces go in quotes"),
+        ("--design", 1, "one formula in single quotes, '~ batch + treatment'"),
+    ):
+        if flag not in args:
+            continue
+        after = args[args.index(flag) + 1 :]
+        given = after[: next((k for k, word in enumerate(after) if word.startswith("-")), len(after))]
+        # COUNTS and SAMPLES may stand behind the options
+        if len(given) < wanted or n_before == 2 and len(given) > wanted:
+            raise typer.BadParameter(f"{flag} takes {remedy}. Given: {shlex.join(given) or 'nothing'}.")
 
 
 def of_this_run(ctx: typer.Context) -> dict[str, Any]:

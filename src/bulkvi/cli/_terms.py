@@ -90,9 +90,9 @@ def show_terms(terms: "pd.DataFrame", level: float) -> None:
     n_called = int((terms[ADJ_P_VALUE] < level).sum())
     console = Console(highlight=False, soft_wrap=True, markup=False)
     left_out = terms.attrs[N_SETS_TOO_SMALL] + terms.attrs[N_SETS_TOO_LARGE]
-    aside = f" ({left_out:,} of fewer than {MIN_SIZE} or more than {MAX_SIZE} genes left out)" if left_out else ""
+    aside = f" {left_out:,} of fewer than {MIN_SIZE} or more than {MAX_SIZE} genes were left out." if left_out else ""
     console.print(
-        f"\n{n_called:,} of {len(terms):,} gene sets{aside} go up or down, compared with the {terms.attrs[N_BACKGROUND]:,} "
-        f"{terms.attrs[BACKGROUND]} genes. The surest:"
+        f"\n{n_called:,} of {len(terms):,} gene sets go up or down, compared with all {terms.attrs[N_BACKGROUND]:,} "
+        f"{terms.attrs[BACKGROUND]} genes.{aside} The surest:"
     )
     console.print(shown)

@@ -1,5 +1,6 @@
 """Counts in one table: text or spreadsheet, either way round; also what featureCounts writes."""
 
+import re
 import warnings
 from pathlib import Path
 from typing import Final
@@ -41,6 +42,11 @@ def read_count_table(
     if feature_counts and match == "exact":
         complete = len(pair_names(table.labels, samples.index, "exact")) == len(samples)
         match = "exact" if complete else "file_names"  # its columns are named after the alignments
+    if len(samples) > 1 and {*table.cells[0]} <= {*map(str, samples.columns)}:
+        raise ValueError(
+            f"{path.name} has a row for each sample, and the sample sheet a column for each: the two files have been exchanged. "
+            "The counts come first, then the sample sheet."
+        )
     side = given or samples_in(table.labels[1:], table.cells[0].tolist(), samples.index.tolist(), match, path.name)
     facts = {"format": "featureCounts" if feature_counts else "table", "samples_in": side, "match": match}
     read = _genes_below if side == "columns" else _genes_across
@@ -56,6 +62,7 @@ def _genes_below(table: Table, samples: pd.DataFrame, match: Match, gene_column:
         if k not in (ids, symbols) and label and plain(label) not in ANNOTATION
     ]
     numeric = [k for k in candidates if _has_numbers(table.cells[k])]
+    _refuse_text([k for k in candidates if k not in set(numeric)], table, samples, source)
     names = [table.labels[k] for k in numeric]
     chosen = matched(names, samples, match, source)
     say_left_out(sorted(set(names) - set(chosen)), source)
@@ -88,6 +95,25 @@ def _genes_across(table: Table, samples: pd.DataFrame, match: Match, gene_column
     names = pd.Series([table.labels[k] for k in genes], index=counts.index, dtype=object)
     kept = drop_summaries(names, source)
     return Found(counts[kept].set_axis(pd.Index(names[kept].tolist()), axis=0), {})
+
+
+def _refuse_text(columns: list[int], table: Table, samples: pd.DataFrame, source: str) -> None:
+    """Raise where the column of a sample holds no number at all."""
+    wanted = set(samples.index)
+    for column in columns:
+        if table.labels[column] not in wanted:
+            continue
+        values = table.cells[column].dropna()
+        first = str(values.iloc[0]) if len(values) else ""
+        comma = (
+            " Numbers with a decimal comma: counts have no decimals, so these are not raw counts."
+            if re.fullmatch(r"-?\d+,\d+", first)
+            else ""
+        )
+        raise ValueError(
+            f"{source}: the column of sample {table.labels[column]!r} holds no numbers{f', first {first!r}' if first else ''}."
+            f"{comma} Write counts as plain whole numbers."
+        )
 
 
 def _has_numbers(column: pd.Series) -> bool:

@@ -85,6 +85,13 @@ def what_they_are(values: np.ndarray) -> tuple[str, bool]:
             f"The values of every sample add up to a million: they are TPM (or CPM), which do not tell how many reads stand "
             f"behind a value. {GIVE_COUNTS}"
         ), False
+    if _thousands_are_points(values):
+        return (
+            "All values with decimals have three of them and lie below 1,000, and no whole number reaches 1,000: points that "
+            "part thousands (1.234 for 1234) have been read as decimal points. Write the counts as plain whole numbers: in a "
+            "spreadsheet, format the cells as numbers without separators, and save the file again.",
+            False,
+        )
     if _are_multiples(values):
         return (
             "In every sample the values are multiples of the smallest: they are counts divided by a size factor or library "
@@ -114,7 +121,7 @@ def _numbers(table: pd.DataFrame, source: str) -> np.ndarray:
         if len(wrong):
             raise ValueError(
                 f"{source}: {len(wrong)} entries of sample {sample!r} are not numbers, first {wrong.iloc[0]!r} at gene "
-                f"{wrong.index[0]!r}. Write counts as plain whole numbers (1234, not '1,234'); leave other columns out."
+                f"{wrong.index[0]!r}. Write counts as plain whole numbers (1234, not '1,234' or '1.234'); leave other columns out."
             )
     return table.apply(pd.to_numeric).to_numpy(dtype=float)
 
@@ -133,6 +140,14 @@ def _first_offence(table: pd.DataFrame, values: np.ndarray) -> str:
 
 def _per_million(values: np.ndarray) -> np.ndarray:
     return np.abs(values.sum(0) / MILLION - 1) < NEAR_MILLION
+
+
+def _thousands_are_points(values: np.ndarray) -> bool:
+    """Counts of four to six digits look like numbers with three decimals; expected counts also stand above and below those."""
+    whole = values == np.rint(values)
+    split = values[~whole]
+    thousands = np.abs(1000 * split - np.rint(1000 * split)) < 1e-6
+    return bool(thousands.all() and (split >= 1).all() and (values < 1000).all())
 
 
 def _are_multiples(values: np.ndarray) -> bool:

@@ -130,8 +130,14 @@ def _explain(given: list[str], samples: pd.DataFrame, missing: list[str], match:
                 f"{head} All {n} match if {meaning}: {shown!r} in the sheet is {pairs[shown]!r} in the counts. If they are "
                 f"the same samples, add match='{rule}', or rename them in one of the two files."
             )
+    if given and all(name.isdecimal() for name in given) and not any(name.isdecimal() for name in missing):
+        return (
+            f"{head} {source} has numbers for names ({_listed(given)}): they number its rows or columns, and say nothing about "
+            "the samples. Save it with the names of the samples."
+        )
     for column in samples.columns:
-        if set(map(str, samples[column])) <= set(given):
+        names = samples[column].astype(str)
+        if names.is_unique and names.isin(given).all():
             return (
                 f"{head} {has} The column {column!r} of the sample sheet holds these names: give sample_column='{column}', "
                 "or make it the first column."

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,8 +67,24 @@ def make_design(formula: str, obs: pd.DataFrame) -> tuple[Design, pd.DataFrame]:
         columns=tuple(matrix.columns),
     )
     matrix = pd.DataFrame(matrix, dtype=float)
+    alike = _alike(data[list(levels)]) if aliased_columns(matrix.to_numpy()) else None
+    if alike:
+        raise ValueError(
+            f"The design {formula!r} is not of full rank: {alike}. No analysis of these samples can tell their effects apart. Add "
+            "samples that cross them, or leave one out and say with the results that they may be the other's doing."
+        )
     check_full_rank(matrix, f"The design {formula!r}")
     return design, matrix
+
+
+def _alike(groups: pd.DataFrame) -> str | None:
+    """The first two variables that divide the samples alike, in words."""
+    for first, second in combinations(groups, 2):
+        pairs = groups[[first, second]].drop_duplicates()
+        if pairs[first].is_unique and pairs[second].is_unique:
+            shown = ", ".join(f"{a} is {b}" for a, b in pairs.head(3).itertuples(index=False))
+            return f"{first!r} and {second!r} divide the samples alike ({shown}{', ...' if len(pairs) > 3 else ''})"
+    return None
 
 
 def apply_design(design: Design, obs: pd.DataFrame) -> pd.DataFrame:

@@ -99,6 +99,7 @@ def _of_columns(obs: pd.DataFrame, variables: tuple[str, ...], also: tuple[str, 
     held = [name for name in variables if name in columns.categories]
     others = [name for name in columns.categories if name not in {*variables, *also}]
     for variable in held:
+        yield from _like_names(obs[variable])
         yield from _small_groups(obs[variable])
         for other in others:
             yield from _confounding(variable, other, columns.categories[variable], columns.categories[other])
@@ -136,6 +137,18 @@ def _freedom(n_samples: int, n_columns: int, formula: str) -> Iterator[Finding]:
         f"The variance between samples can {'not' if free == 0 else 'hardly'} be learned under {formula!r}: add samples or "
         "leave out variables.",
     )
+
+
+def _like_names(column: pd.Series) -> Iterator[Finding]:
+    levels = sorted(map(str, column.dropna().unique()))
+    plain = pd.Series(levels, index=[re.sub(r"[\s._]+", "", level).lower() for level in levels], dtype=object)
+    alike = plain[plain.index.duplicated(keep=False) & (plain.index != "")]
+    if len(alike):
+        yield Finding(
+            SERIOUS,
+            f"Levels of {column.name!r} differ only in capitals, spaces, dots or underscores: {', '.join(map(repr, alike[:4]))}.",
+            "If they are one group, write them alike: now they are compared as different ones.",
+        )
 
 
 def _small_groups(column: pd.Series) -> Iterator[Finding]:
