@@ -22,10 +22,12 @@ class Contrast(NamedTuple):
     """In words."""
     groups: Groups | None
     """The samples compared, if it is two groups that are."""
+    groupby: str | None = None
+    """The column they are levels of."""
 
 
 def group_contrast(features: Features, groupby: str, group1: Any, group2: Any) -> Contrast:
-    """Group1 over group2, what is tied to the groups going with them, all else at the mixture of both.
+    """Group1 over group2, what the grouping decides going along (`going_along`), all else at the mixture of both.
 
     Raises
     ------
@@ -36,9 +38,9 @@ def group_contrast(features: Features, groupby: str, group1: Any, group2: Any) -
     """
     groups = find_groups(features.obs, groupby, group1, group2)
     columns = covariate_columns(features.registry)
-    means = [features.of(as_if_in_group(features.obs, groups, columns, members)).mean() for members in groups]
+    means = [features.of(as_if_in_group(features.obs, groups, groupby, columns, members)).mean() for members in groups]
     weights = means[0] - means[1]
-    return Contrast(weights.where(weights.abs() > NEAR_ZERO, 0.0), f"{groupby}: {group1} vs {group2}", groups)
+    return Contrast(weights.where(weights.abs() > NEAR_ZERO, 0.0), f"{groupby}: {group1} vs {group2}", groups, groupby)
 
 
 def numeric_contrast(matrix: pd.DataFrame, contrast: Mapping[str, float] | Sequence[float] | np.ndarray) -> Contrast:

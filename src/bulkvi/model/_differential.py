@@ -218,6 +218,7 @@ def _effect_table(
         contrasted.effect,
         log_p=contrasted.log_p,
         tested=regression.counts.max(0) > 0,
+        informative=regression.informative,
         inflation=regression.inflation,
         recentre=recentre,
         expected=weighted.expected,

@@ -18,6 +18,8 @@ from bulkvi.stats.noise_inflation import NoiseInflation, noise_inflation
 from bulkvi.stats.outliers import Outliers, find_outliers
 from bulkvi.stats.separation import ContrastedEffect, settle_separated
 
+MIN_COUNTS = 10
+"""Genes with fewer counts over all samples say little; `bulkvi.pp.filter_genes` leaves them out."""
 Sides = tuple[np.ndarray, np.ndarray]
 """Samples that an effect rises with, and those that it falls with, as masks."""
 
@@ -38,6 +40,11 @@ class GeneRegression(NamedTuple):
     """How strongly the noise of genes is shared."""
     donors: DonorFit | None = None
     """Random intercepts of donors, where there are any."""
+
+    @property
+    def informative(self) -> np.ndarray:
+        """Genes with counts enough to say what the usual gene does, boolean."""
+        return self.counts.sum(0) >= MIN_COUNTS
 
     @property
     def precision(self) -> np.ndarray:

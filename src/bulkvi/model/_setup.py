@@ -23,6 +23,7 @@ from bulkvi.model._checks import (
     check_joint_rank,
     check_sample_number,
     check_size_factor,
+    check_size_factor_scale,
     check_size_factor_varies,
 )
 from bulkvi.model._design_check import first_warning
@@ -121,6 +122,7 @@ class SetupMixin(BaseModelClass):
         # new samples of a trained model need not be many, nor span the design
         if "source_registry" not in kwargs:
             check_sample_number(adata)
+            check_size_factor_scale(adata, size_factor_key)
             check_joint_rank(adata, design, batch_key, categorical, continuous)
             held = (*([] if batch_key is None else [batch_key]), *categorical, *continuous)
             if donor_key is not None:

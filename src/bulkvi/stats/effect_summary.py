@@ -56,6 +56,7 @@ def summarise_effect(
     *,
     log_p: np.ndarray | None = None,
     tested: np.ndarray | None = None,
+    informative: np.ndarray | None = None,
     inflation: NoiseInflation = NO_INFLATION,
     recentre: bool = True,
     expected: ExpectedInflation | None = None,
@@ -78,6 +79,8 @@ def summarise_effect(
         composition shift is found and ``delta`` is 0.
     tested
         Which genes have a count at all; the others get p-value 1 and do not enter the adjustment. All by default.
+    informative
+        Genes that the composition shift and the width of the null are read from; those tested by default.
     inflation
         Of `noise_inflation`.
     recentre
@@ -112,15 +115,16 @@ def summarise_effect(
     >>> bool(((summary.mean - true) ** 2).mean() < ((summary.mle - true) ** 2).mean() / 2)
     True
     """
-    shift = composition_shift(effect) if recentre else CompositionShift(0.0, 0.0, 0.0)
+    tested = np.ones(effect.estimate.shape[-1], dtype=bool) if tested is None else tested
+    informative = tested if informative is None else informative
+    shift = composition_shift(effect, informative) if recentre else CompositionShift(0.0, 0.0, 0.0)
     effect = effect._replace(estimate=effect.estimate - shift.shift)
     mle = to_host(effect.mean())
     if log_p is None or shift.shift or delta:
         log_p = to_host(log_p_value(effect, delta))
-    tested = np.ones(mle.shape, dtype=bool) if tested is None else tested
     wider = 1.0
     if expected is not None:
-        inflation = null_inflation(_quantile(to_host(log_p_value(effect)))[tested], expected)
+        inflation = null_inflation(_quantile(to_host(log_p_value(effect)))[informative], expected)
         wider = float(inflation.weight @ inflation.factor)
         if delta:
             each = [to_host(log_p_value(effect._replace(se=effect.se * np.sqrt(f)), delta)) for f in inflation.factor]
