@@ -68,6 +68,16 @@ def test_the_shift_of_all_genes_does_not_hang_on_genes_without_counts(one_sided:
     np.testing.assert_allclose(beside["log_fc_mle"].iloc[:1_000], alone["log_fc_mle"], atol=0.05)
 
 
+def test_a_gene_on_one_side_stays_sure_where_zero_is_moved(one_sided: AnnData) -> None:
+    rng = np.random.default_rng(0)
+    silent_in_a = counts_of(np.full((10, 1), 8.0), rng) * np.repeat([0, 1], 5)[:, None]
+    adata = AnnData(np.hstack([one_sided.X, silent_in_a.astype(np.float32)]), obs=one_sided.obs.copy())
+    with pytest.warns(UserWarning, match="most genes change"):
+        table = compared(adata, "~ group")
+    assert "separated" in table["flag"].iloc[-1]
+    assert table["p_value"].iloc[-1] < 1e-7  # about 40 counts against none; Wald gave .003
+
+
 def test_the_guard_of_latent_columns_does_not_hang_on_genes_without_counts() -> None:
     """Effects in all genes, in part along a hidden factor: an alignment would explain them away, and is refused."""
     rng = np.random.default_rng(5)
@@ -86,3 +96,38 @@ def test_the_guard_of_latent_columns_does_not_hang_on_genes_without_counts() -> 
         tables.append(model.differential_expression("group", "B", "A"))
     assert [table.attrs["n_latent_columns"] for table in tables] == [0, 0]
     np.testing.assert_allclose(tables[1]["log_fc_mle"].iloc[:1_000], tables[0]["log_fc_mle"], atol=0.05)
+
+
+def test_a_gene_on_one_side_stays_sure_beside_a_wild_count() -> None:
+    """500 counts against none; a single wild count among the zeros has no weight, and must not undo the p-value."""
+    rng = np.random.default_rng(1)
+    counts = counts_of(np.exp(rng.normal(5, 1, (1, 300))) * np.ones((12, 1)), rng)
+    counts[:, 0] = counts_of(np.full((12, 1), 500.0), rng)[:, 0] * np.repeat([0, 1], 6)
+    wild = counts.copy()
+    wild[2, 0] = 4_000
+    tables = []
+    for x in (counts, wild):
+        obs = pd.DataFrame({"group": list("AAAAAABBBBBB")}, index=[f"s{k}" for k in range(12)])
+        tables.append(compared(AnnData(x, obs=obs.assign(size_factor=1.0 + 0.01 * np.arange(12))), "~ group"))
+    assert "outlier" in tables[1]["flag"].iloc[0]
+    assert tables[0]["p_value"].iloc[0] < 1e-20
+    assert tables[1]["p_value"].iloc[0] < 1e-12
+
+
+def test_what_a_donor_carries_is_no_outlier() -> None:
+    """Six donors a group, three samples each; a tenth of the genes eight times higher in carriers, whatever the group."""
+    rng = np.random.default_rng(3)
+    donor = np.repeat(np.arange(12), 3)
+    carried = (rng.random((12, 600)) < 0.2) & (np.arange(600) < 60)
+    mean = np.exp(rng.normal(5, 1, 600) + rng.normal(0, 0.2, (12, 600)) + np.log(8) * carried)[donor]
+    obs = pd.DataFrame(
+        {"group": np.where(donor < 6, "A", "B"), "donor": [f"d{d}" for d in donor]},
+        index=[f"s{k}" for k in range(36)],
+    )
+    adata = AnnData(counts_of(mean, rng), obs=obs)
+    model = set_up(adata, "~ group", donor_key="donor")
+    model.is_trained_ = True
+    table = model.differential_expression("group", "B", "A", latent_columns=0)
+    assert not table["flag"].str.contains("outlier").any()
+    assert (table["adj_p_value"] < 0.05).sum() <= 2
+    assert (table["p_value"].iloc[:60] < 0.001).sum() <= 3

@@ -28,6 +28,9 @@ class CompositionShift(NamedTuple):
     """Log likelihood (nats) of ``best`` above that of no shift."""
 
 
+NO_SHIFT = CompositionShift(0.0, 0.0, 0.0)
+
+
 def composition_shift(effect: EffectLikelihood, informative: np.ndarray | None = None) -> CompositionShift:
     r"""Find the place that most effects pile up at.
 
@@ -66,7 +69,7 @@ def composition_shift(effect: EffectLikelihood, informative: np.ndarray | None =
         estimate, se = estimate[informative], se[informative]
     n_genes = estimate.size
     if n_genes == 0:
-        return CompositionShift(0.0, 0.0, 0.0)
+        return NO_SHIFT
     # every k-th by precision: the same genes in whatever order they come
     chosen = np.lexsort((estimate, se))[:: -(-n_genes // MAX_GENES)]
     estimate, se = estimate[chosen], se[chosen]
