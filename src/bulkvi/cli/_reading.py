@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-READING = "Reading the files"
-
 Counts = Annotated[
     Path,
     typer.Argument(

@@ -69,13 +69,3 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     return str(value)
-
-
-def files_in(folder: Path, names: list[str]) -> list[str]:
-    """Files below a folder, of those that a command writes, as relative paths."""
-    found = []
-    for name in names:
-        path = folder / name
-        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-        found += [str(file.relative_to(folder)) for file in inside if file.is_file()]
-    return found
