@@ -94,3 +94,10 @@ def test_a_page_is_not_written_over_the_result(folder: Path, name: str):
     assert result.exit_code == 2
     assert "partoftheresult" in in_one_line(result)
     assert (folder / name).read_bytes() == before
+
+
+def test_a_number_that_json_does_not_know_is_missing_on_the_page(folder: Path, study: Study):
+    fit = study.de.attrs | {"composition_shift": None}
+    (folder / "run.json").write_text(json.dumps({"fit": fit}))
+    result = report(folder)
+    assert result.exit_code == 0, result.output

@@ -18,8 +18,8 @@ def test_ids_that_are_numbers_keep_their_digits(column: str, separator: str, tmp
     table.insert(1, column, NUMBERED)
     table.iloc[3, 2:] = pd.NA
     table.to_csv(tmp_path / "counts.txt", sep=separator, index=False)
-    option = {} if column == "gene_id" else {"gene_column": column}
-    adata = io.read_counts(tmp_path / "counts.txt", files.sheet(), **option)
+    asked = None if column == "gene_id" else column
+    adata = io.read_counts(tmp_path / "counts.txt", files.sheet(), gene_column=asked)
     assert adata.var_names.tolist() == [name for name in NUMBERED if name]
     assert adata.to_df()["100287103"].tolist() == files.counts(5).loc["G01", files.SAMPLES].tolist()
 
@@ -41,7 +41,7 @@ def test_columns_that_are_no_samples_are_named_once(tmp_path: Path):
     table.to_csv(tmp_path / "counts.csv")
     with pytest.warns(UserWarning, match=r"2 columns are no samples and were left out: \['length', 'note'\]") as said:
         adata = io.read_counts(tmp_path / "counts.csv", files.sheet())
-    assert len(said) == 1
+    assert len([each for each in said if "left out" in str(each.message)]) == 1
     assert adata.to_df().T.equals(files.counts(4)[files.SAMPLES].astype("int32"))
 
 

@@ -115,9 +115,10 @@ def de(
 
             adata = reading.read(counts, samples, how)
             say(f"Counts: {reading.in_words(adata)}")
-            groups = reading.find_groups(contrast, adata.obs, reading.check_formula(design, adata.obs))
+            in_design = reading.check_formula(design, adata.obs)
+            groups = reading.find_groups(contrast, adata.obs, in_design)
             n_read = adata.n_vars
-            findings = _check(adata, design)
+            findings = _check(adata, design, in_design)
             if gene_sets is not None:
                 check_gene_sets(gene_sets, organism, adata)
             pp.filter_genes(adata, min_counts=min_counts)
@@ -178,15 +179,20 @@ def de(
     show_files(table, out, files | {RUN_FILE: "what was asked and found, the versions and the command"})
 
 
-def _check(adata: "AnnData", design: str) -> list[dict[str, str]]:
+def _check(adata: "AnnData", design: str, in_design: set[str]) -> list[dict[str, str]]:
     """What there is to know about the design, before anything takes long."""
     from bulkvi import tl
 
     found = tl.check_design(adata, design)
     if found.residual_df < 1:
+        remedy = (
+            "Take a variable out of the design, or add samples."
+            if len(in_design) > 1
+            else "No test is possible without replicates: at least one group needs a second sample, and each should have three."
+        )
         raise ValueError(
             f"The design {design!r} has {found.n_columns} columns and there are {found.n_samples} samples: none is left to tell "
-            "how much replicates differ. Take a variable out of the design, or add samples."
+            f"how much replicates differ. {remedy}"
         )
     return found.findings.to_dict("records")
 

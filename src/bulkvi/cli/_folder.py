@@ -56,7 +56,7 @@ def open_folder(
     typer.BadParameter
         If the folder holds anything and ``force`` is not set, or one of ``inputs`` is among ``writes``.
     """
-    given = [path for path in map(Path, filter(None, inputs)) if path.exists()]
+    given = [Path(path) for path in inputs if path is not None and Path(path).exists()]
     for file in (out / name for name in writes):
         if file.exists() and any(file.samefile(path) for path in given):
             raise typer.BadParameter(

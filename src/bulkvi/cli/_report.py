@@ -104,7 +104,8 @@ def _table_of(folder: Path, run: dict[str, Any]) -> "pd.DataFrame":
     table = pd.read_csv(
         path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=missing, index_col=GENE_ID
     )
-    table.attrs = dict(run.get("fit", {}))
+    # JSON has no NaN
+    table.attrs = {key: float("nan") if value is None else value for key, value in run.get("fit", {}).items()}
     return table
 
 

@@ -201,7 +201,7 @@ def _read_spreadsheet(path: Path, is_name: Callable[[str], bool]) -> Table:
 
 
 def _as_text(cell: object) -> str | None:
-    if pd.isna(cell):  # type: ignore[call-overload]  # a single cell of a spreadsheet
+    if pd.isna(cell):
         return None
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()
 
