@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from bulkvi.cli._figures import draw_figures
-from bulkvi.cli._progress import Say, open_folder, reporter
+from bulkvi.cli._folder import RESULTS, clear_folder, open_folder
+from bulkvi.cli._progress import Say, reporter
 from bulkvi.cli._results import FILES, show_files, show_results, write_table
 from bulkvi.cli._terms import ENRICHMENT, score_terms, show_terms
 
@@ -36,8 +37,9 @@ def demo(
     de.csv, figures/, report.html, adata.h5ad and the trained model/ in the folder; with the extra "enrichment" installed also
     enrichment.csv, the GO terms whose genes go up or down together.
     """
-    open_folder(out, force=force, what="the demo's files")
-    (out / "figures").mkdir(parents=True, exist_ok=True)  # fails now rather than after the work
+    open_folder(out, RESULTS, force=force, what="the demo's files")
+    clear_folder(out, RESULTS)
+    (out / "figures").mkdir(exist_ok=True)  # fails now rather than after the work
 
     say = reporter()
     say("Loading PyTorch and scvi-tools, a few seconds")

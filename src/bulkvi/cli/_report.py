@@ -7,14 +7,17 @@ import json
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+
+from bulkvi.cli._folder import REPORT_FILE, RUN_FILE
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NEEDED = ("de.csv", "adata.h5ad", "model/model.pt")
+NEEDED: Final = ("de.csv", "adata.h5ad", "model/model.pt")
+READ: Final = (*NEEDED, "enrichment.csv", RUN_FILE)
 
 
 def report(
@@ -33,6 +36,13 @@ def report(
     Reads de.csv, adata.h5ad, model/ and, where they lie there, enrichment.csv and run.json. The file opens in any browser
     without a network. model/ is unpickled: open only folders that you trust.
     """
+    page = out or folder / REPORT_FILE
+    if not page.parent.is_dir():
+        raise typer.BadParameter(f"There is no folder {page.parent} to write {page.name} into.", param_hint="--out")
+    if any(page.exists() and (folder / name).exists() and page.samefile(folder / name) for name in READ):
+        raise typer.BadParameter(
+            f"{page} is part of the result that the page is made of. Name another file.", param_hint="--out"
+        )
     missing = [name for name in NEEDED if not (folder / name).is_file()]
     if missing:
         raise typer.BadParameter(
@@ -52,7 +62,7 @@ def report(
         written = write_report(
             model,
             _table_of(folder, run),
-            out or folder / "report.html",
+            page,
             enrichment=_pathways_of(enrichment) if enrichment.is_file() else None,
             title=title,
             level=run.get("level", 0.05),
@@ -66,7 +76,7 @@ def report(
 
 def _run_of(folder: Path) -> dict[str, Any]:
     """What ``bulkvi de`` wrote down about its run; empty without a file."""
-    path = folder / "run.json"
+    path = folder / RUN_FILE
     if not path.is_file():
         return {}
     try:
@@ -94,7 +104,8 @@ def _table_of(folder: Path, run: dict[str, Any]) -> "pd.DataFrame":
     table = pd.read_csv(
         path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=missing, index_col=GENE_ID
     )
-    table.attrs = dict(run.get("fit", {}))
+    # JSON has no NaN
+    table.attrs = {key: float("nan") if value is None else value for key, value in run.get("fit", {}).items()}
     return table
 
 

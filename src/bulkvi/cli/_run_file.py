@@ -5,6 +5,7 @@ import shlex
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
+from math import isfinite
 from pathlib import Path
 from platform import python_version
 from typing import Any, Final
@@ -61,21 +62,23 @@ def of_this_run(ctx: typer.Context) -> dict[str, Any]:
 
 
 def as_json(summary: dict[str, Any]) -> str:
-    """Text of a summary; numbers of NumPy as plain ones."""
-    return json.dumps(summary, indent=2, ensure_ascii=False, default=_plain)
+    """Text of a summary; numbers of NumPy as plain ones, and those that are missing or infinite, unknown to JSON, as null."""
+    return json.dumps(_plain(summary), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def _plain(value: Any) -> Any:
+    import pandas as pd
+
     if hasattr(value, "tolist"):
-        return value.tolist()
-    return str(value)
-
-
-def files_in(folder: Path, names: list[str]) -> list[str]:
-    """Files below a folder, of those that a command writes, as relative paths."""
-    found = []
-    for name in names:
-        path = folder / name
-        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-        found += [str(file.relative_to(folder)) for file in inside if file.is_file()]
-    return found
+        value = value.tolist()
+    match value:
+        case dict():
+            return {str(key): _plain(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_plain(each) for each in value]
+        case float():
+            return value if isfinite(value) else None
+        case str() | int() | None:
+            return value
+        case _:
+            return None if pd.isna(value) is True else str(value)
