@@ -58,6 +58,7 @@ def report(
             level=run.get("level", 0.05),
             warnings=run.get("warnings", ()),
             command=run.get("command"),
+            run=run,
         )
     except (KeyError, ValueError) as error:
         raise typer.BadParameter(f"{folder} does not hold together: {error}", param_hint="DIR") from error
