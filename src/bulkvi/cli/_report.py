@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bulkvi.cli._progress import noted, reporter
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -40,28 +42,29 @@ def report(
             param_hint="DIR",
         )
     run = _run_of(folder)
-    from anndata import read_h5ad
+    with noted(reporter()):
+        from anndata import read_h5ad
 
-    from bulkvi import BulkVI
-    from bulkvi import report as write_report
+        from bulkvi import BulkVI
+        from bulkvi import report as write_report
 
-    with redirect_stdout(sys.stderr):  # scvi-tools talks on standard output, which is for the path
-        model = BulkVI.load(str(folder / "model"), adata=read_h5ad(folder / "adata.h5ad"))
-    enrichment = folder / "enrichment.csv"
-    try:
-        written = write_report(
-            model,
-            _table_of(folder, run),
-            out or folder / "report.html",
-            enrichment=_pathways_of(enrichment) if enrichment.is_file() else None,
-            title=title,
-            level=run.get("level", 0.05),
-            warnings=run.get("warnings", ()),
-            command=run.get("command"),
-            run=run,
-        )
-    except (KeyError, ValueError) as error:
-        raise typer.BadParameter(f"{folder} does not hold together: {error}", param_hint="DIR") from error
+        with redirect_stdout(sys.stderr):  # scvi-tools talks on standard output, which is for the path
+            model = BulkVI.load(str(folder / "model"), adata=read_h5ad(folder / "adata.h5ad"))
+        enrichment = folder / "enrichment.csv"
+        try:
+            written = write_report(
+                model,
+                _table_of(folder, run),
+                out or folder / "report.html",
+                enrichment=_pathways_of(enrichment, run) if enrichment.is_file() else None,
+                title=title,
+                level=run.get("level", 0.05),
+                warnings=run.get("warnings", ()),
+                command=run.get("command"),
+                run=run,
+            )
+        except (KeyError, ValueError) as error:
+            raise typer.BadParameter(f"{folder} does not hold together: {error}", param_hint="DIR") from error
     typer.echo(written)
 
 
@@ -99,7 +102,10 @@ def _table_of(folder: Path, run: dict[str, Any]) -> "pd.DataFrame":
     return table
 
 
-def _pathways_of(path: Path) -> "pd.DataFrame":
+def _pathways_of(path: Path, run: dict[str, Any]) -> "pd.DataFrame":
+    """The table of gene sets, with the ``attrs`` that run.json may hold."""
     import pandas as pd
 
-    return pd.read_csv(path)
+    table = pd.read_csv(path)
+    table.attrs = dict(run.get("enrichment") or {})
+    return table
