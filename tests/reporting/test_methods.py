@@ -31,7 +31,7 @@ def test_what_the_model_and_the_table_know_is_said(study: Study):
         f"each gene with {fewest:,} or more" if fewest else "were analysed.",
         "median of ratios",
         "on the design ~ arm by a negative binomial model",
-        f"arm {GROUPS[0]} (5 samples) was compared with {GROUPS[1]} (5 samples)",
+        f"5 samples of {GROUPS[0]} were compared with 5 of {GROUPS[1]} (arm)",
         "Two-sided p-values of no effect",
         "Benjamini and Hochberg",
         f"called {called.sum():,} genes at a false discovery rate of 5 %",

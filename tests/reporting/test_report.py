@@ -232,3 +232,16 @@ def test_messages_name_sections_by_their_headings(study: Study, tmp_path: Path):
     tree = parsed(bv.report(study.model, de, tmp_path / "report.html"))
     assert "The section Hidden structure says" in section(tree, "watch")
     assert "Hidden structure" in [text_of(head) for head in tree.iter("h2")]
+
+
+def test_the_latent_state_is_drawn_by_what_is_compared_and_by_what_goes_with_it(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    report = study.model.latent_report().assign(strongest_with="age", strength=0.9)
+    monkeypatch.setattr(study.model, "latent_report", lambda: report)
+    tree = parsed(bv.report(study.model, study.de, tmp_path / "report.html"))
+    titles = [text_of(title) for title in tree.iter("strong")]
+    assert [title for title in titles if title.startswith("Latent state")] == [
+        "Latent state by arm",
+        "Latent state by age",
+    ]

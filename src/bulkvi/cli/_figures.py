@@ -46,9 +46,12 @@ def draw_figures(
         Genes are called where the adjusted p-value is below it.
     """
     from bulkvi import pl
-    from bulkvi.names import P_VALUE
+    from bulkvi.names import ASKED, P_VALUE
 
     surest = str(table[P_VALUE].idxmin())
+    asked = table.attrs.get(ASKED, {})
+    # the reference on the left, so that up looks like up
+    order = [asked["group2"], asked["group1"]] if asked.get("groupby") == groupby else None
     rates = model.get_group_rates([surest], groupby)
     plots: dict[str, tuple[float, Callable[[Axes], Axes]]] = {
         "volcano": (3.3, lambda ax: pl.volcano(table, level=level, ax=ax)),
@@ -56,7 +59,7 @@ def draw_figures(
         "p_values": (2.6, lambda ax: pl.p_values(table, ax=ax)),
         "dispersion": (2.8, lambda ax: pl.dispersion(model.get_dispersions(), ax=ax)),
         "shrinkage": (3.1, lambda ax: pl.shrinkage(table, level=level, ax=ax)),
-        "gene": (2.6, lambda ax: pl.gene(adata, surest, groupby, rates=rates, ax=ax)),
+        "gene": (2.6, lambda ax: pl.gene(adata, surest, groupby, rates=rates, order=order, ax=ax)),
         "latent": (3.0, lambda ax: pl.latent(adata, color=groupby, ax=ax)),
         "size_factors": (3.0, lambda ax: pl.size_factors(adata, color=groupby, ax=ax)),
         "training": (2.4, lambda ax: pl.training(model.history, ax=ax)),

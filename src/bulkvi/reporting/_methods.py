@@ -184,10 +184,11 @@ def _compared(model: BulkVI, asked: Asked) -> list[str]:
     if asked.groups is None:
         return [f"The effect tested was {asked.label}."]
     sizes = [int((model.adata.obs[asked.groupby] == group).sum()) for group in asked.groups]
-    (first, second), (n_first, n_second) = asked.groups, sizes
+    n_first, n_second = sizes
+    first, second = asked.groups
     return [
-        f"{asked.groupby} {first} ({n_first} sample{'s' * (n_first != 1)}) was compared with {second} "
-        f"({n_second} sample{'s' * (n_second != 1)})."
+        f"{n_first:,} sample{'s' * (n_first != 1)} of {first} {'was' if n_first == 1 else 'were'} compared with {n_second:,} "
+        f"of {second} ({asked.groupby})."
     ]
 
 
