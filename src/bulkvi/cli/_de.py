@@ -13,7 +13,7 @@ from bulkvi.cli._figures import draw_figures
 from bulkvi.cli._folder import REPORT_FILE, RESULTS, RUN_FILE, clear_folder, files_in, open_folder
 from bulkvi.cli._progress import FAILURE, WRONG_INPUT, exits, noted, reporter
 from bulkvi.cli._results import FILES, show_files, show_notes, show_results, write_table
-from bulkvi.cli._run_file import as_json, of_this_run
+from bulkvi.cli._run_file import as_json, of_this_result, of_this_run
 from bulkvi.cli._terms import ENRICHMENT, Organism, check_gene_sets, score_terms, show_terms
 
 if TYPE_CHECKING:
@@ -145,26 +145,36 @@ def de(
                     say(f"Note: {notes[-1]}")
             (out / "figures").mkdir(exist_ok=True)
             draw_figures(model, adata, table, out / "figures", terms=terms, groupby=groups[0], level=level)
-            summary = _summary(adata, table, groups, level) | {
-                "counts": str(counts),
-                "samples": str(samples),
-                "read": dict(adata.uns[COUNTS_SOURCE]),
-                "design": design,
-                "donor": donor,
-                "size_factors": {"chosen": size_factors, "min": factors.min(), "max": factors.max()},
-                "n_genes_read": n_read,
-                "min_counts": min_counts,
-                "gene_sets": gene_sets,
-                "seed": seed,
-                "findings": findings,
-                "warnings": notes,
-            }
-            files = FILES if terms is None else FILES | ENRICHMENT
-            run = of_this_run(ctx)
-            report(
-                model, table, out / REPORT_FILE, enrichment=terms, level=level, warnings=notes, command=run["command"]
+            summary = (
+                of_this_run(ctx)
+                | of_this_result(adata, table, groups, level, terms)
+                | {
+                    "counts": str(counts),
+                    "samples": str(samples),
+                    "read": dict(adata.uns[COUNTS_SOURCE]),
+                    "design": design,
+                    "donor": donor,
+                    "size_factors": {"chosen": size_factors, "min": factors.min(), "max": factors.max()},
+                    "n_genes_read": n_read,
+                    "min_counts": min_counts,
+                    "gene_sets": gene_sets,
+                    "seed": seed,
+                    "findings": findings,
+                    "warnings": notes,
+                }
             )
-            summary = run | summary | {"out": str(out), "files": [*files_in(out, RESULTS), RUN_FILE]}
+            files = FILES if terms is None else FILES | ENRICHMENT
+            report(
+                model,
+                table,
+                out / REPORT_FILE,
+                enrichment=terms,
+                level=level,
+                warnings=notes,
+                command=summary["command"],
+                run=summary,
+            )
+            summary |= {"out": str(out), "files": [*files_in(out, RESULTS), RUN_FILE]}
             (out / RUN_FILE).write_text(as_json(summary) + "\n", encoding="utf-8")
             say("Done")
     if json:
@@ -237,23 +247,3 @@ def _hidden(model: "BulkVI", table: "pd.DataFrame") -> str | None:
         f"{n} hidden direction{'s' * (n > 1)} of the data, such as a batch that the design does not name, "
         f"{'were' if n > 1 else 'was'} found and held fixed.{advice}"
     )
-
-
-def _summary(adata: "AnnData", table: "pd.DataFrame", groups: tuple[str, Any, Any], level: float) -> dict[str, Any]:
-    from bulkvi.names import ADJ_P_VALUE, FLAG, LOG_FC
-
-    factor, test, reference = groups
-    called = table[table[ADJ_P_VALUE] < level]
-    up = int((called[LOG_FC] > 0).sum())
-    sizes = {str(group): int((adata.obs[factor] == group).sum()) for group in (test, reference)}
-    flags = table.loc[table[FLAG] != "", FLAG].str.split(",").explode().str.strip().value_counts()
-    return {
-        "contrast": {"column": factor, "test": test, "reference": reference},
-        "n_samples": adata.n_obs,
-        "n_samples_compared": sizes,
-        "n_genes": adata.n_vars,
-        "level": level,
-        "calls": {"all": len(called), "up": up, "down": len(called) - up},
-        "flags": {str(flag): int(n) for flag, n in flags.items()},
-        "fit": {str(key): value for key, value in table.attrs.items()},
-    }

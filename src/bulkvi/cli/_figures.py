@@ -48,9 +48,12 @@ def draw_figures(
         Genes are called where the adjusted p-value is below it.
     """
     from bulkvi import pl
-    from bulkvi.names import P_VALUE
+    from bulkvi.names import ASKED, P_VALUE
 
     surest = str(table[P_VALUE].idxmin())
+    asked = table.attrs.get(ASKED, {})
+    # the reference on the left, so that up looks like up
+    order = [asked["group2"], asked["group1"]] if asked.get("groupby") == groupby else None
     rates = model.get_group_rates([surest], groupby)
     setup = model.registry["setup_args"]
 
@@ -60,6 +63,7 @@ def draw_figures(
             surest,
             groupby,
             rates=rates,
+            order=order,
             size_factor_key=setup["size_factor_key"],
             layer=setup["layer"],
             offset_key=setup["offset_key"],

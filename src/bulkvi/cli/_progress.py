@@ -21,7 +21,7 @@ EXPLAINED: Final = {
     WRONG_INPUT: (ValueError, KeyError, TypeError, ImportError, OSError),
     FAILURE: (ValueError, KeyError, OSError),  # others are bugs, and want their traceback
 }
-TALKATIVE: Final = ("lightning.pytorch.utilities.rank_zero", "matplotlib.font_manager")
+TALKATIVE: Final = ("lightning.pytorch.utilities.rank_zero", "matplotlib.font_manager", "scvi.data._download")
 
 
 def reporter() -> Say:

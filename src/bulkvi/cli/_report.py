@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from bulkvi.cli._folder import REPORT_FILE, RUN_FILE
+from bulkvi.cli._progress import noted, reporter
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,27 +51,29 @@ def report(
             param_hint="DIR",
         )
     run = _run_of(folder)
-    from anndata import read_h5ad
+    with noted(reporter()):
+        from anndata import read_h5ad
 
-    from bulkvi import BulkVI
-    from bulkvi import report as write_report
+        from bulkvi import BulkVI
+        from bulkvi import report as write_report
 
-    with redirect_stdout(sys.stderr):  # scvi-tools talks on standard output, which is for the path
-        model = BulkVI.load(str(folder / "model"), adata=read_h5ad(folder / "adata.h5ad"))
-    enrichment = folder / "enrichment.csv"
-    try:
-        written = write_report(
-            model,
-            _table_of(folder, run),
-            page,
-            enrichment=_pathways_of(enrichment) if enrichment.is_file() else None,
-            title=title,
-            level=run.get("level", 0.05),
-            warnings=run.get("warnings", ()),
-            command=run.get("command"),
-        )
-    except (KeyError, ValueError) as error:
-        raise typer.BadParameter(f"{folder} does not hold together: {error}", param_hint="DIR") from error
+        with redirect_stdout(sys.stderr):  # scvi-tools talks on standard output, which is for the path
+            model = BulkVI.load(str(folder / "model"), adata=read_h5ad(folder / "adata.h5ad"))
+        enrichment = folder / "enrichment.csv"
+        try:
+            written = write_report(
+                model,
+                _table_of(folder, run),
+                page,
+                enrichment=_pathways_of(enrichment, run) if enrichment.is_file() else None,
+                title=title,
+                level=run.get("level", 0.05),
+                warnings=run.get("warnings", ()),
+                command=run.get("command"),
+                run=run,
+            )
+        except (KeyError, ValueError) as error:
+            raise typer.BadParameter(f"{folder} does not hold together: {error}", param_hint="DIR") from error
     typer.echo(written)
 
 
@@ -109,7 +112,10 @@ def _table_of(folder: Path, run: dict[str, Any]) -> "pd.DataFrame":
     return table
 
 
-def _pathways_of(path: Path) -> "pd.DataFrame":
+def _pathways_of(path: Path, run: dict[str, Any]) -> "pd.DataFrame":
+    """The table of gene sets, with the ``attrs`` that run.json may hold."""
     import pandas as pd
 
-    return pd.read_csv(path)
+    table = pd.read_csv(path)
+    table.attrs = dict(run.get("enrichment") or {})
+    return table

@@ -8,10 +8,14 @@ from importlib.metadata import version
 from math import isfinite
 from pathlib import Path
 from platform import python_version
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 from typer.core import TyperCommand
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
 
 LIBRARIES: Final = ("anndata", "numpy", "pandas", "scvi-tools", "torch")
 COMMAND: Final = "bulkvi.command"
@@ -58,6 +62,47 @@ def of_this_run(ctx: typer.Context) -> dict[str, Any]:
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "platform": sys.platform,
         "versions": versions | {name: version(name) for name in LIBRARIES},
+    }
+
+
+def of_this_result(
+    adata: "AnnData",
+    table: "pd.DataFrame",
+    groups: tuple[str, Any, Any],
+    level: float,
+    terms: "pd.DataFrame | None" = None,
+) -> dict[str, Any]:
+    """What was compared and found.
+
+    Parameters
+    ----------
+    adata
+        Samples x genes.
+    table
+        Of differential expression.
+    groups
+        Column of ``obs``, test and reference.
+    level
+        Genes are called where the adjusted p-value is below it.
+    terms
+        Scored gene sets, if any.
+    """
+    from bulkvi.names import ADJ_P_VALUE, FLAG, LOG_FC
+
+    factor, test, reference = groups
+    called = table[table[ADJ_P_VALUE] < level]
+    up = int((called[LOG_FC] > 0).sum())
+    flags = table.loc[table[FLAG] != "", FLAG].str.split(",").explode().str.strip().value_counts()
+    return {
+        "contrast": {"column": factor, "test": test, "reference": reference},
+        "n_samples": adata.n_obs,
+        "n_samples_compared": {str(group): int((adata.obs[factor] == group).sum()) for group in (test, reference)},
+        "n_genes": adata.n_vars,
+        "level": level,
+        "calls": {"all": len(called), "up": up, "down": len(called) - up},
+        "flags": {str(flag): int(n) for flag, n in flags.items()},
+        "fit": {str(key): value for key, value in table.attrs.items()},
+        "enrichment": None if terms is None else {str(key): value for key, value in terms.attrs.items()},
     }
 
 
