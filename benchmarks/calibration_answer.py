@@ -12,8 +12,10 @@ import pandas as pd
 from scipy.special import ndtr
 
 import bulkvi
+from benchmarks.calibration_scenarios import MIN_COUNTS
 from benchmarks.peers import CACHE, METHODS, CountData, PeerResult, content_key, run_peers
 from benchmarks.scores import INTERVAL_LEVELS, normal_intervals, score
+from bulkvi.stats.composition import composition_shift
 from bulkvi.stats.effect import EffectLikelihood, effect_likelihood
 from bulkvi.stats.effect_summary import summarise_effect
 from bulkvi.stats.gene_fit import effect_ridge, fit_genes
@@ -24,7 +26,7 @@ from bulkvi.stats.size_factors import median_of_ratios
 
 OURS = CACHE.with_name("ours")
 CODE = [*sorted(Path(bulkvi.__file__).parent.joinpath("stats").glob("*.py")), Path(__file__).with_name("scores.py")]
-PROTOCOL = "3"
+PROTOCOL = "4"
 """Part of every key in `OURS`: raise it when `answer` or `scored` computes something else."""
 
 
@@ -53,11 +55,15 @@ def answer(data: CountData, levels: Sequence[float] = INTERVAL_LEVELS, *, outlie
     fit = fit_genes(counts, features, offset=offset, ridge=ridge, weights=weights)
     inflation = noise_inflation(counts, features, offset, fit)
     given = {"offset": offset, "ridge": ridge, "weights": weights}
-    settled = settle_separated(effect_likelihood(fit.nodes, contrast), counts, features, contrast, fit, **given)
+    raw = effect_likelihood(fit.nodes, contrast)
+    settled = settle_separated(raw, counts, features, contrast, fit, **given)
+    shift = composition_shift(settled.effect, counts.sum(0) >= MIN_COUNTS)
+    if shift.shift:
+        settled = settle_separated(raw, counts, features, contrast, fit, null=shift.shift, **given)
     effect = settled.effect
     unit = np.log(2)
     tested = counts.any(0)
-    options = {"log_p": settled.log_p, "tested": tested, "inflation": inflation}
+    options = {"log_p": settled.log_p, "tested": tested, "inflation": inflation, "shift": shift}
     summaries = {level: summarise_effect(effect, level=level, **options) for level in levels}
     found = summaries[max(levels)]
     columns = {"base_mean": fit.base_mean, "log_fc": found.mean / unit, "log_fc_sd": found.sd / unit}

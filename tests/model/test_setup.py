@@ -68,6 +68,12 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
         ValueError,
         "'plate_B' follows from 'group",
     ),
+    "total counts": (
+        lambda a: set_column(a, "size_factor", np.asarray(a.X).sum(1) * 1e3),
+        {},
+        ValueError,
+        r"geometric mean of .*e\+0\d; size factors are relative.*\['size_factor'\] /= ",
+    ),
     "too many columns": (
         lambda a: set_column(a, "donor", a.obs_names.to_numpy()),
         {"design": "~ donor", "continuous_covariate_keys": ["age"]},

@@ -86,5 +86,3 @@ def test_without_a_seed_all_of_training_follows_torch(cohort: AnnData) -> None:
         split.append(sorted(model.train_indices))
     assert split[0] == split[1]
     assert split[0] != split[2]
-
-

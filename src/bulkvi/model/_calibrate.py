@@ -191,9 +191,16 @@ class CalibrateMixin(DifferentialMixin):
 
 def _answer_of_model(manager: AnnDataManager, compared: Contrast, matrix: pd.DataFrame) -> Answers:
     regression = regress_genes(manager, matrix)
-    contrasted = regression.contrast(compared.weights)
+    contrasted, shift = regression.recentred(compared.weights)
     tested = regression.counts.max(0) > 0
-    summary = summarise_effect(contrasted.effect, log_p=contrasted.log_p, tested=tested, inflation=regression.inflation)
+    summary = summarise_effect(
+        contrasted.effect,
+        log_p=contrasted.log_p,
+        tested=tested,
+        informative=regression.informative,
+        inflation=regression.inflation,
+        shift=shift,
+    )
     p_value, adjusted, s_value = (
         np.where(tested, values, np.nan) for values in (summary.p_value, summary.adj_p_value, summary.s_value)
     )

@@ -12,6 +12,7 @@ from bulkvi.stats.offsets import Offset
 
 MIN_SAMPLES = 4
 MAX_DEPTH_RATIO = 1.5
+MAX_SCALE = 100.0
 
 
 def check_sample_number(adata: AnnData) -> None:
@@ -71,6 +72,16 @@ def check_size_factor_varies(adata: AnnData, key: str, depth: np.ndarray, offset
         raise ValueError(
             f"adata.obs[{key!r}] is {values[0]:g} in every sample although their total counts differ up to "
             f"{depth.max() / depth.min():.1f}-fold: depth would be taken for biology. {SIZE_FACTOR_ADVICE}"
+        )
+
+
+def check_size_factor_scale(adata: AnnData, key: str) -> None:
+    """Raise ValueError if size factors are not relative, such as total counts: thresholds and priors are in counts."""
+    scale = float(np.exp(np.log(adata.obs[key].to_numpy(float)).mean()))
+    if not 1 / MAX_SCALE <= scale <= MAX_SCALE:
+        raise ValueError(
+            f"adata.obs[{key!r}] has a geometric mean of {scale:.3g}; size factors are relative, about 1 for the usual sample. "
+            f"Divide them by it: adata.obs[{key!r}] /= {scale:.6g}. Or: {SIZE_FACTOR_ADVICE[0].lower()}{SIZE_FACTOR_ADVICE[1:]}"
         )
 
 

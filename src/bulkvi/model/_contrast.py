@@ -25,10 +25,12 @@ class Contrast(NamedTuple):
     """In words."""
     groups: Groups | None
     """The samples compared, if it is two groups that are."""
+    groupby: str | None = None
+    """The column they are levels of."""
 
 
 def group_contrast(features: Features, groupby: str, group1: Any, group2: Any) -> Contrast:
-    """Group1 over group2, what is tied to the groups going with them, all else at the mixture of both.
+    """Group1 over group2, what the grouping decides going along (`going_along`), all else at the mixture of both.
 
     Raises
     ------
@@ -39,7 +41,9 @@ def group_contrast(features: Features, groupby: str, group1: Any, group2: Any) -
     """
     groups = find_groups(features.obs, groupby, group1, group2)
     columns = covariate_columns(features.registry)
-    coded = [features.all_columns(as_if_in_group(features.obs, groups, columns, members)) for members in groups]
+    coded = [
+        features.all_columns(as_if_in_group(features.obs, groups, groupby, columns, members)) for members in groups
+    ]
     weights = coded[0].mean() - coded[1].mean()
     rounding = ROUNDING * np.maximum(coded[0].abs().max(), coded[1].abs().max())
     weights = weights.where(weights.abs() > rounding, 0.0)
@@ -48,7 +52,7 @@ def group_contrast(features: Features, groupby: str, group1: Any, group2: Any) -
             f"These samples do not tell {groupby}: {group1} vs {group2}: {_in_words(weights)} needs levels, or crossings of levels, that "
             f"none of them has. What they tell: {list(features.matrix().columns)}."
         )
-    return Contrast(weights[features.matrix().columns], f"{groupby}: {group1} vs {group2}", groups)
+    return Contrast(weights[features.matrix().columns], f"{groupby}: {group1} vs {group2}", groups, groupby)
 
 
 def numeric_contrast(matrix: pd.DataFrame, contrast: Mapping[str, float] | Sequence[float] | np.ndarray) -> Contrast:

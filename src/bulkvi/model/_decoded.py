@@ -22,14 +22,14 @@ def decoded_difference(model: Any, features: Features, compared: Contrast) -> np
     Of two groups it is that of their mean rates. Of a contrast of columns it is the mean over all samples of what half the
     contrast up and half of it down, from the mean of the covariates, make of a sample.
     """
-    if compared.groups is None:
+    if compared.groups is None or compared.groupby is None:
         up, down = (_log_rates(model, None, _moved(model, features, half * compared.weights)) for half in (0.5, -0.5))
         difference = (up - down).mean(0)
     else:
         columns = covariate_columns(features.registry)
         parts = []
         for members in compared.groups:
-            counterfactual = as_if_in_group(features.obs, compared.groups, columns, members)
+            counterfactual = as_if_in_group(features.obs, compared.groups, compared.groupby, columns, members)
             coded = model.module.coding.code(code_samples(features.registry, counterfactual))
             log_rates = _log_rates(model, members, {kind: values.mean(0) for kind, values in coded.items()})
             parts.append(torch.logsumexp(log_rates, 0) - np.log(len(members)))

@@ -15,6 +15,7 @@ from bulkvi.model._features import Features
 from bulkvi.model._flags import effect_flags, gene_flags, join_flags
 from bulkvi.model._hidden import EffectKind, Weighted, beside_latent, latent_alone
 from bulkvi.model._regression import GeneRegression, regress_genes
+from bulkvi.stats.composition import NO_SHIFT
 from bulkvi.stats.effect_summary import summarise_effect
 
 LARGE_SHIFT_LOG2 = 0.1
@@ -213,13 +214,15 @@ def _effect_table(
     weighted: Weighted, compared: Contrast, decoded: np.ndarray, *, recentre: bool, delta: float, level: float
 ) -> pd.DataFrame:
     regression = weighted.regression
-    contrasted = regression.contrast(weighted.weights, weighted.covariance, weighted.sides)
+    asked = weighted.weights, weighted.covariance, weighted.sides
+    contrasted, shift = regression.recentred(*asked) if recentre else (regression.contrast(*asked), NO_SHIFT)
     summary = summarise_effect(
         contrasted.effect,
         log_p=contrasted.log_p,
         tested=regression.counts.max(0) > 0,
+        informative=regression.informative,
         inflation=regression.inflation,
-        recentre=recentre,
+        shift=shift,
         expected=weighted.expected,
         level=level,
         delta=delta * LN2,

@@ -44,11 +44,26 @@ def _levels(column: pd.Series) -> list[Any]:
     return sorted(column.dropna().unique().tolist(), key=str)
 
 
-def as_if_in_group(obs: pd.DataFrame, groups: Groups, columns: list[str], group: np.ndarray) -> pd.DataFrame:
+def going_along(obs: pd.DataFrame, groupby: str, columns: list[str]) -> list[str]:
+    """Columns that the model reads and that change with a sample's group.
+
+    If the model reads the grouping itself, only that: what else is constant within some of its groups, such as the batch that
+    two of three groups were each run in, has an effect of its own, which is held fixed. Of a grouping that the model does not
+    read, the columns it decides in all samples, such as cell and stage of a group that is named by both.
+    """
+    if groupby in columns:
+        return [groupby]
+    decided = obs[columns].groupby(obs[groupby], observed=True).nunique(dropna=False).le(1).all()
+    return list(decided.index[decided])
+
+
+def as_if_in_group(
+    obs: pd.DataFrame, groups: Groups, groupby: str, columns: list[str], group: np.ndarray
+) -> pd.DataFrame:
     """The samples of both groups as they would be coded if all belonged to one of them.
 
-    A column that is constant within each group (the grouping itself, or whatever is tied to it) takes the group's value;
-    every other column keeps each sample's own, so that it is the same mixture in both groups.
+    Columns that go along with the groups (`going_along`) take the group's value; every other column keeps each sample's own,
+    so that it is the same mixture in both groups.
 
     Parameters
     ----------
@@ -56,15 +71,15 @@ def as_if_in_group(obs: pd.DataFrame, groups: Groups, columns: list[str], group:
         All samples.
     groups
         The two groups.
+    groupby
+        Column of ``obs`` that they are levels of.
     columns
         Columns the model reads.
     group
         Positions of the samples of the group to stand for.
     """
     table = obs[columns].iloc[np.concatenate(groups)].copy()
-    for column in columns:
-        if all(obs[column].iloc[members].nunique() == 1 for members in groups):
-            value = obs[column].iloc[group[0]]
-            constant = pd.Series([value] * len(table), index=table.index)
-            table[column] = constant.astype(obs[column].dtype)
+    for column in going_along(obs, groupby, columns):
+        value = obs[column].iloc[group[0]]
+        table[column] = pd.Series([value] * len(table), index=table.index).astype(obs[column].dtype)
     return table

@@ -46,9 +46,12 @@ def count_latent(regression: GeneRegression) -> LatentNumber:
 def align_with(regression: GeneRegression, weights: pd.Series) -> Alignment:
     """Alignment of the latent columns of a regression with a contrast of its other columns."""
     columns = latent_names(regression.features)
-    effect = regression.effect(weights)
+    effect, known = regression.effect(weights), regression.informative
     return align(
-        effect.mean(), effect.sd(), regression.coefficients(columns), chance_variance(regression.features, weights)
+        effect.mean()[known],
+        effect.sd()[known],
+        regression.coefficients(columns)[:, known],
+        chance_variance(regression.features, weights),
     )
 
 

@@ -8,16 +8,21 @@ from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager
 
 from bulkvi.model._donors import donor_of_samples
+from bulkvi.model._features import centred
 from bulkvi.model._offset import log_exposure
 from bulkvi.stats.blocks import iter_row_blocks
+from bulkvi.stats.composition import CompositionShift, composition_shift
 from bulkvi.stats.donor_fit import DonorFit, fit_donor_genes
 from bulkvi.stats.donors import Donors
 from bulkvi.stats.effect import EffectLikelihood, effect_likelihood
 from bulkvi.stats.gene_fit import GeneFit, effect_ridge, fit_genes
 from bulkvi.stats.noise_inflation import NoiseInflation, noise_inflation
 from bulkvi.stats.outliers import Outliers, find_outliers
+from bulkvi.stats.rank import aliased_columns
 from bulkvi.stats.separation import ContrastedEffect, settle_separated
 
+MIN_COUNTS = 10
+"""Genes with fewer counts over all samples say little; `bulkvi.pp.filter_genes` leaves them out."""
 Sides = tuple[np.ndarray, np.ndarray]
 """Samples that an effect rises with, and those that it falls with, as masks."""
 
@@ -30,7 +35,7 @@ class GeneRegression(NamedTuple):
     offset: np.ndarray
     """Natural log of the size factors, one a sample; with an offset that of what multiplies each rate, samples x genes."""
     features: pd.DataFrame
-    """Samples x columns."""
+    """Samples x columns; measurements about their mean."""
     outliers: Outliers
     """Counts far from the others like them, and the weights that they keep."""
     fit: GeneFit
@@ -38,6 +43,11 @@ class GeneRegression(NamedTuple):
     """How strongly the noise of genes is shared."""
     donors: DonorFit | None = None
     """Random intercepts of donors, where there are any."""
+
+    @property
+    def informative(self) -> np.ndarray:
+        """Genes with counts enough to say what the usual gene does, boolean."""
+        return self.counts.sum(0) >= MIN_COUNTS
 
     @property
     def precision(self) -> np.ndarray:
@@ -70,12 +80,13 @@ class GeneRegression(NamedTuple):
         return effect_likelihood(self.fit.nodes, self._vector(weights), covariance)
 
     def contrast(
-        self, weights: pd.Series, covariance: pd.DataFrame | None = None, sides: Sides | None = None
+        self, weights: pd.Series, covariance: pd.DataFrame | None = None, sides: Sides | None = None, null: float = 0.0
     ) -> ContrastedEffect:
-        """The same of a comparison, with its p-value, where genes may have no count on one side."""
+        """The same of a comparison, with its p-value against ``null``, where genes may have no count on one side."""
         return settle_separated(
             self.effect(weights, covariance),
-            self.counts,
+            # a side is silent whatever a wild count says
+            np.where(self.outliers.called, 0, self.counts) if self.outliers.called.any() else self.counts,
             self.features.to_numpy(),
             self._vector(weights),
             self.fit,
@@ -84,7 +95,18 @@ class GeneRegression(NamedTuple):
             weights=self.weights,
             donors=self.random,
             sides=sides,
+            null=null,
         )
+
+    def recentred(
+        self, weights: pd.Series, covariance: pd.DataFrame | None = None, sides: Sides | None = None
+    ) -> tuple[ContrastedEffect, CompositionShift]:
+        """A comparison, its p-values against the place where unchanged genes stand; and that place."""
+        contrasted = self.contrast(weights, covariance, sides)
+        shift = composition_shift(contrasted.effect, self.informative)
+        if shift.shift:
+            contrasted = self.contrast(weights, covariance, sides, shift.shift)
+        return contrasted, shift
 
     def coefficients(self, columns: list[str]) -> np.ndarray:
         """Coefficients of some columns, averaged over the dispersion; columns x genes, natural log."""
@@ -106,6 +128,7 @@ def regress_genes(manager: AnnDataManager, features: pd.DataFrame, *, fewer: Out
         If there are as many features as samples: the message says what would help.
     """
     n, p = features.shape
+    features = centred(features)
     if n <= p:
         raise ValueError(
             f"{n} samples and {p} columns ({list(features.columns)}) leave no residual degrees of freedom: how much "
@@ -115,11 +138,12 @@ def regress_genes(manager: AnnDataManager, features: pd.DataFrame, *, fewer: Out
     counts = np.concatenate([block for _, block in iter_row_blocks(stored)])
     matrix, offset = features.to_numpy(), log_exposure(manager)
     ridge = effect_ridge(matrix)
-    outliers = find_outliers(counts, matrix, offset=offset, ridge=ridge)
+    donor = donor_of_samples(manager)
+    known = matrix if donor is None else beside_donors(matrix, donor)
+    outliers = find_outliers(counts, known, offset=offset, ridge=effect_ridge(known))
     if fewer is not None:
         outliers = completed_verdicts(outliers, fewer)
     weights = None if (outliers.weight == 1).all() else outliers.weight
-    donor = donor_of_samples(manager)
     if donor is None:
         fit = fit_genes(counts, matrix, offset=offset, ridge=ridge, weights=weights)
         inflation = noise_inflation(counts, matrix, offset, fit)
@@ -127,6 +151,16 @@ def regress_genes(manager: AnnDataManager, features: pd.DataFrame, *, fewer: Out
     mixed = fit_donor_genes(counts, matrix, donor, offset=offset, ridge=ridge, weights=weights)
     inflation = noise_inflation(counts, matrix, offset, mixed.genes, mixed.donors)
     return GeneRegression(counts, offset, features, outliers, mixed.genes, inflation, mixed)
+
+
+def beside_donors(features: np.ndarray, donor: np.ndarray) -> np.ndarray:
+    """The features and a column for each donor of several samples, as far as it says more than they do.
+
+    A donor whose own level of a gene is far from the others' has no wild counts: samples of it agree with each other.
+    """
+    codes, size = np.unique(donor, return_counts=True)
+    together = np.hstack([features, (donor[:, None] == codes[size > 1]).astype(float)])
+    return together[:, ~np.isin(np.arange(together.shape[1]), list(aliased_columns(together)))]
 
 
 def completed_verdicts(outliers: Outliers, fewer: Outliers) -> Outliers:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bulkvi.model._donors import donor_codes, donor_column
-from bulkvi.model._groups import Groups
+from bulkvi.model._groups import Groups, going_along
 from bulkvi.model._registered import Registry, categorical_columns, covariate_columns
 from bulkvi.stats.permutation import count_relabellings, draw_relabellings
 
@@ -77,8 +77,7 @@ def find_exchange(
     """
     _no_missing(obs, groupby, "groupby")
     covariates = [name for name in covariate_columns(registry) if name in obs.columns]
-    tied = [name for name in covariates if all(obs[name].iloc[members].nunique() == 1 for members in groups)]
-    moved = list(dict.fromkeys([groupby, *tied]))
+    moved = list(dict.fromkeys([groupby, *going_along(obs, groupby, covariates)]))
     if within is None:
         within = [name for name in categorical_columns(registry) if name not in moved]
     within = [within] if isinstance(within, str) else list(within)

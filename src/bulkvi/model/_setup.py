@@ -24,6 +24,7 @@ from bulkvi.model._checks import (
     check_no_empty_level,
     check_sample_number,
     check_size_factor,
+    check_size_factor_scale,
     check_size_factor_varies,
 )
 from bulkvi.model._design_check import first_warning
@@ -122,6 +123,7 @@ class SetupMixin(BaseModelClass):
         # new samples of a trained model need not be many, nor span the design
         if "source_registry" not in kwargs:
             check_sample_number(adata)
+            check_size_factor_scale(adata, size_factor_key)
             check_no_empty_level(adata, "batch_key", [] if batch_key is None else [batch_key])
             check_no_empty_level(adata, "categorical_covariate_keys", categorical)
             check_joint_rank(adata, design, batch_key, categorical, continuous)

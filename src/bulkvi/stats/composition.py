@@ -28,7 +28,10 @@ class CompositionShift(NamedTuple):
     """Log likelihood (nats) of ``best`` above that of no shift."""
 
 
-def composition_shift(effect: EffectLikelihood) -> CompositionShift:
+NO_SHIFT = CompositionShift(0.0, 0.0, 0.0)
+
+
+def composition_shift(effect: EffectLikelihood, informative: np.ndarray | None = None) -> CompositionShift:
     r"""Find the place that most effects pile up at.
 
     Median of ratios takes the median gene for unchanged. Where more than half of the genes change, and most of them one
@@ -46,6 +49,8 @@ def composition_shift(effect: EffectLikelihood) -> CompositionShift:
     ----------
     effect
         Likelihood of the effects; a gene's mixture over dispersions enters as one normal of its mean and sd.
+    informative
+        Which genes have counts enough to say anything, all by default: thousands without would blur what the usual gene is.
 
     Returns
     -------
@@ -60,7 +65,11 @@ def composition_shift(effect: EffectLikelihood) -> CompositionShift:
     -0.3
     """
     estimate, se = to_host(effect.mean()), to_host(effect.sd())
+    if informative is not None:
+        estimate, se = estimate[informative], se[informative]
     n_genes = estimate.size
+    if n_genes == 0:
+        return NO_SHIFT
     # every k-th by precision: the same genes in whatever order they come
     chosen = np.lexsort((estimate, se))[:: -(-n_genes // MAX_GENES)]
     estimate, se = estimate[chosen], se[chosen]

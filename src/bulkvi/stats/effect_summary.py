@@ -56,8 +56,9 @@ def summarise_effect(
     *,
     log_p: np.ndarray | None = None,
     tested: np.ndarray | None = None,
+    informative: np.ndarray | None = None,
     inflation: NoiseInflation = NO_INFLATION,
-    recentre: bool = True,
+    shift: CompositionShift | None = None,
     expected: ExpectedInflation | None = None,
     level: float = 0.95,
     delta: float = 0.0,
@@ -74,15 +75,17 @@ def summarise_effect(
     effect
         Likelihood of the effects.
     log_p
-        Natural log of the p-values where they are known better than from ``effect`` (`settle_separated`). They count if no
-        composition shift is found and ``delta`` is 0.
+        Natural log of the p-values where they are known better than from ``effect`` (`settle_separated`), against the
+        ``shift`` that is given with them. They count if ``delta`` is 0.
     tested
         Which genes have a count at all; the others get p-value 1 and do not enter the adjustment. All by default.
+    informative
+        Genes that the composition shift and the width of the null are read from; those tested by default.
     inflation
         Of `noise_inflation`.
-    recentre
-        Whether a composition shift is looked for. Wrong where the effect of a typical gene is not zero by definition, as for
-        an intercept.
+    shift
+        Where unchanged genes stand (`composition_shift`); looked for by default. `NO_SHIFT` where the effect of a typical gene
+        is not zero by definition, as for an intercept.
     expected
         Where most genes are known not to change: the factor on all variances that held-out contrasts let expect. What the
         statistics show of it then stands in the place of ``inflation`` and enters p-values and standard errors too.
@@ -112,15 +115,18 @@ def summarise_effect(
     >>> bool(((summary.mean - true) ** 2).mean() < ((summary.mle - true) ** 2).mean() / 2)
     True
     """
-    shift = composition_shift(effect) if recentre else CompositionShift(0.0, 0.0, 0.0)
+    tested = np.ones(effect.estimate.shape[-1], dtype=bool) if tested is None else tested
+    informative = tested if informative is None else informative
+    if shift is None:
+        shift = composition_shift(effect, informative)
+        log_p = None if shift.shift else log_p
     effect = effect._replace(estimate=effect.estimate - shift.shift)
     mle = to_host(effect.mean())
-    if log_p is None or shift.shift or delta:
+    if log_p is None or delta:
         log_p = to_host(log_p_value(effect, delta))
-    tested = np.ones(mle.shape, dtype=bool) if tested is None else tested
     wider = 1.0
     if expected is not None:
-        inflation = null_inflation(_quantile(to_host(log_p_value(effect)))[tested], expected)
+        inflation = null_inflation(_quantile(to_host(log_p_value(effect)))[informative], expected)
         wider = float(inflation.weight @ inflation.factor)
         if delta:
             each = [to_host(log_p_value(effect._replace(se=effect.se * np.sqrt(f)), delta)) for f in inflation.factor]

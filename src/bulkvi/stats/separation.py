@@ -36,6 +36,7 @@ def settle_separated(
     weights: np.ndarray | None = None,
     donors: Donors | None = None,
     sides: tuple[np.ndarray, np.ndarray] | None = None,
+    null: float = 0.0,
 ) -> ContrastedEffect:
     r"""Give separated genes half a count on their silent side, and test them by the likelihood ratio.
 
@@ -63,6 +64,8 @@ def settle_separated(
         Random intercepts of its nodes, if it has any: they are integrated out of both likelihoods.
     sides
         Samples that the effect rises and falls with, as masks; by default `compared_sides`.
+    null
+        Effect that p-values are against, natural log: where `composition_shift` puts unchanged genes.
 
     Returns
     -------
@@ -82,7 +85,7 @@ def settle_separated(
     >>> np.flatnonzero(settled.separated).tolist(), bool(settled.log_p[0] < np.log(1e-6))
     ([0], True)
     """
-    log_p = log_p_value(effect)
+    log_p = log_p_value(effect._replace(estimate=effect.estimate - null))
     above, below = compared_sides(features, contrast) if sides is None else sides
     silent_above, silent_below = (counts[side].max(0, initial=0) == 0 for side in (above, below))
     separated = silent_above ^ silent_below
@@ -100,12 +103,14 @@ def settle_separated(
     of_genes = None if donors is None else donors.genes(genes)
     kept = null_space(contrast[None])
     reduced = features @ kept
+    at_null = features @ contrast * (null / (contrast @ contrast))
+    null_offset = own_offset + (at_null if own_offset.ndim == 1 else at_null[:, None])
     estimate, se = effect.estimate.copy(), effect.se.copy()
     log_tail = np.empty((effect.weight.shape[0], genes.size))
     for k, log_dispersion in enumerate(fit.nodes.log_dispersion[:, genes]):
-        given = {"offset": own_offset, "log_dispersion": log_dispersion, "weights": w, "donors": of_genes, "node": k}
-        full = regress_at_node(y, features, ridge=ridge, **given)
-        none = regress_at_node(y, reduced, ridge=kept.T @ ridge @ kept, **given)
+        given = {"log_dispersion": log_dispersion, "weights": w, "donors": of_genes, "node": k}
+        full = regress_at_node(y, features, ridge=ridge, offset=own_offset, **given)
+        none = regress_at_node(y, reduced, ridge=kept.T @ ridge @ kept, offset=null_offset, **given)
         estimate[k, genes] = contrast @ full.coef
         se[k, genes] = np.sqrt(np.einsum("i,ijg,j->g", contrast, full.covariance, contrast))
         ratio = full.log_likelihood - none.log_likelihood
