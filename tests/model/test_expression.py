@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -52,3 +55,20 @@ def test_library_size_is_the_size_factor(trained: bulkvi.BulkVI) -> None:
 def test_importance_weights_are_refused_with_a_reason(trained: bulkvi.BulkVI) -> None:
     with pytest.raises(NotImplementedError, match="posterior mean"):
         trained.get_importance_weights()
+
+
+def test_reading_leaves_the_random_state_alone_unless_a_draw_is_asked_for(trained: bulkvi.BulkVI) -> None:
+    """The network drew a latent state in passing, and the next number of the caller's was another one."""
+    readers: list[Callable[[], Any]] = [
+        trained.get_latent_representation,
+        lambda: trained.get_latent_representation(return_dist=True),
+        trained.get_normalized_expression,
+        lambda: trained.differential_expression("batch", "b1", "b2"),
+        trained.latent_report,
+    ]
+    for read in readers:
+        before = torch.random.get_rng_state()
+        read()
+        assert torch.equal(torch.random.get_rng_state(), before)
+    draws = [trained.get_latent_representation(give_mean=False) for _ in range(2)]
+    assert np.abs(draws[0] - draws[1]).max() > 0

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from anndata import AnnData
@@ -5,6 +7,7 @@ from anndata import AnnData
 import bulkvi
 from bulkvi.model._features import intercept_of
 from tests.model.cohorts import fit
+from tests.model.test_query import new_samples
 
 
 @pytest.mark.parametrize(
@@ -42,3 +45,91 @@ def test_batches_and_covariates_stand_beside_the_design_by_name(cohort: AnnData)
     np.testing.assert_array_equal(matrix["batch[T.b2]"], (cohort.obs["batch"] == "b2").astype(float))
     np.testing.assert_array_equal(matrix["site[T.site2]"], (cohort.obs["site"] == "site2").astype(float))
     np.testing.assert_allclose(matrix["age"], cohort.obs["age"])
+
+
+def p_values(adata: AnnData, contrast: dict[str, float], design: str = "~ age * group") -> np.ndarray:
+    bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design=design)
+    model = fit(adata, max_steps=10)
+    table = model.differential_expression(contrast=contrast, latent_columns=0)
+    return np.log10(table["p_value"].to_numpy())
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e-15, 1e9])
+def test_contrasts_do_not_depend_on_the_unit_of_a_measurement(cohort: AnnData, unit: float) -> None:
+    """A dose of 1e-8 mol/l was below the threshold of what counts as a weight, and another question was answered."""
+    other = cohort.copy()
+    other.obs["age"] *= unit
+    tables = []
+    for adata, size in ((cohort, 1.0), (other, unit)):
+        bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ 0 + group + age")
+        model = fit(adata, max_steps=10)
+        first, second = adata.obs["age"].iloc[[0, 1]]
+        tables += [model.differential_expression("age", first, second, latent_columns=0)]
+        tables += [model.differential_expression(contrast={"age": size}, latent_columns=0)]
+        with pytest.raises(ValueError, match="compares nothing"):
+            model.differential_expression(contrast={"group[A]": 1, "age": 1 / size})
+    assert tables[2].attrs["asked"]["effect"] == "direct"
+    for one, same in ((0, 2), (1, 3)):
+        np.testing.assert_allclose(tables[same]["log_fc_mle"], tables[one]["log_fc_mle"], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("far", [2e3, 1e8])
+def test_measurements_may_be_far_from_zero(far: float, cohort: AnnData) -> None:
+    """Years (2020 and the like) cost digits, 1e6 made all p-values wrong, and 1e8 ended in a LinAlgError."""
+    cohort.obs["when"] = np.arange(cohort.n_obs) % 5.0
+    other = cohort.copy()
+    other.obs["when"] += far
+    for contrast in ({"when": 1.0}, {"group[T.B]": 1.0}):
+        near, moved = (p_values(adata, contrast, "~ when + group") for adata in (cohort, other))
+        np.testing.assert_allclose(moved, near, atol=1e-4)
+
+
+@pytest.mark.parametrize("argument", ["batch_key", "categorical_covariate_keys"])
+def test_a_level_without_samples_is_refused_with_the_remedy(cohort: AnnData, argument: str) -> None:
+    cohort.obs["plate"] = cohort.obs["batch"].cat.add_categories(["none"])
+    key = "plate" if argument == "batch_key" else ["plate"]
+    with pytest.raises(ValueError, match=rf"{argument}: .*without samples: \['none'\].*remove_unused_categories"):
+        bulkvi.BulkVI.setup_anndata(cohort, size_factor_key="size_factor", **{argument: key})
+
+
+def test_samples_without_a_batch_of_the_model_are_compared(cohort: AnnData, tmp_path: Path) -> None:
+    bulkvi.BulkVI.setup_anndata(cohort, size_factor_key="size_factor", design="~ group", batch_key="batch")
+    fit(cohort, max_steps=10).save(str(tmp_path / "model"))
+    part = cohort[cohort.obs["batch"] == "b1"].copy()
+    part.obs["batch"] = part.obs["batch"].astype(str)
+    alone = part.copy()
+    model = bulkvi.BulkVI.load(str(tmp_path / "model"), adata=part)
+    assert list(model.get_design_matrix().columns) == ["Intercept", "group[T.B]"]
+    found = model.differential_expression("group", "B", "A", latent_columns=0)
+    bulkvi.BulkVI.setup_anndata(alone, size_factor_key="size_factor", design="~ group")
+    expected = fit(alone, max_steps=10).differential_expression("group", "B", "A", latent_columns=0)
+    np.testing.assert_allclose(found["p_value"], expected["p_value"], rtol=1e-6)
+    assert np.isfinite(found["log_fc_decoded"]).all()
+    with pytest.raises(KeyError, match=r"no columns \['batch\[T.b2\]'\]"):
+        model.differential_expression(contrast={"batch[T.b2]": 1})
+    with pytest.raises(ValueError, match="do not tell 'batch' from the rest of the design"):
+        model.omnibus_test("batch")
+
+
+def test_a_query_from_one_new_batch_is_compared(cohort: AnnData) -> None:
+    bulkvi.BulkVI.setup_anndata(cohort, size_factor_key="size_factor", design="~ group", batch_key="batch")
+    query = new_samples(cohort)
+    query.obs["batch"] = "elsewhere"
+    model = bulkvi.BulkVI.load_query_data(query, fit(cohort, max_steps=10))
+    model.train(10, progress_bar=False)
+    table = model.differential_expression("group", "B", "A")
+    assert list(model.get_design_matrix().columns) == ["Intercept", "group[T.B]"]
+    assert np.isfinite(table.select_dtypes("number")).all().all()
+
+
+def test_a_comparison_that_the_samples_at_hand_do_not_tell_is_refused(cohort: AnnData, tmp_path: Path) -> None:
+    bulkvi.BulkVI.setup_anndata(cohort, size_factor_key="size_factor", design="~ batch + group")
+    fit(cohort, max_steps=10).save(str(tmp_path / "model"))
+    confounded = cohort[(cohort.obs["batch"] == "b1") == (cohort.obs["group"] == "A")].copy()
+    model = bulkvi.BulkVI.load(str(tmp_path / "model"), adata=confounded)
+    with pytest.raises(
+        ValueError, match=r"do not tell group: B vs A.*What they tell: \['Intercept', 'batch\[T.b2\]'\]"
+    ):
+        model.differential_expression("group", "B", "A")
+    with pytest.raises(ValueError, match="do not tell 'batch' from the rest"):
+        model.omnibus_test("batch")

@@ -84,3 +84,17 @@ def test_unknown_levels_of_the_design_are_refused_and_the_query_is_unchanged() -
         bulkvi.BulkVI.load_query_data(query, model)
     assert list(query.obs) == columns
     assert sorted(query.uns) == entries
+
+
+def test_a_query_of_an_unfrozen_query_keeps_what_that_learned(trained: bulkvi.BulkVI) -> None:
+    """The effects of the first query's batch were set to zero by the second."""
+    first, second = new_samples(trained.adata), new_samples(trained.adata, seed=1)
+    first.X = np.rint(first.X * np.where(np.arange(first.n_vars) % 2, 4.0, 0.25))
+    first.obs["batch"], second.obs["batch"] = "elsewhere", "again"
+    model = bulkvi.BulkVI.load_query_data(first, trained, unfrozen=True)
+    model.train(60, progress_bar=False)
+    learned = model.module.decoder.covariates.weight["batch"].detach().clone()
+    assert learned[1].abs().mean() > 0.1
+    weight = bulkvi.BulkVI.load_query_data(second, model).module.decoder.covariates.weight["batch"].detach()
+    torch.testing.assert_close(weight[:2], learned)
+    assert not weight[2].any()

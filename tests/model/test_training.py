@@ -102,7 +102,7 @@ def test_every_parameter_has_a_gradient(cohort: AnnData) -> None:
     ]
     for chosen in choices:
         model = bulkvi.BulkVI(cohort, n_latent=2, **chosen)
-        model._start_from_data(None, np.arange(cohort.n_obs), 0)
+        model._start_from_data(None, np.arange(cohort.n_obs), np.random.default_rng(0))
         tensors = next(iter(model._make_data_loader(adata=cohort)))
         model.module(tensors)[2].loss.backward()
         without = [name for name, parameter in model.module.named_parameters() if parameter.grad is None]

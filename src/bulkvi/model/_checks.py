@@ -108,6 +108,20 @@ def check_columns(adata: AnnData, argument: str, keys: Sequence[str], *, continu
             )
 
 
+def check_no_empty_level(adata: AnnData, argument: str, keys: Sequence[str]) -> None:
+    """Raise ValueError if a categorical column of obs has levels without samples: they would have effects of their own."""
+    for key in keys:
+        column = adata.obs[key]
+        if not isinstance(column.dtype, pd.CategoricalDtype):
+            continue
+        empty = column.cat.categories.difference(column.unique().dropna(), sort=False).tolist()
+        if empty:
+            raise ValueError(
+                f"{argument}: adata.obs[{key!r}] has levels without samples: {empty}. Remove them with adata.obs[{key!r}] = "
+                f"adata.obs[{key!r}].cat.remove_unused_categories()."
+            )
+
+
 def check_joint_rank(
     adata: AnnData,
     design: str | None,

@@ -10,6 +10,9 @@ from bulkvi.model._features import Features, intercept_of
 from bulkvi.model._groups import Groups, as_if_in_group, find_groups
 from bulkvi.model._registered import covariate_columns
 
+# Share of a column's largest value below which a difference of means is rounding.
+ROUNDING = 1e-12
+# Share of the largest term below which a sum of terms is zero.
 NEAR_ZERO = 1e-8
 
 
@@ -34,13 +37,22 @@ def group_contrast(features: Features, groupby: str, group1: Any, group2: Any) -
     KeyError
         If the column does not exist.
     ValueError
-        If a level has no samples, or both are the same.
+        If a level has no samples, both are the same, or the samples do not tell the difference.
     """
     groups = find_groups(features.obs, groupby, group1, group2)
     columns = covariate_columns(features.registry)
-    means = [features.of(as_if_in_group(features.obs, groups, groupby, columns, members)).mean() for members in groups]
-    weights = means[0] - means[1]
-    return Contrast(weights.where(weights.abs() > NEAR_ZERO, 0.0), f"{groupby}: {group1} vs {group2}", groups, groupby)
+    coded = [
+        features.all_columns(as_if_in_group(features.obs, groups, groupby, columns, members)) for members in groups
+    ]
+    weights = coded[0].mean() - coded[1].mean()
+    rounding = ROUNDING * np.maximum(coded[0].abs().max(), coded[1].abs().max())
+    weights = weights.where(weights.abs() > rounding, 0.0)
+    if not features.told_apart(weights):
+        raise ValueError(
+            f"These samples do not tell {groupby}: {group1} vs {group2}: {_in_words(weights)} needs levels, or crossings of levels, that "
+            f"none of them has. What they tell: {list(features.matrix().columns)}."
+        )
+    return Contrast(weights[features.matrix().columns], f"{groupby}: {group1} vs {group2}", groups, groupby)
 
 
 def numeric_contrast(matrix: pd.DataFrame, contrast: Mapping[str, float] | Sequence[float] | np.ndarray) -> Contrast:
@@ -69,8 +81,8 @@ def numeric_contrast(matrix: pd.DataFrame, contrast: Mapping[str, float] | Seque
         weights = pd.Series(values, index=names)
     if not np.isfinite(weights).all() or not weights.any():
         raise ValueError(f"contrast needs finite weights, not all of them zero; given are {weights.to_dict()}.")
-    level = float(weights @ intercept_of(matrix))
-    if abs(level) > NEAR_ZERO * float(weights.abs().max()):
+    level = weights * intercept_of(matrix)
+    if abs(level.sum()) > NEAR_ZERO * level.abs().max():
         raise ValueError(
             f"contrast {_in_words(weights)} compares nothing: it would change if all counts were doubled. Weights of the "
             f"intercept must be zero, and those of columns that add up to it, as in '~ 0 + group', must add up to zero. "

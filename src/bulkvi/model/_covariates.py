@@ -82,19 +82,19 @@ class CovariateCoding:
         widths |= {BATCH: self.n_batch - 1}
         return {kind: width for kind, width in widths.items() if width > 0}
 
-    def code(self, tensors: dict[str, Tensor]) -> Covariates:
-        """Columns of the covariates of a minibatch."""
+    def code(self, tensors: dict[str, Tensor], dtype: torch.dtype = torch.float32) -> Covariates:
+        """Columns of the covariates of a minibatch, in the precision of the network unless another is given."""
         coded: Covariates = {}
         for kind, width in self.widths.items():
             if kind == "design":
-                coded[kind] = tensors[DESIGN].float()
+                coded[kind] = tensors[DESIGN].to(dtype)
             elif kind == "continuous":
-                coded[kind] = tensors[REGISTRY_KEYS.CONT_COVS_KEY].float()
+                coded[kind] = tensors[REGISTRY_KEYS.CONT_COVS_KEY].to(dtype)
             elif kind == BATCH:
-                coded[kind] = _one_hot(tensors[REGISTRY_KEYS.BATCH_KEY][:, 0], width)
+                coded[kind] = _one_hot(tensors[REGISTRY_KEYS.BATCH_KEY][:, 0], width).to(dtype)
             else:
                 codes = tensors[REGISTRY_KEYS.CAT_COVS_KEY][:, int(kind.removeprefix("category_"))]
-                coded[kind] = _one_hot(codes, width)
+                coded[kind] = _one_hot(codes, width).to(dtype)
         return coded
 
     def with_batch(self, covariates: Covariates, batch: int) -> Covariates:

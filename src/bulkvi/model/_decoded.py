@@ -41,9 +41,8 @@ def _moved(model: Any, features: Features, by: pd.Series) -> dict[str, Tensor]:
     """Mean covariates of all samples, moved by weights of columns."""
     coded = model.module.coding.code(code_samples(features.registry, features.obs))
     columns = registered_columns(features.registry)
-    return {
-        kind: values.mean(0) + torch.as_tensor(by[columns[kind]].to_numpy(np.float32)) for kind, values in coded.items()
-    }
+    moved = {kind: by.reindex(columns[kind], fill_value=0.0).to_numpy(np.float32) for kind in coded}
+    return {kind: values.mean(0) + torch.as_tensor(moved[kind]) for kind, values in coded.items()}
 
 
 def _log_rates(model: Any, members: np.ndarray | None, covariates: dict[str, Tensor]) -> Tensor:

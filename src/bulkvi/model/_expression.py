@@ -1,6 +1,6 @@
 """What the trained model says about the expression of each sample."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -8,14 +8,61 @@ import pandas as pd
 import torch
 from anndata import AnnData
 from scvi import REGISTRY_KEYS
-from scvi.model.base import BaseModelClass
+from scvi.model.base import BaseModelClass, VAEMixin
 from torch import Tensor
 
 from bulkvi.model._scvi_private import MODULE_KEYS, batch_codes
+from bulkvi.model._seeding import seeded
 
 
-class ExpressionMixin(BaseModelClass):
+class ExpressionMixin(VAEMixin, BaseModelClass):
     """Decoded rates, and the doors of scvi-tools that have another meaning here."""
+
+    def get_latent_representation(
+        self,
+        adata: AnnData | None = None,
+        indices: Sequence[int] | None = None,
+        *,
+        give_mean: bool = True,
+        batch_size: int | None = None,
+        return_dist: bool = False,
+        dataloader: Iterator[dict[str, Tensor]] | None = None,
+        **data_loader_kwargs: Any,
+    ) -> Any:
+        """Latent state of each sample.
+
+        Parameters
+        ----------
+        adata
+            Samples; the registered ones if ``None``.
+        indices
+            Positions of samples; all if ``None``.
+        give_mean
+            Whether to return the posterior mean, which no random state changes and which changes none; else one draw.
+        batch_size
+            Samples encoded at once.
+        return_dist
+            Whether to return the mean and the variance of the posterior.
+        dataloader
+            Minibatches to encode instead of ``adata``.
+        **data_loader_kwargs
+            Arguments of scvi-tools' data loader.
+
+        Returns
+        -------
+        Samples x latent dimensions; or two such arrays, if ``return_dist``.
+        """
+        # the network draws a latent state in passing, and so does torch's loader a seed
+        with seeded(0 if give_mean or return_dist else None):
+            return super().get_latent_representation(
+                adata,
+                indices,
+                give_mean=give_mean,
+                batch_size=batch_size,
+                return_dist=return_dist,
+                dataloader=dataloader,
+                **data_loader_kwargs,
+            )
 
     @torch.inference_mode()
     def get_normalized_expression(
@@ -70,9 +117,10 @@ class ExpressionMixin(BaseModelClass):
         genes = np.arange(adata.n_vars) if gene_list is None else _positions_of(gene_list, adata.var_names)
         batches = batch_codes(self.get_anndata_manager(adata, required=True), transform_batch)
         blocks = []
-        for tensors in self._make_data_loader(adata=adata, indices=positions, batch_size=batch_size):
-            rates = torch.stack([self._rates(tensors, batch, n_samples) for batch in batches]).mean(0)
-            blocks.append(library_size * rates[..., genes].cpu().numpy())
+        with seeded(0 if n_samples == 0 else None):
+            for tensors in self._make_data_loader(adata=adata, indices=positions, batch_size=batch_size):
+                rates = torch.stack([self._rates(tensors, batch, n_samples) for batch in batches]).mean(0)
+                blocks.append(library_size * rates[..., genes].cpu().numpy())
         expression = np.concatenate(blocks, axis=-2)
         if expression.ndim == 3:
             if not return_mean:

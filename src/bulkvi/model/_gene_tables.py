@@ -17,6 +17,7 @@ from bulkvi.model._regression import GeneRegression
 from bulkvi.stats.empirical_null import null_inflation
 from bulkvi.stats.multiplicity import benjamini_hochberg
 from bulkvi.stats.omnibus import omnibus_test
+from bulkvi.stats.rank import aliased_columns
 
 
 class GeneTablesMixin(DifferentialMixin):
@@ -50,7 +51,8 @@ class GeneTablesMixin(DifferentialMixin):
         KeyError
             If a column is neither in ``obs`` nor in the design.
         ValueError
-            If the design does not hold the factor, or no residual degrees of freedom are left.
+            If the design does not hold the factor; the intercept goes with what is tested; the samples do not tell it from the rest
+            of the design; or no residual degrees of freedom are left.
         """
         features = self._features()
         columns = _tested_columns(features, what)
@@ -211,10 +213,12 @@ def _tested_columns(features: Features, what: str | Sequence[str]) -> list[str]:
     """Columns of the features that a test is about."""
     matrix = features.matrix()
     if not isinstance(what, str):
-        unknown = [name for name in what if name not in matrix.columns]
-        if unknown or not list(what):
+        columns = list(what)
+        unknown = [name for name in columns if name not in matrix.columns]
+        if unknown or not columns:
             raise KeyError(f"The design has no columns {unknown}; it has {list(matrix.columns)}.")
-        return list(what)
+        _check_question(features, columns, f"the columns {columns}")
+        return columns
     if what not in features.obs.columns:
         raise KeyError(f"{what!r} is not a column of adata.obs; it has {list(features.obs.columns)}.")
     if what not in covariate_columns(features.registry):
@@ -222,15 +226,25 @@ def _tested_columns(features: Features, what: str | Sequence[str]) -> list[str]:
             f"{what!r} is not in the design; it has {covariate_columns(features.registry)}. Add it in setup_anndata."
         )
     columns = columns_of(features.registry, features.obs, what)
-    if _needs_no_level(features, columns):
+    _check_question(features, columns, repr(what))
+    return [name for name in columns if name in matrix.columns]
+
+
+def _check_question(features: Features, columns: list[str], what: str) -> None:
+    """Raise unless it is a question whether all these columns have no effect, and the samples can answer it."""
+    everything = features.all_columns(features.obs)
+    rest = everything.drop(columns=columns)
+    # the intercept goes with these columns, as with ``~ 0 + group``
+    if np.abs(rest.to_numpy() @ intercept_of(rest) - 1).max() > NEAR_ONE:
         raise ValueError(
-            f"Without {what!r} the design has no intercept left: its columns {columns} are the levels themselves, and that "
-            "they are all zero is no question. Write the design with an intercept."
+            f"Without {what} the design has no intercept left: the columns {columns} hold the level of expression itself, and that "
+            "they are all zero is no question. Write the design with an intercept, and ask for columns other than that."
         )
-    return columns
-
-
-def _needs_no_level(features: Features, columns: list[str]) -> bool:
-    """Whether the intercept goes when columns go, as with ``~ 0 + group``."""
-    kept = features.matrix().drop(columns=columns)
-    return bool(np.abs(kept.to_numpy() @ intercept_of(kept) - 1).max() > NEAR_ONE)
+    kept = features.matrix()
+    tested = [name for name in columns if name in kept.columns]
+    n_left = rest.shape[1] - len(aliased_columns(rest.to_numpy()))
+    if not tested or n_left > kept.shape[1] - len(tested):
+        raise ValueError(
+            f"These samples do not tell {what} from the rest of the design, or have one level of it: its columns are {columns}, "
+            f"and what the samples tell apart is {list(kept.columns)}."
+        )

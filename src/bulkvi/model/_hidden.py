@@ -7,7 +7,6 @@ import pandas as pd
 
 from bulkvi.model._latent_columns import latent_columns
 from bulkvi.model._regression import GeneRegression, Sides, regress_genes
-from bulkvi.names import LATENT_COLUMN
 from bulkvi.stats.alignment import Alignment, align
 from bulkvi.stats.empirical_null import ExpectedInflation
 from bulkvi.stats.latent_number import LatentNumber, latent_number
@@ -44,8 +43,8 @@ def count_latent(regression: GeneRegression) -> LatentNumber:
 
 
 def align_with(regression: GeneRegression, weights: pd.Series) -> Alignment:
-    """Alignment of the latent columns of a regression with a contrast of its other columns."""
-    columns = latent_names(regression.features)
+    """Alignment of the latent columns of a regression with a contrast: weights of all its other columns."""
+    columns = latent_names(regression.features, weights)
     effect, known = regression.effect(weights), regression.informative
     return align(
         effect.mean()[known],
@@ -57,14 +56,14 @@ def align_with(regression: GeneRegression, weights: pd.Series) -> Alignment:
 
 def chance_variance(features: pd.DataFrame, weights: pd.Series) -> float:
     """Variance of the contrast of a column of noise with variance 1: ``psi' (X'X)^-1 psi`` over the design columns."""
-    design = features.drop(columns=latent_names(features)).to_numpy()
-    psi = weights.reindex(features.columns.drop(latent_names(features)), fill_value=0.0).to_numpy()
+    design = features[weights.index].to_numpy()
+    psi = weights.to_numpy()
     return float(psi @ np.linalg.solve(design.T @ design, psi))
 
 
-def latent_names(features: pd.DataFrame) -> list[str]:
-    """Latent columns among the features."""
-    return [name for name in features.columns if name.startswith(f"{LATENT_COLUMN}_")]
+def latent_names(features: pd.DataFrame, weights: pd.Series) -> list[str]:
+    """Latent columns among the features: those that weights of all columns of the design do not name."""
+    return [name for name in features.columns if name not in weights.index]
 
 
 class HiddenRegression(NamedTuple):
@@ -125,7 +124,7 @@ def _parts(
     beside: HiddenRegression, weights: pd.Series, alignment: Alignment, kind: EffectKind, sides: Sides
 ) -> Weighted:
     hidden = beside.regression
-    names = latent_names(hidden.features)
+    names = latent_names(hidden.features, weights)
     n, p = hidden.features.shape
     # of a latent column the samples of a group are a sample: its contrast varies by chance from study to study
     chance = chance_variance(hidden.features, weights) * n / (n - p + len(names)) * np.eye(len(names))

@@ -27,17 +27,18 @@ def latent_columns(model: Any, design: pd.DataFrame, number: int, precision: np.
     design
         Matrix of the design, samples x columns.
     number
-        Columns wanted; there are at most as many as latent dimensions.
+        Columns wanted; there are at most as many as latent dimensions, genes or samples.
     precision
         Weight of each gene: one over the standard deviation of the log of its counts. Without, all genes count alike, the
         noise of weak ones included; which columns are the strongest then says little, and all should be taken.
 
     Returns
     -------
-    Samples x columns, orthogonal to each other and to the design, mean square 1.
+    Samples x columns, orthogonal to each other and to the design, mean square 1; named ``latent_0`` and so on, with a longer
+    stem where a column of the design has such a name.
     """
-    number = min(number, model.module.n_latent)
     difference = _decoded_differences(model)
+    number = min(number, model.module.n_latent, *difference.shape)
     if precision is not None:
         difference = difference * precision
     basis = np.linalg.qr(design.to_numpy())[0]
@@ -45,7 +46,10 @@ def latent_columns(model: Any, design: pd.DataFrame, number: int, precision: np.
     columns = left[:, :number] * np.sqrt(len(design))
     # the sign of a singular vector is arbitrary: let the largest entry be positive, in whatever order samples come
     columns = columns * np.sign(columns[np.abs(columns).argmax(0), np.arange(number)])
-    return pd.DataFrame(columns, design.index, [f"{LATENT_COLUMN}_{k}" for k in range(number)])
+    stem = LATENT_COLUMN
+    while any(str(name).startswith(f"{stem}_") for name in design.columns):
+        stem += "_state"
+    return pd.DataFrame(columns, design.index, [f"{stem}_{k}" for k in range(number)])
 
 
 def _decoded_differences(model: Any) -> np.ndarray:

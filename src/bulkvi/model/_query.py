@@ -115,9 +115,9 @@ class QueryMixin(ArchesMixin):
             unfrozen=unfrozen,
             datamodule=datamodule,
         )
+        known, model.covariate_widths_ = model.covariate_widths_, model.module.coding.widths
         if unfrozen:
             return model
-        known = model.covariate_widths_
         model.module.requires_grad_(False)  # noqa: FBT003
         for module in model.module.modules():
             if isinstance(module, CovariateEffects):
@@ -127,7 +127,6 @@ class QueryMixin(ArchesMixin):
             n_known = known.get(BATCH, 0) + 1
             with torch.no_grad():
                 model.module.log_dispersion[n_known:] = model.module.log_dispersion[:n_known].mean(0)
-        model.covariate_widths_ = model.module.coding.widths
         model.is_trained_ = model.covariate_widths_ == known
         return model
 

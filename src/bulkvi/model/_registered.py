@@ -10,7 +10,7 @@ from scvi import REGISTRY_KEYS
 from torch import Tensor
 
 from bulkvi.model._covariates import BATCH
-from bulkvi.model._design import INTERCEPT, apply_design, columns_of_variable, design_from_state, without_intercept
+from bulkvi.model._design import INTERCEPT, apply_design, columns_of_variable, design_from_state
 from bulkvi.names import DESIGN
 
 Registry = dict[str, Any]
@@ -86,7 +86,7 @@ def has_intercept(registry: Registry) -> bool:
 
 
 def code_samples(registry: Registry, obs: pd.DataFrame) -> dict[str, Tensor]:
-    """Covariates of samples that need not exist, as a minibatch would hold them.
+    """Covariates of samples that need not exist, as a minibatch would hold them, but in double precision.
 
     Parameters
     ----------
@@ -105,7 +105,8 @@ def code_samples(registry: Registry, obs: pd.DataFrame) -> dict[str, Tensor]:
 
 def _coded(registry: Registry, obs: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
     if state := _state(registry, DESIGN):
-        yield DESIGN, without_intercept(apply_design(design_from_state(state), obs)).to_numpy()
+        matrix = apply_design(design_from_state(state), obs)
+        yield DESIGN, matrix.drop(columns=INTERCEPT, errors="ignore").to_numpy()
     arguments = registry["setup_args"]
     batches = np.zeros((len(obs), 1))
     if (key := arguments["batch_key"]) is not None:
@@ -116,7 +117,7 @@ def _coded(registry: Registry, obs: pd.DataFrame) -> Iterator[tuple[str, np.ndar
         mappings = _state(registry, REGISTRY_KEYS.CAT_COVS_KEY)["mappings"]
         yield REGISTRY_KEYS.CAT_COVS_KEY, np.column_stack([_codes(obs[key], mappings[key]) for key in keys])
     if keys := arguments["continuous_covariate_keys"]:
-        yield REGISTRY_KEYS.CONT_COVS_KEY, obs[list(keys)].to_numpy(np.float32)
+        yield REGISTRY_KEYS.CONT_COVS_KEY, obs[list(keys)].to_numpy(float)
 
 
 def _codes(column: pd.Series, levels: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager
 
 from bulkvi.model._donors import donor_of_samples
+from bulkvi.model._features import centred
 from bulkvi.model._offset import log_exposure
 from bulkvi.stats.blocks import iter_row_blocks
 from bulkvi.stats.composition import CompositionShift, composition_shift
@@ -34,7 +35,7 @@ class GeneRegression(NamedTuple):
     offset: np.ndarray
     """Natural log of the size factors, one a sample; with an offset that of what multiplies each rate, samples x genes."""
     features: pd.DataFrame
-    """Samples x columns."""
+    """Samples x columns; measurements about their mean."""
     outliers: Outliers
     """Counts far from the others like them, and the weights that they keep."""
     fit: GeneFit
@@ -127,6 +128,7 @@ def regress_genes(manager: AnnDataManager, features: pd.DataFrame, *, fewer: Out
         If there are as many features as samples: the message says what would help.
     """
     n, p = features.shape
+    features = centred(features)
     if n <= p:
         raise ValueError(
             f"{n} samples and {p} columns ({list(features.columns)}) leave no residual degrees of freedom: how much "

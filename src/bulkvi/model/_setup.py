@@ -21,6 +21,7 @@ from bulkvi.model._checked_counts import checked_counts
 from bulkvi.model._checks import (
     check_columns,
     check_joint_rank,
+    check_no_empty_level,
     check_sample_number,
     check_size_factor,
     check_size_factor_scale,
@@ -98,8 +99,8 @@ class SetupMixin(BaseModelClass):
             If ``adata`` is not an AnnData, a list is not a list, or ``offset_key`` is not a name.
         ValueError
             If the counts are not raw counts, names are not unique, a sample is empty, there are fewer than 4 samples, a
-            size factor or an offset is missing or not positive, a covariate or donor has missing values, no variance between
-            donors can be learned beside the design, or the design, with batches and covariates, is not of full rank. The
+            size factor or an offset is missing or not positive, a covariate or donor has missing values, a category has
+            no samples, no variance between donors can be learned beside the design, or the design, with batches and covariates, is not of full rank. The
             message names the entry and the remedy.
 
         Examples
@@ -123,6 +124,8 @@ class SetupMixin(BaseModelClass):
         if "source_registry" not in kwargs:
             check_sample_number(adata)
             check_size_factor_scale(adata, size_factor_key)
+            check_no_empty_level(adata, "batch_key", [] if batch_key is None else [batch_key])
+            check_no_empty_level(adata, "categorical_covariate_keys", categorical)
             check_joint_rank(adata, design, batch_key, categorical, continuous)
             held = (*([] if batch_key is None else [batch_key]), *categorical, *continuous)
             if donor_key is not None:

@@ -5,12 +5,14 @@ from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
+import torch
 from scvi.dataloaders import DataSplitter
 from scvi.model.base import UnsupervisedTrainingMixin
 from scvi.train import TrainRunner
 from threadpoolctl import threadpool_limits
 
 from bulkvi.model._initialise import MAX_SAMPLES, initialise
+from bulkvi.model._registered import registered_columns
 from bulkvi.model._scvi_private import use_distributed_sampler
 from bulkvi.model._seeding import seeded
 from bulkvi.model._training_data import FullBatch
@@ -27,6 +29,8 @@ MAX_STEPS = {"linear": 1_000, "deep": 2_000}
 MIN_EPOCHS = 5
 # Steps that a plateau is judged over.
 PLATEAU_STEPS = 30
+# What ``train`` has an argument for; the schedule is laid out for it.
+OWN_ARGUMENTS = ("max_steps", "max_epochs", "accelerator", "devices", "strategy")
 
 
 class TrainingMixin(UnsupervisedTrainingMixin):
@@ -76,8 +80,8 @@ class TrainingMixin(UnsupervisedTrainingMixin):
         train_size
             Share of the samples to train on; the rest becomes the validation set whose ELBO is in ``history``.
         seed
-            Seed of the training noise and of the order of samples; the caller's random state is left alone. ``None`` uses
-            torch's generators as they are (set by ``scvi.settings.seed``).
+            Seed of the training noise and of the order of samples; the caller's random state is left alone. ``None`` takes
+            all of it from torch's generators as they are (set by ``scvi.settings.seed``).
         accelerator, devices, strategy
             As in Lightning.
         progress_bar
@@ -85,12 +89,14 @@ class TrainingMixin(UnsupervisedTrainingMixin):
         datamodule
             Source of minibatches instead of the registered AnnData.
         trainer_kwargs
-            Further arguments of ``scvi.train.Trainer``.
+            Further arguments of ``scvi.train.Trainer``; callbacks come on top of the stop at a plateau.
 
         Raises
         ------
         ValueError
-            If a number is out of its range, or both budgets are given.
+            If a number is out of its range; both budgets are given; ``trainer_kwargs`` holds what is an argument here; nothing
+            is left to learn, as for a query without new batches; the samples were given other columns or levels since
+            ``setup_anndata``; or there are no samples.
         """
         given = {
             "max_steps": max_steps,
@@ -101,6 +107,11 @@ class TrainingMixin(UnsupervisedTrainingMixin):
             "train_size": train_size,
             "seed": seed,
         }
+        further = dict(trainer_kwargs or {})
+        if twice := [name for name in OWN_ARGUMENTS if name in further]:
+            raise ValueError(f"trainer_kwargs holds {twice}: train() has arguments of these names, give them there.")
+        if datamodule is None:
+            self._take_samples_back()
         n_samples = self.summary_stats.n_cells if datamodule is None else datamodule.n_obs
         if batch_size is None:
             batch_size = n_samples if n_samples <= MAX_FULL_BATCH else BATCH_SIZE
@@ -117,8 +128,15 @@ class TrainingMixin(UnsupervisedTrainingMixin):
         elif max_steps is None:
             max_steps = max(MAX_STEPS[self.decoder_], MIN_EPOCHS * steps_per_pass)
 
+        if not any(parameter.requires_grad for parameter in self.module.parameters()):
+            raise ValueError(
+                "Nothing is left to learn: this query has no batch or category that its reference does not know, and all else "
+                "stays as it is. Use the model without training, or let all be learned: load_query_data(..., unfrozen=True)."
+            )
+
         # our own split: scvi-tools draws it from its global seed
-        shuffled = np.random.default_rng(seed).permutation(n_samples) if train_size < 1 else np.arange(n_samples)
+        rng = np.random.default_rng(int(torch.randint(2**31, ())) if seed is None else seed)
+        shuffled = rng.permutation(n_samples) if train_size < 1 else np.arange(n_samples)
         n_train = max(1, int(train_size * n_samples))
         if datamodule is not None:
             source: pl.LightningDataModule = datamodule
@@ -131,7 +149,7 @@ class TrainingMixin(UnsupervisedTrainingMixin):
                 batch_size=batch_size,
                 distributed_sampler=use_distributed_sampler(strategy),
             )
-        callbacks = []
+        callbacks: list[pl.Callback] = []
         if plateau_tolerance is not None:
             callbacks.append(
                 PlateauStop(
@@ -140,9 +158,14 @@ class TrainingMixin(UnsupervisedTrainingMixin):
                     tolerance=plateau_tolerance,
                 )
             )
+        defaults = {
+            "enable_progress_bar": progress_bar,
+            "log_every_n_steps": min(10, steps_per_epoch),
+            "check_val_every_n_epoch": 1 if train_size < 1 else None,
+        }
         few = min(batch_size, n_samples) * self.summary_stats.n_vars <= MAX_ONE_THREAD
         with seeded(seed), threadpool_limits(1 if few else None):
-            self._start_from_data(datamodule, shuffled[:n_train], seed)
+            self._start_from_data(datamodule, shuffled[:n_train], rng)
             self.module.train()
             plan = BulkTrainingPlan(self.module, max_steps=max_steps, learning_rate=learning_rate)
             TrainRunner(
@@ -154,15 +177,32 @@ class TrainingMixin(UnsupervisedTrainingMixin):
                 devices=devices,
                 strategy=strategy,
                 max_steps=max_steps,
-                callbacks=callbacks,
-                enable_progress_bar=progress_bar,
-                log_every_n_steps=min(10, steps_per_epoch),
-                check_val_every_n_epoch=1 if train_size < 1 else None,
-                **(trainer_kwargs or {}),
+                **(defaults | further | {"callbacks": [*callbacks, *_as_list(further.get("callbacks"))]}),
             )()
         self.train_params_ = [*self.train_params_, given]
 
-    def _start_from_data(self, datamodule: Any, samples: np.ndarray, seed: int | None) -> None:
+    def _take_samples_back(self) -> None:
+        """Register the model's own fields again where the AnnData was set up for another model since.
+
+        Raises
+        ------
+        ValueError
+            If there are no samples, or their columns or levels are no longer those of the model.
+        """
+        if self.adata is None:
+            raise ValueError("The model has no samples attached: give a datamodule, or load it with adata=adata.")
+        known = registered_columns(self.registry)
+        self._validate_anndata()
+        found = registered_columns(self.adata_manager.registry)
+        if found != known:
+            changed = [name for kind in known for name in known[kind] if name not in found.get(kind, [])]
+            changed += [name for kind in found for name in found[kind] if name not in known.get(kind, [])]
+            raise ValueError(
+                f"adata.obs has changed since this model was made: the columns {changed} that its levels give are no longer the "
+                "same. Call setup_anndata again and make a new model."
+            )
+
+    def _start_from_data(self, datamodule: Any, samples: np.ndarray, rng: np.random.Generator) -> None:
         """Initialise an untrained module from training samples, once."""
         if self.started_from_data_:
             return
@@ -171,10 +211,17 @@ class TrainingMixin(UnsupervisedTrainingMixin):
             batches = datamodule.train_dataloader()
         else:
             if len(samples) > MAX_SAMPLES:
-                samples = np.random.default_rng(seed).choice(samples, MAX_SAMPLES, replace=False)
+                samples = rng.choice(samples, MAX_SAMPLES, replace=False)
             batches = self._make_data_loader(adata=self.adata, indices=np.sort(samples), batch_size=MAX_SAMPLES)
         initialise(self.module, batches)
         self.started_from_data_ = True
+
+
+def _as_list(callbacks: Any) -> list[Any]:
+    """Callbacks as Lightning takes them: none, one or several."""
+    if callbacks is None:
+        return []
+    return [callbacks] if isinstance(callbacks, pl.Callback) else list(callbacks)
 
 
 def _check_positive(**values: float | None) -> None:
