@@ -133,3 +133,13 @@ def test_names_of_samples_do_not_hide_each_other(seed: int):
     shared = [Bbox.intersection(boxes[i], boxes[j]) for i in range(20) for j in range(i)]
     # boxes of text have a margin: a tenth of one is space above and below its letters
     assert max([box.width * box.height for box in shared if box], default=0.0) < 0.1 * boxes[0].width * boxes[0].height
+
+
+def test_a_wide_legend_does_not_shrink_the_axes_at_each_drawing(cohort: AnnData):
+    cohort.obs["cell"] = ["N052611", "N061011", "N080611", "N61311", "N052611", "N061011"]
+    ax = pl.latent(cohort, color="cell")
+    widths = []
+    for _ in range(3):
+        plt.gcf().draw_without_rendering()
+        widths.append(ax.get_window_extent().width)
+    np.testing.assert_allclose(widths, widths[0], rtol=0.01)

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import is_color_like
+from matplotlib.legend import Legend
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import offset_copy
 
@@ -19,6 +20,8 @@ COLUMN_WIDTH: Final = 3.3
 """Width of a figure that an Axes is made in, inches: one column of a journal."""
 
 AXES_HEIGHT: Final = 2.4
+LAID_OUT: Final = 0.85
+"""Width of an Axes beside its labels, as a share of what it has before the figure is laid out."""
 SMALL: Final = 0.833
 """Font size that matplotlib calls small, as a share of the usual one."""
 
@@ -78,7 +81,8 @@ def new_sample_axes(colouring: Colouring, legend_loc: str | None) -> Axes:
     figure, ax = plt.subplots(figsize=(COLUMN_WIDTH, AXES_HEIGHT), layout="constrained")
     if legend_loc == "below" and colouring.has_legend:
         rows = 1 + math.ceil(
-            len(colouring.levels) / legend_columns(width_in_points(ax), [level.label for level in colouring.levels])
+            len(colouring.levels)
+            / legend_columns(LAID_OUT * width_in_points(ax), [level.label for level in colouring.levels])
         )
         figure.set_figheight(AXES_HEIGHT + legend_height(rows))
     return ax
@@ -207,12 +211,21 @@ def _draw_legend(ax: Axes, colouring: Colouring, loc: str, size: float) -> None:
         place |= {"loc": "upper left", "bbox_to_anchor": (1, 1), "borderaxespad": 0.3}
     elif loc == "below":
         place |= beneath(ax)
-        place["ncols"] = legend_columns(width_in_points(ax), [level.label for level in colouring.levels])
-    ax.legend(
+        place["ncols"] = legend_columns(LAID_OUT * width_in_points(ax), [level.label for level in colouring.levels])
+    # a legend wider than its Axes would make them narrower at each layout of the figure
+    room = LAID_OUT * ax.get_window_extent().width
+    while (
+        _legend(ax, colouring, place, size).get_window_extent().width > room and loc == "below" and place["ncols"] > 1
+    ):
+        place["ncols"] -= 1
+
+
+def _legend(ax: Axes, colouring: Colouring, place: dict[str, Any], size: float) -> Legend:
+    return ax.legend(
         title=colouring.title if colouring.values is None else None,
         fontsize="small",
         title_fontsize="small",
-        frameon=loc not in ("right margin", "below"),
+        frameon="bbox_to_anchor" not in place,
         markerscale=math.sqrt(LEGEND_MARKER / size),
         handletextpad=0.1,
         columnspacing=0.8,
@@ -242,7 +255,7 @@ def legend_columns(width: float, labels: Sequence[str]) -> int:
 
 def legend_height(rows: int) -> float:
     """Rough height of a legend of so many rows, inches."""
-    return rows * 1.4 * SMALL * plt.rcParams["font.size"] / 72
+    return rows * 1.6 * SMALL * plt.rcParams["font.size"] / 72
 
 
 def width_in_points(ax: Axes) -> float:
