@@ -89,7 +89,7 @@ def test_a_level_without_samples_is_refused_with_the_remedy(cohort: AnnData, arg
     cohort.obs["plate"] = cohort.obs["batch"].cat.add_categories(["none"])
     key = "plate" if argument == "batch_key" else ["plate"]
     with pytest.raises(ValueError, match=rf"{argument}: .*without samples: \['none'\].*remove_unused_categories"):
-        bulkvi.BulkVI.setup_anndata(cohort, size_factor_key="size_factor", **{argument: key})
+        bulkvi.BulkVI.setup_anndata(cohort, size_factor_key="size_factor", **{argument: key})  # type: ignore[arg-type]
 
 
 def test_samples_without_a_batch_of_the_model_are_compared(cohort: AnnData, tmp_path: Path) -> None:
