@@ -31,7 +31,7 @@ def test_swapped_samples_are_found_and_written(files: Files, tmp_path: Path):
     summary = json.loads(result.stdout)
     flagged = {row["sample"]: row["flag"] for row in summary["labels"]["treatment"]["samples"] if row["flag"]}
     assert flagged == {"ctrl-1": "swapped", "drug-8": "swapped"}
-    written = pd.read_csv(tmp_path / "out" / "samples.csv").query("column == 'treatment' and flag == 'swapped'")
+    written = pd.read_csv(tmp_path / "out" / "check_samples.csv").query("column == 'treatment' and flag == 'swapped'")
     assert written["sample"].tolist() == ["ctrl-1", "drug-8"]
     assert sorted(summary["files"]) == sorted(
         str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()

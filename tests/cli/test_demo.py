@@ -1,3 +1,5 @@
+import json
+import logging
 import socket
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -49,6 +51,19 @@ COLUMNS = [
 class Run(NamedTuple):
     folder: Path
     result: Result
+    logged: list[str]
+    """What Lightning and scvi-tools logged."""
+
+
+class Listener(logging.Handler):
+    """Keeps the messages that pass the level of a logger."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.heard.append(record.getMessage())
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +82,20 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         patch.chdir(folder)
         patch.setattr(socket.socket, "connect", refuse)
         patch.setattr("matplotlib.pyplot.figure", refuse)
-        result = CliRunner().invoke(app, ["demo", "--out", "results/here", "--force"])
+        listener = Listener()
+        loggers = [logging.getLogger(name) for name in ("lightning.pytorch.utilities.rank_zero", "scvi.data._download")]
+        for logger in loggers:
+            logger.addHandler(listener)
+        try:
+            result = CliRunner().invoke(app, ["demo", "--out", "results/here", "--force"])
+            again = CliRunner().invoke(app, ["report", "results/here", "--out", "results/again.html"])
+        finally:
+            for logger in loggers:
+                logger.removeHandler(listener)
     assert result.exit_code == 0, result.output
-    return Run(here, result)
+    assert again.exit_code == 0, again.output
+    (folder / "results" / "again.html").rename(folder / "again.html")
+    return Run(here, result, listener.heard)
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +113,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_files_lie_in_the_folder_and_nowhere_else(run: Run):
-    expected = ["adata.h5ad", "de.csv", "enrichment.csv", "model/model.pt", "notes.txt", "report.html"]
+    expected = ["adata.h5ad", "de.csv", "enrichment.csv", "model/model.pt", "notes.txt", "report.html", "run.json"]
     expected += [f"figures/{name}.{suffix}" for name in FIGURES for suffix in ("pdf", "png")]
     assert sorted(contents(run.folder)) == sorted(expected)
-    assert [path.name for path in run.folder.parents[1].iterdir()] == ["results"]
+    assert sorted(path.name for path in run.folder.parents[1].iterdir()) == ["again.html", "results"]
 
 
 def test_force_spares_files_that_are_not_the_demos(run: Run):
@@ -189,6 +215,33 @@ def test_summary_explains_the_sign_and_says_what_lies_where(run: Run):
 def test_progress_goes_to_standard_error(run: Run):
     assert "Training" in run.result.stderr
     assert "Training" not in run.result.stdout
+
+
+def test_neither_demo_nor_report_passes_on_talk_of_other_libraries(run: Run):
+    assert run.logged == []
+    for line in run.result.stderr.splitlines():
+        assert " s  " in line, line  # each line is a step, with its time
+
+
+def test_run_json_holds_what_was_done_and_found(run: Run, de: pd.DataFrame):
+    said = json.loads((run.folder / "run.json").read_text())
+    assert said["command"] == "bulkvi demo --out results/here --force"
+    assert (said["n_genes_read"], said["min_counts"], said["n_genes"]) == (33_469, 10, len(de))
+    assert said["calls"]["all"] == (de["adj_p_value"] < 0.05).sum()
+    assert said["enrichment"]["enrichment_method"] == "ulm"
+    assert set(said["files"]) == set(contents(run.folder)) - {"notes.txt"}
+
+
+def test_the_page_can_be_written_again_from_the_folder(run: Run):
+    """Also what csv files do not keep: command, methods, how gene sets were scored."""
+    first = (run.folder / "report.html").read_text()
+    assert "bulkvi demo --out results/here --force" in first
+    assert "Counts of 33,469 genes in 8 samples were read; the 22,369 genes with at least 10 counts" in first
+    assert "GO biological processes, were scored by a univariate linear model" in first
+    again = (run.folder.parents[1] / "again.html").read_text()
+    methods = [page.split('id="methods"')[1].split("</section>")[0] for page in (first, again)]
+    assert methods[0] == methods[1]
+    assert "bulkvi demo --out results/here --force" in again
 
 
 def test_a_folder_that_is_not_empty_is_refused_and_left_as_it_is(run: Run):

@@ -79,3 +79,25 @@ def test_a_broken_run_json_is_refused(folder: Path, text: str):
     result = report(folder)
     assert result.exit_code == 2
     assert "run.json" in in_one_line(result)
+
+
+def test_a_page_without_a_folder_is_refused_before_the_work(folder: Path):
+    result = report(folder, "--out", folder / "nowhere" / "x.html")
+    assert result.exit_code == 2
+    assert "Thereisnofolder" in in_one_line(result)
+
+
+@pytest.mark.parametrize("name", ["de.csv", "adata.h5ad", "model/model.pt"])
+def test_a_page_is_not_written_over_the_result(folder: Path, name: str):
+    before = (folder / name).read_bytes()
+    result = report(folder, "--out", folder / name)
+    assert result.exit_code == 2
+    assert "partoftheresult" in in_one_line(result)
+    assert (folder / name).read_bytes() == before
+
+
+def test_a_number_that_json_does_not_know_is_missing_on_the_page(folder: Path, study: Study):
+    fit = study.de.attrs | {"composition_shift": None}
+    (folder / "run.json").write_text(json.dumps({"fit": fit}))
+    result = report(folder)
+    assert result.exit_code == 0, result.output

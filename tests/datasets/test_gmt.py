@@ -43,3 +43,29 @@ def test_a_file_that_is_not_gmt_is_refused(tmp_path: Path):
         read_gmt(path)
     with pytest.raises(FileNotFoundError, match=r"none\.gmt"):
         read_gmt(tmp_path / "none.gmt")
+
+
+@pytest.mark.parametrize("name", ["TP53", "STAT3", "module1", "IL-6", "M1", "hsa-miR-155", "GO:0000001"])
+@pytest.mark.parametrize("description", ["na", "N/A", "-", "", "https://example.org/x"])
+def test_a_placeholder_is_no_name(name: str, description: str, tmp_path: Path):
+    """Sets called as a gene is, with ``na`` beside them, were all called na."""
+    (tmp_path / "sets.gmt").write_text(f"{name}\t{description}\tA\tB\n")
+    (found,) = read_gmt(tmp_path / "sets.gmt")
+    assert found == GeneSet(name, "", ("A", "B"))
+
+
+@pytest.mark.parametrize("name", ["TP53", "STAT3", "module1", "IL-6", "M1", "hsa-miR-155"])
+def test_a_name_that_ends_in_a_number_is_no_accession(name: str, tmp_path: Path):
+    (tmp_path / "sets.gmt").write_text(f"{name}\ttargets in blood\tA\n")
+    assert [each.name for each in read_gmt(tmp_path / "sets.gmt")] == [name]
+
+
+@pytest.mark.parametrize("accession", ["GO:0006954", "R-HSA-73886", "hsa04110", "mmu04110", "WP254", "M5930", "MM3921"])
+def test_accessions_are_known(accession: str, tmp_path: Path):
+    (tmp_path / "sets.gmt").write_text(f"{accession}\tcell cycle\tA\n")
+    assert read_gmt(tmp_path / "sets.gmt") == [GeneSet("cell cycle", accession, ("A",))]
+
+
+def test_names_that_would_be_the_same_are_the_accessions(tmp_path: Path):
+    (tmp_path / "sets.gmt").write_text("GO:1\tmine\tA\nGO:2\tmine\tB\nGO:3\tother\tC\n")
+    assert [each.name for each in read_gmt(tmp_path / "sets.gmt")] == ["GO:1", "GO:2", "other"]

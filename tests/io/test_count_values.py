@@ -3,6 +3,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from anndata import AnnData
+from scipy import sparse
 
 from bulkvi import io
 from tests.io import files
@@ -78,9 +80,24 @@ def test_raw_counts_in_floats_are_counts(counts, tmp_path: Path):
     assert adata.X.dtype == np.int32
 
 
-def test_whole_numbers_that_add_up_to_a_million_are_doubted(counts, length, tmp_path: Path):
-    with pytest.warns(UserWarning, match="look like rounded TPM or CPM"):
-        read(per_million(counts / length).round().astype(int), tmp_path)
+@pytest.mark.parametrize("stored", [np.asarray, sparse.csr_matrix])
+def test_whole_numbers_that_add_up_to_a_million_are_refused_until_told(counts, length, stored, tmp_path: Path):
+    tpm = per_million(counts / length).round().astype(int)
+    adata = AnnData(stored(tpm.to_numpy(np.float32).T), pd.DataFrame(index=tpm.columns), pd.DataFrame(index=tpm.index))
+    adata.write_h5ad(tmp_path / "tpm.h5ad")
+    tpm.to_csv(tmp_path / "tpm.csv")
+    for name in ("tpm.csv", "tpm.h5ad"):
+        with pytest.raises(ValueError, match="TPM or CPM do that were rounded.*featureCounts.*raw counts after all"):
+            io.read_counts(tmp_path / name, files.sheet())
+        with pytest.warns(UserWarning, match="wrong unless they are raw counts"):
+            read = io.read_counts(tmp_path / name, files.sheet(), round_counts=True)
+        np.testing.assert_array_equal(read.to_df(), tpm.T)
+
+
+def test_counts_of_which_some_samples_add_up_to_a_million_are_counts(counts, tmp_path: Path):
+    counts = counts.copy()
+    counts.iloc[0, :2] += 1_000_000 - counts.sum().iloc[:2].clip(upper=1_000_000)
+    np.testing.assert_array_equal(read(counts, tmp_path).X, counts.T)
 
 
 def test_counts_beyond_32_bits_keep_their_value(counts, tmp_path: Path):

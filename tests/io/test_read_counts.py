@@ -107,7 +107,8 @@ def test_symbols_are_kept_and_ids_stand_in_for_missing_ones(tmp_path: Path):
     table.insert(0, "Gene Name", ["TP53", None, "MYC", "MYC"])
     table.insert(1, "Description", "a gene")
     table.to_csv(tmp_path / "counts.csv", index_label="id")
-    adata = io.read_counts(tmp_path / "counts.csv", files.sheet())
+    with pytest.warns(UserWarning, match=r"1 columns are no samples and were left out: \['Description'\]"):
+        adata = io.read_counts(tmp_path / "counts.csv", files.sheet())
     assert adata.var["symbol"].tolist() == ["TP53", "G01", "MYC", "MYC"]
     assert adata.var.columns.tolist() == ["symbol"]
 
@@ -118,7 +119,8 @@ def test_ids_may_stand_in_any_column(tmp_path: Path):
     table.to_csv(tmp_path / "counts.csv")  # a first column 0, 1, 2, 3
     adata = io.read_counts(tmp_path / "counts.csv", files.sheet())
     assert adata.var_names.tolist() == ["G00", "G01", "G02", "G03"]
-    by_symbol = io.read_counts(tmp_path / "counts.csv", files.sheet(), gene_column="symbol")
+    with pytest.warns(UserWarning, match=r"left out: \['gene_id'\]"):
+        by_symbol = io.read_counts(tmp_path / "counts.csv", files.sheet(), gene_column="symbol")
     assert by_symbol.var_names.tolist() == list("abcd")
     with pytest.raises(KeyError, match="gene_column='entrez' is not a column"):
         io.read_counts(tmp_path / "counts.csv", files.sheet(), gene_column="entrez")

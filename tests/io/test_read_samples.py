@@ -62,3 +62,28 @@ def test_a_spreadsheet_with_two_tables_is_refused(tmp_path: Path):
     book.save(tmp_path / "samples.xlsx")
     with pytest.raises(ValueError, match="2 sheets that are not empty: .*'more'"):
         io.read_samples(tmp_path / "samples.xlsx")
+
+
+def test_a_decimal_comma_is_a_number_where_semicolons_part_the_columns(tmp_path: Path):
+    """30,5 was taken for the name of a group."""
+    sheet = read("id;age;dose\ns1;30,5;1,5\ns2;41;NA\ns3;-2,25;1,5\n", tmp_path)
+    assert sheet["age"].tolist() == [30.5, 41, -2.25]
+    assert sheet["dose"].dtype == float
+    assert sheet["dose"].isna().tolist() == [False, True, False]
+
+
+def test_a_comma_in_numbers_is_refused_where_it_may_part_thousands(tmp_path: Path):
+    for text in ("id\tage\ns1\t30,5\ns2\t41\n", 'id,age\ns1,"30,5"\ns2,41\n'):
+        with pytest.raises(ValueError, match="column 'age' holds numbers with a comma, such as '30,5'"):
+            read(text, tmp_path)
+    assert read("id\tpair\ns1\t1,2\ns2\ta\ns3\t1,2\n", tmp_path)["pair"].tolist() == ["1,2", "a", "1,2"]
+
+
+def test_row_names_of_r_stand_beside_a_column_called_sample(tmp_path: Path):
+    text = '"","sample","x"\n"1","s1","a"\n"2","s2","a"\n'
+    assert read(text, tmp_path, sample_column="sample").index.tolist() == ["s1", "s2"]
+    assert read(text, tmp_path)["sample"].tolist() == ["s1", "s2"]
+
+
+def test_names_in_a_later_column_keep_their_digits(tmp_path: Path):
+    assert read("x,id\n1,007\n1,1.10\n", tmp_path, sample_column="id").index.tolist() == ["007", "1.10"]

@@ -47,3 +47,23 @@ def test_a_single_file_asks_for_the_folder(tmp_path: Path):
     home = star(tmp_path, dict.fromkeys(files.SAMPLES, 0.5))
     with pytest.raises(ValueError, match="give the folder that holds such a file for each sample"):
         io.read_counts(home / "drug-2" / "ReadsPerGene.out.tab", files.sheet())
+
+
+def test_two_files_of_one_sample_are_refused(tmp_path: Path):
+    """Of several lanes the last was taken, without a word."""
+    home = star(tmp_path, dict.fromkeys(files.SAMPLES, 0.5))
+    twice = home / "ctrl-1_ReadsPerGene.out.tab"
+    twice.write_text((home / "ctrl-1" / "ReadsPerGene.out.tab").read_text())
+    with pytest.raises(
+        ValueError, match=r"ctrl-1.ReadsPerGene.out.tab and ctrl-1_ReadsPerGene.out.tab are both of sample 'ctrl-1'"
+    ):
+        io.read_counts(home, files.sheet())
+
+
+@pytest.mark.parametrize("content", ["", "G1\t1\t2\t3\nG2\t1\t2\t3\t4\n", "G\udce9\t1\t2\t3\n"])
+def test_a_file_that_star_did_not_write_is_named(content: str, tmp_path: Path):
+    home = star(tmp_path, dict.fromkeys(files.SAMPLES, 0.5))
+    path = home / "drug-1" / "ReadsPerGene.out.tab"
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(ValueError, match="drug-1.ReadsPerGene.out.tab is not as STAR writes it"):
+        io.read_counts(home, files.sheet())

@@ -16,7 +16,7 @@ TABLE = pd.DataFrame(
 
 
 def points(ax: Axes) -> list[np.ndarray]:
-    """Points by scatter: genes, posterior, at the Poisson edge."""
+    """Points by scatter: genes, posterior, with counting noise alone."""
     return [np.asarray(drawn.get_offsets()) for drawn in ax.collections]
 
 
@@ -34,7 +34,7 @@ def test_genes_at_the_poisson_edge_stand_below_all_others_and_are_counted():
     edge = points(ax)[2]
     assert edge[:, 0].tolist() == [100, 1]
     assert ax.get_ylim()[0] < edge[0, 1] == edge[1, 1] < 0.01
-    assert "2 at the Poisson edge" in ax.get_title(loc="left")
+    assert "2 with counting noise alone" in ax.get_title(loc="left")
 
 
 def test_without_such_genes_nothing_is_said_of_them():

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import dask.array as da
 import matplotlib.pyplot as plt
@@ -8,9 +9,11 @@ import pandas as pd
 import pytest
 from anndata import AnnData, read_h5ad
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from scipy import sparse
 
 from bulkvi import pl
+from bulkvi.pl._gene_points import DOWN, UP
 
 RATES = pd.DataFrame(
     {
@@ -231,3 +234,35 @@ def test_an_empty_x_is_named():
     adata = AnnData(obs=pd.DataFrame({"size_factor": [1.0], "a": ["b"]}, index=["s"]), var=pd.DataFrame(index=["g"]))
     with pytest.raises(ValueError, match="adata.X is empty; name the layer"):
         pl.gene(adata, "g", "a")
+
+
+def test_the_order_of_the_groups_can_be_given_and_moves_samples_and_rates_with_their_names(cohort: AnnData):
+    rates = pd.DataFrame(
+        {"group": ["lactation", "virgin"], "rate": [10.0, 99.0], "rate_low": [9.0, 90.0], "rate_high": [11.0, 110.0]},
+        index=["3", "3"],
+    )
+    ax = pl.gene(cohort, "3", "stage", rates=rates, order=["virgin", "lactation"])
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["virgin", "lactation", "pregnancy"]
+    drawn = np.asarray(ax.collections[0].get_offsets())
+    expected = (np.asarray(cohort.X)[:, 3] / cohort.obs["size_factor"].to_numpy())[[0, 2]]
+    np.testing.assert_allclose(sorted(drawn[drawn[:, 0] < 0.5, 1]), sorted(expected), rtol=1e-6)
+    bars: Any = ax.containers[0]
+    places, heights = bars.lines[0].get_data()
+    assert dict(zip(np.floor(places), heights, strict=True)) == {0: 99.0, 1: 10.0}
+
+
+@pytest.mark.parametrize("order", [["virgin", "mature"], ["virgin", "virgin"]])
+def test_an_order_of_other_groups_is_refused(cohort: AnnData, order: list[str]):
+    with pytest.raises(ValueError, match="`order` names levels of 'stage', each once"):
+        pl.gene(cohort, "3", "stage", order=order)
+
+
+def test_groups_have_the_colours_of_the_latent_picture_and_not_those_of_up_and_down(cohort: AnnData):
+    gene = pl.gene(cohort, "3", "stage", order=["virgin"])
+    points: Any = gene.collections[0]
+    shown = zip(points.get_offsets(), points.get_facecolor(), strict=True)
+    by_place = {round(float(at[0])): to_hex(colour) for at, colour in shown}
+    drawn: Any = pl.latent(cohort, color="stage").collections
+    latent = {points.get_label(): to_hex(points.get_facecolor()[0]) for points in drawn}
+    assert [by_place[i] for i in range(3)] == [latent[name] for name in ("virgin", "lactation", "pregnancy")]
+    assert not {DOWN.lower(), UP.lower()} & set(by_place.values())

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
+from matplotlib.transforms import Bbox
 
 from bulkvi import pl
 
@@ -27,7 +28,10 @@ def test_levels_stand_at_the_states_of_their_samples(cohort: AnnData):
 def test_other_dimensions_can_be_drawn(cohort: AnnData):
     ax = pl.latent(cohort, dims=(2, 0))
     np.testing.assert_array_equal(ax.collections[0].get_offsets(), cohort.obsm["X_bulkvi"][:, [2, 0]])
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Latent 3 (prior sd)", "Latent 1 (prior sd)")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == (
+        "Latent 3 (usual: ±1)",
+        "Latent 1 (usual: ±1)",
+    )
 
 
 @pytest.mark.parametrize("basis", ["X_pca", "pca"])
@@ -77,7 +81,7 @@ def test_an_ellipse_holds_its_share_of_a_normal_distribution(rng: np.random.Gene
 
 
 def test_ellipses_have_the_colours_of_their_levels_and_lie_inside_the_axes(cohort: AnnData):
-    ax: Any = pl.latent(cohort, color="treated", ellipse=0.99)
+    ax: Any = pl.latent(cohort, color="treated", ellipse=0.99, label=False)
     np.testing.assert_allclose(
         [patch.get_edgecolor() for patch in ax.patches], [points.get_facecolor()[0] for points in ax.collections]
     )
@@ -90,9 +94,9 @@ def test_ellipses_have_the_colours_of_their_levels_and_lie_inside_the_axes(cohor
 
 
 def test_levels_of_fewer_than_three_samples_and_missing_values_have_no_ellipse(cohort: AnnData):
-    assert not pl.latent(cohort, color="stage", ellipse=0.9).patches
+    assert not pl.latent(cohort, color="stage", ellipse=0.9, label=False).patches
     cohort.obs["some"] = ["a", "a", "a", None, None, None]
-    assert len(pl.latent(cohort, color="some", ellipse=0.9).patches) == 1
+    assert len(pl.latent(cohort, color="some", ellipse=0.9, label=False).patches) == 1
 
 
 @pytest.mark.parametrize(
@@ -108,3 +112,24 @@ def test_ellipses_that_mean_nothing_are_refused(cohort: AnnData, color: str | No
     with pytest.raises(ValueError, match=message):
         pl.latent(cohort, color=color, ellipse=share)
     assert plt.get_fignums() == []
+
+
+def test_few_samples_are_named_and_many_are_not(cohort: AnnData):
+    names = [text.get_text() for text in pl.latent(cohort, color="stage").texts]
+    assert sorted(names) == sorted(cohort.obs_names)
+    assert not pl.latent(cohort, label=False).texts
+    many = AnnData(np.ones((21, 1)), obs=pd.DataFrame(index=[f"sample {i}" for i in range(21)]))
+    many.obsm["X_bulkvi"] = np.random.default_rng(0).normal(size=(21, 2))
+    assert not pl.latent(many).texts
+
+
+@pytest.mark.parametrize("seed", [0, 7, 8])
+def test_names_of_samples_do_not_hide_each_other(seed: int):
+    crowd = AnnData(np.ones((20, 1)), obs=pd.DataFrame(index=[f"sample {i}" for i in range(20)]))
+    crowd.obsm["X_bulkvi"] = np.random.default_rng(seed).normal(size=(20, 2))
+    ax = pl.latent(crowd)
+    plt.gcf().draw_without_rendering()
+    boxes = [text.get_window_extent() for text in ax.texts]
+    shared = [Bbox.intersection(boxes[i], boxes[j]) for i in range(20) for j in range(i)]
+    # boxes of text have a margin: a tenth of one is space above and below its letters
+    assert max([box.width * box.height for box in shared if box], default=0.0) < 0.1 * boxes[0].width * boxes[0].height

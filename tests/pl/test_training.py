@@ -29,7 +29,7 @@ def test_training_alone_needs_no_legend(history: History):
 def test_axes_say_that_lower_is_better_and_in_which_unit(history: History):
     ax = pl.training(history)
     assert ax.get_xlabel() == "Epoch"
-    assert ax.get_ylabel() == "Negative ELBO\n(nats per sample)"
+    assert ax.get_ylabel() == "Training loss\n(negative ELBO,\nnats per sample)"
 
 
 def test_another_quantity_can_be_drawn(history: History):
@@ -65,3 +65,12 @@ def test_a_quantity_that_was_not_recorded_is_named_with_the_choices(history: His
 def test_what_is_no_history_is_refused(wrong: object, hint: str):
     with pytest.raises(TypeError, match=f"must be model.history.*{hint}"):
         pl.training(wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("values", "flat"), [([36_590.0, 36_575.0, 36_565.0], True), ([900.0, 500.0, 400.0], False)])
+def test_a_curve_that_hardly_moves_looks_flat(values: list[float], flat: bool):
+    ax = pl.training({"elbo_train": pd.DataFrame({"elbo_train": values})})
+    low, high = ax.get_ylim()
+    share = (max(values) - min(values)) / (high - low)
+    assert share < 0.1 if flat else share > 0.8
+    assert low < min(values) < max(values) < high

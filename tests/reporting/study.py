@@ -39,6 +39,26 @@ def simulated() -> AnnData:
     return adata
 
 
+def scored_sets(n: int) -> pd.DataFrame:
+    """A table as ``tl.enrichment`` gives it."""
+    return pd.DataFrame(
+        {
+            "term": [f"positive regulation of transmembrane transport, set {i}" for i in range(n)],
+            "term_id": "GO:1",
+            "direction": "up",
+            "score": np.linspace(6, 1, n),
+            "score_low": 0.5,
+            "score_high": 7.0,
+            "prob_sign": 1.0,
+            "p_value": 0.001,
+            "adj_p_value": 0.01,
+            "size": 40,
+            "n_called": 12,
+            "genes": ";".join(f"GENE{i}" for i in range(30)),
+        }
+    )
+
+
 def text_of(element: Any) -> str:
     """Text of an element, without markup or runs of space."""
     return re.sub(r"\s+", " ", "".join(element.itertext())).strip()

@@ -63,3 +63,10 @@ def test_groups_are_listed_with_their_part_in_the_comparison(study: Study):
         (GROUPS[1], 5, "compared with"),
     ]
     assert group_sizes(study.model.adata, asked_of(study.model, study.de), None) == []
+
+
+def test_attrs_of_another_comparison_are_not_believed(study: Study):
+    """The sign on the page came from a run.json that an older run, the other way round, had left."""
+    read = from_csv(study.de)
+    read.attrs = dict(study.model.differential_expression("arm", *reversed(GROUPS)).attrs)
+    assert asked_of(study.model, read) == asked_of(study.model, study.de)

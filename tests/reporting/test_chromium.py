@@ -3,12 +3,14 @@
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pypdf
 import pytest
 
+import bulkvi as bv
 from tests.reporting.chromium import Page, browser_path, open_browser
-from tests.reporting.study import NASTY, Study
+from tests.reporting.study import NASTY, Study, scored_sets
 
 NAMES = "[...document.querySelectorAll('#gene-table tbody tr')].map(row => row.cells[0].firstChild.textContent.trim())"
 SORTED = (
@@ -182,3 +184,47 @@ def test_it_prints_on_few_pages_without_what_only_a_screen_needs(opened: Page, s
     for control in ("Find a gene", "Next", "Skip to the table"):
         assert control not in everything
     assert {(round(page.mediabox.width), round(page.mediabox.height)) for page in printed.pages} == {(595, 842)}  # A4
+
+
+@pytest.fixture(scope="module")
+def wide(given: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page with a table of gene sets as the command line leaves it: many rows, long names and lists of genes."""
+    return bv.report(
+        path=tmp_path_factory.mktemp("wide") / "report.html",
+        **given | {"enrichment": scored_sets(200), "calibration": None},
+    )
+
+
+@pytest.mark.parametrize("width", [1200, 1600])
+def test_tables_show_all_their_columns(opened: Page, wide: Path, width: int):
+    opened.resize(width, 900)
+    opened.open(wide)
+    hidden = opened.run(
+        "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth + 1)"
+        ".map(e => e.querySelector('table').id)"
+    )
+    assert hidden == []
+
+
+def test_gene_lists_open_by_keyboard_and_do_not_stretch_rows(opened: Page, wide: Path):
+    opened.resize(1200, 900)
+    opened.open(wide)
+    row = "document.querySelector('#pathway-table tbody tr')"
+    low = opened.run(f"{row}.offsetHeight")
+    assert low < 90
+    opened.run(f"{row}.querySelector('summary').focus()")
+    opened.press("Enter")
+    assert opened.run(f"{row}.querySelector('details').open")
+    assert opened.run(f"{row}.offsetHeight") > low
+
+
+def test_at_most_25_pathways_are_printed_without_their_genes(opened: Page, wide: Path):
+    opened.open(wide)
+    texts = "".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(opened.pdf())).pages)
+    assert [f"set {i} up" in f"{' '.join(texts.split())} " for i in (0, 24, 25, 199)] == [True, True, False, False]
+    assert "GENE1" not in texts
+    assert "At most 25 rows are printed" in texts
+    opened.run("document.getElementById('pathway-table-search').focus()")
+    opened.write("set 19")
+    texts = "".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(opened.pdf())).pages)
+    assert "set 199 up" in f"{' '.join(texts.split())} "

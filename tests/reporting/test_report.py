@@ -193,3 +193,55 @@ def test_what_cannot_be_reported_is_refused(
 def test_a_part_of_the_table_is_refused(study: Study, tmp_path: Path):
     with pytest.raises(ValueError, match="399 rows and the model 400 genes"):
         bv.report(study.model, study.de.iloc[1:], tmp_path / "report.html")
+
+
+def test_methods_stand_in_the_page_with_what_the_run_knows(study: Study, tmp_path: Path):
+    run = {"n_genes_read": 5_432, "min_counts": 10, "size_factors": {"chosen": "median_of_ratios"}}
+    tree = parsed(bv.report(study.model, study.de, tmp_path / "report.html", run=run))
+    methods = section(tree, "methods")
+    for said in (
+        "Counts of 5,432 genes",
+        "median of ratios",
+        "negative binomial",
+        "Benjamini",
+        "The bulkvi developers",
+    ):
+        assert said in methods
+
+
+def test_the_page_names_the_file_beside_it_only_if_it_is_this_table(study: Study, tmp_path: Path):
+    out = tmp_path / "report.html"
+    assert "beside this page" not in section(parsed(bv.report(study.model, study.de, out)), "genes")
+    study.de.to_csv(tmp_path / "de.csv", index_label="gene_id")
+    assert "de.csv beside this page" in section(parsed(bv.report(study.model, study.de, out)), "genes")
+    study.de.assign(p_value=0.5).to_csv(tmp_path / "de.csv", index_label="gene_id")
+    assert "beside this page" not in section(parsed(bv.report(study.model, study.de, out)), "genes")
+
+
+def test_calls_whose_interval_reaches_zero_are_counted_and_explained(study: Study, tree: Any, tmp_path: Path):
+    called = study.de["adj_p_value"] < 0.05
+    wide = study.de.assign(log_fc_low=-1.0, log_fc_high=1.0)
+    page = section(parsed(bv.report(study.model, wide, tmp_path / "report.html")), "genes")
+    assert f"Of the {called.sum()} genes called, {called.sum()} have an interval that reaches across" in page
+    reaching = (called & (study.de["log_fc_low"] <= 0) & (study.de["log_fc_high"] >= 0)).sum()
+    assert ("reaches across" in section(tree, "genes")) == (reaching > 0)
+
+
+def test_messages_name_sections_by_their_headings(study: Study, tmp_path: Path):
+    de = study.model.differential_expression("arm", *GROUPS, latent_columns=1)
+    tree = parsed(bv.report(study.model, de, tmp_path / "report.html"))
+    assert "The section Hidden structure says" in section(tree, "watch")
+    assert "Hidden structure" in [text_of(head) for head in tree.iter("h2")]
+
+
+def test_the_latent_state_is_drawn_by_what_is_compared_and_by_what_goes_with_it(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    report = study.model.latent_report().assign(strongest_with="age", strength=0.9)
+    monkeypatch.setattr(study.model, "latent_report", lambda: report)
+    tree = parsed(bv.report(study.model, study.de, tmp_path / "report.html"))
+    titles = [text_of(title) for title in tree.iter("strong")]
+    assert [title for title in titles if title.startswith("Latent state")] == [
+        "Latent state by arm",
+        "Latent state by age",
+    ]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from bulkvi.stats.composition import NO_SHIFT
+from bulkvi.stats.composition import CompositionShift
 from bulkvi.stats.effect import effect_likelihood, log_p_value, wald_p_value
 from bulkvi.stats.effect_summary import summarise_effect
 from bulkvi.stats.gene_fit import effect_ridge, fit_genes
@@ -39,7 +39,7 @@ def test_columns_agree_with_each_other(effect):
 
 def test_tiny_p_values_keep_their_order(effect):
     strong = effect._replace(estimate=np.sign(effect.estimate) * (np.abs(effect.estimate) + 60 * effect.se))
-    summary = summarise_effect(strong, shift=NO_SHIFT)
+    summary = summarise_effect(strong, shift=CompositionShift())
     assert (summary.p_value == 0).any()
     assert np.isfinite(summary.stat).all()
     assert np.unique(summary.stat).size == summary.stat.size
@@ -86,7 +86,7 @@ def test_a_shift_is_taken_off_everything(simulate, rng):
     assert summary.shift.shift == pytest.approx(-np.log(1.5), abs=0.05)
     assert (summary.adj_p_value < 0.05)[~changed].mean() < 0.03
     assert (summary.adj_p_value < 0.05)[changed].mean() > 0.2
-    as_given = summarise_effect(effect_likelihood(fit.nodes, GROUP), shift=NO_SHIFT)
+    as_given = summarise_effect(effect_likelihood(fit.nodes, GROUP), shift=CompositionShift())
     np.testing.assert_allclose(as_given.mle - summary.shift.shift, summary.mle)
 
 

@@ -43,7 +43,7 @@ def bulkvi(
     """  # noqa: D301  # click wraps what is not below a backspace
 
 
-app.command()(demo)
+app.command(cls=Remembered)(demo)
 app.command(cls=Remembered)(check)
 app.command(cls=Remembered)(de)
 app.command()(report)

@@ -1,20 +1,19 @@
 """``bulkvi check``: what a design can tell, and whether samples are what their labels say."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bulkvi.cli import _reading as reading
 from bulkvi.cli._figures import new_figure, save_figure
-from bulkvi.cli._progress import WRONG_INPUT, exits, noted, open_folder, reporter
-from bulkvi.cli._run_file import as_json, files_in, of_this_run
+from bulkvi.cli._folder import CHECK_FILE, CHECKS, clear_folder, files_in, open_folder
+from bulkvi.cli._progress import WRONG_INPUT, exits, noted, reporter
+from bulkvi.cli._run_file import as_json, of_this_run
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
-
-CHECK_FILE: Final = "check.json"
 
 
 def check(
@@ -31,7 +30,10 @@ def check(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for the tables (design.csv, samples.csv), check.json and a figure.", file_okay=False),
+        typer.Option(
+            help="Folder for the tables (check_design.csv, check_samples.csv), check.json and a figure.",
+            file_okay=False,
+        ),
     ] = None,
     size_factors: reading.SizeFactors = "median_of_ratios",
     min_counts: reading.MinCounts = 10,
@@ -59,7 +61,7 @@ def check(
     without; 2 if something in the input is wrong.
     """  # noqa: D301  # click wraps what is not below a backspace
     if out is not None:
-        open_folder(out, force=force, what="what this command writes")
+        open_folder(out, CHECKS, force=force, what="what this command writes", inputs=[counts, samples, transcripts])
     how = reading.HowToRead(
         sample_column,
         match,
@@ -103,8 +105,7 @@ def check(
         }
         if out is not None:
             _write(out, found, tables)
-            names = ["design.csv", "samples.csv", "figures"]
-            summary |= {"out": str(out), "files": [*files_in(out, names), CHECK_FILE]}
+            summary |= {"out": str(out), "files": [*files_in(out, CHECKS), CHECK_FILE]}
             (out / CHECK_FILE).write_text(as_json(summary) + "\n", encoding="utf-8")
         say("Done")
     if json:
@@ -172,12 +173,13 @@ def _write(out: Path, found: Any, tables: dict[str, "pd.DataFrame"]) -> None:
     from bulkvi.design_names import COLUMN
     from bulkvi.names import SAMPLE
 
-    (out / "figures").mkdir(parents=True, exist_ok=True)
-    found.findings.to_csv(out / "design.csv", index=False)
+    clear_folder(out, CHECKS)
+    found.findings.to_csv(out / "check_design.csv", index=False)
     if tables:
         checked = pd.concat(tables, names=[COLUMN, SAMPLE]).reset_index()
-        checked.to_csv(out / "samples.csv", index=False)
+        checked.to_csv(out / "check_samples.csv", index=False)
     if len(found.association):
         figure = new_figure(3.3)
         pl.design(found, ax=figure.subplots())
+        (out / "figures").mkdir(exist_ok=True)
         save_figure(figure, out / "figures" / "design")

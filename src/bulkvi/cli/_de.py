@@ -10,9 +10,10 @@ import typer
 
 from bulkvi.cli import _reading as reading
 from bulkvi.cli._figures import draw_figures
-from bulkvi.cli._progress import FAILURE, WRONG_INPUT, exits, noted, open_folder, reporter
+from bulkvi.cli._folder import REPORT_FILE, RESULTS, RUN_FILE, clear_folder, files_in, open_folder
+from bulkvi.cli._progress import FAILURE, WRONG_INPUT, exits, noted, reporter
 from bulkvi.cli._results import FILES, show_files, show_notes, show_results, write_table
-from bulkvi.cli._run_file import as_json, files_in, of_this_run
+from bulkvi.cli._run_file import as_json, of_this_result, of_this_run
 from bulkvi.cli._terms import ENRICHMENT, Organism, check_gene_sets, score_terms, show_terms
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from bulkvi import BulkVI
 
-RUN_FILE = "run.json"
 GOES_WITH = 0.5
 """Share of a latent column that a column of SAMPLES must explain to be named beside it."""
 
@@ -90,7 +90,10 @@ def de(
     Progress and notes go to standard error. Exit code 0: done; 2: something in the input is wrong, and the message says
     what; 1: it failed on the way.
     """  # noqa: D301  # click wraps what is not below a backspace
-    open_folder(out, force=force, what="what this command writes")
+    if not 0 < level < 1:
+        raise typer.BadParameter(f"{level:g} is not between 0 and 1; give 0.05, say.", param_hint="--level")
+    inputs = [counts, samples, transcripts, gene_sets]
+    open_folder(out, RESULTS, force=force, what="what this command writes", inputs=inputs)
     how = reading.HowToRead(
         sample_column,
         match,
@@ -107,14 +110,15 @@ def de(
     with noted(say) as notes:
         with exits(WRONG_INPUT):
             say("Reading; libraries take some seconds to load")
-            from bulkvi import pp, report
+            from bulkvi import BulkVI, pp, report
             from bulkvi.names import COUNTS_SOURCE, SIZE_FACTOR
 
             adata = reading.read(counts, samples, how)
             say(f"Counts: {reading.in_words(adata)}")
-            groups = reading.find_groups(contrast, adata.obs, reading.check_formula(design, adata.obs))
+            in_design = reading.check_formula(design, adata.obs)
+            groups = reading.find_groups(contrast, adata.obs, in_design)
             n_read = adata.n_vars
-            findings = _check(adata, design)
+            findings = _check(adata, design, in_design)
             if gene_sets is not None:
                 check_gene_sets(gene_sets, organism, adata)
             pp.filter_genes(adata, min_counts=min_counts)
@@ -124,9 +128,10 @@ def de(
                 f"{adata.n_vars:,} genes with at least {min_counts} counts; size factors {factors.min():.2f} to "
                 f"{factors.max():.2f}"
             )
-            out.mkdir(parents=True, exist_ok=True)  # fails now rather than after the work
+            BulkVI.setup_anndata(adata, size_factor_key=SIZE_FACTOR, design=design, offset_key=offset, donor_key=donor)
+            clear_folder(out, RESULTS)  # fails now rather than after the work
         with exits(FAILURE):
-            model, table = _compare(adata, offset, design, donor, groups, out, say=say, seed=seed)
+            model, table = _compare(adata, design, groups, out, say=say, seed=seed)
             if hidden := _hidden(model, table):
                 notes.append(hidden)
                 say(f"Note: {hidden}")
@@ -140,27 +145,36 @@ def de(
                     say(f"Note: {notes[-1]}")
             (out / "figures").mkdir(exist_ok=True)
             draw_figures(model, adata, table, out / "figures", terms=terms, groupby=groups[0], level=level)
-            summary = _summary(adata, table, groups, level) | {
-                "counts": str(counts),
-                "samples": str(samples),
-                "read": dict(adata.uns[COUNTS_SOURCE]),
-                "design": design,
-                "donor": donor,
-                "size_factors": {"chosen": size_factors, "min": factors.min(), "max": factors.max()},
-                "n_genes_read": n_read,
-                "min_counts": min_counts,
-                "gene_sets": gene_sets,
-                "seed": seed,
-                "findings": findings,
-                "warnings": notes,
-            }
-            files = FILES if terms is None else FILES | ENRICHMENT
-            names = [name for name in files if name]
-            run = of_this_run(ctx)
-            report(
-                model, table, out / "report.html", enrichment=terms, level=level, warnings=notes, command=run["command"]
+            summary = (
+                of_this_run(ctx)
+                | of_this_result(adata, table, groups, level, terms)
+                | {
+                    "counts": str(counts),
+                    "samples": str(samples),
+                    "read": dict(adata.uns[COUNTS_SOURCE]),
+                    "design": design,
+                    "donor": donor,
+                    "size_factors": {"chosen": size_factors, "min": factors.min(), "max": factors.max()},
+                    "n_genes_read": n_read,
+                    "min_counts": min_counts,
+                    "gene_sets": gene_sets,
+                    "seed": seed,
+                    "findings": findings,
+                    "warnings": notes,
+                }
             )
-            summary = run | summary | {"out": str(out), "files": [*files_in(out, names), RUN_FILE]}
+            files = FILES if terms is None else FILES | ENRICHMENT
+            report(
+                model,
+                table,
+                out / REPORT_FILE,
+                enrichment=terms,
+                level=level,
+                warnings=notes,
+                command=summary["command"],
+                run=summary,
+            )
+            summary |= {"out": str(out), "files": [*files_in(out, RESULTS), RUN_FILE]}
             (out / RUN_FILE).write_text(as_json(summary) + "\n", encoding="utf-8")
             say("Done")
     if json:
@@ -175,36 +189,31 @@ def de(
     show_files(table, out, files | {RUN_FILE: "what was asked and found, the versions and the command"})
 
 
-def _check(adata: "AnnData", design: str) -> list[dict[str, str]]:
+def _check(adata: "AnnData", design: str, in_design: set[str]) -> list[dict[str, str]]:
     """What there is to know about the design, before anything takes long."""
     from bulkvi import tl
 
     found = tl.check_design(adata, design)
     if found.residual_df < 1:
+        remedy = (
+            "Take a variable out of the design, or add samples."
+            if len(in_design) > 1
+            else "No test is possible without replicates: at least one group needs a second sample, and each should have three."
+        )
         raise ValueError(
             f"The design {design!r} has {found.n_columns} columns and there are {found.n_samples} samples: none is left to tell "
-            "how much replicates differ. Take a variable out of the design, or add samples."
+            f"how much replicates differ. {remedy}"
         )
     return found.findings.to_dict("records")
 
 
 def _compare(
-    adata: "AnnData",
-    offset: str | None,
-    design: str,
-    donor: str | None,
-    groups: tuple[str, Any, Any],
-    out: Path,
-    *,
-    say: Any,
-    seed: int,
+    adata: "AnnData", design: str, groups: tuple[str, Any, Any], out: Path, *, say: Any, seed: int
 ) -> tuple["BulkVI", "pd.DataFrame"]:
     """Fit, compare and write."""
     from bulkvi import BulkVI
-    from bulkvi.names import LATENT, SIZE_FACTOR
+    from bulkvi.names import LATENT
 
-    with exits(WRONG_INPUT):
-        BulkVI.setup_anndata(adata, size_factor_key=SIZE_FACTOR, design=design, offset_key=offset, donor_key=donor)
     model = BulkVI(adata, seed=seed)
     say(f"Training on {design}")
     model.train(seed=seed, progress_bar=False)
@@ -238,23 +247,3 @@ def _hidden(model: "BulkVI", table: "pd.DataFrame") -> str | None:
         f"{n} hidden direction{'s' * (n > 1)} of the data, such as a batch that the design does not name, "
         f"{'were' if n > 1 else 'was'} found and held fixed.{advice}"
     )
-
-
-def _summary(adata: "AnnData", table: "pd.DataFrame", groups: tuple[str, Any, Any], level: float) -> dict[str, Any]:
-    from bulkvi.names import ADJ_P_VALUE, FLAG, LOG_FC
-
-    factor, test, reference = groups
-    called = table[table[ADJ_P_VALUE] < level]
-    up = int((called[LOG_FC] > 0).sum())
-    sizes = {str(group): int((adata.obs[factor] == group).sum()) for group in (test, reference)}
-    flags = table.loc[table[FLAG] != "", FLAG].str.split(",").explode().str.strip().value_counts()
-    return {
-        "contrast": {"column": factor, "test": test, "reference": reference},
-        "n_samples": adata.n_obs,
-        "n_samples_compared": sizes,
-        "n_genes": adata.n_vars,
-        "level": level,
-        "calls": {"all": len(called), "up": up, "down": len(called) - up},
-        "flags": {str(flag): int(n) for flag, n in flags.items()},
-        "fit": {str(key): value for key, value in table.attrs.items()},
-    }

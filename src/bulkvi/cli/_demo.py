@@ -3,7 +3,6 @@
 Only light imports at the top: ``bulkvi --help`` is not to wait for PyTorch.
 """
 
-import shlex
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -11,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from bulkvi.cli._figures import draw_figures
-from bulkvi.cli._progress import Say, open_folder, reporter
+from bulkvi.cli._folder import REPORT_FILE, RESULTS, RUN_FILE, clear_folder, files_in, open_folder
+from bulkvi.cli._progress import Say, noted, reporter
 from bulkvi.cli._results import FILES, show_files, show_results, write_table
+from bulkvi.cli._run_file import as_json, of_this_result, of_this_run
 from bulkvi.cli._terms import ENRICHMENT, score_terms, show_terms
 
 if TYPE_CHECKING:
@@ -20,11 +21,16 @@ if TYPE_CHECKING:
 
 GROUPBY: Final = "dex"
 GROUPS: Final = ("trt", "untrt")
+DESIGN: Final = "~ cell + dex"
 FDR: Final = 0.05
+MIN_COUNTS: Final = 10
+SIZE_FACTORS: Final = "median_of_ratios"
+GENE_SETS: Final = "go_bp"
 SIGN: Final = "log2, treated (trt) over untreated (untrt): +1 is twice as much with dexamethasone, -1 half as much."
 
 
 def demo(
+    ctx: typer.Context,
     *,
     out: Annotated[Path, typer.Option(help="Folder for the results, made if it does not exist.", file_okay=False)],
     seed: Annotated[int, typer.Option(min=0, help="Seed of the model's start and training.")] = 0,
@@ -33,49 +39,64 @@ def demo(
     """Analyse eight airway samples, from raw counts to differential expression.
 
     Four donors, each with and without dexamethasone. The data come with bulkvi; no network is needed. Leaves a table
-    de.csv, figures/, report.html, adata.h5ad and the trained model/ in the folder; with the extra "enrichment" installed also
-    enrichment.csv, the GO terms whose genes go up or down together.
+    de.csv, figures/, report.html, adata.h5ad, the trained model/ and run.json in the folder; with the extra "enrichment" installed
+    also enrichment.csv, the GO terms whose genes go up or down together.
     """
-    open_folder(out, force=force, what="the demo's files")
-    (out / "figures").mkdir(parents=True, exist_ok=True)  # fails now rather than after the work
+    open_folder(out, RESULTS, force=force, what="the demo's files")
+    clear_folder(out, RESULTS)
+    (out / "figures").mkdir(exist_ok=True)  # fails now rather than after the work
 
     say = reporter()
-    say("Loading PyTorch and scvi-tools, a few seconds")
-    from bulkvi import BulkVI, datasets, pp, report
-    from bulkvi.names import LATENT, SIZE_FACTOR
+    with noted(say) as notes:
+        say("Loading PyTorch and scvi-tools, a few seconds")
+        from bulkvi import BulkVI, datasets, pp, report
+        from bulkvi.names import LATENT, SIZE_FACTOR
 
-    adata = datasets.airway()
-    say(f"Counts: {adata.n_obs} samples x {adata.n_vars:,} genes")
-    pp.filter_genes(adata, min_counts=10)
-    pp.size_factors(adata)
-    factors = adata.obs[SIZE_FACTOR]
-    say(f"{adata.n_vars:,} genes with at least 10 counts; size factors {factors.min():.2f} to {factors.max():.2f}")
-    BulkVI.setup_anndata(adata, size_factor_key=SIZE_FACTOR, design="~ cell + dex")
-    model = BulkVI(adata, n_latent=2, seed=seed)
-    say("Training on ~ cell + dex, some seconds")
-    model.train(seed=seed, progress_bar=False)
-    adata.obsm[LATENT] = model.get_latent_representation()
-    say("Comparing trt with untrt; the first time, code is compiled for this machine")
-    de = model.differential_expression(GROUPBY, *GROUPS)
+        adata = datasets.airway()
+        n_read = adata.n_vars
+        say(f"Counts: {adata.n_obs} samples x {n_read:,} genes")
+        pp.filter_genes(adata, min_counts=MIN_COUNTS)
+        pp.size_factors(adata, method=SIZE_FACTORS)
+        factors = adata.obs[SIZE_FACTOR]
+        say(
+            f"{adata.n_vars:,} genes with at least {MIN_COUNTS} counts; size factors {factors.min():.2f} to {factors.max():.2f}"
+        )
+        BulkVI.setup_anndata(adata, size_factor_key=SIZE_FACTOR, design=DESIGN)
+        model = BulkVI(adata, n_latent=2, seed=seed)
+        say(f"Training on {DESIGN}, some seconds")
+        model.train(seed=seed, progress_bar=False)
+        adata.obsm[LATENT] = model.get_latent_representation()
+        say("Comparing trt with untrt; the first time, code is compiled for this machine")
+        de = model.differential_expression(GROUPBY, *GROUPS)
 
-    say(f"Writing to {out}")
-    table = write_table(de, adata, out / "de.csv")
-    terms = _go_terms(table, out, say)
-    draw_figures(model, adata, table, out / "figures", terms=terms, groupby=GROUPBY, level=FDR)
-    adata.write_h5ad(out / "adata.h5ad")
-    model.save(str(out / "model"), overwrite=True)
-    report(
-        model,
-        table,
-        out / "report.html",
-        enrichment=terms,
-        command=f"bulkvi demo --out {shlex.quote(str(out))} --seed {seed}",
-    )
-    say("Done")
+        say(f"Writing to {out}")
+        table = write_table(de, adata, out / "de.csv")
+        terms = _go_terms(table, out, say)
+        draw_figures(model, adata, table, out / "figures", terms=terms, groupby=GROUPBY, level=FDR)
+        adata.write_h5ad(out / "adata.h5ad")
+        model.save(str(out / "model"), overwrite=True)
+        run = (
+            of_this_run(ctx)
+            | of_this_result(adata, table, (GROUPBY, *GROUPS), FDR, terms)
+            | {
+                "design": DESIGN,
+                "size_factors": {"chosen": SIZE_FACTORS, "min": factors.min(), "max": factors.max()},
+                "n_genes_read": n_read,
+                "min_counts": MIN_COUNTS,
+                "gene_sets": None if terms is None else GENE_SETS,
+                "seed": seed,
+                "warnings": notes,
+            }
+        )
+        report(model, table, out / REPORT_FILE, enrichment=terms, warnings=notes, command=run["command"], run=run)
+        files = FILES if terms is None else FILES | ENRICHMENT
+        run |= {"out": str(out), "files": [*files_in(out, RESULTS), RUN_FILE]}
+        (out / RUN_FILE).write_text(as_json(run) + "\n", encoding="utf-8")
+        say("Done")
     show_results(table, level=FDR, sign=SIGN)
     if terms is not None:
         show_terms(terms, FDR)
-    show_files(table, out, FILES if terms is None else FILES | ENRICHMENT)
+    show_files(table, out, files | {RUN_FILE: "what was asked and found, the versions and the command"})
 
 
 def _go_terms(table: "pd.DataFrame", out: Path, say: Say) -> "pd.DataFrame | None":
@@ -84,4 +105,4 @@ def _go_terms(table: "pd.DataFrame", out: Path, say: Say) -> "pd.DataFrame | Non
         say("GO terms left out: they need decoupler, pip install 'bulkvi[enrichment]'")
         return None
     say("Scoring GO terms")
-    return score_terms(table, "go_bp", "human", out)
+    return score_terms(table, GENE_SETS, "human", out)

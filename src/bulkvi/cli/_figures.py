@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 WIDTH: Final = 3.3
 N_TERMS: Final = 12
+FIGURES: Final = tuple("volcano ma p_values dispersion shrinkage gene latent size_factors training enrichment".split())
+"""Names of all figures; the last only where gene sets were scored."""
 
 
 def draw_figures(
@@ -46,19 +48,40 @@ def draw_figures(
         Genes are called where the adjusted p-value is below it.
     """
     from bulkvi import pl
-    from bulkvi.names import P_VALUE
+    from bulkvi.names import ASKED, P_VALUE
 
     surest = str(table[P_VALUE].idxmin())
+    asked = table.attrs.get(ASKED, {})
+    # the reference on the left, so that up looks like up
+    order = [asked["group2"], asked["group1"]] if asked.get("groupby") == groupby else None
     rates = model.get_group_rates([surest], groupby)
+    setup = model.registry["setup_args"]
+
+    def draw_gene(ax: "Axes") -> "Axes":
+        return pl.gene(
+            adata,
+            surest,
+            groupby,
+            rates=rates,
+            order=order,
+            size_factor_key=setup["size_factor_key"],
+            layer=setup["layer"],
+            offset_key=setup["offset_key"],
+            ax=ax,
+        )
+
+    def draw_size_factors(ax: "Axes") -> "Axes":
+        return pl.size_factors(adata, key=setup["size_factor_key"], layer=setup["layer"], color=groupby, ax=ax)
+
     plots: dict[str, tuple[float, Callable[[Axes], Axes]]] = {
         "volcano": (3.3, lambda ax: pl.volcano(table, level=level, ax=ax)),
         "ma": (3.0, lambda ax: pl.ma(table, level=level, ax=ax)),
         "p_values": (2.6, lambda ax: pl.p_values(table, ax=ax)),
         "dispersion": (2.8, lambda ax: pl.dispersion(model.get_dispersions(), ax=ax)),
         "shrinkage": (3.1, lambda ax: pl.shrinkage(table, level=level, ax=ax)),
-        "gene": (2.6, lambda ax: pl.gene(adata, surest, groupby, rates=rates, ax=ax)),
+        "gene": (2.6, draw_gene),
         "latent": (3.0, lambda ax: pl.latent(adata, color=groupby, ax=ax)),
-        "size_factors": (3.0, lambda ax: pl.size_factors(adata, color=groupby, ax=ax)),
+        "size_factors": (3.0, draw_size_factors),
         "training": (2.4, lambda ax: pl.training(model.history, ax=ax)),
     }
     if terms is not None:

@@ -21,7 +21,7 @@ EXPLAINED: Final = {
     WRONG_INPUT: (ValueError, KeyError, TypeError, ImportError, OSError),
     FAILURE: (ValueError, KeyError, OSError),  # others are bugs, and want their traceback
 }
-TALKATIVE: Final = ("lightning.pytorch.utilities.rank_zero", "matplotlib.font_manager")
+TALKATIVE: Final = ("lightning.pytorch.utilities.rank_zero", "matplotlib.font_manager", "scvi.data._download")
 
 
 def reporter() -> Say:
@@ -115,18 +115,3 @@ def in_flags(message: str) -> str:
         message = re.sub(rf"\b{argument}=(\w+)", rf"{flag} \1", message)
         message = re.sub(rf"\bas {argument}\b", f"with {flag}", message)
     return message
-
-
-def open_folder(out: Path, *, force: bool, what: str) -> None:
-    """Refuse a folder that is not empty, unless it is to be written over.
-
-    Raises
-    ------
-    typer.BadParameter
-        If the folder holds anything and ``force`` is not set.
-    """
-    if out.is_dir() and any(out.iterdir()) and not force:
-        raise typer.BadParameter(
-            f"{out} is not empty. Name another folder, or add --force to overwrite {what} in it (others stay).",
-            param_hint="--out",
-        )

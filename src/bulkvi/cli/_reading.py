@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-READING = "Reading the files"
-
 Counts = Annotated[
     Path,
     typer.Argument(
@@ -44,7 +42,9 @@ Seed = Annotated[int, typer.Option(min=0, help="Seed of the model's start and tr
 Json = Annotated[
     bool, typer.Option("--json", help="Print the summary as JSON on standard output, and nothing else there.")
 ]
-Force = Annotated[bool, typer.Option("--force", help="Write into a folder that is not empty.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Write into a folder that is not empty, in place of an older result.")
+]
 SampleColumn = Annotated[
     str | None, typer.Option(help="Column of SAMPLES with the names of the samples, if not the first.")
 ]
@@ -61,7 +61,13 @@ GeneColumn = Annotated[str | None, typer.Option(help="Column of COUNTS with the 
 Layer = Annotated[str | None, typer.Option(help="Layer of an .h5ad with the raw counts, if not X.")]
 DuplicateGenes = Annotated[str, typer.Option(help="error, or sum: the rows of gene ids that repeat are added up.")]
 Missing = Annotated[str, typer.Option(help="error, or zero: empty cells of COUNTS mean no read.")]
-Round = Annotated[bool, typer.Option("--round", help="Round expected counts (RSEM, tximport).")]
+Round = Annotated[
+    bool,
+    typer.Option(
+        "--round",
+        help="Round expected counts (RSEM, tximport). Also lets raw counts pass that were drawn down to a million in each sample.",
+    ),
+]
 Strandedness = Annotated[
     str | None, typer.Option(help="STAR's column: unstranded, forward or reverse, if the reads do not tell.")
 ]
@@ -127,22 +133,46 @@ def add_size_factors(adata: "AnnData", chosen: str) -> str | None:
     Raises
     ------
     ValueError
-        If the choice is neither a method nor a column.
+        If the choice is neither a method nor a column, or the column does not hold numbers above 0.
     """
     from bulkvi import pp
     from bulkvi.names import LENGTH, SIZE_FACTOR
 
     offset = LENGTH if LENGTH in adata.layers else None
+    if SIZE_FACTOR in adata.obs and chosen != SIZE_FACTOR:
+        warnings.warn(
+            f"The column {SIZE_FACTOR!r} of the sample sheet is not used, and is not in the results: size factors are those of "
+            f"{chosen}. To take the column, add --size-factors {SIZE_FACTOR}.",
+            UserWarning,
+            stacklevel=1,
+        )
     if chosen in ("median_of_ratios", "poscounts"):
         pp.size_factors(adata, method=chosen, offset_key=offset)  # type: ignore[arg-type]  # one of the two
     elif chosen in adata.obs:
-        adata.obs[SIZE_FACTOR] = adata.obs[chosen]
+        adata.obs[SIZE_FACTOR] = _size_factor_column(adata.obs[chosen], chosen)
     else:
         raise ValueError(
             f"--size-factors {chosen}: give median_of_ratios, poscounts, or a column of the sample sheet, which has "
             f"{list(adata.obs.columns)}."
         )
     return offset
+
+
+def _size_factor_column(column: "pd.Series", name: str) -> "pd.Series":
+    from numpy import inf
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    if is_numeric_dtype(column) and not is_bool_dtype(column):
+        wrong = column[~((column > 0) & (column < inf))]
+    else:
+        wrong = column
+    if len(wrong):
+        raise ValueError(
+            f"--size-factors {name}: size factors are numbers above 0, and that column of the sample sheet has "
+            f"{wrong.iloc[0]!s} for sample {str(wrong.index[0])!r}. Name another column, or leave the option out: then they are "
+            "computed from the counts."
+        )
+    return column
 
 
 def check_formula(design: str, obs: "pd.DataFrame") -> set[str]:

@@ -7,14 +7,18 @@ import json
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+
+from bulkvi.cli._folder import REPORT_FILE, RUN_FILE
+from bulkvi.cli._progress import noted, reporter
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NEEDED = ("de.csv", "adata.h5ad", "model/model.pt")
+NEEDED: Final = ("de.csv", "adata.h5ad", "model/model.pt")
+READ: Final = (*NEEDED, "enrichment.csv", RUN_FILE)
 
 
 def report(
@@ -33,6 +37,13 @@ def report(
     Reads de.csv, adata.h5ad, model/ and, where they lie there, enrichment.csv and run.json. The file opens in any browser
     without a network. model/ is unpickled: open only folders that you trust.
     """
+    page = out or folder / REPORT_FILE
+    if not page.parent.is_dir():
+        raise typer.BadParameter(f"There is no folder {page.parent} to write {page.name} into.", param_hint="--out")
+    if any(page.exists() and (folder / name).exists() and page.samefile(folder / name) for name in READ):
+        raise typer.BadParameter(
+            f"{page} is part of the result that the page is made of. Name another file.", param_hint="--out"
+        )
     missing = [name for name in NEEDED if not (folder / name).is_file()]
     if missing:
         raise typer.BadParameter(
@@ -40,33 +51,35 @@ def report(
             param_hint="DIR",
         )
     run = _run_of(folder)
-    from anndata import read_h5ad
+    with noted(reporter()):
+        from anndata import read_h5ad
 
-    from bulkvi import BulkVI
-    from bulkvi import report as write_report
+        from bulkvi import BulkVI
+        from bulkvi import report as write_report
 
-    with redirect_stdout(sys.stderr):  # scvi-tools talks on standard output, which is for the path
-        model = BulkVI.load(str(folder / "model"), adata=read_h5ad(folder / "adata.h5ad"))
-    enrichment = folder / "enrichment.csv"
-    try:
-        written = write_report(
-            model,
-            _table_of(folder, run),
-            out or folder / "report.html",
-            enrichment=_pathways_of(enrichment) if enrichment.is_file() else None,
-            title=title,
-            level=run.get("level", 0.05),
-            warnings=run.get("warnings", ()),
-            command=run.get("command"),
-        )
-    except (KeyError, ValueError) as error:
-        raise typer.BadParameter(f"{folder} does not hold together: {error}", param_hint="DIR") from error
+        with redirect_stdout(sys.stderr):  # scvi-tools talks on standard output, which is for the path
+            model = BulkVI.load(str(folder / "model"), adata=read_h5ad(folder / "adata.h5ad"))
+        enrichment = folder / "enrichment.csv"
+        try:
+            written = write_report(
+                model,
+                _table_of(folder, run),
+                page,
+                enrichment=_pathways_of(enrichment, run) if enrichment.is_file() else None,
+                title=title,
+                level=run.get("level", 0.05),
+                warnings=run.get("warnings", ()),
+                command=run.get("command"),
+                run=run,
+            )
+        except (KeyError, ValueError) as error:
+            raise typer.BadParameter(f"{folder} does not hold together: {error}", param_hint="DIR") from error
     typer.echo(written)
 
 
 def _run_of(folder: Path) -> dict[str, Any]:
     """What ``bulkvi de`` wrote down about its run; empty without a file."""
-    path = folder / "run.json"
+    path = folder / RUN_FILE
     if not path.is_file():
         return {}
     try:
@@ -94,11 +107,15 @@ def _table_of(folder: Path, run: dict[str, Any]) -> "pd.DataFrame":
     table = pd.read_csv(
         path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=missing, index_col=GENE_ID
     )
-    table.attrs = dict(run.get("fit", {}))
+    # JSON has no NaN
+    table.attrs = {key: float("nan") if value is None else value for key, value in run.get("fit", {}).items()}
     return table
 
 
-def _pathways_of(path: Path) -> "pd.DataFrame":
+def _pathways_of(path: Path, run: dict[str, Any]) -> "pd.DataFrame":
+    """The table of gene sets, with the ``attrs`` that run.json may hold."""
     import pandas as pd
 
-    return pd.read_csv(path)
+    table = pd.read_csv(path)
+    table.attrs = dict(run.get("enrichment") or {})
+    return table

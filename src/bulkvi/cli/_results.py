@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 N_SHOWN: Final = 10
+LEFT: Final = 16
+"""Width of the names of files, where they are listed."""
 FILES: Final = {
     "de.csv": "a row for each of {n_genes:,} genes: fold change, interval, p-values and more",
-    "figures/": "volcano, ma, p_values, dispersion, shrinkage, gene (the surest one), latent (what",
-    "": "the design leaves unexplained), size_factors and training, as PNG and PDF",
+    "figures/": "volcano, ma, p_values, dispersion, shrinkage, gene (the surest one), latent (what\n"
+    "the design leaves unexplained), size_factors and training, as PNG and PDF",
     "report.html": "all of it on one page: open it in a browser",
     "adata.h5ad": "counts with size factors and latent state",
     "model/": "the trained model, for bulkvi.BulkVI.load",
@@ -87,4 +89,5 @@ def show_files(table: "pd.DataFrame", out: Path, files: dict[str, str]) -> None:
     console = Console(highlight=False, soft_wrap=True, markup=False)
     console.print(f"\nIn {out}:")
     for name, what in files.items():
-        console.print(f"  {name:<16}{what.format(n_genes=len(table))}")
+        text = what.format(n_genes=len(table)).replace("\n", "\n" + " " * (LEFT + 2))
+        console.print(f"  {name:<{LEFT}}{text}")

@@ -8,7 +8,7 @@ from typing import Final
 import pandas as pd
 
 from bulkvi.io._found import Found
-from bulkvi.io._gene_names import ANNOTATION, drop_summaries, id_column, plain, symbol_column
+from bulkvi.io._gene_names import ANNOTATION, ID_HEADERS, drop_summaries, id_column, plain, symbol_column
 from bulkvi.io._left_out import say_left_out
 from bulkvi.io._orientation import SamplesIn, samples_in
 from bulkvi.io._sample_names import Match, matched, pair_names
@@ -33,7 +33,7 @@ def read_count_table(
         raise ValueError(
             f"{path} is what STAR counted in one sample: give the folder that holds such a file for each sample."
         )
-    table = read_table(path)
+    table = read_table(path, is_name=lambda label: label == gene_column or plain(label) in ID_HEADERS)
     if given not in (None, "columns", "rows"):
         raise ValueError(
             f"samples_in={given!r} is unknown; choose 'columns' or 'rows', or None to tell from the names."
@@ -56,16 +56,25 @@ def read_count_table(
 def _genes_below(table: Table, samples: pd.DataFrame, match: Match, gene_column: str | None, source: str) -> Found:
     ids = id_column(table.labels, gene_column, source)
     symbols = symbol_column(table.labels, ids)
+    wanted = set(samples.index)
     candidates = [
         k
         for k, label in enumerate(table.labels)
-        if k not in (ids, symbols) and label and plain(label) not in ANNOTATION
+        if k not in (ids, symbols) and label and (label in wanted or plain(label) not in ANNOTATION)
     ]
     numeric = [k for k in candidates if _has_numbers(table.cells[k])]
     _refuse_text([k for k in candidates if k not in set(numeric)], table, samples, source)
     names = [table.labels[k] for k in numeric]
     chosen = matched(names, samples, match, source)
     say_left_out(sorted(set(names) - set(chosen)), source)
+    known = {*numeric, ids, symbols, *(range(6) if table.labels[:6] == FEATURE_COUNTS else ())}
+    others = [label for k, label in enumerate(table.labels) if k not in known and label]
+    if others:
+        warnings.warn(
+            f"{source}: {len(others)} columns are no samples and were left out: {others[:5]}.",
+            UserWarning,
+            stacklevel=2,
+        )
     genes = table.cells[ids].map(_as_name)
     kept = drop_summaries(genes, source) & ~((genes == "") & table.cells[numeric].isna().all(axis=1))
     counts = table.cells[[numeric[names.index(name)] for name in chosen]].set_axis(samples.index, axis=1)
@@ -124,5 +133,5 @@ def _has_numbers(column: pd.Series) -> bool:
 
 def _as_name(cell: object) -> str:
     if isinstance(cell, float):
-        return "" if pd.isna(cell) else f"{cell:g}"
+        return "" if pd.isna(cell) else str(int(cell)) if cell.is_integer() else repr(cell)
     return "" if cell is None or cell is pd.NA else str(cell).strip()

@@ -27,8 +27,8 @@ def to_counts(table: pd.DataFrame, *, missing: Missing, round_counts: bool, sour
     Raises
     ------
     ValueError
-        If an entry is text, missing (and not to be zero), or the numbers are no counts; the message says what they look
-        like.
+        If an entry is text, missing (and not to be zero), or the numbers are no counts, or rounded ones that may not be
+        rounded; the message says what they look like.
     """
     if missing not in ("error", "zero"):
         raise ValueError(f"missing={missing!r} is unknown; choose 'error' or 'zero'.")
@@ -48,13 +48,14 @@ def to_counts(table: pd.DataFrame, *, missing: Missing, round_counts: bool, sour
         if not (round_counts and may_round):
             raise ValueError(f"{source}: {_first_offence(table, values)} {problem}")
         values = np.rint(values)
-    elif _per_million(values).all():
-        warnings.warn(
-            f"{source}: the counts of every sample add up to a million: they look like rounded TPM or CPM. Results are wrong "
-            "unless they are raw counts.",
-            UserWarning,
-            stacklevel=2,
-        )
+    elif add_up_to_a_million(values.sum(0)):
+        said = f"{source}: the counts of every sample add up to a million, as TPM or CPM do that were rounded."
+        if not round_counts:
+            raise ValueError(
+                f"{said} They do not tell how many reads stand behind a value. {GIVE_COUNTS} If they are raw counts after all, "
+                "drawn down to a million in each sample, add round_counts=True."
+            )
+        warnings.warn(f"{said} Results are wrong unless they are raw counts.", UserWarning, stacklevel=2)
     return values.astype(np.int32 if values.max(initial=0) <= np.iinfo(np.int32).max else np.int64)
 
 
@@ -80,7 +81,7 @@ def what_they_are(values: np.ndarray) -> tuple[str, bool]:
             f"No value is above {LARGEST_LOG:g}: they look like logarithms (log2 CPM, rlog, vst). {GIVE_COUNTS}",
             False,
         )
-    if _per_million(values).all():
+    if add_up_to_a_million(values.sum(0)):
         return (
             f"The values of every sample add up to a million: they are TPM (or CPM), which do not tell how many reads stand "
             f"behind a value. {GIVE_COUNTS}"
@@ -138,8 +139,9 @@ def _first_offence(table: pd.DataFrame, values: np.ndarray) -> str:
     )
 
 
-def _per_million(values: np.ndarray) -> np.ndarray:
-    return np.abs(values.sum(0) / MILLION - 1) < NEAR_MILLION
+def add_up_to_a_million(totals: np.ndarray) -> bool:
+    """Whether the totals of all samples are as those of TPM and CPM."""
+    return bool((np.abs(totals / MILLION - 1) < NEAR_MILLION).all())
 
 
 def _thousands_are_points(values: np.ndarray) -> bool:

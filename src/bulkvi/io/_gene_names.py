@@ -17,6 +17,8 @@ ID_COLUMNS: Final = frozenset("gene_id geneid ensembl_gene_id ensembl_id ensembl
 SYMBOL_COLUMNS: Final = frozenset(
     "symbol gene_symbol genesymbol gene_name genename external_gene_name hgnc_symbol mgi_symbol".split()
 )
+ID_HEADERS: Final = ID_COLUMNS | frozenset("gene genes id ids name feature".split())
+"""What may stand above gene ids in the first column."""
 ANNOTATION: Final = SYMBOL_COLUMNS | frozenset(
     "chr chrom chromosome seqname start end strand length gene_length genelength width effective_length biotype gene_biotype "
     "gene_type description entrez entrezid entrez_id entrezgene".split()

@@ -6,7 +6,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from bulkvi.io._count_tables import read_count_table
-from bulkvi.io._count_values import Missing, to_counts
+from bulkvi.io._count_values import Missing, add_up_to_a_million, to_counts
 from bulkvi.io._found import Found
 from bulkvi.io._gene_names import Duplicates, merge_duplicates
 from bulkvi.io._h5ad import read_anndata
@@ -66,7 +66,8 @@ def read_counts(
         What to do with empty cells: ``"error"``, or ``"zero"`` where they mean no read.
     round_counts
         Round expected counts (RSEM, tximport). Values that are plainly no counts (TPM, logarithms, counts divided by
-        size factors) are refused all the same.
+        size factors) are refused all the same. Whole numbers of which every sample adds up to a million look like rounded
+        TPM: they are let through only so, with a warning, for raw counts that were drawn down to a million.
     strandedness
         STAR's column: ``"unstranded"``, ``"forward"`` or ``"reverse"``; None to tell it from the reads on each strand.
     transcripts
@@ -83,8 +84,8 @@ def read_counts(
       :func:`bulkvi.pp.size_factors` and :meth:`bulkvi.BulkVI.setup_anndata`
     - ``uns["counts_source"]``: ``path``, ``format``, ``samples_in`` (columns, rows, files), ``match``, ``strandedness``
 
-    A warning says what was left out: samples that are not in the sheet, and rows that are no genes (``__no_feature``,
-    ``N_unmapped``). Of an ``.h5ad`` everything else is kept but ``obs``.
+    A warning says what was left out: samples that are not in the sheet, columns that are no samples, and rows that are no
+    genes (``__no_feature``, ``N_unmapped``). Of an ``.h5ad`` everything else is kept but ``obs``.
 
     Raises
     ------
@@ -177,7 +178,8 @@ def _whole(adata: AnnData, *, missing: Missing, round_counts: bool, source: str)
     if sparse.issparse(adata.X):
         counts = sparse.csr_matrix(adata.X)
         # all that is not a whole number shows in the stored values; only an offence needs the matrix in full
-        if np.array_equal(counts.data, np.rint(counts.data)) and counts.data.min(initial=0) >= 0:
+        whole = np.array_equal(counts.data, np.rint(counts.data)) and counts.data.min(initial=0) >= 0
+        if whole and not add_up_to_a_million(counts.sum(axis=1)):
             return counts.astype(np.int32)
     table = adata.to_df().T
     return np.ascontiguousarray(to_counts(table, missing=missing, round_counts=round_counts, source=source).T)

@@ -1,8 +1,12 @@
 from pathlib import Path
+from typing import Final
 
 import pandas as pd
 
 from bulkvi.io._tables import read_table
+
+NAMELESS: Final = ("sample", "row_name", "name_of_row", "unnamed")
+"""What the first column is called where its header is empty: the first of these that no other column has."""
 
 
 def read_samples(path: str | Path, *, sample_column: str | None = None) -> pd.DataFrame:
@@ -12,7 +16,7 @@ def read_samples(path: str | Path, *, sample_column: str | None = None) -> pd.Da
     ----------
     path
         Text file with a header (columns separated by tabs, commas or semicolons; ``.gz`` too) or ``.xlsx``. Empty cells,
-        ``NA`` and ``NaN`` are missing values.
+        ``NA`` and ``NaN`` are missing values. Where semicolons part the columns, a comma is a decimal comma.
     sample_column
         Column with the names of the samples, as the counts have them; None for the first column.
 
@@ -28,7 +32,8 @@ def read_samples(path: str | Path, *, sample_column: str | None = None) -> pd.Da
     KeyError
         If ``sample_column`` is no column.
     ValueError
-        If the file is no table, if column names are missing or repeat, if sample names are missing or repeat.
+        If the file is no table, if column names are missing or repeat, if sample names are missing or repeat, or if numbers
+        have commas and no semicolons part the columns.
     ImportError
         If a spreadsheet is given and openpyxl is not installed (extra ``excel``).
 
@@ -46,8 +51,9 @@ def read_samples(path: str | Path, *, sample_column: str | None = None) -> pd.Da
     (['control', 'treated'], 40)
     """
     path = Path(path)
-    table = read_table(path)
-    labels = ["sample" if k == 0 and not label else label for k, label in enumerate(table.labels)]
+    table = read_table(path, is_name=lambda label: label == sample_column)
+    free = next(name for name in NAMELESS if name not in table.labels)
+    labels = [free if k == 0 and not label else label for k, label in enumerate(table.labels)]
     repeated = sorted({label for label in labels if labels.count(label) > 1})
     if repeated:
         raise ValueError(f"{path}: column names must be there and be unique; {repeated} occur more than once.")
@@ -57,13 +63,15 @@ def read_samples(path: str | Path, *, sample_column: str | None = None) -> pd.Da
         raise KeyError(f"sample_column={column!r} is not a column of {path}; it has {labels}.")
     names = samples[column].astype(object)
     names = names.where(names.notna(), "").astype(str).str.strip()
-    _check_names(names, column, path)
+    _check_names(names, column, path, table.first_line)
     samples = samples.drop(columns=column).set_axis(pd.Index(names.tolist()), axis=0)
-    return samples.apply(_as_column)
+    return pd.DataFrame(
+        {label: _as_column(samples[label], path, table.separator) for label in samples}, index=samples.index
+    )
 
 
-def _check_names(names: pd.Series, column: str, path: Path) -> None:
-    unnamed = [int(k) + 2 for k in names.index[names == ""]]
+def _check_names(names: pd.Series, column: str, path: Path, first_line: int) -> None:
+    unnamed = [int(k) + first_line for k in names.index[names == ""]]
     if unnamed:
         raise ValueError(
             f"{path}: no sample name in column {column!r} of lines {unnamed[:5]}. Each row needs the sample's name, as the "
@@ -78,11 +86,19 @@ def _check_names(names: pd.Series, column: str, path: Path) -> None:
         )
 
 
-def _as_column(column: pd.Series) -> pd.Series:
+def _as_column(column: pd.Series, path: Path, separator: str) -> pd.Series:
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return column
     text = column.astype(object).map(lambda cell: str(cell).strip(), na_action="ignore")
     known = text.dropna()
+    if known.str.fullmatch(r"-?\d+(,\d+)?").all() and known.str.contains(",").any():
+        if separator == ";":
+            return pd.to_numeric(text.str.replace(",", "."))
+        raise ValueError(
+            f"{path}: column {column.name!r} holds numbers with a comma, such as {known[known.str.contains(',')].iloc[0]!r}, which "
+            "may part decimals or thousands. Write decimals with a point and thousands without a mark; if they name groups, "
+            "put a letter in front."
+        )
     if not known.is_unique:
         return text.astype(pd.CategoricalDtype(sorted(known.unique())))
     return text

@@ -24,9 +24,23 @@ SURE: Final[dict[Strandedness, tuple[float, float]]] = {
 
 
 def star_files(folder: Path) -> dict[str, Path]:
-    """Files of STAR in a folder or its subfolders by the name of the sample: what stands before, or the subfolder."""
-    files = sorted([*folder.glob(PATTERN), *folder.glob(f"*/{PATTERN}")])
-    return {_sample(path): path for path in files}
+    """Files of STAR in a folder or its subfolders by the name of the sample: what stands before, or the subfolder.
+
+    Raises
+    ------
+    ValueError
+        If two files are of one sample.
+    """
+    files: dict[str, Path] = {}
+    for path in sorted([*folder.glob(PATTERN), *folder.glob(f"*/{PATTERN}")]):
+        name = _sample(path)
+        if name in files:
+            raise ValueError(
+                f"{folder}: {files[name].relative_to(folder)} and {path.relative_to(folder)} are both of sample {name!r}. Leave one "
+                "of them; lanes or runs of one library are added up before."
+            )
+        files[name] = path
+    return files
 
 
 def _sample(path: Path) -> str:
@@ -49,7 +63,7 @@ def read_star(
     say_left_out(sorted(set(files) - set(chosen)), folder.name)
     tables = {}
     for name, given in zip(samples.index, chosen, strict=True):
-        table = pd.read_csv(files[given], sep="\t", header=None, dtype={0: str}, keep_default_na=False).set_index(0)
+        table = _read_file(files[given])
         tables[name] = table[~table.index.str.fullmatch(SUMMARY.pattern)]
         first = tables[samples.index[0]]
         if table.shape[1] != 3 or not tables[name].index.equals(first.index):
@@ -61,6 +75,16 @@ def read_star(
     counts = pd.DataFrame({name: table[COLUMNS[strand]] for name, table in tables.items()})
     counts.index = pd.Index(counts.index.tolist())
     return Found(counts, {"format": "STAR", "samples_in": "files", "match": match, "strandedness": strand})
+
+
+def _read_file(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, sep="\t", header=None, dtype={0: str}, keep_default_na=False).set_index(0)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"{path} is not as STAR writes it, a gene and three counts in each line ({str(error).strip()}). Copy it again, or "
+            "count again."
+        ) from error
 
 
 def _strand(tables: dict[str, pd.DataFrame]) -> Strandedness:

@@ -97,7 +97,7 @@ def _gene_map(path: Path) -> pd.DataFrame:
         from pytximport.utils import create_transcript_gene_map_from_annotation
 
         return create_transcript_gene_map_from_annotation(path)
-    table = read_table(path)
+    table = read_table(path, is_name=lambda _: True)
     rows = table.cells[[0, 1]].astype(object)
     if plain(table.labels[0]) not in TRANSCRIPT_COLUMNS:  # no header: Salmon's --geneMap has none
         rows = pd.concat([pd.DataFrame([table.labels[:2]], columns=[0, 1]), rows])

@@ -15,7 +15,7 @@ from bulkvi.model._features import Features
 from bulkvi.model._flags import effect_flags, gene_flags, join_flags
 from bulkvi.model._hidden import EffectKind, Weighted, beside_latent, latent_alone
 from bulkvi.model._regression import GeneRegression, regress_genes
-from bulkvi.stats.composition import NO_SHIFT
+from bulkvi.stats.composition import CompositionShift
 from bulkvi.stats.effect_summary import summarise_effect
 
 LARGE_SHIFT_LOG2 = 0.1
@@ -215,7 +215,7 @@ def _effect_table(
 ) -> pd.DataFrame:
     regression = weighted.regression
     asked = weighted.weights, weighted.covariance, weighted.sides
-    contrasted, shift = regression.recentred(*asked) if recentre else (regression.contrast(*asked), NO_SHIFT)
+    contrasted, shift = regression.recentred(*asked) if recentre else (regression.contrast(*asked), CompositionShift())
     summary = summarise_effect(
         contrasted.effect,
         log_p=contrasted.log_p,

@@ -25,6 +25,9 @@ SMALL: Final = 0.833
 OKABE_ITO: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 """Palette that colour-blind readers can tell apart (Okabe and Ito 2008), lightest and black last."""
 
+GROUP_COLOURS: Final = tuple(OKABE_ITO[i] for i in (2, 3, 4, 5, 6, 7, 0, 1))
+"""The same for groups of samples: blue and orange last, as they mean down and up elsewhere."""
+
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 """Second channel beside the colour; one more than colours, so that the pairs repeat only after 72 levels."""
 
@@ -94,7 +97,7 @@ def colour_samples(adata: AnnData, column: str | None) -> Colouring:
     """Decide colours and markers of all samples; numbers get a colour bar, all else levels."""
     everyone = np.ones(adata.n_obs, dtype=bool)
     if column is None:
-        return Colouring(None, [Level("", everyone, OKABE_ITO[0], MARKERS[0])], None)
+        return Colouring(None, [Level("", everyone, GROUP_COLOURS[0], MARKERS[0])], None)
     values = check_column(adata, column)
     absent = values.isna().to_numpy()
     missing = [Level(MISSING, absent, MISSING_COLOUR, MARKERS[0])] if absent.any() else []
@@ -111,7 +114,7 @@ def colour_samples(adata: AnnData, column: str | None) -> Colouring:
         Level(
             str(category),
             (values == category).to_numpy(dtype=bool, na_value=False),
-            colours.get(category, OKABE_ITO[i % len(OKABE_ITO)]),
+            colours.get(category, GROUP_COLOURS[i % len(GROUP_COLOURS)]),
             MARKERS[i % len(MARKERS)],
         )
         for i, category in enumerate(categories)

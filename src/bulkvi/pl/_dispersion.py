@@ -75,7 +75,7 @@ def dispersion(
     ... )
     >>> ax = bv.pl.dispersion(dispersions)  # in real life the table that model.get_dispersions gives
     >>> ax.get_title(loc="left")
-    '3 genes; 1 at the Poisson edge'
+    '3 genes; 1 with counting noise alone'
     """
     values = table_values(dispersions, COLUMNS, ("dispersions", "model.get_dispersions()"))
     # zero has no place on a log axis, but a gene's own dispersion may be zero
@@ -102,6 +102,6 @@ def dispersion(
         dot(OKABE_ITO[0], "posterior"),
     ]
     legend_beneath(ax, handles)
-    at_edge = [f"{poisson.sum():,} at the Poisson edge"] if poisson.any() else []
+    at_edge = [f"{poisson.sum():,} with counting noise alone"] if poisson.any() else []
     say_above(ax, count_genes(len(dispersions), mean.size, *at_edge))
     return finish(ax, show=show, save=save)

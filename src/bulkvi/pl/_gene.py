@@ -1,5 +1,6 @@
+from collections.abc import Sequence
 from os import PathLike
-from typing import Final
+from typing import Any, Final
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,10 +12,12 @@ from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, MaxNLoc
 from bulkvi.names import GROUP, RATE, RATE_HIGH, RATE_LOW, SIZE_FACTOR
 from bulkvi.pl._axes import (
     AXES_HEIGHT,
+    GROUP_COLOURS,
+    MAX_LEVELS,
     MAX_VECTOR_POINTS,
-    OKABE_ITO,
     SMALL,
     check_column,
+    colour_samples,
     legend_height,
     new_axes,
     text_width,
@@ -41,6 +44,7 @@ def gene(
     groupby: str,
     *,
     rates: pd.DataFrame | None = None,
+    order: Sequence[Any] | None = None,
     size_factor_key: str = SIZE_FACTOR,
     layer: str | None = None,
     offset_key: str | None = None,
@@ -67,6 +71,9 @@ def gene(
         Table of ``model.get_group_rates``: genes in its index (those of ``var_names``, several are allowed), a row for
         each group, and the columns ``group`` (a level of ``groupby``), ``rate``, ``rate_low`` and ``rate_high``, counts
         per unit size factor.
+    order
+        Levels that stand first, from the left, such as ``["untrt", "trt"]``: with the reference on the left, up looks like up.
+        The others follow in the order of the categories, which is alphabetical for a column of text.
     size_factor_key
         Column of ``obs`` with the size factors.
     layer
@@ -93,7 +100,7 @@ def gene(
         If there is no such gene, column or layer, or ``rates`` has no row of the gene.
     ValueError
         If a symbol or name stands for several genes, a size factor or an offset is not positive, a count is negative or
-        not finite, no sample has a group, or the groups of ``rates`` are not levels of ``groupby``.
+        not finite, no sample has a group, ``order`` names what is no level, or the groups of ``rates`` are not levels of ``groupby``.
 
     Examples
     --------
@@ -108,9 +115,10 @@ def gene(
     """
     groups = check_column(adata, groupby).astype("category").cat.remove_unused_categories()
     check_size_factors(adata, size_factor_key)
-    levels = list(groups.cat.categories)
-    if not levels:
+    if groups.cat.categories.empty:
         raise ValueError(f"no sample has a value in adata.obs[{groupby!r}].")
+    groups = _reordered(groups, order, groupby)
+    levels = list(groups.cat.categories)
     position = find_gene(adata, gene)
     name = str(adata.var_names[position])
     by_level = None if rates is None else _rates_by_level(rates, name, groupby, levels)
@@ -118,6 +126,7 @@ def gene(
         adata, np.array([position]), size_factor_key=size_factor_key, layer=layer, offset_key=offset_key
     )[:, 0]
     codes = groups.cat.codes.to_numpy()
+    colours = _colours(adata, groupby, levels)
     drawn = codes >= 0
     made = ax is None
     ax = new_axes() if ax is None else ax
@@ -127,8 +136,8 @@ def gene(
         (codes + _spread(codes))[drawn],
         values[drawn],
         s=float(np.clip(2_400 / drawn.sum(), 4, 20)),
-        color=OKABE_ITO[0],
-        alpha=0.7,
+        color=[colours[code] for code in codes[drawn]],
+        alpha=0.8,
         linewidths=0,
         rasterized=drawn.sum() > MAX_VECTOR_POINTS,
     )
@@ -145,6 +154,25 @@ def gene(
     undrawn = [f"{(~drawn).sum():,} samples without {groupby}"] if not drawn.all() else []
     say_above(ax, [_title(adata, position), *undrawn])
     return finish(ax, show=show, save=save)
+
+
+def _reordered(groups: pd.Series, order: Sequence[Any] | None, groupby: str) -> pd.Series:
+    """The groups, their categories in the order that is asked for."""
+    levels = list(groups.cat.categories)
+    first = [] if order is None else list(order)
+    strange = [level for level in first if level not in levels]
+    if strange or len(set(first)) < len(first):
+        raise ValueError(f"`order` names levels of {groupby!r}, each once, of {levels}; it is {first}.")
+    return groups.cat.reorder_categories([*first, *(level for level in levels if level not in first)])
+
+
+def _colours(adata: AnnData, groupby: str, levels: list) -> list[str]:
+    """Colour of each level: that of the other plots, where a number is not a level."""
+    column = adata.obs[groupby]
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column) or len(levels) > MAX_LEVELS:
+        return [GROUP_COLOURS[0]] * len(levels)
+    by_label = {level.label: level.colour for level in colour_samples(adata, groupby).levels}
+    return [by_label[str(level)] for level in levels]
 
 
 def _title(adata: AnnData, position: int) -> str:
@@ -200,7 +228,7 @@ def _draw_rates(ax: Axes, by_level: np.ndarray, label_height: float) -> None:
         rate,
         yerr=[rate - low, high - rate],
         fmt="D",
-        color=OKABE_ITO[1],
+        color="black",
         markersize=3.5,
         linewidth=1.2,
         capsize=2.5,

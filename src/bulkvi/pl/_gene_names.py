@@ -1,4 +1,4 @@
-"""Which genes to name, and their names beside the points."""
+"""Which genes to name, and names beside points."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -66,8 +66,8 @@ def names_of(
     return [str(gene if pd.isna(name) else name) for gene, name in zip(genes, names, strict=True)]
 
 
-def write_names(ax: Axes, x: np.ndarray, y: np.ndarray, names: list[str]) -> None:
-    """Ring points and write their names where they do not hide each other, with lines to the points."""
+def write_names(ax: Axes, x: np.ndarray, y: np.ndarray, names: list[str], *, ring: bool = True) -> None:
+    """Write names of points where they do not hide each other, with lines to the points, which are ringed."""
     figure = ax.get_figure(root=True)
     if figure is None or not names:
         return
@@ -75,11 +75,12 @@ def write_names(ax: Axes, x: np.ndarray, y: np.ndarray, names: list[str]) -> Non
     texts = [ax.text(*at, fontsize="x-small", path_effects=white) for at in zip(x, y, names, strict=True)]
     for text in texts:
         text.set_in_layout(False)  # or names that start outside would make the Axes smaller
-    ax.scatter(x, y, s=9, facecolors="none", edgecolors="0.2", linewidths=0.5, zorder=4)
+    if ring:
+        ax.scatter(x, y, s=9, facecolors="none", edgecolors="0.2", linewidths=0.5, zorder=4)
     _settle(ax, figure)
     # an Axes of its own, as adjustText cannot draw the subfigure that ours may be in
     stage = Axes(figure, ax.get_window_extent().padded(-4).transformed(figure.transFigure.inverted()))
-    adjust_text(texts, ax=stage, iter_lim=N_ROUNDS, force_text=(0.3, 0.5), force_static=(0.3, 0.5), expand=(1.15, 1.4))
+    adjust_text(texts, ax=stage, iter_lim=N_ROUNDS, force_text=(0.5, 0.8), force_static=(0.3, 0.5), expand=(1.15, 1.4))
     for text, point in zip(texts, zip(x, y, strict=True), strict=True):
         line = FancyArrowPatch(
             posA=text.get_position(),
@@ -94,9 +95,12 @@ def write_names(ax: Axes, x: np.ndarray, y: np.ndarray, names: list[str]) -> Non
 
 
 def _settle(ax: Axes, figure: Figure) -> None:
-    """Give the Axes its final place: with equal axes, each layout of the figure brings it only nearer."""
+    """Give the Axes its final place: with equal axes, each layout of the figure brings it only nearer.
+
+    Other axes are there at the first, and more would shrink them for a legend that is wider than they are.
+    """
     before = np.full(4, np.inf)
-    for _ in range(MAX_LAYOUTS):
+    for _ in range(1 if ax.get_aspect() == "auto" else MAX_LAYOUTS):
         figure.draw_without_rendering()
         now = np.array(ax.get_window_extent().bounds)
         if np.abs(now - before).max() < 0.5:  # pixels

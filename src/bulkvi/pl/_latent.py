@@ -9,7 +9,9 @@ from matplotlib.patches import Ellipse
 from bulkvi.names import LATENT
 from bulkvi.pl._axes import MISSING, Colouring, colour_samples, draw_samples, new_sample_axes
 from bulkvi.pl._finish import finish
+from bulkvi.pl._gene_names import write_names
 
+MAX_LABELS: Final = 20
 FEWEST: Final = 3
 """Samples from which a covariance is not a mere line."""
 
@@ -21,6 +23,7 @@ def latent(
     basis: str = LATENT,
     dims: tuple[int, int] = (0, 1),
     ax: Axes | None = None,
+    label: bool | None = None,
     size: float | None = None,
     legend_loc: str | None = "below",
     ellipse: float | None = None,
@@ -43,6 +46,8 @@ def latent(
         The two columns to draw, counted from 0.
     ax
         Where to draw; None makes a figure of one column width (3.3 inches).
+    label
+        Whether to write the name of each sample beside it; by default up to 20 samples.
     size
         Area of a marker in square points; by default smaller for more samples.
     legend_loc
@@ -78,7 +83,7 @@ def latent(
     >>> adata.obsm["X_bulkvi"] = np.arange(16.0).reshape(8, 2)  # in real life model.get_latent_representation()
     >>> ax = bv.pl.latent(adata, color="dex")
     >>> ax.get_xlabel()
-    'Latent 1 (prior sd)'
+    'Latent 1 (usual: ±1)'
     """
     if not isinstance(adata, AnnData):
         raise TypeError(f"`adata` must be an AnnData (samples x genes), not {type(adata).__name__}.")
@@ -102,8 +107,10 @@ def latent(
     draw_samples(ax, points[:, 0], points[:, 1], colouring, size=size, legend_loc=legend_loc)
     if ellipse is not None:
         _draw_ellipses(ax, points, colouring, ellipse)
-    name, unit = ("Latent", " (prior sd)") if key == LATENT else (key.removeprefix("X_"), "")
+    name, unit = ("Latent", " (usual: ±1)") if key == LATENT else (key.removeprefix("X_"), "")
     ax.set(xlabel=f"{name} {dims[0] + 1}{unit}", ylabel=f"{name} {dims[1] + 1}{unit}")
+    if adata.n_obs <= MAX_LABELS if label is None else label:
+        write_names(ax, points[:, 0], points[:, 1], adata.obs_names.tolist(), ring=False)
     return finish(ax, show=show, save=save)
 
 

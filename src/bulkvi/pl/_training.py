@@ -10,11 +10,13 @@ from bulkvi.pl._axes import OKABE_ITO, new_axes
 from bulkvi.pl._finish import finish
 
 LABELS: Final = {
-    "elbo": "Negative ELBO",
-    "reconstruction_loss": "Negative log-likelihood",
-    "kl_local": "KL divergence of the latent state",
+    "elbo": "Training loss\n(negative ELBO,\nnats per sample)",
+    "reconstruction_loss": "Misfit of the counts\n(negative log-likelihood,\nnats per sample)",
+    "kl_local": "Information in the latent state\n(KL divergence,\nnats per sample)",
 }
 """Axis labels of what scvi-tools records in nats per sample."""
+SPAN: Final = 0.01
+"""Least height of the axis, as a share of the loss: what moves by less is flat, and is not to look like a fall."""
 
 
 def training(
@@ -43,7 +45,7 @@ def training(
 
     Returns
     -------
-    The Axes. The loss is in nats per sample.
+    The Axes. The loss is in nats per sample; the axis spans at least 1 % of it.
 
     Raises
     ------
@@ -80,7 +82,16 @@ def training(
         ax.plot(values.index.to_numpy(), values.to_numpy(), color=colour, linestyle=line, marker=marker, label=part)
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     ax.ticklabel_format(axis="y", useOffset=False)
-    ax.set(xlabel="Epoch", ylabel=f"{LABELS[metric]}\n(nats per sample)" if metric in LABELS else metric)
+    _show_at_least(ax, SPAN)
+    ax.set(xlabel="Epoch", ylabel=LABELS.get(metric, metric))
     if len(drawn) > 1:
         ax.legend(fontsize="small", frameon=False)
     return finish(ax, show=show, save=save)
+
+
+def _show_at_least(ax: Axes, share: float) -> None:
+    """Widen the vertical axis to a share of its values."""
+    low, high = ax.get_ylim()
+    missing = share * max(abs(low), abs(high)) - (high - low)
+    if missing > 0:
+        ax.set_ylim(low - missing / 2, high + missing / 2)

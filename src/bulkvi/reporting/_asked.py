@@ -68,12 +68,15 @@ class Asked(NamedTuple):
 def asked_of(model: BulkVI, de: pd.DataFrame) -> Asked:
     """Recognise the comparison of a table.
 
-    A table that was read from a file has lost its ``attrs``. If its label names two groups, the comparison is made again
+    A table that was read from a file has lost its ``attrs``, or been given those of another run, which name other groups
+    than its label. If its label names two groups, the comparison is made again
     with default arguments; where it gives the same table, that is what was asked, and else it is left unknown.
     """
     label = str(de[names.CONTRAST].iloc[0])
     if names.ASKED in de.attrs:
-        return Asked(label, dict(de.attrs[names.ASKED]), dict(de.attrs))
+        asked = Asked(label, dict(de.attrs[names.ASKED]), dict(de.attrs))
+        if asked.groups is None or label == f"{asked.groupby}: {asked.groups[0]} vs {asked.groups[1]}":
+            return asked
     groups = _groups_of(label, model.adata)
     if groups is None:
         return Asked(label, {}, {})

@@ -45,12 +45,13 @@ def fit_facts(de: pd.DataFrame, asked: Asked) -> list[Fact]:
         Fact(
             "Spread of unchanged genes",
             unknown if variance is None else f"{variance:.2f}",
-            "1 where test statistics spread as they should; more, and all tests were made more careful by it",
+            "1 where test statistics spread as the fit says they should; above 1, all tests were made more careful by it",
         ),
         Fact(
-            "Share without any effect",
+            "Genes without any effect",
             unknown if null_share is None else f"{100 * null_share:.0f} %",
-            "of the genes, by the prior learned from all of them; tiny effects count as effects",
+            "an estimate from all genes together (share of the prior at zero), in which effects too tiny to be found one by one "
+            "count as effects: so it is not the share of genes that are not called",
         ),
     ]
     flags = de[names.FLAG].str.split(",").explode()
@@ -79,7 +80,7 @@ def to_watch(
     if n_latent:
         watch.append(
             f"{n_latent} hidden direction{'s' * (n_latent != 1)} of the data entered the comparison, such as a batch that the "
-            "design does not name. The section on the latent state says what goes with it."
+            "design does not name. The section Hidden structure says what goes with it."
         )
     failed = de[names.FLAG].str.contains(names.NOT_CONVERGED).mean()
     if failed > MANY_FLAGGED:

@@ -10,6 +10,7 @@ from bulkvi import design_names as dn
 from bulkvi import enrichment_names as en
 from bulkvi import names, pl
 from bulkvi.model import BulkVI
+from bulkvi.model._design import make_design
 from bulkvi.reporting._asked import Asked
 from bulkvi.reporting._gene_table import signed
 from bulkvi.reporting._picture import Picture, draw
@@ -18,6 +19,9 @@ from bulkvi.tl import DesignCheck
 N_GENES: Final = 6
 N_TERMS: Final = 12
 DRAWN_OF_TERMS: Final = {en.TERM, en.DIRECTION, en.SCORE, en.SCORE_LOW, en.SCORE_HIGH, en.SIZE, en.N_CALLED, en.GENES}
+N_LATENT: Final = 2
+CLOSE: Final = 0.2
+"""Share of a direction that a column must explain to be drawn before the columns of the design."""
 MAX_LEVELS: Final = 12
 GENE_WIDTH: Final = 3.1
 RESULT_WIDTH: Final = 4.9
@@ -48,8 +52,9 @@ def result_pictures(de: pd.DataFrame, *, level: float, said: str, asked: Asked) 
     ]
 
 
-def gene_pictures(model: BulkVI, de: pd.DataFrame, groupby: str | None, *, level: float) -> list[Picture]:
-    """The counts behind the surest genes."""
+def gene_pictures(model: BulkVI, de: pd.DataFrame, groupby: str | None, asked: Asked, *, level: float) -> list[Picture]:
+    """The counts behind the surest genes; the reference, where there is one, on the left."""
+    order = asked.groups[::-1] if asked.groups and groupby == asked.groupby else None
     called = de[de[names.ADJ_P_VALUE] < level].nsmallest(N_GENES, names.P_VALUE)
     adata, setup = model.adata, model.registry["setup_args"]
     if groupby is None or adata.obs[groupby].nunique() > MAX_LEVELS or called.empty:
@@ -68,6 +73,7 @@ def gene_pictures(model: BulkVI, de: pd.DataFrame, groupby: str | None, *, level
                     gene,
                     groupby,
                     rates=rates,
+                    order=order,
                     size_factor_key=setup["size_factor_key"],
                     layer=setup["layer"],
                     offset_key=setup["offset_key"],
@@ -118,28 +124,49 @@ def size_factor_picture(model: BulkVI, groupby: str | None) -> Picture:
     )
 
 
-def latent_picture(model: BulkVI, groupby: str | None) -> list[Picture]:
-    """The samples in the first two dimensions of the latent state."""
+def latent_pictures(model: BulkVI, groupby: str | None) -> list[Picture]:
+    """The samples in the first two dimensions of the latent state, coloured by what may explain it."""
     if model.module.n_latent < 2:
         return []
     adata = model.adata
-    column = _colour(adata, groupby)
+    columns = _latent_columns(model, groupby)
     shown = AnnData(
-        obs=adata.obs[[] if column is None else [column]],
+        obs=adata.obs[columns],
         obsm={names.LATENT: model.get_latent_representation()},
-        uns={key: adata.uns[key] for key in [f"{column}_colors"] if key in adata.uns},
+        uns={key: adata.uns[key] for key in (f"{column}_colors" for column in columns) if key in adata.uns},
     )
-    return [
-        draw(
-            lambda ax: pl.latent(shown, color=column, ax=ax),
-            title="Latent state",
-            says="Samples that lie together are alike in what the design leaves unexplained; clusters that you can name are "
-            "worth a column in the design.",
-            alt=f"Each of {adata.n_obs} samples in the first two latent dimensions"
-            + (f", coloured by {column}." if column else "."),
-            height=3.8,
+    says = "Samples that lie together are alike in what the design leaves unexplained"
+    pictures: list[Picture] = []
+    for column in columns or (None,):
+        by = f" by {column}" if column else ""
+        pictures.append(
+            draw(
+                lambda ax, column=column: pl.latent(shown, color=column, ax=ax),  # type: ignore[misc]
+                title=f"Latent state{by}",
+                says=f"{says}; clusters that you can name are worth a column in the design." if not pictures else "",
+                alt=f"Each of {adata.n_obs} samples in the first two latent dimensions"
+                + (f", coloured{by}." if column else "."),
+                height=3.8,
+            )
         )
-    ]
+    return pictures
+
+
+def _latent_columns(model: BulkVI, groupby: str | None) -> list[str]:
+    """Columns to colour by: what is compared, what goes with the latent state, what else is in the design."""
+    obs, setup = model.adata.obs, model.registry["setup_args"]
+    try:
+        report = model.latent_report()
+        closest = report.loc[report[names.STRENGTH] >= CLOSE, names.STRONGEST_WITH].tolist()
+    except ValueError:
+        closest = []
+    design = [] if setup["design"] is None else make_design(setup["design"], obs)[0].variables
+    wanted = dict.fromkeys([groupby, *closest, *design])
+    return [
+        column
+        for column in wanted
+        if column in obs and (pd.api.types.is_numeric_dtype(obs[column]) or obs[column].nunique() <= MAX_LEVELS)
+    ][:N_LATENT]
 
 
 def fit_pictures(model: BulkVI, de: pd.DataFrame, *, level: float) -> list[Picture]:
@@ -179,12 +206,19 @@ def fit_pictures(model: BulkVI, de: pd.DataFrame, *, level: float) -> list[Pictu
             draw(
                 lambda ax: pl.training(model.history, ax=ax),
                 title="Training",
-                says="The curve should have become flat. The tests above do not hang on it; the latent state does.",
+                says=f"The curve should have become flat: over its last half it moved by {_moved(losses)} of its height above "
+                "zero; zigzags are the random draws of training. The tests above do not hang on it; the latent state does.",
                 alt=f"Training loss over {losses.size} epochs, from {losses[0]:,.0f} to {losses[-1]:,.0f}.",
                 height=3.2,
             )
         )
     return drawn
+
+
+def _moved(losses: np.ndarray) -> str:
+    """By how much of itself a loss changed in the second half of training, in per cent."""
+    last = losses[losses.size // 2 :]
+    return f"{100 * (last.max() - last.min()) / max(abs(last[-1]), 1e-300):.2g} %"
 
 
 def pathway_pictures(enrichment: pd.DataFrame, *, level: float) -> list[Picture]:

@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 
 MAX_ROWS: Final = 200
-MAX_TEXT: Final = 300
-"""Characters of an entry, such as the genes of a set."""
+MAX_LIST: Final = 48
+"""Characters of a list, such as the genes of a set, that are shown before the whole is asked for."""
+MAX_TEXT: Final = 120
+"""The same of another text."""
 
 
 class Cell(NamedTuple):
@@ -17,6 +19,8 @@ class Cell(NamedTuple):
     text: str
     key: str
     """What it is sorted by, where that is a number; else empty."""
+    rest: str = ""
+    """What follows of a long text, shown on demand; empty for one that is short."""
 
 
 class PlainTable(NamedTuple):
@@ -47,9 +51,21 @@ def _cell(value: Any) -> Cell:
     if isinstance(value, Number) and not isinstance(value, complex):
         return Cell(number_text(float(value)), f"{float(value):.6g}")  # type: ignore[arg-type]
     if isinstance(value, list | tuple | set | np.ndarray):
-        return Cell(", ".join(map(str, value)), "")
-    text = "" if value is None or value is pd.NA else str(value)
-    return Cell(text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]} …", "")
+        return _text(", ".join(map(str, value)))
+    return _text("" if value is None or value is pd.NA else str(value))
+
+
+def _text(text: str) -> Cell:
+    """A text, a long one cut between words or genes."""
+    most = MAX_TEXT
+    if " " not in text and ";" in text:
+        # names of genes joined without a space would be one word that no line breaks
+        text, most = text.replace(";", ", "), MAX_LIST
+    if len(text) <= most:
+        return Cell(text, "")
+    cut = text.rfind(" ", 0, most)
+    cut = cut if cut > 0 else most
+    return Cell(text[:cut].rstrip(), "", text[cut:].lstrip())
 
 
 def number_text(value: float) -> str:

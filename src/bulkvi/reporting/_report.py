@@ -1,8 +1,9 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -13,10 +14,11 @@ from bulkvi.reporting._asked import Asked, asked_of, group_sizes
 from bulkvi.reporting._checks import design_check, sample_check
 from bulkvi.reporting._fit_facts import fit_facts, to_watch
 from bulkvi.reporting._gene_table import NEEDED, first_rows, gene_columns
+from bulkvi.reporting._latent_table import latent_table
+from bulkvi.reporting._methods import methods_of
+from bulkvi.reporting._pathway_table import MAX_PRINTED, pathway_table, score_in_words
 from bulkvi.reporting._plain_table import PlainTable, plain_table
 from bulkvi.reporting._reproduce import code_of, seeds_of, versions
-
-MAX_PATHWAYS: Final = 500
 
 
 def report(
@@ -31,6 +33,7 @@ def report(
     level: float = 0.05,
     warnings: Sequence[str] = (),
     command: str | None = None,
+    run: Mapping[str, Any] | None = None,
 ) -> Path:
     """What did the comparison find, and can it be trusted? Write it all on one page, for people.
 
@@ -61,6 +64,10 @@ def report(
         What was warned of on the way, to be repeated on the page.
     command
         Command line that made the result, if it was one.
+    run
+        What model and tables do not know of the analysis, for the section of methods, under names of the ``run.json`` that
+        ``bulkvi de`` leaves: ``n_genes_read`` and ``min_counts`` (together), ``size_factors`` (``{"chosen": name}``) and
+        ``gene_sets``. Others are not read, and what is left out is not mentioned.
 
     Returns
     -------
@@ -96,13 +103,15 @@ def report(
     called = de[de[names.ADJ_P_VALUE] < level]
     up = int((called[names.LOG_FC] > 0).sum())
     said = f"{len(called):,} of {len(de):,} genes change: {up:,} up, {len(called) - up:,} down."
-    latent, latent_said = _latent_table(model)
+    latent, latent_said = latent_table(model, asked, design)
+    path, used, seeds = Path(path), versions(), seeds_of(model)
     page = {
         "title": title or asked.label,
         "asked": asked,
         "level": level,
         "n_genes": len(de),
         "n_samples": model.adata.n_obs,
+        "n_reaching": int(((called[names.LOG_FC_LOW] <= 0) & (called[names.LOG_FC_HIGH] >= 0)).sum()),
         "n_up": up,
         "n_down": len(called) - up,
         "groupby": groupby,
@@ -113,8 +122,9 @@ def report(
         "genes": columns,
         "rows": first_rows(columns),
         "results": pictures.result_pictures(de, level=level, said=said, asked=asked),
-        "top_genes": pictures.gene_pictures(model, de, groupby, level=level),
-        "pathways": None if enrichment is None else _pathways(enrichment),
+        "top_genes": pictures.gene_pictures(model, de, groupby, asked, level=level),
+        "max_printed": MAX_PRINTED,
+        "pathways": None if enrichment is None else pathway_table(enrichment),
         "design": design,
         "cells": _cells(design),
         "design_pictures": pictures.design_picture(design),
@@ -122,19 +132,24 @@ def report(
         "size_factors": pictures.size_factor_picture(model, groupby),
         "latent": latent,
         "latent_said": latent_said,
-        "latent_pictures": pictures.latent_picture(model, groupby),
+        "latent_pictures": pictures.latent_pictures(model, groupby),
         "facts": fit_facts(de, asked),
         "fit_pictures": pictures.fit_pictures(model, de, level=level),
+        "pathways_explained": None if enrichment is None else score_in_words(enrichment),
+        "enrichment_in_file": path.with_name("enrichment.csv").is_file(),
         "pathway_pictures": [] if enrichment is None else pictures.pathway_pictures(enrichment, level=level),
         "calibration": calibration,
         "calibration_pictures": [] if calibration is None else pictures.calibration_pictures(calibration),
         "code": code_of(model, asked),
         "command": command,
-        "seeds": seeds_of(model),
-        "versions": versions(),
+        "methods": methods_of(
+            model, de, asked, enrichment=enrichment, level=level, run=run or {}, seeds=seeds, versions=used
+        ),
+        "in_file": _table_beside(path, de),
+        "seeds": seeds,
+        "versions": used,
         "date": date.today().isoformat(),
     }
-    path = Path(path)
     path.write_text(_render(page), encoding="utf-8")
     return path
 
@@ -184,28 +199,6 @@ def _with_symbols(de: pd.DataFrame, model: BulkVI, asked: Asked) -> pd.DataFrame
     return table
 
 
-def _latent_table(model: BulkVI) -> tuple[PlainTable | None, str]:
-    """The report on the latent state, or None and why."""
-    try:
-        table = model.latent_report()
-    except ValueError as error:
-        return None, str(error)
-    shown = pd.DataFrame(
-        {
-            "direction": range(1, len(table) + 1),
-            "enters": table[names.ENTERS].to_numpy(),
-            "strength": table[names.SINGULAR_VALUE].to_numpy(),
-            "by chance": table[names.SINGULAR_VALUE_BY_CHANCE].to_numpy(),
-            "share": table[names.VARIANCE_SHARE].to_numpy(),
-            "goes with": table[names.STRONGEST_WITH].replace("", "none").to_numpy(),
-            "how closely": table[names.STRENGTH].to_numpy(),
-        }
-    )
-    n = int(table[names.ENTERS].sum())
-    said = f"{n or 'None'} of the {len(table)} directions {'stands' if n == 1 else 'stand'} out from chance enough to enter a comparison."
-    return plain_table(shown, "latent-table", "Directions of the latent state, strongest first"), said
-
-
 def _cells(design: Any) -> PlainTable | None:
     if design is None or design.cells.empty:
         return None
@@ -213,7 +206,13 @@ def _cells(design: Any) -> PlainTable | None:
     return plain_table(cells, "cells-table", "Samples in each combination of the design")
 
 
-def _pathways(enrichment: pd.DataFrame) -> PlainTable:
-    named = not isinstance(enrichment.index, pd.RangeIndex)
-    frame = enrichment.reset_index() if named else enrichment
-    return plain_table(frame, "pathway-table", "Pathways", max_rows=MAX_PATHWAYS)
+def _table_beside(path: Path, de: pd.DataFrame) -> bool:
+    """Whether ``de.csv`` lies beside the page, and is this table."""
+    beside = path.with_name("de.csv")
+    if not beside.is_file():
+        return False
+    try:
+        there = pd.read_csv(beside, usecols=[names.P_VALUE])
+    except (ValueError, OSError):
+        return False
+    return len(there) == len(de) and np.allclose(there[names.P_VALUE], de[names.P_VALUE], rtol=1e-6, equal_nan=True)

@@ -20,15 +20,12 @@ COARSE = 9
 class CompositionShift(NamedTuple):
     """The shift of all effects of a contrast; natural log, per unit of the contrast."""
 
-    shift: float
+    shift: float = 0.0
     """Effect of an unchanged gene; 0 where the evidence is too weak."""
-    best: float
+    best: float = 0.0
     """The shift of highest likelihood, whatever the evidence."""
-    gain: float
+    gain: float = 0.0
     """Log likelihood (nats) of ``best`` above that of no shift."""
-
-
-NO_SHIFT = CompositionShift(0.0, 0.0, 0.0)
 
 
 def composition_shift(effect: EffectLikelihood, informative: np.ndarray | None = None) -> CompositionShift:
@@ -69,7 +66,7 @@ def composition_shift(effect: EffectLikelihood, informative: np.ndarray | None =
         estimate, se = estimate[informative], se[informative]
     n_genes = estimate.size
     if n_genes == 0:
-        return NO_SHIFT
+        return CompositionShift()
     # every k-th by precision: the same genes in whatever order they come
     chosen = np.lexsort((estimate, se))[:: -(-n_genes // MAX_GENES)]
     estimate, se = estimate[chosen], se[chosen]

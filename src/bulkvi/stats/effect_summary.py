@@ -84,7 +84,7 @@ def summarise_effect(
     inflation
         Of `noise_inflation`.
     shift
-        Where unchanged genes stand (`composition_shift`); looked for by default. `NO_SHIFT` where the effect of a typical gene
+        Where unchanged genes stand (`composition_shift`); looked for by default. None (``CompositionShift()``) where the effect of a typical gene
         is not zero by definition, as for an intercept.
     expected
         Where most genes are known not to change: the factor on all variances that held-out contrasts let expect. What the

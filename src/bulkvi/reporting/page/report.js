@@ -55,7 +55,7 @@
     cell(row, "td", probability(data.q[i], "1e-300"), "number");
     cell(row, "td", probability(data.s[i], "1e-15"), "number");
     cell(row, "td", count(data.mean[i]), "number");
-    cell(row, "td", data.flags[data.flag[i]]);
+    cell(row, "td", data.flags[data.flag[i]].replaceAll(",", ", "));
     return row;
   };
 

@@ -1,0 +1,93 @@
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bulkvi import enrichment_names as en
+from bulkvi.reporting._asked import Asked, asked_of
+from bulkvi.reporting._methods import Methods, methods_of
+from bulkvi.reporting._reproduce import versions
+from tests.reporting.study import GROUPS, Study
+
+
+def methods(study: Study, **changes: Any) -> Methods:
+    de = changes.pop("de", study.de)
+    asked = changes.pop("asked", None) or asked_of(study.model, de)
+    given: dict[str, Any] = {"enrichment": None, "level": 0.05, "run": {}, "seeds": "start 3, training 5"} | changes
+    return methods_of(study.model, de, asked, versions=versions(), **given)
+
+
+def text(study: Study, **changes: Any) -> str:
+    return " ".join(methods(study, **changes).paragraphs)
+
+
+def test_what_the_model_and_the_table_know_is_said(study: Study):
+    said = text(study)
+    fewest = int(study.model.adata.X.sum(0).min())
+    called = study.de["adj_p_value"] < 0.05
+    for part in (
+        "400 genes in 10 samples",
+        f"each gene with {fewest:,} or more" if fewest else "were analysed.",
+        "median of ratios",
+        "on the design ~ arm by a negative binomial model",
+        f"5 samples of {GROUPS[0]} were compared with 5 of {GROUPS[1]} (arm)",
+        "Two-sided p-values of no effect",
+        "Benjamini and Hochberg",
+        f"called {called.sum():,} genes at a false discovery rate of 5 %",
+        "95 % credible intervals",
+        f"bulkvi {versions()['bulkvi']} on scvi-tools {versions()['scvi-tools']}",
+        "seeds: start 3, training 5",
+    ):
+        assert part in said
+
+
+def test_the_run_tells_what_was_read_and_filtered(study: Study):
+    said = text(study, run={"n_genes_read": 20_123, "min_counts": 7, "size_factors": {"chosen": "poscounts"}})
+    assert "Counts of 20,123 genes in 10 samples were read; the 400 genes with at least 7 counts" in said
+    assert "poscounts" in said
+    assert "geometric mean" not in said
+
+
+def test_what_is_not_known_is_left_out(study: Study, monkeypatch: pytest.MonkeyPatch):
+    adata = study.model.adata
+    monkeypatch.setitem(adata.obs, "size_factor", np.linspace(0.5, 2, adata.n_obs))
+    found = methods(study, asked=Asked("arm: a vs b", {}, {}))
+    said = " ".join(found.paragraphs)
+    assert "were read" not in said
+    assert "Size factors" not in said
+    assert "latent state" not in said
+    assert "credible" not in said
+    assert "gene sets" not in said
+    assert not any("Anders" in reference for reference in found.references)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_hidden_directions_are_said_as_they_entered(study: Study, number: int):
+    de = study.model.differential_expression("arm", *GROUPS, latent_columns=number)
+    said = text(study, de=de)
+    expected = "1 direction of the latent state" if number else "No direction of the latent state"
+    assert expected in said
+
+
+def test_delta_and_level_are_those_asked_for(study: Study):
+    de = study.model.differential_expression("arm", *GROUPS, delta=0.5, level=0.9)
+    said = text(study, de=de)
+    assert "an absolute log2 fold change of no more than 0.5" in said
+    assert "90 % credible intervals" in said
+
+
+def test_gene_sets_have_their_method_source_and_background(study: Study):
+    sets = pd.DataFrame({"term": ["a", "b"], "score": [1.0, 2.0]})
+    assert "gene sets" not in text(study, enrichment=sets)
+    sets.attrs = {en.METHOD: "ulm", en.BACKGROUND: "annotated", en.N_BACKGROUND: 321, en.N_SETS: 2}
+    said = text(study, enrichment=sets, run={"gene_sets": "go_bp"})
+    assert "2 gene sets, GO biological processes, were scored by a univariate linear model" in said
+    assert "against 321 tested genes that are in at least one set" in said
+    assert "from my.gmt" in text(study, enrichment=sets, run={"gene_sets": "my.gmt"})
+
+
+def test_references_are_those_of_the_text(study: Study):
+    references = " ".join(methods(study).references)
+    for name in ("Anders S", "Benjamini Y", "Gayoso A", "The bulkvi developers"):
+        assert name in references
