@@ -95,3 +95,41 @@ def test_variables_that_divide_the_samples_alike_are_named_in_the_words_of_the_t
         ValueError, match=r"'batch' and 'condition' divide the samples alike \(x is c, y is d\). No analysis"
     ):
         make_design("~ batch + condition + age", obs)
+
+
+DATES = pd.date_range("2020-01-01", periods=8)
+NOT_TAKEN = {
+    "infinite": ("~ x", [*range(1, 8), np.inf], r"'x' is not a finite number in 1 samples.*'s7': inf"),
+    "log of zero": ("~ log(x)", np.arange(8.0), r"'log\(x\)' is not a finite number.*'s0': -inf.*log\(x \+ 1\)"),
+    "log of negative": ("~ log(x)", np.arange(8.0) - 2, r"not a finite number in 3 samples.*'s0': nan"),
+    "dates": ("~ x + dex", DATES, r"'x' holds dates \(datetime64.*numbers, text, yes/no and categories.*C\(x\)"),
+    "periods": ("~ x", DATES.to_period("D"), r"'x' holds dates \(period"),
+    "durations": ("~ x", DATES - DATES[0], r"'x' is of dtype timedelta64.*column of numbers"),
+    "lists": ("~ x", pd.Series([[1], [2]] * 4).to_numpy(), r"'x' holds things such as \[1\]"),
+}
+
+
+@pytest.mark.parametrize("case", NOT_TAKEN.values(), ids=NOT_TAKEN)
+def test_a_column_that_no_design_takes_is_named_with_what_to_do(obs: pd.DataFrame, case: tuple[str, object, str]) -> None:
+    formula, values, message = case
+    with pytest.raises(ValueError, match=message):
+        make_design(formula, obs.assign(x=values))
+
+
+def test_dates_may_be_categories(obs: pd.DataFrame) -> None:
+    _, matrix = make_design("~ C(x)", obs.assign(x=DATES[[0, 1] * 4]))
+    assert matrix.shape == (8, 2)
+
+
+def test_new_samples_outside_a_transform_are_named(obs: pd.DataFrame) -> None:
+    design, _ = make_design("~ log(age + 1)", obs)
+    with pytest.raises(ValueError, match=r"'log\(age \+ 1\)' is not a finite number in 1 samples.*'s2': -inf"):
+        apply_design(design, obs.assign(age=np.where(obs.index == "s2", -1.0, obs["age"])))
+
+
+def test_columns_of_a_variable_in_samples_that_lack_levels_of_another(obs: pd.DataFrame) -> None:
+    """Samples were coded anew, so that columns moved up where a level was absent."""
+    design, _ = make_design("~ cell + dex", obs)
+    few = obs[obs["cell"].isin(["a", "c"])]
+    assert columns_of_variable(design, few, "dex") == ["dex[T.t]"]
+    assert columns_of_variable(design, obs[:1], "cell") == ["cell[T.b]", "cell[T.c]", "cell[T.d]"]

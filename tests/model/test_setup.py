@@ -119,3 +119,12 @@ def test_design_matrix_is_stored_without_its_intercept(cohort: AnnData) -> None:
     matrix = cohort.obsm["_bulkvi_design"]
     assert list(matrix.columns) == ["batch[T.b2]", "group[T.B]"]
     np.testing.assert_array_equal(matrix["group[T.B]"], cohort.obs["group"] == "B")
+
+
+def test_columns_that_nobody_named_may_hold_anything(cohort: AnnData) -> None:
+    """A list in a column was unhashable; a column named 0 was looked for as '0'."""
+    cohort.obs["lists"] = pd.Series([[1, 2]] * cohort.n_obs, cohort.obs_names)
+    cohort.obs[0] = np.repeat(["u", "v"], cohort.n_obs // 2)
+    setup(cohort, design="~ site")
+    report = bulkvi.tl.check_design(cohort, "~ site")
+    assert "lists" in str(report)

@@ -1,13 +1,13 @@
 """Design formulas: from obs columns to a full-rank matrix, and back again for new samples."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from formulaic import ModelSpec
+from formulaic import ModelMatrix, ModelSpec
 from formulaic.errors import DataMismatchWarning, FormulaicError
 
 from bulkvi.stats.rank import aliased_columns
@@ -51,13 +51,14 @@ def make_design(formula: str, obs: pd.DataFrame) -> tuple[Design, pd.DataFrame]:
     KeyError
         If a variable is not a column of ``obs``.
     ValueError
-        If the formula cannot be read, a variable has missing values or a level without samples, or the matrix is not of
-        full rank.
+        If the formula cannot be read, a variable is of a kind that a design does not take, has missing values or a level
+        without samples, a column is not finite, or the matrix is not of full rank.
     """
     variables = _variables(formula, obs)
     data = _usable(obs, variables)
     levels = {name: list(data[name].cat.categories) for name in variables if data[name].dtype == "category"}
-    matrix = ModelSpec.from_spec(formula).get_model_matrix(data, na_action="raise", output="pandas")
+    with np.errstate(all="ignore"):  # said in words below
+        matrix = ModelSpec.from_spec(formula).get_model_matrix(data, na_action="ignore", output="pandas")
     design = Design(
         formula=formula,
         variables=variables,
@@ -67,6 +68,7 @@ def make_design(formula: str, obs: pd.DataFrame) -> tuple[Design, pd.DataFrame]:
         columns=tuple(matrix.columns),
     )
     matrix = pd.DataFrame(matrix, dtype=float)
+    _check_finite(matrix, formula)
     alike = _alike(data[list(levels)]) if aliased_columns(matrix.to_numpy()) else None
     if alike:
         raise ValueError(
@@ -97,6 +99,18 @@ def apply_design(design: Design, obs: pd.DataFrame) -> pd.DataFrame:
     ValueError
         If a variable has missing values or a level the training samples did not have.
     """
+    matrix = pd.DataFrame(_matrix_of(design, obs), dtype=float)[list(design.columns)]
+    _check_finite(matrix, design.formula)
+    return matrix
+
+
+def columns_of_variable(design: Design, obs: pd.DataFrame, variable: str) -> list[str]:
+    """Columns of the matrix that a variable enters, interactions included; ``obs`` may lack levels of it."""
+    spec = _matrix_of(design, obs).model_spec
+    return [spec.column_names[k] for k in spec.variable_indices.get(variable, [])]
+
+
+def _matrix_of(design: Design, obs: pd.DataFrame) -> ModelMatrix:
     _require_columns(design.variables, obs)
     data = obs[list(design.variables)].copy()
     for name, levels in design.levels.items():
@@ -113,20 +127,25 @@ def apply_design(design: Design, obs: pd.DataFrame) -> pd.DataFrame:
     )
     try:
         # formulaic only warns, and codes an unknown level as if it were the reference
-        with warnings.catch_warnings(action="error", category=DataMismatchWarning):
-            matrix = spec.get_model_matrix(data, na_action="raise", output="pandas")
+        with warnings.catch_warnings(action="error", category=DataMismatchWarning), np.errstate(all="ignore"):
+            return spec.get_model_matrix(data, na_action="ignore", output="pandas")
     except DataMismatchWarning as error:
         raise ValueError(
             f"The samples have levels that the design {design.formula!r} was not fitted with: {error}"
         ) from error
-    return pd.DataFrame(matrix, dtype=float)[list(design.columns)]
 
 
-def columns_of_variable(design: Design, obs: pd.DataFrame, variable: str) -> list[str]:
-    """Columns of the matrix that a variable enters, interactions included."""
-    spec = ModelSpec.from_spec(design.formula)
-    matrix = spec.get_model_matrix(_usable(obs, design.variables), na_action="raise", output="pandas")
-    return [design.columns[k] for k in matrix.model_spec.variable_indices.get(variable, [])]
+def _check_finite(matrix: pd.DataFrame, formula: str) -> None:
+    """Raise ValueError that names the first column with values that are not finite, and its samples."""
+    wrong = ~np.isfinite(matrix.to_numpy())
+    if not wrong.any():
+        return
+    column = int(wrong.any(0).argmax())
+    found = matrix.iloc[wrong[:, column], column]
+    raise ValueError(
+        f"The design {formula!r}: {matrix.columns[column]!r} is not a finite number in {len(found)} samples, for example "
+        f"{found.head(3).to_dict()}. A logarithm needs numbers > 0 (log(x + 1) takes 0). Correct these samples, or leave them out."
+    )
 
 
 def check_full_rank(matrix: pd.DataFrame, what: str) -> None:
@@ -157,7 +176,13 @@ def _variables(formula: str, obs: pd.DataFrame) -> tuple[str, ...]:
     except (FormulaicError, SyntaxError, ValueError) as error:
         raise ValueError(f"The design {formula!r} is not a formula. Example: '~ batch + condition'.") from error
     try:
-        matrix = spec.get_model_matrix(obs, na_action="ignore", output="pandas")
+        with np.errstate(all="ignore"):
+            matrix = spec.get_model_matrix(obs, na_action="ignore", output="pandas")
+    except (TypeError, ValueError) as error:
+        # which columns it reads is not known yet
+        strange = [name for name in obs if str(name) in formula and _not_taken(obs[name])]
+        reason = _not_taken(obs[strange[0]]) if strange else str(error)
+        raise ValueError(f"The design {formula!r} cannot be built from adata.obs: {reason}") from error
     except FormulaicError as error:
         if "is not present" in str(error) or "is not defined" in str(error):
             raise KeyError(
@@ -165,6 +190,21 @@ def _variables(formula: str, obs: pd.DataFrame) -> tuple[str, ...]:
             ) from error
         raise ValueError(f"The design {formula!r} cannot be built from adata.obs: {error}") from error
     return tuple(sorted(str(name) for name in matrix.model_spec.required_variables))
+
+
+def _not_taken(column: pd.Series) -> str | None:
+    """Why a design does not take a column, and what to give instead; None if it does."""
+    kinds = "A design takes numbers, text, yes/no and categories."
+    if pd.api.types.is_datetime64_any_dtype(column) or isinstance(column.dtype, pd.PeriodDtype):
+        return (
+            f"column {column.name!r} holds dates ({column.dtype}). {kinds} For days as categories use C({column.name}); for "
+            "a trend over time make a column of numbers, such as days since the first one."
+        )
+    if pd.api.types.is_timedelta64_dtype(column) or pd.api.types.is_complex_dtype(column):
+        return f"column {column.name!r} is of dtype {column.dtype}. {kinds} Make a column of numbers from it."
+    if column.dtype == object and not column.map(lambda value: isinstance(value, Hashable)).all():
+        return f"column {column.name!r} holds things such as {column.iloc[0]!r}. {kinds}"
+    return None
 
 
 def _require_columns(required: Any, obs: pd.DataFrame) -> None:
@@ -184,6 +224,9 @@ def _usable(obs: pd.DataFrame, variables: tuple[str, ...], *, allow_empty_levels
                 f"Column {name!r} of adata.obs is missing for {int(column.isna().sum())} samples (first: {samples}). "
                 "Fill it in or leave these samples out: adata[adata.obs[name].notna()]."
             )
+        dated = pd.api.types.is_datetime64_any_dtype(column) or isinstance(column.dtype, pd.PeriodDtype)
+        if not dated and (reason := _not_taken(column)):  # dates got here as C(date), else the formula was not built
+            raise ValueError(f"The design cannot be built from adata.obs: {reason}")
         is_number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
         if not (is_number or isinstance(column.dtype, pd.CategoricalDtype)):
             data[name] = column.astype("category")

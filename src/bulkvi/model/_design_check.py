@@ -51,11 +51,15 @@ def sort_columns(obs: pd.DataFrame, in_design: tuple[str, ...] = ()) -> Columns:
     Whole numbers that repeat (at most half as many as samples) are read as categories: batches are often numbered.
     """
     categories, numbers, left_out = {}, {}, {}
-    for name in map(str, obs.columns):
+    for given in obs.columns:
+        name, column = str(given), obs[given]
         if name.startswith(OWN_PREFIXES):
             continue
-        column = obs[name]
-        codes, levels = pd.factorize(column)
+        try:
+            codes, levels = pd.factorize(column)
+        except TypeError:
+            left_out[name] = f"things that have no levels, such as {column.iloc[0]!r}"
+            continue
         n_known = int((codes >= 0).sum())
         numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
         counted = pd.api.types.is_integer_dtype(column) and len(levels) <= n_known / 2
