@@ -195,6 +195,12 @@ LATENT_COLUMN: Final = "latent"
 N_LATENT_COLUMNS: Final = "n_latent_columns"
 """``attrs`` of the table: number of latent columns that entered the regressions."""
 
+STRUCTURED_SAMPLES: Final = "structured_samples"
+"""``attrs`` of the table of outliers: samples that deviate in so many genes that it is no chance."""
+
+UNJUDGED_SAMPLES: Final = "unjudged_samples"
+"""``attrs`` of the table of outliers: samples with too few others like them to be judged."""
+
 NULL_VARIANCE: Final = "null_variance"
 """``attrs`` of the table: variance of the statistics of unchanged genes, in squared standard errors; 1 unless learned."""
 

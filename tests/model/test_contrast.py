@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 import bulkvi
+from bulkvi.model import _differential
 from tests.model.cohorts import fit, make_cohort
 
 
@@ -33,3 +34,10 @@ def test_a_wrong_question_is_answered_with_what_can_be_asked(
 ) -> None:
     with pytest.raises(error, match=message):
         with_design.differential_expression(**arguments)
+
+
+def test_a_prior_that_has_not_settled_is_said(with_design: bulkvi.BulkVI, monkeypatch: pytest.MonkeyPatch) -> None:
+    summarise = _differential.summarise_effect
+    monkeypatch.setattr(_differential, "summarise_effect", lambda *a, **k: summarise(*a, **k)._replace(converged=False))
+    with pytest.warns(UserWarning, match="still moving after its last round.*do not hang on it"):
+        with_design.differential_expression("group", "B", "A")

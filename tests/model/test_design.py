@@ -110,7 +110,9 @@ NOT_TAKEN = {
 
 
 @pytest.mark.parametrize("case", NOT_TAKEN.values(), ids=NOT_TAKEN)
-def test_a_column_that_no_design_takes_is_named_with_what_to_do(obs: pd.DataFrame, case: tuple[str, object, str]) -> None:
+def test_a_column_that_no_design_takes_is_named_with_what_to_do(
+    obs: pd.DataFrame, case: tuple[str, object, str]
+) -> None:
     formula, values, message = case
     with pytest.raises(ValueError, match=message):
         make_design(formula, obs.assign(x=values))

@@ -46,6 +46,8 @@ def test_samples_can_be_decoded_in_another_batch(trained: bulkvi.BulkVI) -> None
 def test_unknown_genes_are_named(trained: bulkvi.BulkVI) -> None:
     with pytest.raises(KeyError, match="BRCA1"):
         trained.get_normalized_expression(gene_list=["BRCA1"])
+    with pytest.raises(TypeError, match=r"gene_list must be a list of genes.*Write \['BRCA1'\]"):
+        trained.get_normalized_expression(gene_list="BRCA1")
 
 
 def test_library_size_is_the_size_factor(trained: bulkvi.BulkVI) -> None:

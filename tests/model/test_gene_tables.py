@@ -44,6 +44,8 @@ def test_omnibus_finds_the_factor_that_matters_and_no_other() -> None:
         ("size_factor", ValueError, "not in the design"),
         (["dose"], KeyError, r"no columns \['dose'\]"),
         ([], KeyError, "The design has no columns"),
+        (["Intercept"], ValueError, "has no intercept left.*is no question"),
+        (["Intercept", "site[T.site1]"], ValueError, "has no intercept left.*is no question"),
     ],
 )
 def test_omnibus_of_what_is_not_there(model: bulkvi.BulkVI, what: str, error: type[Exception], message: str) -> None:
@@ -87,6 +89,25 @@ def test_a_wild_count_is_named_and_its_gene_not_called() -> None:
     assert row["sample"] == adata.obs_names[sample]
     assert row["count"] == adata.X[sample, unchanged]
     assert row["expected_count"] < row["count"] / 10
+    # it was the mean without the wild count, though the table says over all samples
+    plain = (np.asarray(adata.X) / adata.obs["size_factor"].to_numpy()[:, None]).mean(0)
+    for each in (table, model.get_dispersions(), model.omnibus_test("group")):
+        np.testing.assert_allclose(each["base_mean"], plain, rtol=1e-6)
+
+
+def test_samples_that_no_count_is_listed_of_are_named() -> None:
+    adata = make_cohort(n_per_group=6)
+    adata.obs["group"] = ["A"] * 10 + ["B"] * 2
+    counts = np.asarray(adata.X).copy()
+    wild = np.random.default_rng(0).permutation(adata.n_vars)[: adata.n_vars // 3]
+    counts[4, wild] *= 20
+    adata.X = counts
+    bulkvi.pp.size_factors(adata)
+    bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ group")
+    table = bulkvi.BulkVI(adata, n_latent=2).get_outliers()
+    assert table.attrs["structured_samples"] == [adata.obs_names[4]]
+    assert table.attrs["unjudged_samples"] == list(adata.obs_names[10:])
+    assert not table["sample"].isin([adata.obs_names[4], *adata.obs_names[10:]]).any()
 
 
 def test_rates_of_groups_are_their_mean_normalised_counts(model: bulkvi.BulkVI) -> None:
@@ -105,6 +126,8 @@ def test_rates_of_groups_are_their_mean_normalised_counts(model: bulkvi.BulkVI) 
 def test_rates_of_what_is_not_there(model: bulkvi.BulkVI) -> None:
     with pytest.raises(KeyError, match="1 genes are not in the model"):
         model.get_group_rates(["nothing"], "group")
+    with pytest.raises(TypeError, match=r"genes must be a list of genes; it is the text 'gene12'. Write \['gene12'\]"):
+        model.get_group_rates("gene12", "group")
     with pytest.raises(KeyError, match="not a column of adata.obs"):
         model.get_group_rates([model.adata.var_names[0]], "dose")
     with pytest.raises(ValueError, match="level is 2"):

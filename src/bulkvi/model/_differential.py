@@ -116,7 +116,8 @@ class DifferentialMixin(BaseModelClass):
             If a column does not exist, of ``obs`` or of the design.
         ValueError
             If a group has no samples; a contrast is empty, of the wrong length or compares nothing; ``delta``, ``level``,
-            ``effect`` or ``latent_columns`` is out of range; the part of the latent state is asked for and none enters; no residual degrees of freedom are left; or the model has no data attached.
+            ``effect`` or ``latent_columns`` is out of range; the part of the latent state is asked for and none enters; the samples
+            lack what the comparison needs; no residual degrees of freedom are left; or the model has no data attached.
         """
         if not (np.isfinite(delta) and delta >= 0):
             raise ValueError(f"delta is {delta}: give a smallest absolute effect, 0 or more (log2).")
@@ -227,11 +228,18 @@ def _effect_table(
         level=level,
         delta=delta * LN2,
     )
+    if not summary.converged:
+        warnings.warn(
+            "The prior of the effects was still moving after its last round: take shrunken effects, lfsr and s_value of this "
+            "table as approximate. log_fc_mle, log_fc_se and the p-values do not hang on it.",
+            UserWarning,
+            stacklevel=3,
+        )
     se = summary.se / LN2
     flags = gene_flags(regression) | effect_flags(contrasted.separated, se)
     table = pd.DataFrame(
         {
-            names.BASE_MEAN: regression.fit.base_mean,
+            names.BASE_MEAN: regression.base_mean,
             names.LOG_FC: summary.mean / LN2,
             names.LOG_FC_SD: summary.sd / LN2,
             names.LOG_FC_LOW: summary.low / LN2,

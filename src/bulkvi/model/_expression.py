@@ -11,6 +11,7 @@ from scvi import REGISTRY_KEYS
 from scvi.model.base import BaseModelClass, VAEMixin
 from torch import Tensor
 
+from bulkvi.model._gene_positions import gene_positions
 from bulkvi.model._scvi_private import MODULE_KEYS, batch_codes
 from bulkvi.model._seeding import seeded
 
@@ -110,11 +111,15 @@ class ExpressionMixin(VAEMixin, BaseModelClass):
         ------
         KeyError
             If a gene is not in the model.
+        TypeError
+            If ``gene_list`` is one name and not a list.
         """
         self._check_if_trained(warn=False)
         adata = self._validate_anndata(adata)
         positions = np.arange(adata.n_obs) if indices is None else np.arange(adata.n_obs)[np.asarray(indices)]
-        genes = np.arange(adata.n_vars) if gene_list is None else _positions_of(gene_list, adata.var_names)
+        genes = (
+            np.arange(adata.n_vars) if gene_list is None else gene_positions("gene_list", gene_list, adata.var_names)
+        )
         batches = batch_codes(self.get_anndata_manager(adata, required=True), transform_batch)
         blocks = []
         with seeded(0 if n_samples == 0 else None):
@@ -169,13 +174,3 @@ class ExpressionMixin(VAEMixin, BaseModelClass):
             "Importance weights are not offered: at bulk depth one draw of the latent state takes all the weight. Use "
             "get_normalized_expression, whose default decodes the posterior mean."
         )
-
-
-def _positions_of(genes: Sequence[str], var_names: pd.Index) -> np.ndarray:
-    positions = var_names.get_indexer(list(genes))
-    if (positions < 0).any():
-        unknown = [gene for gene, position in zip(genes, positions, strict=True) if position < 0]
-        raise KeyError(
-            f"{len(unknown)} genes are not in the model, for example {unknown[:5]}; it knows {list(var_names[:3])}, ..."
-        )
-    return positions

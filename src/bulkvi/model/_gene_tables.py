@@ -11,6 +11,7 @@ from bulkvi import names
 from bulkvi.model._differential import DifferentialMixin
 from bulkvi.model._features import NEAR_ONE, Features, intercept_of
 from bulkvi.model._flags import gene_flags, join_flags
+from bulkvi.model._gene_positions import gene_positions
 from bulkvi.model._hidden import align_with, hidden_regression
 from bulkvi.model._registered import columns_of, covariate_columns
 from bulkvi.model._regression import GeneRegression
@@ -74,7 +75,7 @@ class GeneTablesMixin(DifferentialMixin):
         flags[names.NOT_CONVERGED] |= ~test.converged
         return pd.DataFrame(
             {
-                names.BASE_MEAN: regression.fit.base_mean,
+                names.BASE_MEAN: regression.base_mean,
                 names.STAT: test.stat,
                 names.DF: test.df,
                 names.P_VALUE: p_value,
@@ -99,7 +100,7 @@ class GeneTablesMixin(DifferentialMixin):
         prior = regression.fit.prior
         return pd.DataFrame(
             {
-                names.BASE_MEAN: regression.fit.base_mean,
+                names.BASE_MEAN: regression.base_mean,
                 names.DISPERSION_GENE: regression.fit.gene_dispersion,
                 names.DISPERSION_TREND: np.exp(prior.log_trend),
                 names.DISPERSION: np.exp(prior.mean),
@@ -114,7 +115,9 @@ class GeneTablesMixin(DifferentialMixin):
         Returns
         -------
         A row for each such count, indexed by gene: ``sample``, ``count``, and ``expected_count`` by the fit in which it
-        hardly weighs.
+        hardly weighs. Of some samples no count can be listed: ``attrs["structured_samples"]`` are those that deviate in so many
+        genes that it is no chance (a batch, another condition, a failed library: look at them),
+        ``attrs["unjudged_samples"]`` those with too few others like them to say which one is wild.
         """
         regression = self._regress(self._features())
         sample, gene = np.nonzero(regression.outliers.called)
@@ -123,7 +126,7 @@ class GeneTablesMixin(DifferentialMixin):
             "sp,ps->s", regression.features.to_numpy()[sample], regression.fit.nodes.coef[middle][:, gene]
         )
         offset = regression.offset[sample] if regression.offset.ndim == 1 else regression.offset[sample, gene]
-        return pd.DataFrame(
+        table = pd.DataFrame(
             {
                 names.SAMPLE: self.adata.obs_names[sample],
                 names.COUNT: regression.counts[sample, gene],
@@ -131,6 +134,11 @@ class GeneTablesMixin(DifferentialMixin):
             },
             index=self.adata.var_names[gene],
         )
+        table.attrs = {
+            names.STRUCTURED_SAMPLES: list(self.adata.obs_names[regression.outliers.structured]),
+            names.UNJUDGED_SAMPLES: list(self.adata.obs_names[~regression.outliers.judged]),
+        }
+        return table
 
     def get_group_rates(self, genes: Sequence[str], groupby: str, *, level: float = 0.95) -> pd.DataFrame:
         """What rate does each group have by the fit, and how sure is it? For :func:`bulkvi.pl.gene`.
@@ -154,19 +162,18 @@ class GeneTablesMixin(DifferentialMixin):
         ------
         KeyError
             If a gene or the column does not exist.
+        TypeError
+            If ``genes`` is one name and not a list.
         ValueError
             If ``level`` is not between 0 and 1.
         """
         if not 0 < level < 1:
             raise ValueError(f"level is {level}: give the probability of an interval, between 0 and 1.")
-        unknown = [gene for gene in genes if gene not in self.adata.var_names]
-        if unknown:
-            raise KeyError(f"{len(unknown)} genes are not in the model, for example {unknown[:5]}.")
         features = self._features()
+        position = gene_positions("genes", genes, self.adata.var_names)
         if groupby not in features.obs:
             raise KeyError(f"groupby={groupby!r} is not a column of adata.obs; it has {list(features.obs.columns)}.")
         regression = self._regress(features)
-        position = self.adata.var_names.get_indexer(list(genes))
         reach = norm.ppf(0.5 + level / 2)
         parts = []
         for group, rows in regression.features.groupby(features.obs[groupby], observed=True):

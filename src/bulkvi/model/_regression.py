@@ -50,6 +50,12 @@ class GeneRegression(NamedTuple):
         return self.counts.sum(0) >= MIN_COUNTS
 
     @property
+    def base_mean(self) -> np.ndarray:
+        """Plain mean of each gene's count / size factor (/ relative offset); that of the fit leaves wild counts out."""
+        exposure = np.exp(self.offset)
+        return np.einsum("sg,s->g" if exposure.ndim == 1 else "sg,sg->g", self.counts, 1 / exposure) / len(self.counts)
+
+    @property
     def precision(self) -> np.ndarray:
         """One over the standard deviation of the log of a count at each gene's mean."""
         return np.sqrt(self.fit.base_mean / (1 + np.exp(self.fit.prior.mean) * self.fit.base_mean))
