@@ -141,3 +141,25 @@ def test_size_can_be_given():
 def test_numbers_on_a_short_log_axis_stand_apart_and_inside_it():
     ticks = ApartLocator(5, steps=[1, 2, 5, 10]).tick_values(9, 55)
     assert list(ticks) == [10, 20, 30, 40]  # 50 would touch 40
+
+
+def test_infinite_numbers_are_missing():
+    colouring = colour_samples(samples([1.0, 2, np.inf, np.nan, -np.inf, 4]), "x")
+    (level,) = colouring.levels
+    assert level.members.tolist() == [False, False, True, True, True, False]
+    assert colouring.values is not None
+    assert np.isnan(colouring.values[level.members]).all()
+
+
+def test_a_level_may_be_called_missing():
+    levels = colour_samples(samples(["missing", "ko", None]), "x").levels
+    assert {(level.label, level.missing) for level in levels} == {("missing", False), ("ko", False), ("missing", True)}
+
+
+def test_a_legend_stands_below_axes_without_ticks():
+    ax = plt.subplots()[1]
+    ax.set_xticks([])
+    draw_samples(
+        ax, np.arange(2.0), np.arange(2.0), colour_samples(samples(["a", "b"]), "x"), size=None, legend_loc="below"
+    )
+    assert ax.get_legend() is not None

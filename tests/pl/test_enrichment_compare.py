@@ -33,12 +33,12 @@ def compared() -> pd.DataFrame:
 def test_both_scores_of_a_term_stand_in_its_row(compared: pd.DataFrame):
     ax = pl.enrichment_compare(compared)
     ours, theirs = ax.collections[1], ax.collections[3]
-    for points, scores, colour in ((ours, [5.0, 3.0], OKABE_ITO[0]), (theirs, [4.5, 1.0], OKABE_ITO[1])):
-        at = np.asarray(points.get_offsets())
-        assert at[:, 0].tolist() == scores
-        assert np.round(at[:, 1]).tolist() == [0, 1]
-        assert [to_hex(one) for one in np.asarray(points.get_facecolor())] == [to_hex(colour), to_hex("white")]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
+    for points, scores, colour in ((ours, [5.0, 3.0, np.nan], OKABE_ITO[0]), (theirs, [4.5, 1.0, 2.0], OKABE_ITO[1])):
+        at = np.ma.filled(points.get_offsets(), np.nan)
+        np.testing.assert_array_equal(at[:, 0], scores)
+        assert np.round(at[np.isfinite(at[:, 0]), 1]).tolist() == list(range(np.isfinite(scores).sum()))
+        assert [to_hex(one) for one in np.asarray(points.get_facecolor())[:2]] == [to_hex(colour), to_hex("white")]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b", "c"]  # c has a score in one table only
     legend = ax.get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.texts] == ["bulkvi", "DESeq2", "not called"]
@@ -49,7 +49,7 @@ def test_down_genes_of_ora_lie_to_the_left_in_both(compared: pd.DataFrame):
     compared.attrs["enrichment_method"] = "ora"
     ax = pl.enrichment_compare(compared)
     for i in (1, 3):
-        assert np.sign(np.asarray(ax.collections[i].get_offsets())[:, 0]).tolist() == [1, -1]
+        assert np.sign(np.asarray(ax.collections[i].get_offsets())[:2, 0]).tolist() == [1, -1]
 
 
 def test_what_cannot_be_drawn_is_refused(compared: pd.DataFrame):

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import StepPatch
 
 from bulkvi import pl
+from bulkvi.pl._na_genes import LOOKS
 
 N = 100
 TABLE = pd.DataFrame(
@@ -76,3 +77,7 @@ def test_arguments_out_of_range_are_named():
         pl.na_genes(comparison(), limit=-1)
     with pytest.raises(ValueError, match="none of the 1 genes has finite values"):
         pl.na_genes(comparison(TABLE[-1:]))
+
+
+def test_every_reason_has_a_look_of_its_own():
+    assert len(set(LOOKS)) == len(LOOKS) >= 6

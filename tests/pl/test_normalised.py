@@ -3,11 +3,12 @@ from pathlib import Path
 
 import dask.array as da
 import numpy as np
+import pandas as pd
 import pytest
 from anndata import AnnData, read_h5ad
 from scipy import sparse
 
-from bulkvi.pl._normalised import normalised
+from bulkvi.pl._normalised import normalised, symbol_of
 
 KEYS: dict = {"size_factor_key": "size_factor", "layer": None, "offset_key": None}
 GENES = np.array([7, 2, 2, 29])
@@ -55,3 +56,8 @@ def test_a_wrong_value_is_named_by_its_sample_and_gene(cohort: AnnData):
     cohort.X[3, 29] = np.nan
     with pytest.raises(ValueError, match="sample 's3' has nan of gene '29'"):
         normalised(cohort, GENES, **KEYS)
+
+
+def test_a_gene_without_a_symbol_keeps_its_id():
+    adata = AnnData(np.ones((2, 3)), var=pd.DataFrame({"symbol": ["TP53", "", None]}, index=["g0", "g1", "g2"]))
+    assert [symbol_of(adata, gene) for gene in range(3)] == ["TP53", "g1", "g2"]

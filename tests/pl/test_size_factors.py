@@ -91,6 +91,13 @@ def test_names_stay_inside_the_axes(cohort: AnnData):
         assert extent.x1 < box.x1
 
 
+def test_long_names_leave_the_axes_their_width(cohort: AnnData):
+    cohort.obs_names = [f"a sample with a name as long as file names are, {i}" for i in range(6)]
+    ax = pl.size_factors(cohort)
+    plt.gcf().draw_without_rendering()
+    assert ax.get_position().width > 0.6
+
+
 def test_names_go_to_free_sides():
     points = np.array([[0.0, 0], [8, 0], [4, 100], [14, 100], [4, 108]])
     sides = _choose_sides(points, np.full(5, 40.0)).tolist()

@@ -13,7 +13,7 @@ from matplotlib.legend import Legend
 from matplotlib.patches import Patch
 from matplotlib.transforms import ScaledTranslation, Transform, blended_transform_factory
 
-from bulkvi.pl._axes import MISSING, Colouring, below_by, colour_samples, legend_columns
+from bulkvi.pl._axes import Colouring, below_by, colour_samples, legend_columns
 
 STRIP: Final = 0.12
 """Height of a strip, inches."""
@@ -41,7 +41,7 @@ def sort_samples(colourings: Sequence[Colouring], n_samples: int) -> np.ndarray:
     keys = [np.arange(n_samples)]
     for colouring in reversed(colourings):
         key = np.full(n_samples, np.inf)
-        known = [level for level in colouring.levels if level.label != MISSING]
+        known = [level for level in colouring.levels if not level.missing]
         for rank, level in enumerate(known):
             key[level.members] = rank
         if colouring.values is not None:

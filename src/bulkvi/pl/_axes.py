@@ -55,6 +55,8 @@ class Level(NamedTuple):
     """Which samples, boolean, shape ``(n_samples,)``."""
     colour: str
     marker: str
+    missing: bool = False
+    """Whether their value is missing; a level may be called so too."""
 
 
 class Colouring(NamedTuple):
@@ -104,9 +106,14 @@ def colour_samples(adata: AnnData, column: str | None) -> Colouring:
         return Colouring(None, [Level("", everyone, GROUP_COLOURS[0], MARKERS[0])], None)
     values = check_column(adata, column)
     absent = values.isna().to_numpy()
-    missing = [Level(MISSING, absent, MISSING_COLOUR, MARKERS[0])] if absent.any() else []
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        return Colouring(column, missing, values.to_numpy(dtype=float, na_value=np.nan))
+    numeric = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+    numbers = values.to_numpy(dtype=float, na_value=np.nan) if numeric else None
+    if numbers is not None:
+        absent |= ~np.isfinite(numbers)  # infinite ones have no place on a colour bar
+        numbers[absent] = np.nan
+    missing = [Level(MISSING, absent, MISSING_COLOUR, MARKERS[0], missing=True)] if absent.any() else []
+    if numbers is not None:
+        return Colouring(column, missing, numbers)
     categories = values.astype("category").cat.remove_unused_categories().cat.categories
     if len(categories) > MAX_LEVELS:
         raise ValueError(
@@ -169,7 +176,7 @@ def draw_samples(
             color=level.colour,
             marker=level.marker,
             label=level.label or None,
-            zorder=1 if level.label == MISSING else 1.9 - 0.8 * at.mean(),
+            zorder=1 if level.missing else 1.9 - 0.8 * at.mean(),
             **look,
         )
     if colouring.values is not None:
@@ -237,7 +244,8 @@ def _legend(ax: Axes, colouring: Colouring, place: dict[str, Any], size: float) 
 def beneath(ax: Axes, *, lower: float = 0) -> dict[str, Any]:
     """Where a legend stands below an Axes, or lower by so many points: arguments of ``ax.legend``."""
     # clear of tick labels and axis label, whatever their size
-    sizes = [float(text.get_fontsize()) for text in (ax.xaxis.label, ax.xaxis.get_ticklabels()[0])]
+    # an Axes may have no ticks
+    sizes = [float(text.get_fontsize()) for text in (ax.xaxis.label, *ax.xaxis.get_ticklabels()[:1])]
     return below_by(ax, 1.2 * sum(sizes) + 12 + lower)
 
 

@@ -94,7 +94,7 @@ def enrichment(
     colour = np.where(chosen[en.DIRECTION] == en.UP, UP, DOWN)
     n_called = chosen[en.N_CALLED].to_numpy(float)
     area = AREA[0] + (AREA[1] - AREA[0]) * n_called / max(n_called.max(), 1)
-    ax, _ = term_axes(ax, len(chosen))
+    ax = term_axes(ax, len(chosen))
     ax.hlines(rows, low, high, color="0.15", linewidth=0.9, zorder=4)
     ax.scatter(
         score, rows, s=area, c=np.where(called, colour, "white"), edgecolors=colour.tolist(), linewidths=0.9, zorder=3

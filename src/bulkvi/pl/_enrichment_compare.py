@@ -84,10 +84,10 @@ def enrichment_compare(
     pairs = [en.SCORE, ADJ_P_VALUE]
     check_columns(compared, [en.TERM, *pairs, *(column + cn.OTHER for column in pairs)], ORIGIN)
     level = float(compared.attrs.get(en.LEVEL, 0.05)) if level is None else level
-    chosen = first_terms(compared, n_terms, level)
+    chosen = first_terms(compared, n_terms, level, ("", cn.OTHER))
     labels = compared.attrs.get(en.LABELS, ("first", "second"))
     method = compared.attrs.get(en.METHOD, "")
-    ax, _ = term_axes(ax, len(chosen))
+    ax = term_axes(ax, len(chosen))
     rows = np.arange(len(chosen))
     handles, any_open = [], False
     for suffix, label, (colour, marker, place) in zip(("", cn.OTHER), labels, LOOKS, strict=True):

@@ -63,7 +63,7 @@ def names_of(
         names = list(table[gene_names].iloc[chosen])
     else:
         names = [gene_names.get(gene) for gene in genes]
-    return [str(gene if pd.isna(name) else name) for gene, name in zip(genes, names, strict=True)]
+    return [str(gene if pd.isna(name) or name == "" else name) for gene, name in zip(genes, names, strict=True)]
 
 
 def write_names(ax: Axes, x: np.ndarray, y: np.ndarray, names: list[str], *, ring: bool = True) -> None:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Ellipse
 
 from bulkvi.names import LATENT
-from bulkvi.pl._axes import MISSING, Colouring, colour_samples, draw_samples, new_sample_axes
+from bulkvi.pl._axes import Colouring, colour_samples, draw_samples, new_sample_axes
 from bulkvi.pl._finish import finish
 from bulkvi.pl._gene_names import write_names
 
@@ -126,7 +126,7 @@ def _check_ellipse(share: float, colouring: Colouring) -> None:
 def _draw_ellipses(ax: Axes, points: np.ndarray, colouring: Colouring, share: float) -> None:
     for level in colouring.levels:
         members = points[level.members]
-        if level.label == MISSING or len(members) < FEWEST:
+        if level.missing or len(members) < FEWEST:
             continue
         variances, directions = np.linalg.eigh(np.cov(members.T))
         # the squared Mahalanobis distance of a normal point of two dimensions is exponential with mean 2

@@ -19,6 +19,8 @@ LOOKS: Final[tuple[tuple[str, Literal["-", "--", ":", "-."]], ...]] = (
     (OKABE_ITO[0], "--"),
     (OKABE_ITO[2], ":"),
     (OKABE_ITO[3], "-."),
+    (OKABE_ITO[4], "-"),
+    (OKABE_ITO[5], "--"),
 )
 """Colour and line of the reasons, the most frequent first."""
 

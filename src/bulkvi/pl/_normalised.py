@@ -33,7 +33,7 @@ def symbol_of(adata: AnnData, position: int) -> str:
     """Symbol of a gene, or its name where there is none."""
     name = str(adata.var_names[position])
     symbol = adata.var[SYMBOL].iloc[position] if SYMBOL in adata.var else name
-    return name if pd.isna(symbol) else str(symbol)
+    return name if pd.isna(symbol) or symbol == "" else str(symbol)
 
 
 def check_size_factors(adata: AnnData, size_factor_key: str) -> np.ndarray:

@@ -148,7 +148,7 @@ def _write_names(ax: Axes, x: np.ndarray, y: np.ndarray, names: list[str]) -> No
     ax.autoscale_view()
     points = ax.transData.transform(np.column_stack([x, y])) * 72 / ax.figure.dpi
     for sample, (right, up) in enumerate(_choose_sides(points, widths)):
-        ax.annotate(
+        text = ax.annotate(
             names[sample],
             (x[sample], y[sample]),
             xytext=(GAP * right, GAP * up),
@@ -157,6 +157,7 @@ def _write_names(ax: Axes, x: np.ndarray, y: np.ndarray, names: list[str]) -> No
             verticalalignment=("center", "bottom", "top")[up],
             fontsize="x-small",
         )
+        text.set_in_layout(False)  # or long names would shrink the Axes
 
 
 def _choose_sides(points: np.ndarray, widths: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import re
 import textwrap
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from bulkvi import enrichment_names as en
-from bulkvi.pl._axes import COLUMN_WIDTH, new_axes
+from bulkvi.pl._axes import new_axes
 
 WIDTH: Final = 26
 """Characters in a line of a term's name."""
@@ -33,8 +34,10 @@ def short_term(term: str, width: int = WIDTH) -> str:
     return "\n".join(textwrap.wrap(term, width, max_lines=2, placeholder=" …")) or term
 
 
-def first_terms(table: pd.DataFrame, n_terms: int, level: float) -> pd.DataFrame:
-    """The first so many rows; of rows with the same direction, genes and score only the first.
+def first_terms(table: pd.DataFrame, n_terms: int, level: float, tables: Sequence[str] = ("",)) -> pd.DataFrame:
+    """The first so many rows with a score; of rows with the same direction, genes and score only the first.
+
+    ``tables`` are the endings of the columns of each table that was joined.
 
     Raises
     ------
@@ -45,22 +48,17 @@ def first_terms(table: pd.DataFrame, n_terms: int, level: float) -> pd.DataFrame
         raise ValueError(f"`n_terms` must be at least 1; it is {n_terms}.")
     if not 0 < level < 1:
         raise ValueError(f"`level` is a false discovery rate between 0 and 1; it is {level}.")
-    alike = [column for column in (en.DIRECTION, en.SCORE, en.SIZE, en.GENES) if column in table]
-    chosen = table[np.isfinite(table[en.SCORE])].drop_duplicates(alike).head(n_terms)
+    names = [column + ending for ending in tables for column in (en.DIRECTION, en.SCORE, en.SIZE, en.GENES)]
+    scored = np.isfinite(table[[en.SCORE + ending for ending in tables]]).any(axis=1)
+    chosen = table[scored].drop_duplicates([column for column in names if column in table]).head(n_terms)
     if chosen.empty:
         raise ValueError("the table has no term with a score.")
     return chosen
 
 
-def term_axes(ax: Axes | None, n_terms: int) -> tuple[Axes, bool]:
-    """The Axes given, or new ones with a row for each term and room below; and whether they are new."""
-    if ax is not None:
-        return ax, False
-    made = new_axes(height=ROW * n_terms + 1.0)
-    figure = made.get_figure(root=True)
-    if figure is not None:
-        figure.set_figwidth(COLUMN_WIDTH)
-    return made, True
+def term_axes(ax: Axes | None, n_terms: int) -> Axes:
+    """The Axes given, or new ones with a row for each term and room below."""
+    return new_axes(height=ROW * n_terms + 1.0) if ax is None else ax
 
 
 def write_terms(ax: Axes, terms: list[str]) -> None:
