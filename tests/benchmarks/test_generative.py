@@ -128,7 +128,7 @@ def test_a_second_run_reads_the_cache_and_finds_the_same(generative, tmp_path, m
         return importlib.import_module(f"benchmarks.generative_{name}")
 
     monkeypatch.setitem(room("data").COHORTS, "simulated", room("data").Cohort(("group",), 2, batch="batch"))
-    monkeypatch.setattr(room("cache"), "FOLDER", tmp_path)
+    monkeypatch.setattr(importlib.import_module("benchmarks.cache"), "CACHE", tmp_path)
     monkeypatch.setattr(generative, "SCVI_DEFAULTS", generative.Scvi(epochs=(2,)))
     for name in ("heldout", "whole"):
         monkeypatch.setattr(room(name), "load", simulated)
