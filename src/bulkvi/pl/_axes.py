@@ -105,9 +105,9 @@ def colour_samples(adata: AnnData, column: str | None) -> Colouring:
     if column is None:
         return Colouring(None, [Level("", everyone, GROUP_COLOURS[0], MARKERS[0])], None)
     values = check_column(adata, column)
-    absent = values.isna().to_numpy()
+    absent = values.isna().to_numpy(copy=True)
     numeric = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
-    numbers = values.to_numpy(dtype=float, na_value=np.nan) if numeric else None
+    numbers = values.to_numpy(dtype=float, na_value=np.nan, copy=True) if numeric else None
     if numbers is not None:
         absent |= ~np.isfinite(numbers)  # infinite ones have no place on a colour bar
         numbers[absent] = np.nan
