@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.linalg import qr
 from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager
 
@@ -18,9 +19,9 @@ from bulkvi.stats.effect import EffectLikelihood, effect_likelihood
 from bulkvi.stats.gene_fit import GeneFit, effect_ridge, fit_genes
 from bulkvi.stats.noise_inflation import NoiseInflation, noise_inflation
 from bulkvi.stats.outliers import Outliers, find_outliers
-from bulkvi.stats.rank import aliased_columns
 from bulkvi.stats.separation import ContrastedEffect, settle_separated
 
+NEAR_ZERO = 1e-8
 MIN_COUNTS = 10
 """Genes with fewer counts over all samples say little; `bulkvi.pp.filter_genes` leaves them out."""
 Sides = tuple[np.ndarray, np.ndarray]
@@ -165,8 +166,11 @@ def beside_donors(features: np.ndarray, donor: np.ndarray) -> np.ndarray:
     A donor whose own level of a gene is far from the others' has no wild counts: samples of it agree with each other.
     """
     codes, size = np.unique(donor, return_counts=True)
-    together = np.hstack([features, (donor[:, None] == codes[size > 1]).astype(float)])
-    return together[:, ~np.isin(np.arange(together.shape[1]), list(aliased_columns(together)))]
+    belongs = (donor[:, None] == codes[size > 1]).astype(float)
+    left = belongs - features @ np.linalg.lstsq(features, belongs, rcond=None)[0]
+    triangle, order = qr(left, mode="r", pivoting=True)
+    length = np.abs(np.diagonal(triangle))
+    return np.hstack([features, belongs[:, np.sort(order[: length.size][length > NEAR_ZERO])]])
 
 
 def completed_verdicts(outliers: Outliers, fewer: Outliers) -> Outliers:

@@ -84,8 +84,8 @@ def summarise_effect(
     inflation
         Of `noise_inflation`.
     shift
-        Where unchanged genes stand (`composition_shift`); looked for by default. None (``CompositionShift()``) where the effect of a typical gene
-        is not zero by definition, as for an intercept.
+        Where unchanged genes stand; `composition_shift` looks for it by default. ``CompositionShift()``, no shift, where the
+        effect of a typical gene is not zero by definition, as for an intercept.
     expected
         Where most genes are known not to change: the factor on all variances that held-out contrasts let expect. What the
         statistics show of it then stands in the place of ``inflation`` and enters p-values and standard errors too.
