@@ -26,6 +26,6 @@ model.train(progress_bar=False)
 de = model.differential_expression("dex", "trt", "untrt")
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(7.4, 3.3), layout="constrained")
-bv.pl.latent(adata, color="treatment", ax=left)
+bv.pl.latent(adata, color="treatment", ax=left, label=False)
 bv.pl.volcano(de, gene_names=adata.var["symbol"], ax=right)
 figure.savefig(TARGET, dpi=200)
