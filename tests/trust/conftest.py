@@ -1,0 +1,21 @@
+"""Hostile inputs, by kind: the slow lane."""
+
+from pathlib import Path
+
+import pytest
+from tests.trust.verdict import counted
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.slow)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if counted:
+        terminalreporter.section("hostile inputs")
+        for verdict, n in counted.most_common():
+            terminalreporter.line(f"{verdict}: {n}")
