@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bulkvi.cli import _beside_counts as beside
 from bulkvi.cli import _reading as reading
 from bulkvi.cli._figures import new_figure, save_figure
 from bulkvi.cli._folder import CHECK_FILE, CHECKS, clear_folder, files_in, open_folder
@@ -49,9 +50,9 @@ def check(
     layer: reading.Layer = None,
     strandedness: reading.Strandedness = None,
     transcripts: reading.Transcripts = None,
-    lengths: reading.Lengths = None,
-    genes: reading.Genes = None,
-    sum_replicates: reading.SumReplicates = None,
+    lengths: beside.Lengths = None,
+    genes: beside.Genes = None,
+    sum_replicates: beside.SumReplicates = None,
 ) -> None:
     """Say what a design can tell from these samples, and which samples are not what their label says.
 
@@ -91,7 +92,7 @@ def check(
         adata = reading.read(counts, samples, how)
         say(f"Counts: {reading.in_words(adata)}")
         in_design = reading.check_formula(design, adata.obs)
-        adata = reading.sum_replicates(adata, sum_replicates, in_design, None, size_factors)
+        adata = beside.sum_replicates(adata, sum_replicates, in_design, None, size_factors)
         from bulkvi import pp, tl
         from bulkvi.names import COUNTS_SOURCE, N_SAMPLES
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bulkvi.cli import _beside_counts as beside
 from bulkvi.cli import _reading as reading
 from bulkvi.cli._figures import draw_figures
 from bulkvi.cli._folder import REPORT_FILE, RESULTS, RUN_FILE, clear_folder, files_in, open_folder
@@ -70,9 +71,9 @@ def de(
     layer: reading.Layer = None,
     strandedness: reading.Strandedness = None,
     transcripts: reading.Transcripts = None,
-    lengths: reading.Lengths = None,
-    genes: reading.Genes = None,
-    sum_replicates: reading.SumReplicates = None,
+    lengths: beside.Lengths = None,
+    genes: beside.Genes = None,
+    sum_replicates: beside.SumReplicates = None,
 ) -> None:
     """Compare two groups of samples, gene by gene.
 
@@ -121,7 +122,7 @@ def de(
             adata = reading.read(counts, samples, how)
             say(f"Counts: {reading.in_words(adata)}")
             in_design = reading.check_formula(design, adata.obs)
-            adata = reading.sum_replicates(adata, sum_replicates, in_design, donor, size_factors)
+            adata = beside.sum_replicates(adata, sum_replicates, in_design, donor, size_factors)
             groups = reading.find_groups(contrast, adata.obs, in_design)
             n_read = adata.n_vars
             findings = _check(adata, design, in_design)

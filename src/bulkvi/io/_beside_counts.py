@@ -45,7 +45,7 @@ def add_lengths(adata: AnnData, path: Path, samples: pd.DataFrame, *, match: Mat
     if wrong.any(axis=None):
         gene, sample = (int(k) for k in np.argwhere(wrong.to_numpy())[0])
         raise ValueError(
-            f"{path}: {int(wrong.to_numpy().sum()):,} lengths are not finite numbers above 0, first {found.counts.iat[gene, sample]!r} of gene "
+            f"{path}: {int(wrong.to_numpy().sum()):,} lengths are not finite numbers above 0, first {found.counts.iat[gene, sample]} of gene "
             f"{table.index[gene]!r} in sample {table.columns[sample]!r}. Give average lengths in bases, as the quantifier wrote them."
         )
     repeated = table.index[table.index.duplicated()]

@@ -1,5 +1,6 @@
 """Counts in an AnnData file."""
 
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -25,7 +26,8 @@ def read_obs(path: Path, given: SamplesIn | None) -> pd.DataFrame:
     if not path.exists():
         raise FileNotFoundError(f"There is no file or folder {path}.")
     try:
-        adata = read_h5ad(path, backed="r")
+        with warnings.catch_warnings(action="ignore"):  # names that repeat have an error below
+            adata = read_h5ad(path, backed="r")
         sheet = (adata.var if given == "columns" else adata.obs).copy()
         adata.file.close()
     except (OSError, KeyError, ValueError, TypeError) as error:

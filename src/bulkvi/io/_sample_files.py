@@ -38,7 +38,7 @@ def visible_files(folder: Path) -> list[Path]:
             for name in sorted(names)
             if name[0] != "." and name.removesuffix(".gz") not in {*names} - {name}
         ]
-    return found
+    return sorted(found)
 
 
 def sample_names(paths: Iterable[Path], folder: Path, own_name: Callable[[str], str]) -> list[str]:
@@ -113,8 +113,9 @@ def read_rows(path: Path, as_written: str, *, separator: str = "\t") -> pd.DataF
         width = lines[0].count(separator) + 1
         odd = next((k for k, line in enumerate(lines) if line.count(separator) != width - 1), None)
         if odd is not None:
-            where = "the last line" if odd == len(lines) - 1 else f"line {odd + 1}"
-            raise ValueError(f"{where} has {lines[odd].count(separator) + 1} columns, and the first {width}")
+            found = lines[odd].count(separator) + 1
+            cut = ": it is cut short" if odd == len(lines) - 1 and found < width else ""
+            raise ValueError(f"line {odd + 1} of those with content has {found} columns, and the first {width}{cut}")
     except ValueError as error:
         raise ValueError(f"{path} is not as {as_written} ({error}). Copy it again, or count again.") from error
     cells = pd.read_csv(
@@ -228,7 +229,7 @@ def same_rows(
         )
         zero = "" if missing is None else " If the tool left out genes without a read, give missing='zero'."
         raise ValueError(
-            f"{files[name]}: {len(table):,} {what}, not the same {len(rows):,} {what} as {files[first].name} of {first!r} "
+            f"{files[name]}: {len(table):,} {what} in it, not the same {len(rows):,} {what} as {files[first].name} of {first!r} "
             f"({examples}). Count all samples with the same annotation; copy a file again that is cut short.{zero}"
         )
     return {name: table.reindex(rows, fill_value=0) for name, table in tables.items()}

@@ -3,7 +3,7 @@
 import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from difflib import get_close_matches
 from pathlib import PurePosixPath
 from typing import Final, Literal, get_args
@@ -17,7 +17,7 @@ Pairs = dict[str, str]
 N_SHOWN: Final = 5
 ENDINGS: Final = re.compile(
     r"([._-]?(ReadsPerGene\.out\.tab|Aligned\.(sortedByCoord\.)?out|sorted|dedup|markdup|quant(\.sf)?|htseq|counts?|"
-    r"genes\.results|bam|sam|cram|sf|tsv|csv|txt|h5|gz))+$",
+    r"genes\.results|bam|sam|cram|sf|tsv|csv|txt|out|tab|tabular|featureCounts|h5|gz|bz2))+$",
     re.IGNORECASE,
 )
 R_RESERVED: Final = frozenset("if else repeat while function for next break TRUE FALSE NULL Inf NaN NA in".split())
@@ -137,8 +137,8 @@ MEANING: Final = {
     "file_names": "names of files are read without their folders and endings (.bam and the like)",
     "affix": "the same text before or after every name is left out",
     "numbers": "leading zeros and a .0 at the end of numbers are left out",
-    "prefix": "a name may go on where the other ends (barcodes, lanes), as long as it fits one name only",
     "letters": "only letters and digits count (no dots, dashes, underscores, capitals, folders, endings)",
+    "prefix": "a name may go on where the other ends (barcodes, lanes), as long as it fits one name only",
 }
 
 
@@ -186,19 +186,16 @@ def _explain(given: list[str], samples: pd.DataFrame, missing: list[str], match:
     for rule, meaning in MEANING.items():
         pairs = RULES[rule](given, samples.index.tolist())
         if len(pairs) == n:
+            ambiguous = _ambiguous(given, samples.index.tolist(), pairs.values()) if rule == "affix" else {}
+            if ambiguous:
+                return head + _choose(ambiguous, source)
             shown = next(name for name in missing if name in pairs)
             return (
                 f"{head} All {n} match if {meaning}: {shown!r} in the sheet is {pairs[shown]!r} in the counts. If they are "
                 f"the same samples, add match='{rule}', or rename them in one of the two files."
             )
-    ambiguous = {name: fit for name, fit in beginnings(given, samples.index.tolist()).items() if len(fit) > 1}
-    if ambiguous:
-        name, fit = next(iter(ambiguous.items()))
-        return (
-            f"{head} {len(ambiguous)} names of the sheet begin more than one name in {source}: {name!r} begins {_listed(fit)}. Write "
-            "in the sheet which one is meant, as far as it tells them apart, and add match='prefix'. If they are lanes or runs "
-            "of one library, give each a row in the sheet and add them up with bulkvi.pp.sum_replicates."
-        )
+    if ambiguous := _ambiguous(given, samples.index.tolist(), ()):
+        return head + _choose(ambiguous, source)
     if given and all(name.isdecimal() for name in given) and not any(name.isdecimal() for name in missing):
         return (
             f"{head} {source} has numbers for names ({_listed(given)}): they number its rows or columns, and say nothing about "
@@ -223,6 +220,21 @@ def _explain(given: list[str], samples: pd.DataFrame, missing: list[str], match:
     return (
         f"{head} {has} {'Near misses: ' + misses + '. ' if misses else ''}Write the names in the first column of the sample "
         "sheet as the counts have them, and take out the rows of samples without counts."
+    )
+
+
+def _ambiguous(given: Sequence[str], wanted: Sequence[str], paired: Collection[str]) -> dict[str, list[str]]:
+    """Names of the sheet that begin more than one name in the counts, of which not all are ``paired``."""
+    fits = beginnings(given, wanted)
+    return {name: fit for name, fit in fits.items() if len(fit) > 1 and not set(fit) <= set(paired)}
+
+
+def _choose(ambiguous: dict[str, list[str]], source: str) -> str:
+    name, fit = next(iter(ambiguous.items()))
+    return (
+        f" {len(ambiguous)} names of the sheet begin more than one name in {source}: {name!r} begins {_listed(fit)}. Write in the "
+        "sheet which one is meant, as far as it tells them apart, and add match='prefix'. If they are lanes or runs of one "
+        "library, give each a row in the sheet and add them up with bulkvi.pp.sum_replicates."
     )
 
 
