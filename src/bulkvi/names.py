@@ -31,11 +31,14 @@ SYMBOL: Final = "symbol"
 
 # layers
 LENGTH: Final = "length"
-"""``layers``: average length of a gene's transcripts in a sample, from Salmon or kallisto (bases)."""
+"""``layers``: average length of a gene's transcripts in a sample, from Salmon, kallisto, RSEM or a table (bases)."""
 
 # uns
 COUNTS_SOURCE: Final = "counts_source"
 """``uns``: where :func:`bulkvi.io.read_counts` found the counts, and how it read them."""
+
+REPLICATES: Final = "replicates"
+"""``uns``: the library of each sample whose counts :func:`bulkvi.pp.sum_replicates` added up."""
 
 # obsm
 LATENT: Final = "X_bulkvi"

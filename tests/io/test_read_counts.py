@@ -138,7 +138,7 @@ def test_what_was_read_can_be_written(tmp_path: Path):
 
 
 def test_a_folder_without_known_counts_is_refused(tmp_path: Path):
-    with pytest.raises(ValueError, match=r"no \*ReadsPerGene.out.tab of STAR, and no subfolder with quant.sf"):
+    with pytest.raises(ValueError, match=r"no \*ReadsPerGene.out.tab of STAR, no quant.sf .* and no tables of HTSeq"):
         io.read_counts(tmp_path, files.sheet())
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from bulkvi import io
-from bulkvi.io._sample_names import Match, file_name, r_name
+from bulkvi.io._sample_names import Match, file_name, matched, r_name
 from tests.io import files
 
 
@@ -54,6 +54,8 @@ CHANGES: dict[Match, Callable[[str], str]] = {
     "r_names": lambda name: name.replace("-", "."),
     "file_names": lambda name: f"bams/{name}.bam",
     "affix": lambda name: f"run7:{name}:L001",
+    "prefix": lambda name: f"{name}_S{len(name) + int(name[-1])}_L001",
+    "numbers": lambda name: name.replace("-", "-0"),
     "letters": lambda name: name.replace("-", "_").upper(),
 }
 
@@ -105,6 +107,63 @@ def test_names_in_another_column_of_the_sheet_are_found(tmp_path: Path):
         io.read_counts(path, tmp_path / "samples.csv")
     adata = io.read_counts(path, io.read_samples(tmp_path / "samples.csv", sample_column="library"))
     assert adata.obs["patient"].tolist() == ["p", "q", "r", "s"]
+
+
+def with_names(sheet: list[str], counts: list[str]) -> tuple[pd.DataFrame, list[str]]:
+    return pd.DataFrame({"x": range(len(sheet))}, index=sheet), counts
+
+
+BARCODES = [f"TCGA-A{k}-000{k}-01A-11R-A{k}JJ-07" for k in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("sheet", "counts", "rule", "pairs"),
+    [
+        ([name[:12] for name in BARCODES], BARCODES, "prefix", BARCODES),
+        ([name[:15] for name in BARCODES], BARCODES, "prefix", BARCODES),  # 01 of 01A
+        (BARCODES, [name[:12] for name in BARCODES], "prefix", [name[:12] for name in BARCODES]),
+        ([name[:12] for name in BARCODES], [name.replace("-", ".") for name in BARCODES], "prefix", None),
+        (["s1", "s10"], ["s10_S2_L001", "s1_S1_L001"], "prefix", ["s1_S1_L001", "s10_S2_L001"]),
+        (["s1", "s10"], ["s1", "s10"], "prefix", ["s1", "s10"]),
+        (["s_1", "s_1_b"], ["s_1", "s_1_b"], "prefix", ["s_1", "s_1_b"]),
+        (["1A", "2A"], ["X1A.rep", "X2A.rep"], "prefix", ["X1A.rep", "X2A.rep"]),
+        (["1.0", "2.0", "10.0"], ["10", "2", "1"], "numbers", ["1", "2", "10"]),
+        (["001", "010"], ["1", "10"], "numbers", ["1", "10"]),
+        (["s1", "s2"], ["s01", "s02"], "numbers", ["s01", "s02"]),
+        (["1A", "2-b"], ["X1A", "X2.b"], "r_names", ["X1A", "X2.b"]),
+        (["X1A", "X2.b"], ["1A", "2-b"], "r_names", ["1A", "2-b"]),
+        (["a b", "c  d"], ["a_b", "c\u00a0d"], "letters", ["a_b", "c\u00a0d"]),
+    ],
+)
+def test_names_are_paired(sheet: list[str], counts: list[str], rule: Match, pairs: list[str] | None):
+    samples, given = with_names(sheet, counts)
+    assert matched(given, samples, rule, "counts.csv") == (counts if pairs is None else pairs)
+    if sheet != counts:  # the rule that is offered pairs the same
+        with pytest.raises(ValueError, match="All .* match if") as error:
+            matched(given, samples, "exact", "counts.csv")
+        offered = str(error.value).partition("match='")[2].partition("'")[0]
+        assert matched(given, samples, offered, "counts.csv") == (counts if pairs is None else pairs)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("sheet", "counts", "said"),
+    [
+        (
+            ["TCGA-1", "TCGA-2"],
+            ["TCGA-1-01A", "TCGA-1-11A", "TCGA-2-01A"],
+            "'TCGA-1' begins 'TCGA-1-01A', 'TCGA-1-11A'",
+        ),
+        (["s1", "s2"], ["s1_L001", "s1_L002", "s2_L001"], "add them up with bulkvi.pp.sum_replicates"),
+        (["s1", "s2"], ["s10_a", "s20_a"], "2 of the 2 samples"),
+        (["s1_a", "s1_b"], ["s1"], "2 of the 2 samples"),
+        (["ctrl", "drug"], ["ctrl1", "drug1"], "2 of the 2 samples"),
+    ],
+)
+@pytest.mark.parametrize("rule", ["exact", "prefix"])
+def test_a_beginning_of_two_names_is_refused(sheet: list[str], counts: list[str], said: str, rule: Match):
+    samples, given = with_names(sheet, counts)
+    with pytest.raises(ValueError, match=said):
+        matched(given, samples, rule, "counts.csv")
 
 
 def test_samples_beyond_the_sheet_are_left_out_with_a_warning(tmp_path: Path):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bulkvi.cli import _beside_counts as beside
 from bulkvi.cli import _reading as reading
 from bulkvi.cli._figures import new_figure, save_figure
 from bulkvi.cli._folder import CHECK_FILE, CHECKS, clear_folder, files_in, open_folder
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def check(
     ctx: typer.Context,
     counts: reading.Counts,
-    samples: reading.Samples,
+    samples: reading.Samples = None,
     *,
     design: reading.Design,
     label: Annotated[
@@ -49,6 +50,9 @@ def check(
     layer: reading.Layer = None,
     strandedness: reading.Strandedness = None,
     transcripts: reading.Transcripts = None,
+    lengths: beside.Lengths = None,
+    genes: beside.Genes = None,
+    sum_replicates: beside.SumReplicates = None,
 ) -> None:
     """Say what a design can tell from these samples, and which samples are not what their label says.
 
@@ -61,7 +65,13 @@ def check(
     without; 2 if something in the input is wrong.
     """  # noqa: D301  # click wraps what is not below a backspace
     if out is not None:
-        open_folder(out, CHECKS, force=force, what="what this command writes", inputs=[counts, samples, transcripts])
+        open_folder(
+            out,
+            CHECKS,
+            force=force,
+            what="what this command writes",
+            inputs=[counts, samples, transcripts, lengths, genes],
+        )
     how = reading.HowToRead(
         sample_column,
         match,
@@ -73,13 +83,16 @@ def check(
         round_counts,
         strandedness,
         transcripts,
+        lengths,
+        genes,
     )
     say = reporter()
     with noted(say) as notes, exits(WRONG_INPUT):
         say("Reading; libraries take some seconds to load")
         adata = reading.read(counts, samples, how)
         say(f"Counts: {reading.in_words(adata)}")
-        reading.check_formula(design, adata.obs)
+        in_design = reading.check_formula(design, adata.obs)
+        adata = beside.sum_replicates(adata, sum_replicates, in_design, None, size_factors)
         from bulkvi import pp, tl
         from bulkvi.names import COUNTS_SOURCE, N_SAMPLES
 
@@ -90,7 +103,7 @@ def check(
         tables, skipped = _check_labels(adata, labels, design, offset, say=say, asked=bool(label))
         summary = of_this_run(ctx) | {
             "counts": str(counts),
-            "samples": str(samples),
+            "samples": str(samples or counts),
             "read": dict(adata.uns[COUNTS_SOURCE]),
             "design": design,
             "n_samples": adata.n_obs,

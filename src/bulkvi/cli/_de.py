@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bulkvi.cli import _beside_counts as beside
 from bulkvi.cli import _reading as reading
 from bulkvi.cli._figures import draw_figures
 from bulkvi.cli._folder import REPORT_FILE, RESULTS, RUN_FILE, clear_folder, files_in, open_folder
@@ -29,7 +30,7 @@ GOES_WITH = 0.5
 def de(
     ctx: typer.Context,
     counts: reading.Counts,
-    samples: reading.Samples,
+    samples: reading.Samples = None,
     *,
     design: reading.Design,
     contrast: Annotated[
@@ -70,6 +71,9 @@ def de(
     layer: reading.Layer = None,
     strandedness: reading.Strandedness = None,
     transcripts: reading.Transcripts = None,
+    lengths: beside.Lengths = None,
+    genes: beside.Genes = None,
+    sum_replicates: beside.SumReplicates = None,
 ) -> None:
     """Compare two groups of samples, gene by gene.
 
@@ -92,7 +96,7 @@ def de(
     """  # noqa: D301  # click wraps what is not below a backspace
     if not 0 < level < 1:
         raise typer.BadParameter(f"{level:g} is not between 0 and 1; give 0.05, say.", param_hint="--level")
-    inputs = [counts, samples, transcripts, gene_sets]
+    inputs = [counts, samples, transcripts, lengths, genes, gene_sets]
     open_folder(out, RESULTS, force=force, what="what this command writes", inputs=inputs)
     how = reading.HowToRead(
         sample_column,
@@ -105,6 +109,8 @@ def de(
         round_counts,
         strandedness,
         transcripts,
+        lengths,
+        genes,
     )
     say = reporter()
     with noted(say) as notes:
@@ -116,6 +122,7 @@ def de(
             adata = reading.read(counts, samples, how)
             say(f"Counts: {reading.in_words(adata)}")
             in_design = reading.check_formula(design, adata.obs)
+            adata = beside.sum_replicates(adata, sum_replicates, in_design, donor, size_factors)
             groups = reading.find_groups(contrast, adata.obs, in_design)
             n_read = adata.n_vars
             findings = _check(adata, design, in_design)
@@ -150,7 +157,7 @@ def de(
                 | of_this_result(adata, table, groups, level, terms)
                 | {
                     "counts": str(counts),
-                    "samples": str(samples),
+                    "samples": str(samples or counts),
                     "read": dict(adata.uns[COUNTS_SOURCE]),
                     "design": design,
                     "donor": donor,

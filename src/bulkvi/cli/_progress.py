@@ -89,6 +89,8 @@ FLAGS: Final = {
     "missing": "--missing",
     "strandedness": "--strandedness",
     "transcripts": "--transcripts",
+    "lengths": "--lengths",
+    "genes": "--genes",
     "min_counts": "--min-counts",
 }
 """How the arguments that messages name are given on the command line."""
@@ -101,6 +103,7 @@ IN_WORDS: Final = (
     (r"(a column that )?adata\.obs lacks", r"\1the sample sheet lacks"),
     (r"\badata\.obs\b", "the sample sheet"),
     (r"\bround_counts=True", "--round"),
+    (r"with bulkvi\.pp\.sum_replicates", "with --sum-replicates COLUMN"),
 )
 """What messages say in Python, and what it is called here."""
 

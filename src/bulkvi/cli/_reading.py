@@ -18,17 +18,18 @@ Counts = Annotated[
         exists=True,
         metavar="COUNTS",
         help="Raw counts: a table (.tsv, .csv, .xlsx; genes x samples or samples x genes; featureCounts' too), .h5ad, or a "
-        "folder of STAR's ReadsPerGene.out.tab files, of Salmon's or of kallisto's folders.",
+        "folder with the files of STAR, HTSeq, featureCounts, RSEM (genes.results), Salmon or kallisto, one for each sample, in it "
+        "or in subfolders.",
     ),
 ]
 Samples = Annotated[
-    Path,
+    Path | None,
     typer.Argument(
         exists=True,
         dir_okay=False,
         metavar="SAMPLES",
         help="Sample sheet (.tsv, .csv, .xlsx): a row for each sample; its name, as COUNTS has it, in the first column; what "
-        "is known about it (treatment, batch, donor, ...) in the others, under a header.",
+        "is known about it (treatment, batch, donor, ...) in the others, under a header. Leave it out where COUNTS is an .h5ad that holds it.",
     ),
 ]
 Design = Annotated[
@@ -52,15 +53,18 @@ Match = Annotated[
     str,
     typer.Option(
         help="How names in COUNTS and SAMPLES are compared: exact, case, r_names (dots for dashes), file_names (without folder "
-        "and .bam), affix (without what all have before or after), letters (letters and digits only). The error about names "
-        "that do not match says which would do.",
+        "and .bam), affix (without what all have before or after), numbers (1 for 01 and 1.0), prefix (one begins with the "
+        "other, as patient and sample barcodes of TCGA), letters (letters and digits only). The error about names that do not "
+        "match says which would do.",
     ),
 ]
 SamplesIn = Annotated[str | None, typer.Option(help="columns or rows, if the names do not tell where the samples are.")]
 GeneColumn = Annotated[str | None, typer.Option(help="Column of COUNTS with the gene ids, if not found.")]
 Layer = Annotated[str | None, typer.Option(help="Layer of an .h5ad with the raw counts, if not X.")]
 DuplicateGenes = Annotated[str, typer.Option(help="error, or sum: the rows of gene ids that repeat are added up.")]
-Missing = Annotated[str, typer.Option(help="error, or zero: empty cells of COUNTS mean no read.")]
+Missing = Annotated[
+    str, typer.Option(help="error, or zero: empty cells, and genes that a file of a folder lacks, mean no read.")
+]
 Round = Annotated[
     bool,
     typer.Option(
@@ -96,15 +100,26 @@ class HowToRead(NamedTuple):
     round_counts: bool
     strandedness: Any
     transcripts: Path | None
+    lengths: Path | None
+    genes: Path | None
 
 
-def read(counts: Path, samples: Path, how: HowToRead) -> "AnnData":
+def read(counts: Path, samples: Path | None, how: HowToRead) -> "AnnData":
     """Samples x genes, with the sample sheet as ``obs``."""
     from bulkvi import io
 
     options = how._asdict()
-    sheet = io.read_samples(samples, sample_column=options.pop("sample_column"))
-    return io.read_counts(counts, sheet, **options)
+    sample_column = options.pop("sample_column")
+    if samples is None and counts.suffix.lower() != ".h5ad":
+        raise ValueError(
+            f"SAMPLES is missing: {counts} does not say what its samples are. Give the sample sheet after it: a table with a row for "
+            "each sample, its name in the first column. Only an .h5ad may hold it."
+        )
+    if samples is None or samples.suffix.lower() == ".h5ad":
+        if sample_column is not None:
+            raise ValueError(f"--sample-column {sample_column}: an .h5ad names its samples itself. Leave it out.")
+        return io.read_counts(counts, samples, **options)
+    return io.read_counts(counts, io.read_samples(samples, sample_column=sample_column), **options)
 
 
 def in_words(adata: "AnnData") -> str:
@@ -120,9 +135,11 @@ def in_words(adata: "AnnData") -> str:
         "file_names": "; names of files without folder and ending",
     }.get(facts["match"], f"; names matched by {facts['match']}")
     strand = f"; {facts['strandedness']}" if "strandedness" in facts else ""
+    lost = f"; {facts['lost_reads']:.2%} of the reads lost" if facts.get("lost_reads") else ""
+    symbols = f"; symbols of {facts['n_symbols'] / adata.n_vars:.0%} of the genes" if "n_symbols" in facts else ""
     totals = adata.X.sum(axis=1)
     return (
-        f"{adata.n_obs} samples x {adata.n_vars:,} genes ({facts['format']}{where}{told}{strand}); "
+        f"{adata.n_obs} samples x {adata.n_vars:,} genes ({facts['format']}{where}{told}{strand}{lost}{symbols}); "
         f"{totals.min():,} to {totals.max():,} counts a sample"
     )
 

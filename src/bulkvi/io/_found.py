@@ -10,7 +10,7 @@ class Found(NamedTuple):
 
     counts: pd.DataFrame
     """Genes x samples; not yet checked to be counts. Gene ids may repeat."""
-    facts: dict[str, str]
+    facts: dict[str, str | float]
     """How the file was read, for ``uns``."""
     symbols: pd.Series | None = None
     """Gene symbols, a row for each of ``counts``."""

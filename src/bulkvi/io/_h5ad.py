@@ -1,5 +1,6 @@
 """Counts in an AnnData file."""
 
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,34 @@ from bulkvi.io._left_out import say_left_out
 from bulkvi.io._orientation import SamplesIn, samples_in
 from bulkvi.io._sample_names import Match, matched
 from bulkvi.names import SYMBOL
+
+
+def read_obs(path: Path, given: SamplesIn | None) -> pd.DataFrame:
+    """What an ``.h5ad`` says about its samples.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it cannot be read, or two samples have one name.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"There is no file or folder {path}.")
+    try:
+        with warnings.catch_warnings(action="ignore"):  # names that repeat have an error below
+            adata = read_h5ad(path, backed="r")
+        sheet = (adata.var if given == "columns" else adata.obs).copy()
+        adata.file.close()
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise ValueError(f"{path} cannot be read: it is no .h5ad, or cut short. Copy it or write it again.") from error
+    repeated = sheet.index[sheet.index.duplicated()].unique().tolist()
+    if repeated:
+        raise ValueError(
+            f"{path}: sample names must be unique; {len(repeated)} occur more than once, first {repeated[0]!r}. Make obs_names unique, "
+            "or give a sample sheet."
+        )
+    return sheet
 
 
 def read_anndata(

@@ -1,21 +1,23 @@
 """Which column of the counts is which row of the sample sheet, and what to say when names do not match."""
 
 import re
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from difflib import get_close_matches
 from pathlib import PurePosixPath
 from typing import Final, Literal, get_args
 
 import pandas as pd
 
-Match = Literal["exact", "case", "r_names", "file_names", "affix", "letters"]
+Match = Literal["exact", "case", "r_names", "file_names", "affix", "numbers", "prefix", "letters"]
 Pairs = dict[str, str]
 """Name in the sample sheet -> name in the counts."""
 
 N_SHOWN: Final = 5
 ENDINGS: Final = re.compile(
     r"([._-]?(ReadsPerGene\.out\.tab|Aligned\.(sortedByCoord\.)?out|sorted|dedup|markdup|quant(\.sf)?|htseq|counts?|"
-    r"genes\.results|bam|sam|cram|sf|tsv|csv|txt|h5|gz))+$",
+    r"genes\.results|bam|sam|cram|sf|tsv|csv|txt|out|tab|tabular|featureCounts|h5|gz|bz2))+$",
     re.IGNORECASE,
 )
 R_RESERVED: Final = frozenset("if else repeat while function for next break TRUE FALSE NULL Inf NaN NA in".split())
@@ -38,6 +40,11 @@ def file_name(name: str) -> str:
 def letters(name: str) -> str:
     """Letters and digits of a file name in lower case."""
     return re.sub(r"[\W_]", "", file_name(name)).lower()
+
+
+def numbers(name: str) -> str:
+    """The name with its numbers as spreadsheets write them or not: without leading zeros, and without ``.0`` at the end."""
+    return re.sub(r"\d+", lambda digits: str(int(digits[0])), re.sub(r"(?<=\d)\.0+$", "", name))
 
 
 def _by_key(key: Callable[[str], str]) -> Callable[[Sequence[str], Sequence[str]], Pairs]:
@@ -65,12 +72,63 @@ def _by_affix(given: Sequence[str], wanted: Sequence[str]) -> Pairs:
     return {}
 
 
+def _goes_on(longer: str, at: int) -> bool:
+    """Whether a name may end before this position: ``s1`` begins ``s1_L001`` and ``s1A``, not ``s10``."""
+    before, after = longer[at - 1], longer[at]
+    return not after.isalnum() or (before.isdigit() and after.isalpha())
+
+
+def beginnings(given: Sequence[str], wanted: Sequence[str]) -> dict[str, list[str]]:
+    """Names in the counts that begin with each name of the sheet; or else those that each name of the sheet begins with."""
+    there = set(filter(None, given))
+    known = sorted(there)
+    longer: dict[str, list[str]] = {}
+    for name in filter(None, wanted):
+        fit = []
+        for other in known[bisect_left(known, name) :]:
+            if not other.startswith(name):
+                break
+            if other == name or _goes_on(other, len(name)):
+                fit.append(other)
+        longer[name] = [name] if name in fit else fit
+    shorter = {
+        name: [name[:k] for k in range(len(name), 0, -1) if name[:k] in there and (k == len(name) or _goes_on(name, k))]
+        for name in wanted
+        if not longer.get(name)
+    }
+    return {name: longer.get(name) or shorter.get(name, [])[:1] for name in wanted}
+
+
+def _by_prefix(given: Sequence[str], wanted: Sequence[str]) -> Pairs:
+    """Names of which one begins with the other, where no third does; failing that, dots, dashes, capitals apart."""
+    pairs = _unique(beginnings(given, wanted))
+    if len(pairs) == len(wanted):
+        return pairs
+    short, sought = ({_marks_alike(name): name for name in names} for names in (given, wanted))
+    if len(short) < len(given) or len(sought) < len(wanted):
+        return pairs
+    alike = _unique(beginnings(list(short), list(sought)))
+    return {sought[name]: short[other] for name, other in alike.items()} if len(alike) > len(pairs) else pairs
+
+
+def _marks_alike(name: str) -> str:
+    return re.sub(r"^x(?=\d)", "", re.sub(r"[\W_]+", "-", name).lower())
+
+
+def _unique(fits: dict[str, list[str]]) -> Pairs:
+    pairs = {name: fit[0] for name, fit in fits.items() if len(fit) == 1}
+    times = Counter(pairs.values())
+    return {name: other for name, other in pairs.items() if times[other] == 1}
+
+
 RULES: Final[dict[str, Callable[[Sequence[str], Sequence[str]], Pairs]]] = {
     "exact": _by_key(str),
     "case": _by_key(str.lower),
     "r_names": _by_key(r_name),
     "file_names": _by_key(file_name),
     "affix": _by_affix,
+    "numbers": _by_key(numbers),
+    "prefix": _by_prefix,
     "letters": _by_key(letters),
 }
 MEANING: Final = {
@@ -78,7 +136,9 @@ MEANING: Final = {
     "r_names": "names are taken as R writes them (a dot for each dash or space, an X before a digit)",
     "file_names": "names of files are read without their folders and endings (.bam and the like)",
     "affix": "the same text before or after every name is left out",
+    "numbers": "leading zeros and a .0 at the end of numbers are left out",
     "letters": "only letters and digits count (no dots, dashes, underscores, capitals, folders, endings)",
+    "prefix": "a name may go on where the other ends (barcodes, lanes), as long as it fits one name only",
 }
 
 
@@ -106,7 +166,8 @@ def matched(given: Sequence[str], samples: pd.DataFrame, match: Match, source: s
     """
     wanted = samples.index.tolist()
     pairs = pair_names(given, wanted, match)
-    repeated = [name for name in wanted if list(given).count(pairs.get(name, name)) > 1]
+    times = Counter(given)
+    repeated = [name for name in wanted if times[pairs.get(name, name)] > 1]
     if repeated:
         raise ValueError(
             f"{source}: sample names must be unique; there is more than one {repeated[:N_SHOWN]}. Rename or take out all but "
@@ -125,11 +186,16 @@ def _explain(given: list[str], samples: pd.DataFrame, missing: list[str], match:
     for rule, meaning in MEANING.items():
         pairs = RULES[rule](given, samples.index.tolist())
         if len(pairs) == n:
+            ambiguous = _ambiguous(given, samples.index.tolist(), pairs.values()) if rule == "affix" else {}
+            if ambiguous:
+                return head + _choose(ambiguous, source)
             shown = next(name for name in missing if name in pairs)
             return (
                 f"{head} All {n} match if {meaning}: {shown!r} in the sheet is {pairs[shown]!r} in the counts. If they are "
                 f"the same samples, add match='{rule}', or rename them in one of the two files."
             )
+    if ambiguous := _ambiguous(given, samples.index.tolist(), ()):
+        return head + _choose(ambiguous, source)
     if given and all(name.isdecimal() for name in given) and not any(name.isdecimal() for name in missing):
         return (
             f"{head} {source} has numbers for names ({_listed(given)}): they number its rows or columns, and say nothing about "
@@ -154,6 +220,21 @@ def _explain(given: list[str], samples: pd.DataFrame, missing: list[str], match:
     return (
         f"{head} {has} {'Near misses: ' + misses + '. ' if misses else ''}Write the names in the first column of the sample "
         "sheet as the counts have them, and take out the rows of samples without counts."
+    )
+
+
+def _ambiguous(given: Sequence[str], wanted: Sequence[str], paired: Collection[str]) -> dict[str, list[str]]:
+    """Names of the sheet that begin more than one name in the counts, of which not all are ``paired``."""
+    fits = beginnings(given, wanted)
+    return {name: fit for name, fit in fits.items() if len(fit) > 1 and not set(fit) <= set(paired)}
+
+
+def _choose(ambiguous: dict[str, list[str]], source: str) -> str:
+    name, fit = next(iter(ambiguous.items()))
+    return (
+        f" {len(ambiguous)} names of the sheet begin more than one name in {source}: {name!r} begins {_listed(fit)}. Write in the "
+        "sheet which one is meant, as far as it tells them apart, and add match='prefix'. If they are lanes or runs of one "
+        "library, give each a row in the sheet and add them up with bulkvi.pp.sum_replicates."
     )
 
 

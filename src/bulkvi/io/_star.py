@@ -1,5 +1,6 @@
 """A folder of STAR's ReadsPerGene.out.tab, one file for each sample."""
 
+import re
 from pathlib import Path
 from typing import Final, Literal
 
@@ -8,11 +9,13 @@ import pandas as pd
 from bulkvi.io._found import Found
 from bulkvi.io._gene_names import SUMMARY
 from bulkvi.io._left_out import say_left_out
+from bulkvi.io._sample_files import by_sample, numbers, read_rows, same_rows
 from bulkvi.io._sample_names import Match, matched
 
 Strandedness = Literal["unstranded", "forward", "reverse"]
 
-PATTERN: Final = "*ReadsPerGene.out.tab*"
+NAME: Final = re.compile(r"[_.-]*ReadsPerGene\.out\.tab(\.gz)?$")
+AS_WRITTEN: Final = "STAR writes it, a gene and three counts in each line"
 COLUMNS: Final[dict[Strandedness, int]] = {"unstranded": 1, "forward": 2, "reverse": 3}
 """Column of the file by the strand that reads (of a pair the first) are on."""
 SURE: Final[dict[Strandedness, tuple[float, float]]] = {
@@ -23,28 +26,15 @@ SURE: Final[dict[Strandedness, tuple[float, float]]] = {
 """Share of stranded reads in the column ``forward`` from which the protocol is told."""
 
 
-def star_files(folder: Path) -> dict[str, Path]:
-    """Files of STAR in a folder or its subfolders by the name of the sample: what stands before, or the subfolder.
+def star_files(paths: list[Path], folder: Path) -> dict[str, Path]:
+    """Those of the files of a folder that STAR counted, by sample: what is before STAR's name, or the subfolder.
 
     Raises
     ------
     ValueError
         If two files are of one sample.
     """
-    files: dict[str, Path] = {}
-    for path in sorted([*folder.glob(PATTERN), *folder.glob(f"*/{PATTERN}")]):
-        name = _sample(path)
-        if name in files:
-            raise ValueError(
-                f"{folder}: {files[name].relative_to(folder)} and {path.relative_to(folder)} are both of sample {name!r}. Leave one "
-                "of them; lanes or runs of one library are added up before."
-            )
-        files[name] = path
-    return files
-
-
-def _sample(path: Path) -> str:
-    return path.name.partition("ReadsPerGene.out.tab")[0].rstrip("_.-") or path.parent.name
+    return by_sample([path for path in paths if NAME.search(path.name)], folder, lambda name: NAME.sub("", name))
 
 
 def read_star(
@@ -61,16 +51,8 @@ def read_star(
         raise ValueError(f"strandedness={strandedness!r} is unknown; choose one of {list(COLUMNS)}.")
     chosen = matched(list(files), samples, match, folder.name)
     say_left_out(sorted(set(files) - set(chosen)), folder.name)
-    tables = {}
-    for name, given in zip(samples.index, chosen, strict=True):
-        table = _read_file(files[given])
-        tables[name] = table[~table.index.str.fullmatch(SUMMARY.pattern)]
-        first = tables[samples.index[0]]
-        if table.shape[1] != 3 or not tables[name].index.equals(first.index):
-            raise ValueError(
-                f"{files[given]}: {len(tables[name])} genes and {table.shape[1]} columns of counts, not the same {len(first)} "
-                "genes and 3 columns as the other samples. Count all samples with the same annotation."
-            )
+    at = {name: files[given] for name, given in zip(samples.index, chosen, strict=True)}
+    tables = same_rows({name: _read_file(path) for name, path in at.items()}, at)
     strand = strandedness or _strand(tables)
     counts = pd.DataFrame({name: table[COLUMNS[strand]] for name, table in tables.items()})
     counts.index = pd.Index(counts.index.tolist())
@@ -78,13 +60,14 @@ def read_star(
 
 
 def _read_file(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path, sep="\t", header=None, dtype={0: str}, keep_default_na=False).set_index(0)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    cells = read_rows(path, AS_WRITTEN)
+    if cells.shape[1] != 4:
         raise ValueError(
-            f"{path} is not as STAR writes it, a gene and three counts in each line ({str(error).strip()}). Copy it again, or "
-            "count again."
-        ) from error
+            f"{path} is not as {AS_WRITTEN} (it has {cells.shape[1]} columns). Copy it again, or count again."
+        )
+    table = numbers(cells.set_index(0), path, AS_WRITTEN)
+    table.attrs = cells.attrs
+    return table[~table.index.str.fullmatch(SUMMARY.pattern)]
 
 
 def _strand(tables: dict[str, pd.DataFrame]) -> Strandedness:
