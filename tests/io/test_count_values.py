@@ -132,9 +132,23 @@ def test_points_that_part_thousands_are_recognised_and_never_rounded(counts, tmp
             read(text, tmp_path, **options)
 
 
-def test_a_column_of_decimal_commas_is_named(counts, length, tmp_path: Path):
-    tpm = per_million(counts / length).map(lambda value: f"{value:.4f}".replace(".", ","))
-    with pytest.raises(
-        ValueError, match=r"sample '.*' holds no numbers, first '\d+,\d+'. Numbers with a decimal comma"
-    ):
-        read(tpm, tmp_path)
+def with_commas(table: pd.DataFrame, digits: int) -> pd.DataFrame:
+    return table.map(lambda value: f"{value:.{digits}f}".replace(".", ","))
+
+
+def test_decimal_commas_are_read_before_values_are_judged(counts, length, tmp_path: Path):
+    """They were refused as text, so that whole counts written 260,0 could not be read."""
+    with pytest.raises(ValueError, match=r"not raw counts.*they are TPM"):
+        read(with_commas(per_million(counts / length), 4), tmp_path)
+    adata = read(with_commas(counts, 1), tmp_path)
+    assert adata.to_df().T.equals(counts[files.SAMPLES].astype("int32"))
+
+
+@pytest.mark.parametrize("separator", ["\t", ","])
+def test_a_comma_that_may_separate_thousands_is_refused(separator: str, counts, tmp_path: Path):
+    with_commas(counts, 3).to_csv(tmp_path / "counts.csv", sep=separator)
+    with pytest.raises(ValueError, match=r"holds no numbers, first '\d+,\d+'. Their comma may separate decimals or thousands"):
+        io.read_counts(tmp_path / "counts.csv", files.sheet())
+    with_commas(counts, 3).to_csv(tmp_path / "counts.csv", sep=";")
+    adata = io.read_counts(tmp_path / "counts.csv", files.sheet())
+    assert adata.to_df().T.equals(counts[files.SAMPLES].astype("int32"))

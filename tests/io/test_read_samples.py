@@ -45,7 +45,7 @@ def test_a_missing_column_of_names_is_named(tmp_path: Path):
 
 
 def test_a_file_that_is_no_text_is_explained(tmp_path: Path):
-    (tmp_path / "samples.csv").write_bytes(b"id,x\ns\xff1,1\n")
+    (tmp_path / "samples.csv").write_bytes(b"id,x\ns\x811,1\n")
     with pytest.raises(ValueError, match="not a text file in UTF-8.*CSV UTF-8"):
         io.read_samples(tmp_path / "samples.csv")
     (tmp_path / "samples.xls").write_bytes(b"\xd0\xcf")

@@ -7,8 +7,10 @@ from typing import Final
 
 import pandas as pd
 
+from bulkvi.io._decimal_comma import with_points
 from bulkvi.io._found import Found
-from bulkvi.io._gene_names import ANNOTATION, ID_HEADERS, drop_summaries, id_column, plain, symbol_column
+from bulkvi.io._gct import gct_columns, without_annotation_rows
+from bulkvi.io._gene_names import ANNOTATION, ID_HEADERS, id_column, plain, symbol_column
 from bulkvi.io._left_out import say_left_out
 from bulkvi.io._orientation import SamplesIn, samples_in
 from bulkvi.io._sample_names import Match, matched, pair_names
@@ -18,14 +20,20 @@ FEATURE_COUNTS: Final = ["Geneid", "Chr", "Start", "End", "Strand", "Length"]
 
 
 def read_count_table(
-    path: Path, samples: pd.DataFrame, *, match: Match, given: SamplesIn | None, gene_column: str | None
+    path: Path,
+    samples: pd.DataFrame,
+    *,
+    match: Match,
+    given: SamplesIn | None,
+    gene_column: str | None,
+    sheet: str | None = None,
 ) -> Found:
     """Find the counts of the samples of a sheet in one table.
 
     Raises
     ------
     KeyError
-        If ``gene_column`` does not exist.
+        If there is no column ``gene_column``, or no such sheet.
     ValueError
         If the file is no table, or the samples of the sheet are not in it.
     """
@@ -33,7 +41,8 @@ def read_count_table(
         raise ValueError(
             f"{path} is what STAR counted in one sample: give the folder that holds such a file for each sample."
         )
-    table = read_table(path, is_name=lambda label: label == gene_column or plain(label) in ID_HEADERS)
+    table = read_table(path, is_name=lambda label: label == gene_column or plain(label) in ID_HEADERS, sheet=sheet)
+    table = with_points(without_annotation_rows(table, path.name) if table.dimensions else table)
     if given not in (None, "columns", "rows"):
         raise ValueError(
             f"samples_in={given!r} is unknown; choose 'columns' or 'rows', or None to tell from the names."
@@ -56,6 +65,8 @@ def read_count_table(
 def _genes_below(table: Table, samples: pd.DataFrame, match: Match, gene_column: str | None, source: str) -> Found:
     ids = id_column(table.labels, gene_column, source)
     symbols = symbol_column(table.labels, ids)
+    if table.dimensions:
+        ids, symbols = gct_columns(table, ids if gene_column else None)
     wanted = set(samples.index)
     candidates = [
         k
@@ -68,7 +79,11 @@ def _genes_below(table: Table, samples: pd.DataFrame, match: Match, gene_column:
     chosen = matched(names, samples, match, source)
     say_left_out(sorted(set(names) - set(chosen)), source)
     known = {*numeric, ids, symbols, *(range(6) if table.labels[:6] == FEATURE_COUNTS else ())}
-    others = [label for k, label in enumerate(table.labels) if k not in known and label]
+    others = [
+        label or f"column {k + 1}, which has no name"
+        for k, label in enumerate(table.labels)
+        if k not in known and (label or k)  # the first may number the rows
+    ]
     if others:
         warnings.warn(
             f"{source}: {len(others)} columns are no samples and were left out: {others[:5]}.",
@@ -76,7 +91,7 @@ def _genes_below(table: Table, samples: pd.DataFrame, match: Match, gene_column:
             stacklevel=2,
         )
     genes = table.cells[ids].map(_as_name)
-    kept = drop_summaries(genes, source) & ~((genes == "") & table.cells[numeric].isna().all(axis=1))
+    kept = ~((genes == "") & table.cells[numeric].isna().all(axis=1))
     counts = table.cells[[numeric[names.index(name)] for name in chosen]].set_axis(samples.index, axis=1)
     counts = counts[kept].set_axis(pd.Index(genes[kept].tolist()), axis=0)
     return Found(counts, {}, None if symbols is None else table.cells[symbols][kept].set_axis(counts.index))
@@ -101,9 +116,7 @@ def _genes_across(table: Table, samples: pd.DataFrame, match: Match, gene_column
         )
     values = table.cells[genes].iloc[[rows.index(name) for name in chosen]]
     counts = values.T.set_axis(samples.index, axis=1)
-    names = pd.Series([table.labels[k] for k in genes], index=counts.index, dtype=object)
-    kept = drop_summaries(names, source)
-    return Found(counts[kept].set_axis(pd.Index(names[kept].tolist()), axis=0), {})
+    return Found(counts.set_axis(pd.Index([table.labels[k] for k in genes], dtype=object), axis=0), {})
 
 
 def _refuse_text(columns: list[int], table: Table, samples: pd.DataFrame, source: str) -> None:
@@ -114,11 +127,7 @@ def _refuse_text(columns: list[int], table: Table, samples: pd.DataFrame, source
             continue
         values = table.cells[column].dropna()
         first = str(values.iloc[0]) if len(values) else ""
-        comma = (
-            " Numbers with a decimal comma: counts have no decimals, so these are not raw counts."
-            if re.fullmatch(r"-?\d+,\d+", first)
-            else ""
-        )
+        comma = " Their comma may separate decimals or thousands." if re.fullmatch(r"-?\d+(,\d+)+", first) else ""
         raise ValueError(
             f"{source}: the column of sample {table.labels[column]!r} holds no numbers{f', first {first!r}' if first else ''}."
             f"{comma} Write counts as plain whole numbers."

@@ -5,6 +5,7 @@ from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 Missing = Literal["error", "zero"]
 
@@ -13,8 +14,15 @@ NEAR_MILLION: Final = 0.005
 LARGEST_LOG: Final = 30.0
 SMALL_TOTAL: Final = 2e6
 MANY_WHOLE: Final = 0.05
+FEW_BELOW_ONE: Final = 0.02
+"""Share of positive values below one; many genes have an FPKM below one, few an expected count."""
 FIRST_MULTIPLES: Final = (1.5, 10.0)
 NEAR_WHOLE: Final = 0.05
+LARGEST_EXACT: Final = 2**53
+"""The largest whole number up to which 64-bit floating point numbers, in which models compute, hold all."""
+TOO_LARGE: Final = (
+    "Floating point numbers do not hold such counts exactly, and no run of a sequencer makes them: look at the file."
+)
 GIVE_COUNTS: Final = (
     "bulkvi needs raw counts: the table of featureCounts, HTSeq or STAR (ReadsPerGene.out.tab), tximport's counts, or the "
     "folders of Salmon or kallisto."
@@ -43,6 +51,7 @@ def to_counts(table: pd.DataFrame, *, missing: Missing, round_counts: bool, sour
                 "joined from several files, give missing='zero'; otherwise take these genes or samples out."
             )
         values = np.where(absent, 0.0, values)
+    _refuse_too_large(table, values, source)
     if not _are_counts(values).all():
         problem, may_round = what_they_are(values)
         if not (round_counts and may_round):
@@ -56,7 +65,35 @@ def to_counts(table: pd.DataFrame, *, missing: Missing, round_counts: bool, sour
                 "drawn down to a million in each sample, add round_counts=True."
             )
         warnings.warn(f"{said} Results are wrong unless they are raw counts.", UserWarning, stacklevel=2)
-    return values.astype(np.int32 if values.max(initial=0) <= np.iinfo(np.int32).max else np.int64)
+    return values.astype(np.int64)
+
+
+def sparse_counts(values: sparse.csr_matrix) -> sparse.csr_matrix | None:
+    """The counts as 64-bit whole numbers, if they are plainly raw counts; None if all entries must be looked at."""
+    if values.dtype.kind not in "iuf":
+        return None
+    data = values.data
+    # an offence, such as a missing or a broken number, always shows in the stored values
+    whole = np.isfinite(data).all() and (data == np.rint(data)).all()
+    if not whole or data.min(initial=0) < 0 or data.max(initial=0) > LARGEST_EXACT:
+        return None
+    counts = values.astype(np.int64)
+    counts.eliminate_zeros()
+    return None if add_up_to_a_million(np.asarray(counts.sum(axis=0, dtype=float)).ravel()) else counts
+
+
+def narrow(counts: np.ndarray | sparse.csr_matrix, source: str) -> np.ndarray | sparse.csr_matrix:
+    """Counts in 32 bits where they fit, else in 64.
+
+    Raises
+    ------
+    ValueError
+        If a sum of repeated genes is too large.
+    """
+    largest = counts.max() if counts.size else 0
+    if largest > LARGEST_EXACT or (counts.min() if counts.size else 0) < 0:
+        raise ValueError(f"{source}: the summed counts of a gene are larger than {LARGEST_EXACT:,}. {TOO_LARGE}")
+    return counts.astype(np.int32 if largest <= np.iinfo(np.int32).max else np.int64)
 
 
 def what_they_are(values: np.ndarray) -> tuple[str, bool]:
@@ -89,7 +126,7 @@ def what_they_are(values: np.ndarray) -> tuple[str, bool]:
     if _thousands_are_points(values):
         return (
             "All values with decimals have three of them and lie below 1,000, and no whole number reaches 1,000: points that "
-            "part thousands (1.234 for 1234) have been read as decimal points. Write the counts as plain whole numbers: in a "
+            "part thousands (1.234 for 1234), or commas, have been read as decimal marks. Write the counts as plain whole numbers: in a "
             "spreadsheet, format the cells as numbers without separators, and save the file again.",
             False,
         )
@@ -100,7 +137,8 @@ def what_they_are(values: np.ndarray) -> tuple[str, bool]:
         ), False
     positive = values[values > 0]
     whole = float(np.mean(positive == np.rint(positive)))
-    if whole < MANY_WHOLE and values.sum(0).max() < SMALL_TOTAL:
+    few_below_one = np.mean(positive < 1) < FEW_BELOW_ONE
+    if whole < MANY_WHOLE and values.sum(0).max() < SMALL_TOTAL and not few_below_one:
         return f"They look like FPKM, RPKM or other normalised values. {GIVE_COUNTS}", False
     if whole < MANY_WHOLE:
         return (
@@ -114,17 +152,45 @@ def what_they_are(values: np.ndarray) -> tuple[str, bool]:
 
 
 def _numbers(table: pd.DataFrame, source: str) -> np.ndarray:
+    columns = []
     for position, sample in enumerate(table.columns):
         column = table.iloc[:, position]
-        if pd.api.types.is_numeric_dtype(column):
-            continue
-        wrong = column[pd.to_numeric(column, errors="coerce").isna() & column.notna()]
-        if len(wrong):
+        if pd.api.types.is_bool_dtype(column):
             raise ValueError(
-                f"{source}: {len(wrong)} entries of sample {sample!r} are not numbers, first {wrong.iloc[0]!r} at gene "
-                f"{wrong.index[0]!r}. Write counts as plain whole numbers (1234, not '1,234' or '1.234'); leave other columns out."
+                f"{source}: the entries of sample {sample!r} are true and false: they say whether a gene was found, and not how "
+                f"often. {GIVE_COUNTS}"
             )
-    return table.apply(pd.to_numeric).to_numpy(dtype=float)
+        if not pd.api.types.is_numeric_dtype(column):
+            text = column.astype(object)
+            column = pd.to_numeric(text.map(_as_float, na_action="ignore"), errors="coerce")
+            wrong = text[column.isna() & text.notna()]
+            if len(wrong):
+                raise ValueError(
+                    f"{source}: {len(wrong)} entries of sample {sample!r} are not numbers, first {wrong.iloc[0]!r} at gene "
+                    f"{wrong.index[0]!r}. Write counts as plain whole numbers (1234, not '1,234' or '1.234'); leave other columns out."
+                )
+        if np.iscomplexobj(column):
+            raise ValueError(f"{source}: the entries of sample {sample!r} are complex numbers. {GIVE_COUNTS}")
+        columns.append(column.to_numpy(dtype=float, na_value=np.nan))
+    return np.column_stack(columns) if columns else np.empty((len(table), 0))
+
+
+def _as_float(cell: object) -> float | None:
+    """A number however long, or None."""
+    try:
+        return float(str(cell)) if "_" not in str(cell) else None
+    except ValueError:
+        return None
+
+
+def _refuse_too_large(table: pd.DataFrame, values: np.ndarray, source: str) -> None:
+    large = (values > LARGEST_EXACT) & (values < np.inf)
+    if large.any():
+        gene, sample = (int(k) for k in np.argwhere(large)[0])
+        raise ValueError(
+            f"{source}: sample {table.columns[sample]!r} has {values[gene, sample]:.4g} counts at gene {table.index[gene]!r}, more "
+            f"than {LARGEST_EXACT:,} (2^53). {TOO_LARGE}"
+        )
 
 
 def _are_counts(values: np.ndarray) -> np.ndarray:

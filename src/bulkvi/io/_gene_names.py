@@ -10,8 +10,8 @@ import pandas as pd
 Duplicates = Literal["error", "sum"]
 
 SUMMARY: Final = re.compile(
-    r"__\w+|N_(unmapped|multimapping|noFeature|ambiguous)|Unassigned_\w+|Assigned|"
-    r"_?(no_feature|ambiguous|too_low_aQual|not_aligned|alignment_not_unique)"
+    r"__\w+|\*|(?i:N_(unmapped|multimapping|noFeature|ambiguous)|Unassigned_\w+|Assigned|"
+    r"_{0,2}(no_feature|ambiguous|too_low_aQual|not_aligned|alignment_not_unique)|un(mapped|aligned|assigned)([ _.]reads)?)"
 )
 ID_COLUMNS: Final = frozenset("gene_id geneid ensembl_gene_id ensembl_id ensembl feature_id gene_stable_id".split())
 SYMBOL_COLUMNS: Final = frozenset(
@@ -27,6 +27,8 @@ EXCEL_DATE: Final = re.compile(
     r"(\d{1,2}-(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)|(Mar|Sep|Dec)-\d{1,2}|\d{4}-\d\d-\d\d( 00:00:00)?)",
     re.IGNORECASE,
 )
+EXCEL_NUMBER: Final = re.compile(r"\d(\.\d+)?E\+\d+")
+"""What a spreadsheet makes of an id such as 2310009E13RIK without its last letters."""
 
 
 def plain(label: str) -> str:
@@ -35,12 +37,12 @@ def plain(label: str) -> str:
 
 
 def id_column(labels: Sequence[str], gene_column: str | None, source: str) -> int:
-    """Position of the column with gene ids: the one asked for, one that is called so, or the first.
+    """Position of the column with gene ids: the one given, one with a usual name, or the first.
 
     Raises
     ------
     KeyError
-        If the column asked for does not exist.
+        If there is no column ``gene_column``.
     """
     if gene_column is not None:
         if gene_column not in labels:
@@ -74,8 +76,8 @@ def drop_summaries(ids: pd.Series, source: str) -> pd.Series:
     return ~pd.Series(summary, index=ids.index)
 
 
-def merge_duplicates(counts: pd.DataFrame, duplicate_genes: Duplicates, source: str) -> pd.DataFrame:
-    """A row for each gene id, in the order of the file.
+def check_ids(ids: list[str], duplicate_genes: Duplicates, source: str) -> None:
+    """Raise where gene ids are missing or repeat; warn about names that a spreadsheet has changed.
 
     Raises
     ------
@@ -84,26 +86,28 @@ def merge_duplicates(counts: pd.DataFrame, duplicate_genes: Duplicates, source: 
     """
     if duplicate_genes not in ("error", "sum"):
         raise ValueError(f"duplicate_genes={duplicate_genes!r} is unknown; choose 'error' or 'sum'.")
-    ids = counts.index
-    if (ids == "").any():
+    if "" in ids:
         raise ValueError(
-            f"{source}: {(ids == '').sum()} genes have no id. Name the column with gene ids as gene_column, or fill them in."
+            f"{source}: {ids.count('')} genes have no id. Name the column with gene ids as gene_column, or fill them in."
         )
-    dates = [name for name in ids if EXCEL_DATE.fullmatch(name)]
-    if dates:
-        warnings.warn(
-            f"{source}: {len(dates)} gene names look like dates that a spreadsheet made of them: {dates[:5]} (MARCHF1, SEPTIN2 "
-            "and the like). Go back to the file as the counting tool wrote it, or use gene ids.",
-            UserWarning,
-            stacklevel=2,
-        )
-    if ids.is_unique:
-        return counts
-    repeated = list(dict.fromkeys(ids[ids.duplicated()]))
-    if duplicate_genes == "error":
+    changed = {
+        "dates that a spreadsheet made of them": (EXCEL_DATE, "MARCHF1, SEPTIN2 and the like"),
+        "numbers that a spreadsheet made of them": (EXCEL_NUMBER, "2310009E13RIK and the like"),
+    }
+    for what, (pattern, such_as) in changed.items():
+        found = [name for name in ids if pattern.fullmatch(name)]
+        if found:
+            warnings.warn(
+                f"{source}: {len(found)} gene names look like {what}: {found[:5]} ({such_as}). Go back to the file as the counting "
+                "tool wrote it, or use gene ids.",
+                UserWarning,
+                stacklevel=2,
+            )
+    seen = pd.Index(ids)
+    if duplicate_genes == "error" and not seen.is_unique:
+        repeated = list(dict.fromkeys(seen[seen.duplicated()]))
         raise ValueError(
             f"{source}: gene ids must be unique; {len(repeated)} occur more than once: {repeated[:5]}. If these rows are parts "
             "of one gene, add them up with duplicate_genes='sum'; if not, name a column of unique ids (Ensembl ids, say) "
             "as gene_column."
         )
-    return counts.groupby(level=0, sort=False).sum()

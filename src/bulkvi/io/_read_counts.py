@@ -3,15 +3,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from scipy import sparse
 
 from bulkvi.io._beside_counts import add_lengths, add_symbols
 from bulkvi.io._count_tables import read_count_table
-from bulkvi.io._count_values import Missing, add_up_to_a_million, to_counts
+from bulkvi.io._count_values import Missing
 from bulkvi.io._folders import read_folder
 from bulkvi.io._found import Found
-from bulkvi.io._gene_names import Duplicates, merge_duplicates
-from bulkvi.io._h5ad import read_anndata, read_obs
+from bulkvi.io._gene_names import Duplicates
+from bulkvi.io._genes import Numbers, to_genes
+from bulkvi.io._h5ad import read_anndata, read_obs, with_counts
 from bulkvi.io._orientation import SamplesIn
 from bulkvi.io._read_samples import read_samples
 from bulkvi.io._sample_names import Match
@@ -27,6 +27,7 @@ def read_counts(
     samples_in: SamplesIn | None = None,
     gene_column: str | None = None,
     layer: str | None = None,
+    sheet: str | None = None,
     duplicate_genes: Duplicates = "error",
     missing: Missing = "error",
     round_counts: bool = False,
@@ -40,8 +41,8 @@ def read_counts(
     Read are
 
     - a table of genes x samples or of samples x genes, told apart by the names of the samples: text (tabs, commas,
-      semicolons; ``.gz`` too), ``.xlsx``, and the table of featureCounts, whose names of alignment files are read without
-      folder and ending;
+      semicolons), ``.xlsx``, ``.gct``, and the table of featureCounts, whose names of alignment files are read without
+      folder and ending; also packed (``.gz``, ``.bz2``, ``.xz``, ``.zip`` with one file);
     - ``.h5ad``;
     - a folder with a file for each sample, in it or in subfolders, named after the sample or in a subfolder named so: of STAR
       (``ReadsPerGene.out.tab``), HTSeq (two columns), featureCounts, RSEM (``genes.results``, expected counts are rounded),
@@ -67,6 +68,8 @@ def read_counts(
         Column with the gene ids; None for one that is called so (gene_id, Geneid, ensembl_gene_id, ...), else the first.
     layer
         Layer with the raw counts of an ``.h5ad``; None for ``X``.
+    sheet
+        Sheet of an ``.xlsx`` with the counts; None for the only one that is not empty.
     duplicate_genes
         What to do with gene ids that repeat: ``"error"``, or ``"sum"`` their counts.
     missing
@@ -101,15 +104,16 @@ def read_counts(
       ``lost_reads`` (share of reads whose transcripts have no gene), ``lengths``, ``reads_without_length``, ``genes``,
       ``n_symbols``
 
-    A warning says what was left out: samples that are not in the sheet, columns that are no samples, and rows that are no
-    genes (``__no_feature``, ``N_unmapped``). Of an ``.h5ad`` everything else is kept but ``obs``.
+    A warning names what was left out: samples that are not in the sheet, columns that are no samples, rows that are no
+    genes (``__no_feature``, ``N_unmapped``, a row of totals: one that is called so or is the sum of all others), titles above
+    the header and footnotes. Of an ``.h5ad`` everything else is kept but ``obs``.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file or folder.
     KeyError
-        If a column or a layer does not exist.
+        If there is no such column, layer or sheet.
     ValueError
         If the file cannot be read, sample names do not match, samples cannot be told from genes, gene ids repeat, or the
         values are not raw counts; if most reads are of transcripts or genes that ``transcripts`` or ``lengths`` lacks. The message says what the values look like, and what to give instead.
@@ -132,18 +136,23 @@ def read_counts(
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"There is no file or folder {path}.")
-    sheet = _sheet(path, samples, samples_in)
-    if not sheet.index.is_unique or sheet.empty and sheet.index.empty:
+    table = _sample_table(path, samples, samples_in)
+    if not table.index.is_unique or table.empty and table.index.empty:
         raise ValueError("`samples` must have a row for each sample, and each sample one name.")
-    sheet = sheet.set_axis(sheet.index.astype(str).rename(None), axis=0)
+    table = table.set_axis(table.index.astype(str).rename(None), axis=0)
     if path.suffix.lower() == ".h5ad":
-        adata, facts = read_anndata(path, sheet, match=match, given=samples_in, layer=layer)
-        adata.X = _whole(adata, missing=missing, round_counts=round_counts, source=path.name)
+        if sheet is not None:
+            raise ValueError(f"sheet={sheet!r} is for spreadsheets (.xlsx); {path} is none. Leave it out.")
+        adata, numbers, facts = read_anndata(path, table, match=match, given=samples_in, layer=layer)
+        counted = to_genes(
+            numbers, duplicate_genes=duplicate_genes, missing=missing, round_counts=round_counts, source=path.name
+        )
+        adata = with_counts(adata, counted, path.name)
     else:
         if layer is not None:
             raise ValueError(f"layer={layer!r} is for .h5ad files; {path} is none. Leave it out.")
-        found = _find(path, sheet, match, samples_in, gene_column, strandedness, transcripts, missing)
-        adata = _assemble(found, sheet, duplicate_genes, missing, round_counts=round_counts, source=path.name)
+        found = _find(path, table, match, samples_in, gene_column, strandedness, transcripts, missing, sheet)
+        adata = _assemble(found, table, duplicate_genes, missing, round_counts=round_counts, source=path.name)
         facts = found.facts
     if SYMBOL in adata.var:
         symbols = adata.var[SYMBOL].astype(object)
@@ -152,13 +161,13 @@ def read_counts(
         )
     adata.uns[COUNTS_SOURCE] = {"path": str(path), **facts}
     if lengths is not None:
-        add_lengths(adata, Path(lengths), sheet, match=match)
+        add_lengths(adata, Path(lengths), table, match=match)
     if genes is not None:
         add_symbols(adata, Path(genes))
     return adata
 
 
-def _sheet(path: Path, samples: str | Path | pd.DataFrame | None, samples_in: SamplesIn | None) -> pd.DataFrame:
+def _sample_table(path: Path, samples: str | Path | pd.DataFrame | None, samples_in: SamplesIn | None) -> pd.DataFrame:
     if isinstance(samples, pd.DataFrame):
         return samples
     home = path if samples is None else Path(samples)
@@ -174,19 +183,22 @@ def _sheet(path: Path, samples: str | Path | pd.DataFrame | None, samples_in: Sa
 
 def _find(
     path: Path,
-    sheet: pd.DataFrame,
+    samples: pd.DataFrame,
     match: Match,
     samples_in: SamplesIn | None,
     gene_column: str | None,
     strandedness: Strandedness | None,
     transcripts: str | Path | None,
     missing: Missing,
+    sheet: str | None,
 ) -> Found:
     if not path.is_dir():
-        return read_count_table(path, sheet, match=match, given=samples_in, gene_column=gene_column)
+        return read_count_table(path, samples, match=match, given=samples_in, gene_column=gene_column, sheet=sheet)
+    if sheet is not None:
+        raise ValueError(f"sheet={sheet!r} is for spreadsheets (.xlsx); {path} is a folder. Leave it out.")
     return read_folder(
         path,
-        sheet,
+        samples,
         match=match,
         strandedness=strandedness,
         transcripts=None if transcripts is None else Path(transcripts),
@@ -195,25 +207,14 @@ def _find(
 
 
 def _assemble(
-    found: Found, sheet: pd.DataFrame, duplicates: Duplicates, missing: Missing, *, round_counts: bool, source: str
+    found: Found, samples: pd.DataFrame, duplicates: Duplicates, missing: Missing, *, round_counts: bool, source: str
 ) -> AnnData:
-    values = to_counts(found.counts, missing=missing, round_counts=round_counts, source=source)
-    counts = merge_duplicates(pd.DataFrame(values, found.counts.index, found.counts.columns), duplicates, source)
-    var = pd.DataFrame(index=counts.index)
+    numbers = Numbers(found.counts, list(map(str, found.counts.index)), list(map(str, found.counts.columns)))
+    genes = to_genes(numbers, duplicate_genes=duplicates, missing=missing, round_counts=round_counts, source=source)
+    var = pd.DataFrame(index=pd.Index(genes.names))
     if found.symbols is not None:
-        var[SYMBOL] = found.symbols[~found.symbols.index.duplicated()].reindex(counts.index)
-    adata = AnnData(np.ascontiguousarray(counts.to_numpy().T), obs=sheet.copy(), var=var)
+        var[SYMBOL] = found.symbols.to_numpy(object)[genes.rows]
+    adata = AnnData(np.ascontiguousarray(genes.counts.T), obs=samples.copy(), var=var)
     if found.lengths is not None:
-        adata.layers[LENGTH] = np.ascontiguousarray(found.lengths.to_numpy(float).T)
+        adata.layers[LENGTH] = np.ascontiguousarray(found.lengths.to_numpy(float)[genes.rows].T)
     return adata
-
-
-def _whole(adata: AnnData, *, missing: Missing, round_counts: bool, source: str) -> np.ndarray | sparse.csr_matrix:
-    if sparse.issparse(adata.X):
-        counts = sparse.csr_matrix(adata.X)
-        # all that is not a whole number shows in the stored values; only an offence needs the matrix in full
-        whole = np.array_equal(counts.data, np.rint(counts.data)) and counts.data.min(initial=0) >= 0
-        if whole and not add_up_to_a_million(counts.sum(axis=1)):
-            return counts.astype(np.int32)
-    table = adata.to_df().T
-    return np.ascontiguousarray(to_counts(table, missing=missing, round_counts=round_counts, source=source).T)

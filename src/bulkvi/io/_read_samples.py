@@ -1,24 +1,27 @@
+import warnings
 from pathlib import Path
 from typing import Final
 
 import pandas as pd
 
-from bulkvi.io._tables import read_table
+from bulkvi.io._tables import MISSING, read_table
 
 NAMELESS: Final = ("sample", "row_name", "name_of_row", "unnamed")
 """What the first column is called where its header is empty: the first of these that no other column has."""
 
 
-def read_samples(path: str | Path, *, sample_column: str | None = None) -> pd.DataFrame:
-    r"""Read a sample sheet: a row for each sample, its name in the first column, what is known about it in the others.
+def read_samples(path: str | Path, *, sample_column: str | None = None, sheet: str | None = None) -> pd.DataFrame:
+    r"""Read a sample sheet: a row for each sample, its name in the first column, its variables in the others.
 
     Parameters
     ----------
     path
-        Text file with a header (columns separated by tabs, commas or semicolons; ``.gz`` too) or ``.xlsx``. Empty cells,
-        ``NA`` and ``NaN`` are missing values. Where semicolons part the columns, a comma is a decimal comma.
+        Text file with a header (columns separated by tabs, commas or semicolons) or ``.xlsx``; also packed (``.gz``,
+        ``.bz2``, ``.xz``, ``.zip`` with one file). Where semicolons separate the columns, a comma is a decimal comma.
     sample_column
         Column with the names of the samples, as the counts have them; None for the first column.
+    sheet
+        Sheet of an ``.xlsx``; None for the only one that is not empty.
 
     Returns
     -------
@@ -30,15 +33,19 @@ def read_samples(path: str | Path, *, sample_column: str | None = None) -> pd.Da
     FileNotFoundError
         If there is no such file.
     KeyError
-        If ``sample_column`` is no column.
+        If there is no column ``sample_column``, or no such sheet.
     ValueError
         If the file is no table, if column names are missing or repeat, if sample names are missing or repeat, or if numbers
-        have commas and no semicolons part the columns.
+        have commas and no semicolons separate the columns.
     ImportError
         If a spreadsheet is given and openpyxl is not installed (extra ``excel``).
 
     Notes
     -----
+    An empty cell is a missing value. In a column of numbers so are ``NA``, ``NaN``, ``N/A`` and ``null``. In a column of text
+    ``null`` and ``None`` are levels, as a genotype may be; ``NA``, ``NaN`` and ``N/A`` are missing values where the column has two
+    or more other levels, and a level where it has one (wild type and NA). A warning says which was chosen.
+
     A batch that is numbered (1, 2, 3) is read as a number, and a formula takes it for a slope: write ``C(batch)`` in the
     design, or name the batches (b1, b2, b3).
 
@@ -51,9 +58,15 @@ def read_samples(path: str | Path, *, sample_column: str | None = None) -> pd.Da
     (['control', 'treated'], 40)
     """
     path = Path(path)
-    table = read_table(path, is_name=lambda label: label == sample_column)
+    table = read_table(path, is_name=lambda label: label == sample_column, all_text=True, sheet=sheet)
     free = next(name for name in NAMELESS if name not in table.labels)
     labels = [free if k == 0 and not label else label for k, label in enumerate(table.labels)]
+    unnamed = [k + 1 for k, label in enumerate(labels) if not label]
+    if unnamed:
+        raise ValueError(
+            f"{path}: column names must be there and be unique; columns {unnamed[:5]}, counted from 1, have values and no name "
+            f"(first {next(cell for cell in table.cells[unnamed[0] - 1] if cell)!r}). Write a name above each, or take them out."
+        )
     repeated = sorted({label for label in labels if labels.count(label) > 1})
     if repeated:
         raise ValueError(f"{path}: column names must be there and be unique; {repeated} occur more than once.")
@@ -61,17 +74,32 @@ def read_samples(path: str | Path, *, sample_column: str | None = None) -> pd.Da
     column = labels[0] if sample_column is None else sample_column
     if column not in labels:
         raise KeyError(f"sample_column={column!r} is not a column of {path}; it has {labels}.")
-    names = samples[column].astype(object)
-    names = names.where(names.notna(), "").astype(str).str.strip()
-    _check_names(names, column, path, table.first_line)
+    names = samples[column]
+    _check_names(names, column, path, table.lines)
     samples = samples.drop(columns=column).set_axis(pd.Index(names.tolist()), axis=0)
     return pd.DataFrame(
         {label: _as_column(samples[label], path, table.separator) for label in samples}, index=samples.index
     )
 
 
-def _check_names(names: pd.Series, column: str, path: Path, first_line: int) -> None:
-    unnamed = [int(k) + first_line for k in names.index[names == ""]]
+def check_column_names(samples: pd.DataFrame) -> None:
+    """Raise where a column has a name that an ``.h5ad`` file cannot hold.
+
+    Raises
+    ------
+    ValueError
+        If there is such a column; the message says how to rename it.
+    """
+    wrong = [name for name in map(str, samples.columns) if name in ("", ".", "..", "_index") or "/" in name]
+    if wrong:
+        raise ValueError(
+            f"The sample sheet has columns that cannot be written to a result file (.h5ad): {wrong}. Rename them: no slash in a "
+            "name ('dose per day' for 'dose/day'), and not '_index', '.' or '..'."
+        )
+
+
+def _check_names(names: pd.Series, column: str, path: Path, lines: list[int]) -> None:
+    unnamed = [lines[int(k)] for k in names.index[names == ""]]
     if unnamed:
         raise ValueError(
             f"{path}: no sample name in column {column!r} of lines {unnamed[:5]}. Each row needs the sample's name, as the "
@@ -81,24 +109,65 @@ def _check_names(names: pd.Series, column: str, path: Path, first_line: int) -> 
     if repeated:
         raise ValueError(
             f"{path}: sample names must be unique; in column {column!r} {len(repeated)} occur more than once: {repeated[:5]}. "
-            "One row for each sample: if the names stand in another column, give its name as sample_column; technical "
+            "One row for each sample: if the names are in another column, give its name as sample_column; technical "
             "replicates (lanes of one library) are added up before."
         )
 
 
-def _as_column(column: pd.Series, path: Path, separator: str) -> pd.Series:
-    if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
-        return column
-    text = column.astype(object).map(lambda cell: str(cell).strip(), na_action="ignore")
-    known = text.dropna()
+def _as_column(text: pd.Series, path: Path, separator: str) -> pd.Series:
+    """Numbers, truth values, or text with its missing values."""
+    known = text[~text.isin(MISSING)]
+    if known.map(_is_number).all():
+        return _as_numbers(text, known)
+    if len(known) == len(text) and text.str.lower().isin(["true", "false"]).all():
+        return text.str.lower() == "true"
     if known.str.fullmatch(r"-?\d+(,\d+)?").all() and known.str.contains(",").any():
         if separator == ";":
-            return pd.to_numeric(text.str.replace(",", "."))
+            return _as_numbers(text.str.replace(",", "."), known)
         raise ValueError(
-            f"{path}: column {column.name!r} holds numbers with a comma, such as {known[known.str.contains(',')].iloc[0]!r}, which "
-            "may part decimals or thousands. Write decimals with a point and thousands without a mark; if they name groups, "
+            f"{path}: column {text.name!r} holds numbers with a comma, such as {known[known.str.contains(',')].iloc[0]!r}, which "
+            "may separate decimals or thousands. Write decimals with a point and thousands without a mark; if they name groups, "
             "put a letter in front."
         )
+    text = _with_missing(text, known, path)
+    known = text.dropna()
     if not known.is_unique:
         return text.astype(pd.CategoricalDtype(sorted(known.unique())))
     return text
+
+
+def _with_missing(text: pd.Series, known: pd.Series, path: Path) -> pd.Series:
+    """A column of text in which what means a missing value is one."""
+    text = text.astype(object).where(text != "", None)
+    marks = sorted({*text.dropna()} & {*MISSING})
+    levels = {*known, *(mark for mark in marks if mark.lower() == "null")}
+    absent = set() if len(levels) < 2 else set(marks) - levels
+    for kind, those in (("missing values", absent), ("a level, as any other text", set(marks) - absent)):
+        if those:
+            cure = (
+                "If they are a level, write another word in the sheet."
+                if those is absent
+                else "If the values are missing, leave the cells empty."
+            )
+            n = int(text.isin(those).sum())
+            warnings.warn(
+                f"{path.name}: column {text.name!r}: {' and '.join(map(repr, sorted(those)))} of {n} samples was read as {kind}. {cure}",
+                UserWarning,
+                stacklevel=2,
+            )
+    return text.where(~text.isin(absent), None)
+
+
+def _as_numbers(text: pd.Series, known: pd.Series) -> pd.Series:
+    try:
+        return pd.to_numeric(text.where(text.index.isin(known.index)) if len(known) < len(text) else text)
+    except ValueError:  # identifiers of more than 19 digits
+        return text.astype(object).where(text.index.isin(known.index), None)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return "_" not in text
