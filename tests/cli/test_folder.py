@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from bulkvi import BulkVI
 from bulkvi.cli import app
-from bulkvi.cli._folder import CHECKS, RESULTS, clear_folder, open_folder
+from bulkvi.cli._folder import CHECKS, RESULTS, check_folder
 from tests.cli.conftest import Files
 from tests.cli.running import DESIGN, run
 
@@ -25,8 +25,8 @@ def fill(folder: Path) -> Path:
     return folder
 
 
-def left(folder: Path, names: tuple[str, ...]) -> list[str]:
-    return [name for name in names if (folder / name).is_file() and (folder / name).read_text() == "old"]
+def contents(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_a_sheet_is_not_written_over(files: Files, tmp_path: Path):
@@ -61,33 +61,26 @@ def test_an_input_behind_a_link_is_an_input(tmp_path: Path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "check_samples.csv").symlink_to(tmp_path / "sheet.csv")
     with pytest.raises(typer.BadParameter, match="was given as input"):
-        open_folder(tmp_path / "out", CHECKS, force=True, what="it", inputs=[None, "go_bp", tmp_path / "sheet.csv"])
+        check_folder(tmp_path / "out", CHECKS, force=True, what="it", inputs=[None, "go_bp", tmp_path / "sheet.csv"])
 
 
-def test_force_deletes_the_old_result_and_nothing_else(tmp_path: Path):
-    fill(tmp_path)
-    open_folder(tmp_path, RESULTS, force=True, what="it")
-    assert left(tmp_path, OLD) == list(OLD)
-    clear_folder(tmp_path, RESULTS)
-    assert left(tmp_path, OLD) == []
-    assert left(tmp_path, FOREIGN) == list(FOREIGN)
-
-
-def test_a_wrong_input_leaves_the_old_result_and_a_failure_none_of_it(
+def test_neither_a_wrong_input_nor_a_failure_touches_the_old_result(
     files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """An old page beside a run that failed looked like its result."""
+    """A run that failed once took the older result with it."""
 
     def fail(*_: object, **__: object) -> NoReturn:
         raise ValueError("the climb diverged")
 
     monkeypatch.setattr(BulkVI, "train", fail)
     fill(tmp_path)
+    before = contents(tmp_path)
     assert run(files, tmp_path, "--force", "--donor", "patent").exit_code == 2
-    assert left(tmp_path, OLD) == list(OLD)
-    assert run(files, tmp_path, "--force").exit_code == 1
-    assert left(tmp_path, OLD) == []
-    assert left(tmp_path, FOREIGN) == list(FOREIGN)
+    assert contents(tmp_path) == before
+    failed = run(files, tmp_path, "--force")
+    assert failed.exit_code == 1
+    assert f"Error: the climb diverged The older result in {tmp_path} is as it was." in failed.stderr
+    assert contents(tmp_path) == before
 
 
 def test_a_new_result_lists_its_own_files_and_has_no_old_ones(files: Files, tmp_path: Path):
@@ -98,4 +91,5 @@ def test_a_new_result_lists_its_own_files_and_has_no_old_ones(files: Files, tmp_
     there = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert {*listed} == there - {*FOREIGN}
     assert {*listed} <= {*RESULTS}
+    assert {name: (tmp_path / name).read_text() for name in FOREIGN} == dict.fromkeys(FOREIGN, "old")
     assert not {name for name in there if "enrichment" in name}

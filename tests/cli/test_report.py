@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bulkvi.cli import app
+from bulkvi.cli._whole import checksums
 from tests.reporting.study import GROUPS, NASTY, Study, make_study, simulated
 
 
@@ -24,7 +25,14 @@ def folder(study: Study, tmp_path: Path) -> Path:
     table = study.de.copy()
     table.insert(0, "symbol", study.model.adata.var["symbol"])
     table.to_csv(here / "de.csv", index_label="gene_id")
+    write_run(here)
     return here
+
+
+def write_run(folder: Path, **entries: object) -> None:
+    """Finish a folder as a run does."""
+    names = [name for name in ("de.csv", "enrichment.csv", "adata.h5ad", "model/model.pt") if (folder / name).is_file()]
+    (folder / "run.json").write_text(json.dumps(entries | {"checksums": checksums(folder, names)}))
 
 
 def report(*arguments: object) -> Result:
@@ -42,8 +50,7 @@ def test_a_folder_gives_a_page(folder: Path, study: Study):
     symbols = study.model.adata.var["symbol"]
     de.assign(symbol=symbols).to_csv(folder / "de.csv", index_label="gene_id")
     pd.DataFrame({"term": ["first set"], "score": [1.5]}).to_csv(folder / "enrichment.csv", index=False)
-    run = {"command": "bulkvi de a.tsv", "warnings": ["Mind it."], "fit": de.attrs}
-    (folder / "run.json").write_text(json.dumps(run))
+    write_run(folder, command="bulkvi de a.tsv", warnings=["Mind it."], fit=de.attrs)
     out = folder / "page.html"
     result = report(folder, "--out", out, "--title", "Total & all")
     assert result.exit_code == 0, result.output
@@ -68,6 +75,10 @@ def test_a_folder_without_a_result_is_refused(folder: Path, missing: str):
 def test_parts_of_different_results_are_refused(folder: Path):
     table = pd.read_csv(folder / "de.csv").iloc[1:]
     table.to_csv(folder / "de.csv", index=False)
+    result = report(folder)
+    assert result.exit_code == 2
+    assert "de.csviscut" in in_one_line(result)
+    write_run(folder)
     result = report(folder)
     assert result.exit_code == 2
     assert "399rows" in in_one_line(result)
@@ -98,6 +109,6 @@ def test_a_page_is_not_written_over_the_result(folder: Path, name: str):
 
 def test_a_number_that_json_does_not_know_is_missing_on_the_page(folder: Path, study: Study):
     fit = study.de.attrs | {"composition_shift": None}
-    (folder / "run.json").write_text(json.dumps({"fit": fit}))
+    write_run(folder, fit=fit)
     result = report(folder)
     assert result.exit_code == 0, result.output

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from bulkvi.cli._check import check
+from bulkvi.cli._command import Command
 from bulkvi.cli._de import de
 from bulkvi.cli._demo import demo
 from bulkvi.cli._report import report
@@ -46,4 +47,4 @@ def bulkvi(
 app.command(cls=Remembered)(demo)
 app.command(cls=Remembered)(check)
 app.command(cls=Remembered)(de)
-app.command()(report)
+app.command(cls=Command)(report)

@@ -8,8 +8,8 @@ import typer
 from bulkvi.cli import _beside_counts as beside
 from bulkvi.cli import _reading as reading
 from bulkvi.cli._figures import new_figure, save_figure
-from bulkvi.cli._folder import CHECK_FILE, CHECKS, clear_folder, files_in, open_folder
-from bulkvi.cli._progress import WRONG_INPUT, exits, noted, reporter
+from bulkvi.cli._folder import CHECKS, new_result
+from bulkvi.cli._progress import FAILURE, WRONG_INPUT, exits, noted, reporter
 from bulkvi.cli._run_file import as_json, of_this_run
 
 if TYPE_CHECKING:
@@ -64,13 +64,11 @@ def check(
     comparison, swapped labels and samples unlike all others. Nothing is changed. The exit code is 0 with findings as
     without; 2 if something in the input is wrong.
     """  # noqa: D301  # click wraps what is not below a backspace
+    result = None
     if out is not None:
-        open_folder(
-            out,
-            CHECKS,
-            force=force,
-            what="what this command writes",
-            inputs=[counts, samples, transcripts, lengths, genes],
+        inputs = [counts, samples, transcripts, lengths, genes]
+        result = ctx.with_resource(
+            new_result(ctx, out, CHECKS, force=force, what="what this command writes", inputs=inputs)
         )
     how = reading.HowToRead(
         sample_column,
@@ -116,10 +114,10 @@ def check(
             "labels_not_checked": skipped,
             "warnings": notes,
         }
-        if out is not None:
-            _write(out, found, tables)
-            summary |= {"out": str(out), "files": [*files_in(out, CHECKS), CHECK_FILE]}
-            (out / CHECK_FILE).write_text(as_json(summary) + "\n", encoding="utf-8")
+        if result is not None:
+            with exits(FAILURE, ctx):
+                _write(result.new, found, tables)
+                summary = result.move_in(summary)
         say("Done")
     if json:
         typer.echo(as_json(summary))
@@ -179,20 +177,19 @@ def _in_words(name: str, table: "pd.DataFrame") -> list[str]:
     return lines
 
 
-def _write(out: Path, found: Any, tables: dict[str, "pd.DataFrame"]) -> None:
+def _write(folder: Path, found: Any, tables: dict[str, "pd.DataFrame"]) -> None:
     import pandas as pd
 
     from bulkvi import pl
     from bulkvi.design_names import COLUMN
     from bulkvi.names import SAMPLE
 
-    clear_folder(out, CHECKS)
-    found.findings.to_csv(out / "check_design.csv", index=False)
+    found.findings.to_csv(folder / "check_design.csv", index=False)
     if tables:
         checked = pd.concat(tables, names=[COLUMN, SAMPLE]).reset_index()
-        checked.to_csv(out / "check_samples.csv", index=False)
+        checked.to_csv(folder / "check_samples.csv", index=False)
     if len(found.association):
         figure = new_figure(3.3)
         pl.design(found, ax=figure.subplots())
-        (out / "figures").mkdir(exist_ok=True)
-        save_figure(figure, out / "figures" / "design")
+        (folder / "figures").mkdir()
+        save_figure(figure, folder / "figures" / "design")

@@ -11,7 +11,7 @@ import typer
 from bulkvi.cli import _beside_counts as beside
 from bulkvi.cli import _reading as reading
 from bulkvi.cli._figures import draw_figures
-from bulkvi.cli._folder import REPORT_FILE, RESULTS, RUN_FILE, clear_folder, files_in, open_folder
+from bulkvi.cli._folder import REPORT_FILE, RESULTS, RUN_FILE, NewResult, new_result
 from bulkvi.cli._progress import FAILURE, WRONG_INPUT, exits, noted, reporter
 from bulkvi.cli._results import FILES, show_files, show_notes, show_results, write_table
 from bulkvi.cli._run_file import as_json, of_this_result, of_this_run
@@ -91,13 +91,16 @@ def de(
 
     Leaves in the folder: de.csv (a row for each gene), figures/, report.html (all of it on one page), adata.h5ad, the
     trained model/ and run.json (what was asked, found, and with which versions); with --gene-sets also enrichment.csv.
-    Progress and notes go to standard error. Exit code 0: done; 2: something in the input is wrong, and the message says
-    what; 1: it failed on the way.
+    All files come at the end and together; until then an older result stays. Progress and notes go to standard error. Exit
+    code 0: done; 2: something in the input is wrong, and the message says what; 1: it failed on the way; 130, 143: it was
+    interrupted.
     """  # noqa: D301  # click wraps what is not below a backspace
     if not 0 < level < 1:
         raise typer.BadParameter(f"{level:g} is not between 0 and 1; give 0.05, say.", param_hint="--level")
     inputs = [counts, samples, transcripts, lengths, genes, gene_sets]
-    open_folder(out, RESULTS, force=force, what="what this command writes", inputs=inputs)
+    result = ctx.with_resource(
+        new_result(ctx, out, RESULTS, force=force, what="what this command writes", inputs=inputs)
+    )
     how = reading.HowToRead(
         sample_column,
         match,
@@ -136,9 +139,8 @@ def de(
                 f"{factors.max():.2f}"
             )
             BulkVI.setup_anndata(adata, size_factor_key=SIZE_FACTOR, design=design, offset_key=offset, donor_key=donor)
-            clear_folder(out, RESULTS)  # fails now rather than after the work
-        with exits(FAILURE):
-            model, table = _compare(adata, design, groups, out, say=say, seed=seed)
+        with exits(FAILURE, ctx):
+            model, table = _compare(adata, design, groups, result, say=say, seed=seed)
             if hidden := _hidden(model, table):
                 notes.append(hidden)
                 say(f"Note: {hidden}")
@@ -146,12 +148,12 @@ def de(
             if gene_sets is not None:
                 say(f"Scoring gene sets of {gene_sets}")
                 try:
-                    terms = score_terms(table, gene_sets, organism, out)
+                    terms = score_terms(table, gene_sets, organism, result.new)
                 except ValueError as error:  # the rest of the answer stands
                     notes.append(f"Gene sets left out: {error}")
                     say(f"Note: {notes[-1]}")
-            (out / "figures").mkdir(exist_ok=True)
-            draw_figures(model, adata, table, out / "figures", terms=terms, groupby=groups[0], level=level)
+            (result.new / "figures").mkdir()
+            draw_figures(model, adata, table, result.new / "figures", terms=terms, groupby=groups[0], level=level)
             summary = (
                 of_this_run(ctx)
                 | of_this_result(adata, table, groups, level, terms)
@@ -174,15 +176,14 @@ def de(
             report(
                 model,
                 table,
-                out / REPORT_FILE,
+                result.new / REPORT_FILE,
                 enrichment=terms,
                 level=level,
                 warnings=notes,
                 command=summary["command"],
                 run=summary,
             )
-            summary |= {"out": str(out), "files": [*files_in(out, RESULTS), RUN_FILE]}
-            (out / RUN_FILE).write_text(as_json(summary) + "\n", encoding="utf-8")
+            summary = result.move_in(summary)
             say("Done")
     if json:
         typer.echo(as_json(summary))
@@ -215,7 +216,7 @@ def _check(adata: "AnnData", design: str, in_design: set[str]) -> list[dict[str,
 
 
 def _compare(
-    adata: "AnnData", design: str, groups: tuple[str, Any, Any], out: Path, *, say: Any, seed: int
+    adata: "AnnData", design: str, groups: tuple[str, Any, Any], result: NewResult, *, say: Any, seed: int
 ) -> tuple["BulkVI", "pd.DataFrame"]:
     """Fit, compare and write."""
     from bulkvi import BulkVI
@@ -227,11 +228,11 @@ def _compare(
     adata.obsm[LATENT] = model.get_latent_representation()
     factor, test, reference = groups
     say(f"Comparing {test} with {reference}; the first time, code is compiled for this machine")
-    result = model.differential_expression(factor, test, reference)
-    say(f"Writing to {out}")
-    table = write_table(result, adata, out / "de.csv")
-    adata.write_h5ad(out / "adata.h5ad")
-    model.save(str(out / "model"), overwrite=True)
+    de = model.differential_expression(factor, test, reference)
+    say(f"Writing to {result.out}")
+    table = write_table(de, adata, result.new / "de.csv")
+    adata.write_h5ad(result.new / "adata.h5ad")
+    model.save(result.new / "model")
     return model, table
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from bulkvi.cli._figures import draw_figures
-from bulkvi.cli._folder import REPORT_FILE, RESULTS, RUN_FILE, clear_folder, files_in, open_folder
-from bulkvi.cli._progress import Say, noted, reporter
+from bulkvi.cli._folder import REPORT_FILE, RESULTS, RUN_FILE, new_result
+from bulkvi.cli._progress import FAILURE, Say, exits, noted, reporter
 from bulkvi.cli._results import FILES, show_files, show_results, write_table
-from bulkvi.cli._run_file import as_json, of_this_result, of_this_run
+from bulkvi.cli._run_file import of_this_result, of_this_run
 from bulkvi.cli._terms import ENRICHMENT, score_terms, show_terms
 
 if TYPE_CHECKING:
@@ -42,12 +42,11 @@ def demo(
     de.csv, figures/, report.html, adata.h5ad, the trained model/ and run.json in the folder; with the extra "enrichment" installed
     also enrichment.csv, the GO terms whose genes go up or down together.
     """
-    open_folder(out, RESULTS, force=force, what="the demo's files")
-    clear_folder(out, RESULTS)
-    (out / "figures").mkdir(exist_ok=True)  # fails now rather than after the work
+    result = ctx.with_resource(new_result(ctx, out, RESULTS, force=force, what="the demo's files"))
+    (result.new / "figures").mkdir()
 
     say = reporter()
-    with noted(say) as notes:
+    with noted(say) as notes, exits(FAILURE, ctx):
         say("Loading PyTorch and scvi-tools, a few seconds")
         from bulkvi import BulkVI, datasets, pp, report
         from bulkvi.names import LATENT, SIZE_FACTOR
@@ -70,11 +69,11 @@ def demo(
         de = model.differential_expression(GROUPBY, *GROUPS)
 
         say(f"Writing to {out}")
-        table = write_table(de, adata, out / "de.csv")
-        terms = _go_terms(table, out, say)
-        draw_figures(model, adata, table, out / "figures", terms=terms, groupby=GROUPBY, level=FDR)
-        adata.write_h5ad(out / "adata.h5ad")
-        model.save(str(out / "model"), overwrite=True)
+        table = write_table(de, adata, result.new / "de.csv")
+        terms = _go_terms(table, result.new, say)
+        draw_figures(model, adata, table, result.new / "figures", terms=terms, groupby=GROUPBY, level=FDR)
+        adata.write_h5ad(result.new / "adata.h5ad")
+        model.save(result.new / "model")
         run = (
             of_this_run(ctx)
             | of_this_result(adata, table, (GROUPBY, *GROUPS), FDR, terms)
@@ -88,10 +87,9 @@ def demo(
                 "warnings": notes,
             }
         )
-        report(model, table, out / REPORT_FILE, enrichment=terms, warnings=notes, command=run["command"], run=run)
+        report(model, table, result.new / REPORT_FILE, enrichment=terms, warnings=notes, command=run["command"], run=run)
         files = FILES if terms is None else FILES | ENRICHMENT
-        run |= {"out": str(out), "files": [*files_in(out, RESULTS), RUN_FILE]}
-        (out / RUN_FILE).write_text(as_json(run) + "\n", encoding="utf-8")
+        result.move_in(run)
         say("Done")
     show_results(table, level=FDR, sign=SIGN)
     if terms is not None:

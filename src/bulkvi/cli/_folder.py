@@ -1,16 +1,27 @@
-"""The folder that a command writes: never over what was given to it, and never beside what an older run left."""
+"""The folder that a command writes: all of a result or none of it, never over what was given to it, and by one command at a time."""
 
-from collections.abc import Iterable, Sequence
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import typer
 
+from bulkvi.cli._command import RECEIVED
 from bulkvi.cli._figures import FIGURES
+from bulkvi.cli._progress import FAILURE, HIDDEN, STATE, exits
+from bulkvi.cli._run_file import as_json
+from bulkvi.cli._signals import Interrupted, deferred
+from bulkvi.cli._whole import CHECKSUMS, checksums
 
 RUN_FILE: Final = "run.json"
 REPORT_FILE: Final = "report.html"
 CHECK_FILE: Final = "check.json"
+LOCK_FILE: Final = f"{HIDDEN}lock"
+OLDER: Final = "older"
 
 
 def drawn(name: str) -> tuple[str, str]:
@@ -18,7 +29,7 @@ def drawn(name: str) -> tuple[str, str]:
     return f"figures/{name}.pdf", f"figures/{name}.png"
 
 
-# Those that speak for the rest come first: a run that is cut short leaves none that says what is no longer there.
+# The first one makes a result of the files: it is taken away first and written last. Then the page.
 RESULTS: Final = (
     RUN_FILE,
     REPORT_FILE,
@@ -33,10 +44,10 @@ CHECKS: Final = (CHECK_FILE, "check_design.csv", "check_samples.csv", *drawn("de
 """All that ``bulkvi check`` writes."""
 
 
-def open_folder(
+def check_folder(
     out: Path, writes: Sequence[str], *, force: bool, what: str, inputs: Iterable[Path | str | None] = ()
 ) -> None:
-    """Refuse a folder that is not empty, unless it is to be written over; and one where that would hit an input.
+    """Refuse a folder that is not empty, unless it may be written over; and one where that would hit an input.
 
     Parameters
     ----------
@@ -54,7 +65,8 @@ def open_folder(
     Raises
     ------
     typer.BadParameter
-        If the folder holds anything and ``force`` is not set, or one of ``inputs`` is among ``writes``.
+        If the folder holds anything and ``force`` is not set, one of ``inputs`` is among ``writes``, or something in the
+        folder is in the way.
     """
     given = [Path(path) for path in inputs if path is not None and Path(path).exists()]
     for file in (out / name for name in writes):
@@ -63,20 +75,196 @@ def open_folder(
                 f"{file} was given as input, and this command writes a file of that name into {out}. Name another folder.",
                 param_hint="--out",
             )
-    if out.is_dir() and any(out.iterdir()) and not force:
+    if out.is_dir() and any(not path.name.startswith(HIDDEN) for path in out.iterdir()) and not force:
         raise typer.BadParameter(
             f"{out} is not empty. Name another folder, or add --force to overwrite {what} in it (others stay).",
             param_hint="--out",
         )
+    for file in (out / name for name in writes):
+        if file.is_dir() or file.parent.is_file():
+            wrong = f"{file} is a folder" if file.is_dir() else f"{file.parent} is a file"
+            raise typer.BadParameter(f"{wrong}: name another folder, or move it away.", param_hint="--out")
+        if file.parent.is_dir() and not os.access(file.parent, os.W_OK | os.X_OK):
+            raise typer.BadParameter(f"{file.parent} may not be written into. Name another folder.", param_hint="--out")
 
 
-def clear_folder(out: Path, writes: Sequence[str]) -> None:
-    """Make the folder, and delete of it what an older run of the same command left; nothing else."""
-    out.mkdir(parents=True, exist_ok=True)
-    for name in writes:
-        (out / name).unlink(missing_ok=True)
+class NewResult:
+    """Files of a command until all of them are there.
+
+    Parameters
+    ----------
+    out
+        Folder of the result.
+    new
+        Hidden folder in it, on the same disk, that the files are written into.
+    writes
+        Files that the command may write; the first one makes a result of the others.
+    meta
+        ``meta`` of the command's context.
+    """
+
+    def __init__(self, out: Path, new: Path, writes: Sequence[str], meta: dict[str, Any]) -> None:
+        self.out, self.new, self.writes, self.meta = out, new, writes, meta
+
+    def move_in(self, summary: dict[str, Any]) -> dict[str, Any]:
+        """Write the summary, and put the files in the place of those of an older result.
+
+        Parameters
+        ----------
+        summary
+            What ``run.json`` or ``check.json`` holds.
+
+        Returns
+        -------
+        The summary with ``out``, ``files`` and ``checksums``.
+
+        Raises
+        ------
+        OSError
+            If a file cannot be moved; the older ones are then back.
+        """
+        last, *others = self.writes
+        names = [name for name in others if (self.new / name).is_file()]
+        summary = summary | {
+            "out": str(self.out),
+            "files": [*names, last],
+            # the page can be written again, so it has none
+            CHECKSUMS: checksums(self.new, [name for name in names if name != REPORT_FILE]),
+        }
+        (self.new / last).write_text(as_json(summary) + "\n", encoding="utf-8")
+        if received := self.meta.get(RECEIVED):  # a library swallowed it
+            raise Interrupted(received[0])
+        with deferred():
+            state = self.meta.get(STATE)
+            self.meta[STATE] = f"{self.out} holds parts of a result; without {last} nothing takes them for a whole one."
+            try:
+                _exchange(self.new, self.out, self.writes)
+            except OSError:
+                self.meta[STATE] = state
+                raise
+            self.meta[STATE] = f"The result in {self.out} is whole."
+        return summary
 
 
-def files_in(out: Path, writes: Sequence[str]) -> list[str]:
-    """Those of ``writes`` that lie in the folder, in their order."""
-    return [name for name in writes if (out / name).is_file()]
+@contextmanager
+def new_result(
+    ctx: typer.Context,
+    out: Path,
+    writes: Sequence[str],
+    *,
+    force: bool,
+    what: str,
+    inputs: Iterable[Path | str | None] = (),
+) -> Iterator[NewResult]:
+    """Lock a folder and write a result beside an older one; without :meth:`NewResult.move_in` that one stays.
+
+    Parameters
+    ----------
+    ctx
+        Context of the command; its ``meta`` gets the sentence on what lies in the folder.
+    out, writes, force, what, inputs
+        As in :func:`check_folder`; the first of ``writes`` makes a result of the others.
+
+    Raises
+    ------
+    typer.BadParameter
+        If the folder is refused, or another command writes into it.
+    typer.Exit
+        With code 1 if it cannot be written into.
+    """
+    with exits(FAILURE, ctx):
+        check_folder(out, writes, force=force, what=what, inputs=inputs)
+        lock, made = _lock(out)
+    new = None
+    try:
+        with exits(FAILURE, ctx):
+            check_folder(out, writes, force=force, what=what)  # another command may have been faster
+            if (out / writes[0]).is_file():
+                ctx.meta[STATE] = f"The older result in {out} is as it was."
+            for left in out.glob(f"{HIDDEN}*"):  # of commands that were killed
+                if left.name != LOCK_FILE:
+                    _remove(left)
+            new = Path(tempfile.mkdtemp(prefix=HIDDEN, dir=out))
+        yield NewResult(out, new, writes, ctx.meta)
+    finally:
+        with deferred():
+            if new is not None:
+                _remove(new)
+            _unlock(lock, made)
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Keep other commands from writing into a folder.
+
+    Raises
+    ------
+    typer.BadParameter
+        If another command writes there now.
+    """
+    lock, made = _lock(out)
+    try:
+        yield
+    finally:
+        with deferred():
+            _unlock(lock, made)
+
+
+def _lock(out: Path) -> tuple[Any, list[Path]]:
+    """The lock of a folder, and the folders that had to be made for it.
+
+    The operating system takes the lock back when the process ends, however it ends.
+    """
+    from filelock import FileLock, Timeout
+
+    made: list[Path] = []
+    while True:
+        made += [folder for folder in (out, *out.parents) if not folder.exists()]
+        out.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(out / LOCK_FILE)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise typer.BadParameter(
+                f"Another bulkvi is writing into {out}. Wait until it is done, or name another folder.",
+                param_hint="--out",
+            ) from None
+        except FileNotFoundError:  # another command removed its folder between the two steps
+            continue
+        except NotImplementedError:  # a file system without locks
+            pass
+        return lock, made
+
+
+def _unlock(lock: Any, made: Sequence[Path]) -> None:
+    """Release the lock, and remove the folders made for it that are empty."""
+    with suppress(OSError):  # Windows does not remove it before it is released
+        Path(lock.lock_file).unlink(missing_ok=True)
+    lock.release()
+    for folder in made:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _exchange(new: Path, out: Path, writes: Sequence[str]) -> None:
+    """Move older files out and new ones in, or nothing."""
+    moved: list[tuple[Path, Path]] = []
+    steps = [(out / name, new / OLDER / name) for name in writes]
+    steps += [(new / name, out / name) for name in reversed(writes)]
+    try:
+        for source, target in steps:
+            if os.path.lexists(source):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(source, target)  # renames, and copies where figures/ is a link to another disk
+                moved.append((source, target))
+    except OSError:
+        for source, target in reversed(moved):
+            shutil.move(target, source)
+        raise

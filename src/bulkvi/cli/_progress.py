@@ -1,14 +1,16 @@
-"""What a command says on standard error: steps, the package's warnings as notes, errors without a traceback."""
+"""What a command prints on standard error: steps, the package's warnings as notes, errors without a traceback."""
 
+import errno
 import logging
 import re
 import shlex
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout, suppress
+from io import StringIO
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import typer
 
@@ -21,6 +23,24 @@ EXPLAINED: Final = {
     WRONG_INPUT: (ValueError, KeyError, TypeError, ImportError, OSError),
     FAILURE: (ValueError, KeyError, OSError),  # others are bugs, and want their traceback
 }
+STATE: Final = "bulkvi.state"
+"""In ``meta`` of a command's context: the sentence on what lies in its folder now."""
+REASONS: Final = {
+    errno.ENOSPC: "no space is left on the disk",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file is larger than the system allows",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "no permission",
+    errno.EPERM: "no permission",
+    errno.EIO: "the disk failed",
+    errno.ENOENT: "there is no such file or folder",
+    errno.ENOTDIR: "a part of the path is a file, not a folder",
+    errno.EISDIR: "it is a folder",
+    errno.ENAMETOOLONG: "the name is too long",
+}
+OF_THE_DISK: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+HIDDEN: Final = ".bulkvi-"
+"""Begins the names of what is only there while a command writes."""
 TALKATIVE: Final = ("lightning.pytorch.utilities.rank_zero", "matplotlib.font_manager", "scvi.data._download")
 
 
@@ -32,14 +52,15 @@ def reporter() -> Say:
     start = time.perf_counter()
 
     def say(text: str) -> None:
-        console.print(f"{time.perf_counter() - start:5.1f} s  {text}", soft_wrap=True)
+        with suppress(OSError, ValueError):  # nobody reads it any more; the result is worth more
+            console.print(f"{time.perf_counter() - start:5.1f} s  {text}", soft_wrap=True)
 
     return say
 
 
 @contextmanager
 def noted(say: Say) -> Iterator[list[str]]:
-    """Say warnings of bulkvi as notes of one line, and list them; leave those about other libraries' insides out."""
+    """Print warnings of bulkvi as notes of one line, and list them; leave out what other libraries warn of or print."""
     notes: list[str] = []
 
     def show(
@@ -57,7 +78,8 @@ def noted(say: Say) -> Iterator[list[str]]:
 
     loggers = [logging.getLogger(name) for name in TALKATIVE]
     levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings(action="always"):
+    # standard output is for the answer
+    with warnings.catch_warnings(action="always"), redirect_stdout(StringIO()):
         warnings.showwarning = show  # put back by catch_warnings
         for logger in loggers:
             logger.setLevel(logging.ERROR)
@@ -69,14 +91,62 @@ def noted(say: Say) -> Iterator[list[str]]:
 
 
 @contextmanager
-def exits(code: int) -> Iterator[None]:
-    """Turn the errors that bulkvi explains into their message and an exit code."""
+def exits(code: int, ctx: typer.Context | None = None) -> Iterator[None]:
+    """Turn the errors that bulkvi explains into their message and an exit code.
+
+    Parameters
+    ----------
+    code
+        ``WRONG_INPUT`` or ``FAILURE``.
+    ctx
+        Context of a command that writes a folder: the message also says what lies there.
+    """
     try:
         yield
-    except EXPLAINED[code] as error:
-        text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-        typer.echo(f"Error: {in_flags(text)}", err=True)
+    except typer.Exit:  # a RuntimeError
+        raise
+    except (*EXPLAINED[code], RuntimeError) as error:
+        if not isinstance(error, EXPLAINED[code]) and of_the_disk(error) is None:
+            raise
+        state = f" {ctx.meta[STATE]}" if ctx is not None and STATE in ctx.meta else ""
+        print_error(f"Error: {in_flags(explained(error))}{state}")
         raise typer.Exit(code) from error
+
+
+def print_error(line: str) -> None:
+    """Print a line on standard error, if anybody reads it."""
+    with suppress(OSError, ValueError):
+        typer.echo(line, err=True)
+
+
+def explained(error: BaseException) -> str:
+    """The message of an error, in words also where it comes from the operating system or from below the libraries."""
+    disk = of_the_disk(error)
+    if disk is None and isinstance(error, OSError) and error.errno is not None:
+        disk = error
+    if disk is not None:
+        where = [Path(str(name)) for name in (disk.filename, getattr(error, "filename", None)) if name]
+        parts = [part for part in where[0].parts if not part.startswith(HIDDEN)] if where else []
+        text = f"{Path(*parts)}: {reason(disk)}" if parts else reason(disk).capitalize()
+        return f"{text}."
+    return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+
+
+def reason(error: OSError) -> str:
+    """Why the operating system refused, in words."""
+    known = REASONS.get(error.errno or 0)
+    return known or (error.strerror or str(error)).rstrip(".").lower()
+
+
+def of_the_disk(error: BaseException | None) -> OSError | None:
+    """The error of the disk behind an error, if there is one; libraries wrap it in their own."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, OSError) and error.errno in OF_THE_DISK:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 FLAGS: Final = {

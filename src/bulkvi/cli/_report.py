@@ -3,25 +3,26 @@
 Only light imports at the top: ``bulkvi --help`` is not to wait for PyTorch.
 """
 
-import json
-import sys
-from contextlib import redirect_stdout
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from bulkvi.cli._folder import REPORT_FILE, RUN_FILE
-from bulkvi.cli._progress import noted, reporter
+from bulkvi.cli._folder import REPORT_FILE, RUN_FILE, locked
+from bulkvi.cli._progress import STATE, WRONG_INPUT, exits, noted, reporter
+from bulkvi.cli._whole import CHECKSUMS, check_whole, read_run
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NEEDED: Final = ("de.csv", "adata.h5ad", "model/model.pt")
-READ: Final = (*NEEDED, "enrichment.csv", RUN_FILE)
+PATHWAYS: Final = "enrichment.csv"
+READ: Final = (*NEEDED, PATHWAYS, RUN_FILE)
 
 
 def report(
+    ctx: typer.Context,
     folder: Annotated[
         Path,
         typer.Argument(metavar="DIR", help="Folder that bulkvi de or bulkvi demo left.", exists=True, file_okay=False),
@@ -34,8 +35,8 @@ def report(
 ) -> None:
     """Write the page of a result again: genes, plots and checks in one HTML file.
 
-    Reads de.csv, adata.h5ad, model/ and, where they lie there, enrichment.csv and run.json. The file opens in any browser
-    without a network. model/ is unpickled: open only folders that you trust.
+    Reads de.csv, adata.h5ad, model/, enrichment.csv and run.json, and refuses files that are cut, changed, or not of one
+    run. The file opens in any browser without a network. model/ is unpickled: open only folders that you trust.
     """
     page = out or folder / REPORT_FILE
     if not page.parent.is_dir():
@@ -50,22 +51,30 @@ def report(
             f"{folder} has no {' and no '.join(missing)}. Name a folder that bulkvi de or bulkvi demo wrote.",
             param_hint="DIR",
         )
-    run = _run_of(folder)
-    with noted(reporter()):
+    with ExitStack() as stack:
+        stack.enter_context(exits(WRONG_INPUT, ctx))
+        if page.parent.samefile(folder):
+            stack.enter_context(locked(folder))
+        run = read_run(folder / RUN_FILE)
+        names = [name for name in READ if name in NEEDED or name in run[CHECKSUMS]]
+        check_whole(folder, run, names)
+        stack.enter_context(noted(reporter()))
         from anndata import read_h5ad
 
         from bulkvi import BulkVI
         from bulkvi import report as write_report
 
-        with redirect_stdout(sys.stderr):  # scvi-tools talks on standard output, which is for the path
-            model = BulkVI.load(str(folder / "model"), adata=read_h5ad(folder / "adata.h5ad"))
-        enrichment = folder / "enrichment.csv"
+        model = BulkVI.load(folder / "model", adata=read_h5ad(folder / "adata.h5ad"))
+        table = _table_of(folder, run)
+        terms = _pathways_of(folder / PATHWAYS, run) if PATHWAYS in names else None
+        if read_run(folder / RUN_FILE) != run:
+            raise ValueError(f"{folder} got another result while it was read. Try again.")
         try:
             written = write_report(
                 model,
-                _table_of(folder, run),
+                table,
                 page,
-                enrichment=_pathways_of(enrichment, run) if enrichment.is_file() else None,
+                enrichment=terms,
                 title=title,
                 level=run.get("level", 0.05),
                 warnings=run.get("warnings", ()),
@@ -74,21 +83,8 @@ def report(
             )
         except (KeyError, ValueError) as error:
             raise typer.BadParameter(f"{folder} does not hold together: {error}", param_hint="DIR") from error
+        ctx.meta[STATE] = f"{written} is whole."
     typer.echo(written)
-
-
-def _run_of(folder: Path) -> dict[str, Any]:
-    """What ``bulkvi de`` wrote down about its run; empty without a file."""
-    path = folder / RUN_FILE
-    if not path.is_file():
-        return {}
-    try:
-        run = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise typer.BadParameter(f"{path} is not JSON: {error}. Delete it, or run the analysis again.") from error
-    if not isinstance(run, dict):
-        raise typer.BadParameter(f"{path} must hold an object with names such as command and fit.")
-    return run
 
 
 def _table_of(folder: Path, run: dict[str, Any]) -> "pd.DataFrame":

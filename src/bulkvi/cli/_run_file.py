@@ -1,4 +1,4 @@
-"""``run.json``: what was asked, with what, and what came of it, for people and for programs."""
+"""``run.json``: the question, the settings and the findings of a run, for people and for programs."""
 
 import json
 import shlex
@@ -11,7 +11,8 @@ from platform import python_version
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
-from typer.core import TyperCommand
+
+from bulkvi.cli._command import Command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,8 +22,8 @@ LIBRARIES: Final = ("anndata", "numpy", "pandas", "scvi-tools", "torch")
 COMMAND: Final = "bulkvi.command"
 
 
-class Remembered(TyperCommand):
-    """A command that knows how it was called."""
+class Remembered(Command):
+    """A command that keeps how it was called."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Keep the arguments as they were given.

@@ -15,6 +15,7 @@ from bulkvi.model._module import BulkVAE, DecoderKind, Dispersion, GeneLikelihoo
 from bulkvi.model._offset import log_offset_means
 from bulkvi.model._query import QueryMixin
 from bulkvi.model._registered import levels_of_categories
+from bulkvi.model._saving import SavingMixin
 from bulkvi.model._seeding import seeded
 from bulkvi.model._setup import SetupMixin
 from bulkvi.model._training import TrainingMixin
@@ -28,6 +29,7 @@ CHOICES = {
 
 
 class BulkVI(
+    SavingMixin,
     SetupMixin,
     TrainingMixin,
     ExpressionMixin,

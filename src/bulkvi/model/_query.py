@@ -9,6 +9,7 @@ from torch import nn
 
 from bulkvi.model._covariates import BATCH, CovariateEffects
 from bulkvi.model._offset import fill_offset
+from bulkvi.model._saving import check_saved
 
 
 class QueryMixin(ArchesMixin):
@@ -46,8 +47,10 @@ class QueryMixin(ArchesMixin):
         Raises
         ------
         ValueError
-            If the samples have none of the model's genes.
+            If the samples have none of the model's genes, or the file of a saved model is cut or damaged.
         """
+        if isinstance(reference_model, str):
+            check_saved(reference_model)
         known = adata.var_names
         prepared = super().prepare_query_anndata(
             adata, reference_model, return_reference_var_names=return_reference_var_names, inplace=inplace
@@ -103,8 +106,10 @@ class QueryMixin(ArchesMixin):
         ------
         ValueError
             If the new samples have levels of the design that the reference does not know, or their size factors or
-            offsets are not finite and positive.
+            offsets are not finite and positive; or the file of a saved model is cut or damaged.
         """
+        if isinstance(reference_model, str):
+            check_saved(reference_model)
         model = super().load_query_data(
             adata,
             reference_model,

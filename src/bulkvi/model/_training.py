@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from scvi.dataloaders import DataSplitter
 from scvi.model.base import UnsupervisedTrainingMixin
-from scvi.train import TrainRunner
 from threadpoolctl import threadpool_limits
 
 from bulkvi.model._initialise import MAX_SAMPLES, initialise
+from bulkvi.model._interruption import signals_of_the_caller, unchanged_unless_finished
 from bulkvi.model._registered import registered_columns
-from bulkvi.model._scvi_private import use_distributed_sampler
+from bulkvi.model._scvi_private import Runner, use_distributed_sampler
 from bulkvi.model._seeding import seeded
 from bulkvi.model._training_data import FullBatch
 from bulkvi.model._training_plan import KL_WARM_UP_SHARE, BulkTrainingPlan, PlateauStop
@@ -62,6 +62,9 @@ class TrainingMixin(UnsupervisedTrainingMixin):
 
         On the CPU, minibatches of up to a million counts (50 samples x 20,000 genes) are computed by one thread, larger ones by
         as many as PyTorch takes.
+
+        An error or an interruption (Ctrl-C raises KeyboardInterrupt, handlers of other signals are the caller's) leaves the
+        model as it was before: untrained, or as the last finished call left it.
 
         Parameters
         ----------
@@ -164,11 +167,16 @@ class TrainingMixin(UnsupervisedTrainingMixin):
             "check_val_every_n_epoch": 1 if train_size < 1 else None,
         }
         few = min(batch_size, n_samples) * self.summary_stats.n_vars <= MAX_ONE_THREAD
-        with seeded(seed), threadpool_limits(1 if few else None):
+        with (
+            signals_of_the_caller(),
+            unchanged_unless_finished(self),
+            seeded(seed),
+            threadpool_limits(1 if few else None),
+        ):
             self._start_from_data(datamodule, shuffled[:n_train], rng)
             self.module.train()
             plan = BulkTrainingPlan(self.module, max_steps=max_steps, learning_rate=learning_rate)
-            TrainRunner(
+            Runner(
                 self,
                 training_plan=plan,
                 data_splitter=source,
@@ -179,7 +187,7 @@ class TrainingMixin(UnsupervisedTrainingMixin):
                 max_steps=max_steps,
                 **(defaults | further | {"callbacks": [*callbacks, *_as_list(further.get("callbacks"))]}),
             )()
-        self.train_params_ = [*self.train_params_, given]
+            self.train_params_ = [*self.train_params_, given]
 
     def _take_samples_back(self) -> None:
         """Register the model's own fields again where the AnnData was set up for another model since.

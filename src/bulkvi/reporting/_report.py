@@ -1,3 +1,5 @@
+import os
+import uuid
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -49,7 +51,7 @@ def report(
         Table of ``model.differential_expression``. One that was read from a file has lost its ``attrs``: the comparison is
         then made again with default arguments, and what the page says about it is left open where that gives other numbers.
     path
-        File to write; one that exists is replaced.
+        File to write; one that exists is replaced when the new one is whole.
     enrichment
         Table of pathways, a row for each; shown as it is, and drawn if it is one of :func:`bulkvi.tl.enrichment`.
     calibration
@@ -81,6 +83,8 @@ def report(
         If a column is missing.
     ValueError
         If the model has no data, the table is not of its genes, or ``level`` is out of range.
+    OSError
+        If the file cannot be written.
 
     Examples
     --------
@@ -150,8 +154,22 @@ def report(
         "versions": used,
         "date": date.today().isoformat(),
     }
-    path.write_text(_render(page), encoding="utf-8")
+    _write(path, _render(page))
     return path
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all: a page that exists stays until the new one is there."""
+    if path.exists() and not path.is_file():  # a pipe, say
+        path.write_text(text, encoding="utf-8")
+        return
+    target = Path(os.path.realpath(path))
+    new = target.with_name(f".bulkvi-{uuid.uuid4().hex[:8]}")
+    try:
+        new.write_text(text, encoding="utf-8")
+        os.replace(new, target)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def _render(page: dict[str, Any]) -> str:

@@ -1,0 +1,227 @@
+"""Save a model whole or not at all, and refuse a file that is damaged."""
+
+import os
+import shutil
+import uuid
+import zipfile
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from anndata import read_h5ad
+from scvi.model.base import BaseModelClass
+
+MODEL_FILE: Final = "model.pt"
+SAMPLES_FILE: Final = "adata.h5ad"
+PARTS: Final = ("model_state_dict", "var_names", "attr_dict")
+"""What a saved model holds."""
+
+
+class SavingMixin(BaseModelClass):
+    """``save`` and ``load`` that cannot mistake a part for the whole."""
+
+    def save(
+        self,
+        dir_path: str | Path,
+        prefix: str | None = None,
+        *,
+        overwrite: bool = False,
+        save_anndata: bool = False,
+        save_kwargs: dict[str, Any] | None = None,
+        datamodule: Any = None,
+        **anndata_write_kwargs: Any,
+    ) -> None:
+        """Write the model into a folder, for :meth:`load`.
+
+        The files are written under other names first and renamed when they are whole: a save that is interrupted, or a full
+        disk, leaves what was there before.
+
+        Parameters
+        ----------
+        dir_path
+            Folder; made if it does not exist.
+        prefix
+            Put before the names of the files.
+        overwrite
+            Whether the folder may exist; the files of an older model in it are replaced.
+        save_anndata
+            Whether to write the samples too.
+        save_kwargs
+            Arguments of :func:`torch.save`.
+        datamodule
+            Source of minibatches of a model without AnnData.
+        anndata_write_kwargs
+            Arguments of ``AnnData.write_h5ad``.
+
+        Raises
+        ------
+        ValueError
+            If the folder exists and ``overwrite`` is not set.
+        OSError
+            If the files cannot be written.
+        """
+        folder = Path(dir_path)
+        if folder.exists() and not overwrite:
+            raise ValueError(f"{folder} already exists. Name another folder, or set overwrite=True to replace a model in it.")
+        made = not folder.exists()
+        folder.mkdir(parents=True, exist_ok=True)
+        new = folder / f".bulkvi-{uuid.uuid4().hex[:8]}"
+        try:
+            super().save(
+                str(new),
+                prefix=prefix,
+                save_anndata=save_anndata,
+                save_kwargs=save_kwargs,
+                datamodule=datamodule,
+                **anndata_write_kwargs,
+            )
+            _move(new, folder, prefix or "")
+        except RuntimeError as error:
+            if not _is_half_written(error):
+                raise
+            free = shutil.disk_usage(folder).free
+            raise OSError(
+                f"{folder / MODEL_FILE} could not be written whole: {free / 1e6:,.0f} MB are free on that disk, or a quota is used "
+                "up. Free space, or name a folder on another disk."
+            ) from error
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+            if made and not any(folder.iterdir()):
+                folder.rmdir()
+
+    @classmethod
+    def load(
+        cls,
+        dir_path: str | Path,
+        adata: Any = None,
+        accelerator: str = "auto",
+        device: int | str = "auto",
+        prefix: str | None = None,
+        backup_url: str | None = None,
+        datamodule: Any = None,
+        allowed_classes_names_list: list[str] | None = None,
+    ) -> Any:
+        """Read a model that :meth:`save` wrote.
+
+        Parameters
+        ----------
+        dir_path
+            Folder. Its ``model.pt`` is unpickled: load only what you trust.
+        adata
+            The samples that it was trained on; ``None`` takes those that were saved with it, ``False`` none.
+        accelerator, device
+            Where to put the model.
+        prefix
+            What was put before the names of the files.
+        backup_url
+            Address to download the files from if they are not in the folder.
+        datamodule
+            Source of minibatches of a model without AnnData.
+        allowed_classes_names_list
+            Names of further classes whose saved models may be loaded.
+
+        Returns
+        -------
+        The model.
+
+        Raises
+        ------
+        ValueError
+            If there is no model in the folder, or its files are cut or damaged.
+        """
+        samples = Path(dir_path) / f"{prefix or ''}{SAMPLES_FILE}"
+        if backup_url is None:
+            check_saved(dir_path, prefix or "")
+        if adata is None and samples.is_file():
+            adata = _samples_beside(samples)
+        return super().load(
+            str(dir_path),
+            adata,
+            accelerator=accelerator,
+            device=device,
+            prefix=prefix,
+            backup_url=backup_url,
+            datamodule=datamodule,
+            allowed_classes_names_list=allowed_classes_names_list,
+        )
+
+    @staticmethod
+    def load_registry(dir_path: str | Path, prefix: str | None = None) -> dict[str, Any]:
+        """Return how the samples of a saved model were set up.
+
+        Parameters
+        ----------
+        dir_path
+            Folder. Its ``model.pt`` is unpickled: load only what you trust.
+        prefix
+            What was put before the names of the files.
+
+        Raises
+        ------
+        ValueError
+            If there is no model in the folder, or its file is cut or damaged.
+        """
+        check_saved(dir_path, prefix or "")
+        return BaseModelClass.load_registry(str(dir_path), prefix=prefix)
+
+
+def check_saved(folder: str | Path, prefix: str = "") -> None:
+    """Read a saved model once to find out whether it is whole.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or its file is cut or damaged.
+    """
+    path = Path(folder) / f"{prefix}{MODEL_FILE}"
+    if not path.is_file():
+        raise ValueError(f"{folder} holds no {path.name}: name the folder that BulkVI.save wrote.")
+    cure = "Copy the file again, or save the model again; if neither is possible, train it again."
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path} is empty. {cure}")
+    damage = f"{path} is cut or damaged: it cannot be read as a saved model. {cure}"
+    try:
+        # torch does not check every byte
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                damaged = archive.testzip()
+            if damaged is not None:
+                raise ValueError(damage)
+        content = torch.load(path, map_location="cpu", weights_only=False)
+    except (OSError, MemoryError):
+        raise
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"{path} was saved with a library that is not installed here ({error.name}). Install it, or save the model again."
+        ) from error
+    except Exception as error:
+        raise ValueError(damage) from error
+    if not isinstance(content, dict) or any(part not in content for part in PARTS):
+        raise ValueError(f"{path} holds no model of BulkVI.save. Name the folder of one.")
+
+
+def _samples_beside(path: Path) -> Any:
+    try:
+        return read_h5ad(path)
+    except PermissionError:
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"{path}, the samples that were saved with the model, is cut or damaged. Copy it again, or give the samples: "
+            "BulkVI.load(folder, adata=adata)."
+        ) from error
+
+
+def _move(new: Path, folder: Path, prefix: str) -> None:
+    """Rename the files into the folder, the model last: without it nothing is loaded."""
+    names = [path.name for path in new.iterdir()]
+    last = f"{prefix}{MODEL_FILE}"
+    if len(names) > 1:
+        (folder / last).unlink(missing_ok=True)
+    for name in sorted(names, key=lambda name: name == last):
+        os.replace(new / name, folder / name)
+
+
+def _is_half_written(error: RuntimeError) -> bool:
+    """Whether torch or HDF5 could not finish a file; both say it in a RuntimeError."""
+    return any(word in str(error) for word in ("inline_container", "PytorchStreamWriter", "iostream", "errno = "))
