@@ -229,7 +229,10 @@ STRONGEST_WITH: Final = "strongest_with"
 STRENGTH: Final = "strength"
 """Share of the latent column's variance that it explains (adjusted R^2)."""
 
-# columns of a table of rates by group
+# columns of a table of rates by group, or along a covariate
+COVARIATE: Final = "covariate"
+"""Value of a numeric column of ``obs``, in the unit of that column."""
+
 RATE: Final = "rate"
 """Expected count per unit size factor in a group."""
 

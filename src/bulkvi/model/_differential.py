@@ -125,7 +125,7 @@ class DifferentialMixin(BaseModelClass):
             raise ValueError(f"level is {level}: give the probability of an interval, between 0 and 1.")
         _check_latent(effect, latent_columns, self.module.n_latent)
         features = self._features()
-        compared = _resolve(features, groupby, group1, group2, contrast)
+        compared = resolve_contrast(features, groupby, group1, group2, contrast)
         decoded = decoded_difference(self, features, compared)
         if compared.weights.any():
             plain = self._regress(features)
@@ -199,7 +199,8 @@ def _check_latent(effect: str | None, latent_columns: int | str, n_latent: int) 
         )
 
 
-def _resolve(features: Features, groupby: str | None, group1: Any, group2: Any, contrast: Any) -> Contrast:
+def resolve_contrast(features: Features, groupby: str | None, group1: Any, group2: Any, contrast: Any) -> Contrast:
+    """Return the comparison that arguments of ``differential_expression`` describe, or raise."""
     given = [value is not None for value in (groupby, group1, group2)]
     if (contrast is None) == (not any(given)) or (contrast is None and not all(given)):
         raise ValueError(

@@ -56,7 +56,7 @@ class GeneTablesMixin(DifferentialMixin):
             of the design; or no residual degrees of freedom are left.
         """
         features = self._features()
-        columns = _tested_columns(features, what)
+        columns = tested_columns(features, what)
         regression, contrasts, variance = _aligned_contrasts(self, self._regress(features), columns, latent_columns)
         test = omnibus_test(
             regression.counts,
@@ -216,7 +216,7 @@ def _aligned_contrasts(
     return hidden, aligned, float(np.mean([inflation.weight @ inflation.factor for inflation in inflations]))
 
 
-def _tested_columns(features: Features, what: str | Sequence[str]) -> list[str]:
+def tested_columns(features: Features, what: str | Sequence[str]) -> list[str]:
     """Columns of the features that a test is about."""
     matrix = features.matrix()
     if not isinstance(what, str):

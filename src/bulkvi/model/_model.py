@@ -9,11 +9,11 @@ from scvi.model.base import ArchesMixin, BaseModelClass, RNASeqMixin, VAEMixin
 
 from bulkvi.model._calibrate import CalibrateMixin
 from bulkvi.model._expression import ExpressionMixin
-from bulkvi.model._gene_tables import GeneTablesMixin
 from bulkvi.model._latent_report import LatentReportMixin
 from bulkvi.model._module import BulkVAE, DecoderKind, Dispersion, GeneLikelihood
 from bulkvi.model._offset import log_offset_means
 from bulkvi.model._query import QueryMixin
+from bulkvi.model._questions import QuestionsMixin
 from bulkvi.model._registered import levels_of_categories
 from bulkvi.model._saving import SavingMixin
 from bulkvi.model._seeding import seeded
@@ -34,7 +34,7 @@ class BulkVI(
     TrainingMixin,
     ExpressionMixin,
     CalibrateMixin,
-    GeneTablesMixin,
+    QuestionsMixin,
     LatentReportMixin,
     QueryMixin,
     RNASeqMixin,

@@ -7,6 +7,7 @@ from bulkvi.pl._dispersion import dispersion
 from bulkvi.pl._enrichment import enrichment
 from bulkvi.pl._enrichment_compare import enrichment_compare
 from bulkvi.pl._gene import gene
+from bulkvi.pl._gene_trend import gene_trend
 from bulkvi.pl._heatmap import heatmap
 from bulkvi.pl._latent import latent
 from bulkvi.pl._log_fc_scatter import log_fc_scatter
@@ -27,6 +28,7 @@ __all__ = [
     "enrichment",
     "enrichment_compare",
     "gene",
+    "gene_trend",
     "heatmap",
     "latent",
     "log_fc_scatter",

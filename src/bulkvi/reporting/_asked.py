@@ -25,6 +25,8 @@ class Asked(NamedTuple):
     """Arguments of ``differential_expression``; empty if they are not known."""
     attrs: dict[str, Any]
     """``attrs`` of the table; empty if they are not known."""
+    slope: str | None = None
+    """Numeric column of ``obs``, if the effect is the change per unit of it."""
 
     @property
     def groupby(self) -> str | None:
@@ -57,10 +59,30 @@ class Asked(NamedTuple):
             case _:
                 return f"Total: the direct effect and what {held} carry, added up."
 
+    def up(self) -> str:
+        """Which way is up, to follow the word up; empty if it is the sign of a weighted sum."""
+        if self.slope is not None:
+            return f" with {self.slope}"
+        return "" if self.groups is None else f" in {self.groups[0]}"
+
+    def of_what(self) -> str:
+        """What the fold changes are of, to follow their name."""
+        if self.slope is not None:
+            return f" per unit of {self.slope}"
+        return "" if self.groups is None else f" of {self.groups[0]} over {self.groups[1]}"
+
     def sign_in_words(self) -> str:
         """What a positive fold change means."""
+        if self.slope is not None:
+            return (
+                f"Effects are changes of log2 expression per unit of {self.slope}: with each unit more, +1 is twice as much, −1 "
+                f"half as much. Up means that expression rises with {self.slope}. Over several units effects add up."
+            )
         if self.groups is None:
-            return f"The effect is {self.label}, per unit of its columns, on the log2 scale: +1 is twice as much, −1 half as much."
+            return (
+                f"The effect is the weighted sum {self.label} of coefficients of the design, on the log2 scale: +1 is twice as "
+                "much, −1 half as much. Up means that the sum is positive."
+            )
         first, second = self.groups
         return f"Fold changes are {first} over {second} on the log2 scale: +1 is twice as much in {first}, −1 half as much."
 
@@ -75,7 +97,10 @@ def asked_of(model: BulkVI, de: pd.DataFrame) -> Asked:
     label = str(de[names.CONTRAST].iloc[0])
     if names.ASKED in de.attrs:
         asked = Asked(label, dict(de.attrs[names.ASKED]), dict(de.attrs))
-        if asked.groups is None or label == f"{asked.groupby}: {asked.groups[0]} vs {asked.groups[1]}":
+        if asked.groups is None:
+            slope = _slope_of(model, asked.arguments)
+            return asked if slope is None else asked._replace(label=f"Change per unit of {slope}", slope=slope)
+        if label == f"{asked.groupby}: {asked.groups[0]} vs {asked.groups[1]}":
             return asked
     groups = _groups_of(label, model.adata)
     if groups is None:
@@ -83,6 +108,20 @@ def asked_of(model: BulkVI, de: pd.DataFrame) -> Asked:
     again = model.differential_expression(*groups)
     same = np.allclose(again[TELLING], de[TELLING], rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
     return Asked(label, dict(again.attrs[names.ASKED]), dict(again.attrs)) if same else Asked(label, {}, {})
+
+
+def _slope_of(model: BulkVI, arguments: Mapping[str, Any]) -> str | None:
+    """Column of ``obs`` whose slope the weights of the design's columns are; None if they are not the slope of one."""
+    given = pd.Series(arguments.get("contrast") or {}, dtype=float)
+    for column in model.adata.obs.columns:
+        try:
+            weights = model.get_slope_weights(str(column))
+        except (KeyError, ValueError):
+            continue
+        weights = weights[weights != 0]
+        if set(weights.index) == set(given.index) and np.allclose(weights, given[weights.index], rtol=TOLERANCE):
+            return str(column)
+    return None
 
 
 def _groups_of(label: str, adata: AnnData) -> tuple[str, Any, Any] | None:

@@ -9,6 +9,8 @@ import pandas as pd
 from bulkvi import names
 
 FIRST_ROWS: Final = 25
+DECIMALS: Final = 2
+MOST_DECIMALS: Final = 12
 # Below these a number is 0: a p-value has no smaller float, a probability of the sign is 1 less its rounding error.
 SMALLEST_P: Final = "1e-300"
 SMALLEST_RATE: Final = "1e-15"
@@ -32,14 +34,16 @@ FLAG_WORDS: Final = {
 }
 
 
-def gene_columns(de: pd.DataFrame, symbols: pd.Series, level: float) -> dict[str, Any]:
+def gene_columns(de: pd.DataFrame, symbols: pd.Series, level: float, *, any_unit: bool = False) -> dict[str, Any]:
     """Columns of all genes, surest first, as the page's script reads them.
 
     Numbers are rounded to what is shown: each digit more is one for each gene, and rounding twice would show wrong ones.
+    With ``any_unit``, as of a slope per year or per mol/l, effects have as many decimals as their size needs, and 2 otherwise.
     """
     order = np.lexsort((-de[names.LOG_FC].abs(), de[names.P_VALUE]))
     table, shown = de.iloc[order], symbols.iloc[order].astype(str)
     flags = table[names.FLAG].fillna("").astype(str)
+    digits = _decimals(table, level) if any_unit else DECIMALS
     kinds = list(dict.fromkeys(["", *flags]))
     ids = table.index.astype(str)
     called = (table[names.ADJ_P_VALUE] < level).to_numpy()
@@ -49,7 +53,7 @@ def gene_columns(de: pd.DataFrame, symbols: pd.Series, level: float) -> dict[str
         "name": shown.tolist() if (shown != ids).any() else None,
         "mean": [_kept(value, "{:.0f}" if value >= 100 else "{:.1f}") for value in table[names.BASE_MEAN]],
         **{
-            short: [_kept(value, "{:.2f}") for value in table[column]]
+            short: [_kept(value, f"{{:.{digits}f}}") for value in table[column]]
             for short, column in (("fc", names.LOG_FC), ("low", names.LOG_FC_LOW), ("high", names.LOG_FC_HIGH))
         },
         **{
@@ -60,7 +64,8 @@ def gene_columns(de: pd.DataFrame, symbols: pd.Series, level: float) -> dict[str
         "kind": "".join(np.where(called, np.where(up, "u", "d"), "-")),
         "flags": kinds,
         "flag": flags.map({kind: i for i, kind in enumerate(kinds)}).tolist(),
-        "reach": _reach(table, level),
+        "reach": _reach(table, level, any_unit=any_unit),
+        "digits": digits,
         "words": FLAG_WORDS,
     }
 
@@ -70,13 +75,14 @@ def first_rows(columns: dict[str, Any], *, n: int = FIRST_ROWS) -> list[dict[str
     rows = []
     for i in range(min(n, len(columns["id"]))):
         fc, low, high = (columns[name][i] for name in ("fc", "low", "high"))
+        digits = columns["digits"]
         rows.append(
             {
                 "id": columns["id"][i],
                 "name": columns["name"][i] if columns["name"] else columns["id"][i],
                 "mean": mean_text(columns["mean"][i]),
-                "fc": signed(fc),
-                "interval": f"{signed(low)} to {signed(high)}",
+                "fc": signed(fc, digits),
+                "interval": f"{signed(low, digits)} to {signed(high, digits)}",
                 "bar": interval_bar(low, fc, high, columns["reach"]),
                 "q": probability_text(columns["q"][i], SMALLEST_P),
                 "s": probability_text(columns["s"][i], SMALLEST_RATE),
@@ -87,9 +93,9 @@ def first_rows(columns: dict[str, Any], *, n: int = FIRST_ROWS) -> list[dict[str
     return rows
 
 
-def signed(value: float | None) -> str:
+def signed(value: float | None, digits: int = DECIMALS) -> str:
     """A log fold change as the page writes it."""
-    return "–" if value is None else f"{'−' if value < 0 else '+'}{abs(value):.2f}"
+    return "–" if value is None else f"{'−' if value < 0 else '+'}{abs(value):.{digits}f}"
 
 
 def mean_text(value: float | None) -> str:
@@ -125,11 +131,25 @@ def interval_bar(low: float | None, middle: float | None, high: float | None, re
     }
 
 
-def _reach(table: pd.DataFrame, level: float) -> float:
-    """Largest fold change of the interval graphics, log2, a whole number."""
+def _reach(table: pd.DataFrame, level: float, *, any_unit: bool = False) -> float:
+    """Largest fold change of the interval graphics, log2: a whole number, or one with a single digit that is not 0."""
     called = table[table[names.ADJ_P_VALUE] < level]
     ends = (called if len(called) else table)[[names.LOG_FC_LOW, names.LOG_FC_HIGH]].abs().to_numpy()
-    return float(max(1, math.ceil(np.nanquantile(ends, 0.999)))) if np.isfinite(ends).any() else 1.0
+    if not np.isfinite(ends).any():
+        return 1.0
+    largest = float(np.nanquantile(ends, 0.999))
+    if not any_unit or largest <= 0:
+        return float(max(1, math.ceil(largest)))
+    unit = 10.0 ** math.floor(math.log10(largest))
+    return float(f"{math.ceil(largest / unit) * unit:.1g}")
+
+
+def _decimals(table: pd.DataFrame, level: float) -> int:
+    """Decimals that leave two digits of half of the effects called."""
+    called = table[table[names.ADJ_P_VALUE] < level]
+    effects = (called if len(called) else table)[names.LOG_FC].abs()
+    middle = effects[effects > 0].median()
+    return int(np.clip(1 - math.floor(math.log10(middle)), DECIMALS, MOST_DECIMALS)) if middle > 0 else DECIMALS
 
 
 def _kept(value: float, digits: str) -> float | None:

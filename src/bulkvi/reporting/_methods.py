@@ -181,8 +181,14 @@ def _hidden(asked: Asked) -> list[str]:
 
 
 def _compared(model: BulkVI, asked: Asked) -> list[str]:
+    if asked.slope is not None:
+        values = model.adata.obs[asked.slope]
+        return [
+            f"The effect tested was the change of log2 expression per unit of {asked.slope} ({values.min():g} to {values.max():g} "
+            "in these samples)."
+        ]
     if asked.groups is None:
-        return [f"The effect tested was {asked.label}."]
+        return [f"The effect tested was the weighted sum {asked.label} of coefficients of the design."]
     sizes = [int((model.adata.obs[asked.groupby] == group).sum()) for group in asked.groups]
     n_first, n_second = sizes
     first, second = asked.groups
@@ -200,13 +206,14 @@ def _tested(de: pd.DataFrame, asked: Asked, level: float) -> list[str]:
     tests = [f"Two-sided p-values of {effect}, "] if asked.arguments else ["p-values, "]
     tests[0] += (
         f"adjusted for {len(de):,} genes by the method of Benjamini and Hochberg (1995), called {len(called):,} genes at a "
-        f"false discovery rate of {100 * level:g} %: {up:,} up and {len(called) - up:,} down."
+        f"false discovery rate of {100 * level:g} %: {up:,} up and {len(called) - up:,} down"
+        + ("." if asked.slope is None else f" with {asked.slope}.")
     )
     return tests
 
 
 def _effects(asked: Asked) -> list[str]:
-    said = ["Log2 fold changes are posterior means, shrunk towards zero by a prior learned from all genes"]
+    said = [f"Log2 fold changes{asked.of_what() if asked.slope else ''} are posterior means, shrunk towards zero by a prior learned from all genes"]
     said[0] += f", with {100 * asked.arguments['level']:g} % credible intervals." if asked.arguments else "."
     shift = asked.attrs.get(names.COMPOSITION_SHIFT)
     if shift:

@@ -21,6 +21,7 @@ from bulkvi.reporting._methods import methods_of
 from bulkvi.reporting._pathway_table import MAX_PRINTED, pathway_table, score_in_words
 from bulkvi.reporting._plain_table import PlainTable, plain_table
 from bulkvi.reporting._reproduce import code_of, seeds_of, versions
+from bulkvi.reporting._trend_pictures import trend_pictures
 
 
 def report(
@@ -59,7 +60,8 @@ def report(
     title
         Heading of the page; by default the comparison.
     groupby
-        Column of ``obs`` that samples are coloured and checked by. By default the column of the groups compared.
+        Column of ``obs`` that samples are coloured and checked by. By default the column of the groups compared; samples
+        of a slope are coloured by its covariate.
     level
         False discovery rate at which genes are called, in (0, 1).
     warnings
@@ -101,9 +103,10 @@ def report(
     _check(model, de, enrichment, groupby, level)
     asked = asked_of(model, de)
     groupby = groupby or asked.groupby
+    colour = groupby or asked.slope
     de = _with_symbols(de, model, asked)
     design, samples = design_check(model), sample_check(model, groupby)
-    columns = gene_columns(de, de[names.SYMBOL], level)
+    columns = gene_columns(de, de[names.SYMBOL], level, any_unit=asked.slope is not None)
     called = de[de[names.ADJ_P_VALUE] < level]
     up = int((called[names.LOG_FC] > 0).sum())
     said = f"{len(called):,} of {len(de):,} genes change: {up:,} up, {len(called) - up:,} down."
@@ -126,17 +129,18 @@ def report(
         "genes": columns,
         "rows": first_rows(columns),
         "results": pictures.result_pictures(de, level=level, said=said, asked=asked),
-        "top_genes": pictures.gene_pictures(model, de, groupby, asked, level=level),
+        "top_genes": trend_pictures(model, de, asked, level=level, digits=columns["digits"])
+        or pictures.gene_pictures(model, de, groupby, asked, level=level),
         "max_printed": MAX_PRINTED,
         "pathways": None if enrichment is None else pathway_table(enrichment),
         "design": design,
         "cells": _cells(design),
         "design_pictures": pictures.design_picture(design),
         "samples": samples,
-        "size_factors": pictures.size_factor_picture(model, groupby),
+        "size_factors": pictures.size_factor_picture(model, colour),
         "latent": latent,
         "latent_said": latent_said,
-        "latent_pictures": pictures.latent_pictures(model, groupby),
+        "latent_pictures": pictures.latent_pictures(model, colour),
         "facts": fit_facts(de, asked),
         "fit_pictures": pictures.fit_pictures(model, de, level=level),
         "pathways_explained": None if enrichment is None else score_in_words(enrichment),

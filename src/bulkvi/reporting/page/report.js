@@ -6,7 +6,7 @@
   const name = data.name || data.id;
   const sought = data.id.map((id, i) => (data.name ? `${data.name[i]}\n${id}` : id).toLowerCase());
 
-  const signed = (x) => x === null ? "–" : (x < 0 ? "−" : "+") + Math.abs(x).toFixed(2);
+  const signed = (x) => x === null ? "–" : (x < 0 ? "−" : "+") + Math.abs(x).toFixed(data.digits);
   const count = (x) => x === null ? "–" : x >= 100 ? Math.round(x).toLocaleString("en-US") : x.toFixed(1);
   const probability = (x, smallest) => {
     if (x === null) return "–";
