@@ -8,6 +8,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from bulkvi.gene_order import order_by_significance
 from bulkvi.names import ADJ_P_VALUE, LOG_FC, LOG_FC_HIGH, LOG_FC_LOW, P_VALUE, SIZE_FACTOR
 from bulkvi.pl._annotation import (
     GAP,
@@ -74,7 +75,7 @@ def heatmap(
     de
         Table of ``model.differential_expression``, with the genes in its index. It is not changed.
     genes
-        How many genes: those called at ``adj_p_value < level`` with the smallest p-values, from the one most up to the one
+        How many genes: the most significant of those called at ``adj_p_value < level``, from the one most up to the one
         most down. Or the genes themselves, names in ``var_names`` or symbols in ``var["symbol"]``, from top to bottom.
     color
         Columns of ``obs`` to show as strips of colour above the samples, in the colours of :func:`~bulkvi.pl.latent`. They
@@ -177,15 +178,16 @@ def _choose(
     if isinstance(genes, int | np.integer):
         if genes < 1:
             raise ValueError(f"`genes` is a number of genes, 1 or more, or the genes themselves; it is {genes}.")
-        p_value, effect = table_values(de, [P_VALUE, LOG_FC])
-        called = np.flatnonzero(called_genes(de, level) & np.isfinite(effect))
-        if not called.size:
+        effect = table_values(de, [P_VALUE, LOG_FC])[1]
+        called = called_genes(de, level) & np.isfinite(effect)
+        if not called.any():
             raise ValueError(
                 f"no gene has {ADJ_P_VALUE} < {level:g}: there are no top genes to draw. Name the genes in `genes`, or "
                 "give a larger `level`."
             )
-        surest = called[np.lexsort((-np.abs(effect[called]), p_value[called]))][:genes]
-        rows = surest[np.argsort(-effect[surest], kind="stable")]
+        order = order_by_significance(de)
+        top = order[called[order]][:genes]
+        rows = top[np.argsort(-effect[top], kind="stable")]
         return np.array([find_gene(adata, gene) for gene in de.index[rows]]), rows
     wanted = [genes] if isinstance(genes, str) else list(genes)
     if not wanted:

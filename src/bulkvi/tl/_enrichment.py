@@ -101,7 +101,7 @@ def enrichment(
         Of the point score; adjusted by Benjamini-Hochberg over all rows.
     ``size, n_called, genes``
         Tested genes in the set; how many of them are called (ora: in that direction); those that carry the score, joined by
-        ``;``: called ones (ulm: that agree in sign), or the leading edge.
+        ``;``, the most significant first: called ones (ulm: that agree in sign), or the leading edge.
 
     ``attrs`` say how many genes and sets fell out, and why (``bulkvi.enrichment_names``).
 
@@ -227,8 +227,10 @@ def _rows(scores: Scores, genes: RankedGenes, sets: CutSets, called: np.ndarray,
 
 
 def _carriers(scores: Scores, genes: RankedGenes, sets: CutSets, called: np.ndarray, *, agreeing: bool) -> list[str]:
+    place = np.argsort(genes.order)
     if scores.leading is not None:
-        return [";".join(listed) for listed in scores.leading]
+        place_of = dict(zip(genes.names, place, strict=True))
+        return [";".join(sorted(listed, key=lambda name: place_of[name])) for listed in scores.leading]
     columns = sets.weight.tocsc()
     listed = []
     for i, score in enumerate(scores.score):
@@ -238,5 +240,5 @@ def _carriers(scores: Scores, genes: RankedGenes, sets: CutSets, called: np.ndar
         if agreeing:
             keep = keep & (weight * genes.score[at] * score > 0)
         at = at[keep]
-        listed.append(";".join(genes.names[at[np.argsort(-np.abs(genes.score[at]), kind="stable")]]))
+        listed.append(";".join(genes.names[at[np.argsort(place[at])]]))
     return listed
