@@ -26,6 +26,7 @@ from bulkvi.pl._axes import (
 from bulkvi.pl._finish import finish
 from bulkvi.pl._gene_points import check_columns, legend_beneath, say_above
 from bulkvi.pl._normalised import check_size_factors, find_gene, normalised, symbol_of
+from bulkvi.pl._text import plain, set_fonts
 
 ORIGIN: Final = ("rates", "model.get_group_rates()")
 BESIDE: Final = 0.3
@@ -131,7 +132,7 @@ def gene(
     made = ax is None
     ax = new_axes() if ax is None else ax
     ax.set_yscale("function", functions=(_log1p, _expm1))
-    label_height = _name_groups(ax, [str(level) for level in levels])
+    label_height = _name_groups(ax, [plain(level) for level in levels])
     ax.scatter(
         (codes + _spread(codes))[drawn],
         values[drawn],
@@ -146,12 +147,13 @@ def gene(
         _draw_rates(ax, by_level, label_height)
         right += BESIDE / 2
     ylabel = "Count / size factor" if offset_key is None else "Count / size factor / relative offset"
-    ax.set(xlim=(-0.5, right), xlabel=groupby, ylabel=ylabel)
+    ax.set(xlim=(-0.5, right), xlabel=plain(groupby), ylabel=ylabel)
+    set_fonts([ax.xaxis.label])
     _set_ticks(ax)
     figure = ax.get_figure(root=True)
     if made and figure is not None:
         figure.set_figheight(AXES_HEIGHT + label_height / 72 + (0 if rates is None else legend_height(1)))
-    undrawn = [f"{(~drawn).sum():,} samples without {groupby}"] if not drawn.all() else []
+    undrawn = [f"{(~drawn).sum():,} samples without {plain(groupby)}"] if not drawn.all() else []
     say_above(ax, [_title(adata, position), *undrawn])
     return finish(ax, show=show, save=save)
 
@@ -176,8 +178,8 @@ def _colours(adata: AnnData, groupby: str, levels: list) -> list[str]:
 
 
 def _title(adata: AnnData, position: int) -> str:
-    name = str(adata.var_names[position])
-    symbol = symbol_of(adata, position)
+    name = plain(adata.var_names[position])
+    symbol = plain(symbol_of(adata, position))
     return name if symbol == name else f"{symbol} ({name})"
 
 
@@ -211,6 +213,7 @@ def _spread(codes: np.ndarray) -> np.ndarray:
 def _name_groups(ax: Axes, labels: list[str]) -> float:
     """Write the groups below the Axes, aslant if they have no room side by side; how much higher that is, points."""
     ax.set_xticks(range(len(labels)), labels)
+    set_fonts(ax.get_xticklabels())
     longest = max(map(len, labels))
     if len(labels) * text_width(longest + 2) / SMALL <= width_in_points(ax):
         return 0.0

@@ -28,6 +28,7 @@ from bulkvi.pl._finish import finish
 from bulkvi.pl._gene_names import names_of
 from bulkvi.pl._gene_points import DOWN, UP, called_genes, check_columns, table_values
 from bulkvi.pl._normalised import find_gene, normalised, symbol_of
+from bulkvi.pl._text import plain, set_fonts
 
 ROW: Final = 0.11
 """Height of a gene, inches."""
@@ -148,7 +149,8 @@ def heatmap(
     made = ax is None
     ax = new_axes(height=1.0 + ROW * len(names)) if ax is None else ax
     cells = draw_cells(ax, values[:, order], cmap="RdBu_r", limits=(-bound, bound))
-    ax.set_yticks(range(len(names)), names, fontsize="x-small")
+    ax.set_yticks(range(len(names)), [plain(name) for name in names], fontsize="x-small")
+    set_fonts(ax.get_yticklabels())
     used = draw_strips(ax, colourings, order)
     bar = above(ax, 0, used + 0.1, 0.4, BAR)
     beyond = bool((np.abs(values) > bound).any())
@@ -161,7 +163,7 @@ def heatmap(
     bar.text(1.15, 0.5, "log2 count, gene's\nmean taken off", transform=bar.transAxes, fontsize="x-small", va="center")
     if effects:
         _draw_effects(ax, table_values(de, [LOG_FC, LOG_FC_LOW, LOG_FC_HIGH])[:, rows])
-    below = _name_samples(ax, [str(name) for name in adata.obs_names[order]], label=label)
+    below = _name_samples(ax, [plain(name) for name in adata.obs_names[order]], label=label)
     below = max(below, PANEL_LABELS) if effects else below
     width = width_in_points(ax) + (72 * (GAP + PANEL) if effects else 0)
     below = draw_legends(ax, colourings, below=below, width=width)
@@ -229,5 +231,6 @@ def _name_samples(ax: Axes, names: Sequence[str], *, label: bool | None) -> floa
         ax.set_xlabel(f"{len(names):,} samples", fontsize="small")
         return LINE
     ax.set_xticks(range(len(names)), names, rotation=90, fontsize="x-small")
+    set_fonts(ax.get_xticklabels())
     longest = max(one.get_window_extent().height for one in ax.get_xticklabels())
     return float(72 * longest / ax.figure.dpi) + PAD
