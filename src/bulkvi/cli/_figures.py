@@ -55,7 +55,7 @@ def draw_figures(
     asked = table.attrs.get(ASKED, {})
     # the reference on the left, so that up looks like up
     order = [asked["group2"], asked["group1"]] if asked.get("groupby") == groupby else None
-    rates = model.get_group_rates([top], groupby)
+    rates = model.get_group_rates([top], groupby, within="auto")
     setup = model.registry["setup_args"]
 
     def draw_gene(ax: "Axes") -> "Axes":

@@ -68,12 +68,14 @@ def gene_pictures(model: BulkVI, de: pd.DataFrame, groupby: str | None, asked: A
     adata, setup = model.adata, model.registry["setup_args"]
     if groupby is None or adata.obs[groupby].nunique() > MAX_LEVELS or called.empty:
         return []
-    rates = model.get_group_rates(called.index.tolist(), groupby)
+    rates = model.get_group_rates(called.index.tolist(), groupby, within="auto")
     drawn = []
     for gene, row in called.iterrows():
         own = rates.loc[[gene]]
         heights = ", ".join(
-            f"{group} {rate:,.0f}" for group, rate in zip(own[names.GROUP], own[names.RATE], strict=True)
+            " ".join([str(row[names.GROUP]), *([str(row[names.STRATUM])] if names.STRATUM in own else [])])
+            + f" {row[names.RATE]:,.0f}"
+            for _, row in own.iterrows()
         )
         drawn.append(
             draw(
