@@ -63,7 +63,7 @@ def main() -> None:
 
     members = members_of("go_bp", "human")
     in_sets = set(members.gene)
-    genes = tested_genes(de, in_sets, None, 0.05, only_in_sets=True)
+    genes = tested_genes(de, in_sets, None, 0.05, background="annotated")
     # a repeated symbol stands for its row of highest mean count
     row_of = dict(zip(*de.reset_index().sort_values("base_mean")[["symbol", "index"]].to_numpy().T, strict=True))
     columns = de.index.get_indexer([row_of[name] for name in genes.names])

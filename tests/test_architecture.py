@@ -18,16 +18,17 @@ FLOORS = {
     "comparison_names": {"names"},
     "design_names": set(),
     "enrichment_names": set(),
+    "gene_order": {"names"},
     "stats": {"names"},
     "model": {"names", "design_names", "stats"},
     "pp": {"names", "stats", "model"},
-    "tl": {"names", "design_names", "comparison_names", "enrichment_names", "stats", "model", "datasets"},
+    "tl": {"names", "design_names", "comparison_names", "enrichment_names", "gene_order", "stats", "model", "datasets"},
     "baselines": {"names", "comparison_names", "stats", "model"},
-    "pl": {"names", "design_names", "comparison_names", "enrichment_names"},
+    "pl": {"names", "design_names", "comparison_names", "enrichment_names", "gene_order"},
     "datasets": {"names", "stats"},
     "io": {"names"},
     # the page of a result reads all that came before it
-    "reporting": {"names", "design_names", "enrichment_names", "stats", "model", "pp", "tl", "pl"},
+    "reporting": {"names", "design_names", "enrichment_names", "gene_order", "stats", "model", "pp", "tl", "pl"},
 }
 # Libraries that would pull a floor into another one's work.
 NOT_FOR = {

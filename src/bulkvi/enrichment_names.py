@@ -16,7 +16,7 @@ SCORE: Final = "score"
 """ora: log2 odds ratio; gsea: normalised enrichment score; ulm: t-value of the slope on the sets' weights (unitless)."""
 
 SCORE_LOW: Final = "score_low"
-"""Lower end of the 95 % interval of the score over posterior draws of the effects."""
+"""Lower end of the interval that holds the score and 95 % of its draws from the posterior of the effects."""
 
 SCORE_HIGH: Final = "score_high"
 """Upper end of that interval."""

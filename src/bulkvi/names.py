@@ -284,6 +284,12 @@ NOT_CHECKED: Final = "not_checked"
 """No other sample tells what is to be expected: the only one of its label, or of a level of the design."""
 
 # obs and tables
+STRATUM: Final = "stratum"
+"""Levels of the columns within which rates are given, joined by a comma."""
+
+WITHIN: Final = "within"
+"""Key of ``attrs``: those columns."""
+
 GROUP: Final = "group"
 """A group of samples; in ``obs`` of simulated cohorts categorical with levels A and B."""
 

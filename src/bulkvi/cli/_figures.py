@@ -48,19 +48,20 @@ def draw_figures(
         Genes are called where the adjusted p-value is below it.
     """
     from bulkvi import pl
-    from bulkvi.names import ASKED, P_VALUE
+    from bulkvi.gene_order import order_by_significance
+    from bulkvi.names import ASKED
 
-    surest = str(table[P_VALUE].idxmin())
+    top = str(table.index[order_by_significance(table)[0]])
     asked = table.attrs.get(ASKED, {})
     # the reference on the left, so that up looks like up
     order = [asked["group2"], asked["group1"]] if asked.get("groupby") == groupby else None
-    rates = model.get_group_rates([surest], groupby)
+    rates = model.get_group_rates([top], groupby, within="auto")
     setup = model.registry["setup_args"]
 
     def draw_gene(ax: "Axes") -> "Axes":
         return pl.gene(
             adata,
-            surest,
+            top,
             groupby,
             rates=rates,
             order=order,

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 N_SHOWN: Final = 10
+SMALLEST_P: Final = 1e-300
+"""Smaller p-values have lost digits to floating point."""
 LEFT: Final = 16
 """Width of the names of files, where they are listed."""
 FILES: Final = {
@@ -49,7 +51,8 @@ def show_results(table: "pd.DataFrame", *, level: float, sign: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from bulkvi.names import ADJ_P_VALUE, FLAG, GENE_ID, LOG_FC, LOG_FC_HIGH, LOG_FC_LOW, P_VALUE, SYMBOL
+    from bulkvi.gene_order import order_by_significance
+    from bulkvi.names import ADJ_P_VALUE, FLAG, GENE_ID, LOG_FC, LOG_FC_HIGH, LOG_FC_LOW, SYMBOL
 
     called = table[table[ADJ_P_VALUE] < level]
     shown = Table()
@@ -57,27 +60,36 @@ def show_results(table: "pd.DataFrame", *, level: float, sign: str) -> None:
     for column in (LOG_FC, "95 % interval", ADJ_P_VALUE):
         shown.add_column(column, justify="right")
     shown.add_column(FLAG)
-    for name, gene in called.sort_values(P_VALUE).head(N_SHOWN).iterrows():
+    for name, gene in called.iloc[order_by_significance(called)[:N_SHOWN]].iterrows():
         interval = f"{gene[LOG_FC_LOW]:+.2f} to {gene[LOG_FC_HIGH]:+.2f}"
         shown.add_row(
-            str(gene.get(SYMBOL, name)), f"{gene[LOG_FC]:+.2f}", interval, f"{gene[ADJ_P_VALUE]:.0e}", gene[FLAG]
+            " ".join(str(gene.get(SYMBOL, name)).split()),
+            f"{gene[LOG_FC]:+.2f}",
+            interval,
+            p_text(gene[ADJ_P_VALUE]),
+            gene[FLAG],
         )
     up = int((called[LOG_FC] > 0).sum())
-    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
     console.print(
         f"\n{len(called):,} of {len(table):,} genes change ({ADJ_P_VALUE} < {level}): {up:,} up, {len(called) - up:,} down."
-        + (" The surest:" if len(called) else "")
+        + (" The most significant:" if len(called) else "")
     )
     if len(called):
         console.print(shown)
     console.print(sign)
 
 
+def p_text(p_value: float) -> str:
+    """A p-value with one digit; one that underflows as a bound."""
+    return f"{p_value:.0e}" if p_value >= SMALLEST_P else f"<{SMALLEST_P:.0e}"
+
+
 def show_notes(notes: Sequence[str]) -> None:
     """Say again on standard output what was noted on the way: it is long gone when the table is read."""
     from rich.console import Console
 
-    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
     for note in notes:
         console.print(f"\nNote: {in_flags(note)}")
 
@@ -86,7 +98,7 @@ def show_files(table: "pd.DataFrame", out: Path, files: dict[str, str]) -> None:
     """Say on standard output what lies in the folder of results, and what each is."""
     from rich.console import Console
 
-    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
     console.print(f"\nIn {out}:")
     for name, what in files.items():
         text = what.format(n_genes=len(table)).replace("\n", "\n" + " " * (LEFT + 2))

@@ -4,6 +4,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from bulkvi.cli._results import p_text
+
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
@@ -61,7 +63,7 @@ def score_terms(table: "pd.DataFrame", gene_sets: str, organism: Organism, out: 
 
 
 def show_terms(terms: "pd.DataFrame", level: float) -> None:
-    """Say on standard output how many sets are called, and which are the surest."""
+    """Say on standard output how many sets are called, and which are the most significant."""
     from rich.console import Console
     from rich.table import Table
 
@@ -86,13 +88,13 @@ def show_terms(terms: "pd.DataFrame", level: float) -> None:
         shown.add_column(column, justify="right", no_wrap=True)
     for _, term in terms.drop_duplicates([SCORE, GENES]).head(N_SHOWN).iterrows():
         interval = f"{term[SCORE_LOW]:+.1f} to {term[SCORE_HIGH]:+.1f}"
-        shown.add_row(term[TERM], term[DIRECTION], f"{term[SCORE]:+.1f}", interval, f"{term[ADJ_P_VALUE]:.0e}")
+        shown.add_row(term[TERM], term[DIRECTION], f"{term[SCORE]:+.1f}", interval, p_text(term[ADJ_P_VALUE]))
     n_called = int((terms[ADJ_P_VALUE] < level).sum())
-    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
     left_out = terms.attrs[N_SETS_TOO_SMALL] + terms.attrs[N_SETS_TOO_LARGE]
     aside = f" {left_out:,} of fewer than {MIN_SIZE} or more than {MAX_SIZE} genes were left out." if left_out else ""
     console.print(
         f"\n{n_called:,} of {len(terms):,} gene sets go up or down, compared with all {terms.attrs[N_BACKGROUND]:,} "
-        f"{terms.attrs[BACKGROUND]} genes.{aside} The surest:"
+        f"{terms.attrs[BACKGROUND]} genes.{aside} The most significant:"
     )
     console.print(shown)

@@ -15,6 +15,7 @@ from bulkvi.model._gene_positions import gene_positions
 from bulkvi.model._hidden import align_with, hidden_regression
 from bulkvi.model._registered import columns_of, covariate_columns
 from bulkvi.model._regression import GeneRegression
+from bulkvi.model._strata import strata_columns
 from bulkvi.stats.empirical_null import null_inflation
 from bulkvi.stats.multiplicity import benjamini_hochberg
 from bulkvi.stats.omnibus import omnibus_test
@@ -140,10 +141,19 @@ class GeneTablesMixin(DifferentialMixin):
         }
         return table
 
-    def get_group_rates(self, genes: Sequence[str], groupby: str, *, level: float = 0.95) -> pd.DataFrame:
-        """What rate does each group have by the fit, and how sure is it? For :func:`bulkvi.pl.gene`.
+    def get_group_rates(
+        self,
+        genes: Sequence[str],
+        groupby: str,
+        *,
+        within: str | Sequence[str] | None = None,
+        level: float = 0.95,
+    ) -> pd.DataFrame:
+        """Estimate the rate of each group, with its interval, for :func:`bulkvi.pl.gene`.
 
-        The rate of a group is at the mean of its samples' covariates: exp of the mean log rate.
+        The rate of a group is at the mean of its samples' covariates: exp of the mean log rate. Of a gene whose level differs between the levels of
+        another column of the design by orders of magnitude, such as *XIST* between the sexes, that is a rate that no sample has: give
+        rates ``within`` that column.
 
         Parameters
         ----------
@@ -151,17 +161,22 @@ class GeneTablesMixin(DifferentialMixin):
             Names of genes.
         groupby
             Column of ``obs``.
+        within
+            Columns of ``obs``: a rate for each group in each combination of their levels that has samples. ``"auto"`` takes the
+            categorical columns that the model has beside ``groupby``, those with few levels first and at most 30 combinations. By default
+            one rate per group.
         level
             Probability of the interval.
 
         Returns
         -------
-        Indexed by gene: ``group``, ``rate``, ``rate_low``, ``rate_high``; expected counts per unit size factor.
+        Indexed by gene: ``group``, ``rate``, ``rate_low``, ``rate_high``; expected counts per unit size factor. With ``within`` also
+        ``stratum``, the levels joined by a comma, and ``attrs["within"]``, the columns.
 
         Raises
         ------
         KeyError
-            If a gene or the column does not exist.
+            If a gene or a column does not exist.
         TypeError
             If ``genes`` is one name and not a list.
         ValueError
@@ -173,16 +188,19 @@ class GeneTablesMixin(DifferentialMixin):
         position = gene_positions("genes", genes, self.adata.var_names)
         if groupby not in features.obs:
             raise KeyError(f"groupby={groupby!r} is not a column of adata.obs; it has {list(features.obs.columns)}.")
+        columns = strata_columns(features, groupby, within)
         regression = self._regress(features)
         reach = norm.ppf(0.5 + level / 2)
         parts = []
-        for group, rows in regression.features.groupby(features.obs[groupby], observed=True):
+        by = [features.obs[name] for name in (groupby, *columns)]
+        for values, rows in regression.features.groupby(by, observed=True):
             effect = regression.effect(rows.mean())
             centre, spread = effect.mean()[position], effect.sd()[position]
             parts.append(
                 pd.DataFrame(
                     {
-                        names.GROUP: group,
+                        names.GROUP: values[0],
+                        **({names.STRATUM: ", ".join(map(str, values[1:]))} if columns else {}),
                         names.RATE: np.exp(centre),
                         names.RATE_LOW: np.exp(centre - reach * spread),
                         names.RATE_HIGH: np.exp(centre + reach * spread),
@@ -190,7 +208,10 @@ class GeneTablesMixin(DifferentialMixin):
                     index=self.adata.var_names[position],
                 )
             )
-        return pd.concat(parts)
+        rates = pd.concat(parts)
+        if columns:
+            rates.attrs[names.WITHIN] = columns
+        return rates
 
 
 def _aligned_contrasts(

@@ -14,6 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.transforms import ScaledTranslation, Transform, blended_transform_factory
 
 from bulkvi.pl._axes import Colouring, below_by, colour_samples, legend_columns
+from bulkvi.pl._text import plain, set_fonts
 
 STRIP: Final = 0.12
 """Height of a strip, inches."""
@@ -128,7 +129,8 @@ def draw_strips(ax: Axes, colourings: Sequence[Colouring], order: np.ndarray) ->
     draw_cells(strips, np.stack([sample_colours(one)[order] for one in colourings]), apart=order.size <= MAX_EDGES)
     strips.set_xticks([])
     strips.yaxis.tick_right()
-    strips.set_yticks(range(len(colourings)), [str(one.title) for one in colourings], fontsize="x-small")
+    strips.set_yticks(range(len(colourings)), [plain(one.title) for one in colourings], fontsize="x-small")
+    set_fonts(strips.get_yticklabels())
     strips.tick_params(length=0, pad=2)
     for spine in strips.spines.values():
         spine.set_visible(False)
@@ -149,13 +151,13 @@ def draw_legends(ax: Axes, colourings: Sequence[Colouring], *, below: float, wid
     """
     for colouring in colourings:
         entries = _entries(colouring)
-        labels = [str(entry.get_label()) for entry in entries]
+        labels = [plain(entry.get_label()) for entry in entries]
         # `ax.legend` would keep one only
         legend = Legend(
             ax,
             entries,
             labels,
-            title=colouring.title,
+            title=plain(colouring.title),
             ncols=legend_columns(width, labels),
             fontsize="small",
             title_fontsize="small",  # type: ignore[arg-type]  # as ax.legend takes it
@@ -168,6 +170,7 @@ def draw_legends(ax: Axes, colourings: Sequence[Colouring], *, below: float, wid
             alignment="left",
             **below_by(ax, below),
         )
+        set_fonts([*legend.get_texts(), legend.get_title()])
         ax.add_artist(legend)
         legend.set_clip_on(False)
         below += 72 * legend.get_window_extent().height / ax.figure.dpi

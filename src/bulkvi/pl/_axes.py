@@ -11,10 +11,13 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PathCollection
 from matplotlib.colors import is_color_like
 from matplotlib.legend import Legend
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import offset_copy
+
+from bulkvi.pl._text import plain, set_fonts
 
 COLUMN_WIDTH: Final = 3.3
 """Width of a figure that an Axes is made in, inches: one column of a journal."""
@@ -68,6 +71,11 @@ class Colouring(NamedTuple):
     """Numbers for a colour bar, shape ``(n_samples,)``; samples with NaN are in ``levels``."""
 
     @property
+    def labels(self) -> list[str]:
+        """Names of the levels as they are drawn."""
+        return [plain(level.label) for level in self.levels]
+
+    @property
     def has_legend(self) -> bool:
         """Whether there is anything to explain by markers."""
         return self.title is not None and bool(self.levels)
@@ -82,10 +90,7 @@ def new_sample_axes(colouring: Colouring, legend_loc: str | None) -> Axes:
     """As :func:`new_axes`, higher by the legend that will stand below."""
     figure, ax = plt.subplots(figsize=(COLUMN_WIDTH, AXES_HEIGHT), layout="constrained")
     if legend_loc == "below" and colouring.has_legend:
-        rows = 1 + math.ceil(
-            len(colouring.levels)
-            / legend_columns(LAID_OUT * width_in_points(ax), [level.label for level in colouring.levels])
-        )
+        rows = 1 + math.ceil(len(colouring.levels) / legend_columns(LAID_OUT * width_in_points(ax), colouring.labels))
         figure.set_figheight(AXES_HEIGHT + legend_height(rows))
     return ax
 
@@ -167,24 +172,26 @@ def draw_samples(
         "edgecolors": EDGE,
         "rasterized": x.size > MAX_VECTOR_POINTS,
     }
+    handles = []
     for level in colouring.levels:
         at = level.members
         # rare levels above common ones, so that none is hidden; missing values below all
-        ax.scatter(
+        points = ax.scatter(
             x[at],
             y[at],
             color=level.colour,
             marker=level.marker,
-            label=level.label or None,
+            label=None if colouring.title is None else plain(level.label),
             zorder=1 if level.missing else 1.9 - 0.8 * at.mean(),
             **look,
         )
+        handles.append(points)
     if colouring.values is not None:
         known = ~np.isnan(colouring.values)
         points = ax.scatter(x[known], y[known], c=colouring.values[known], cmap="viridis", **look)
         draw_colour_bar(ax, points, str(colouring.title))
     if colouring.has_legend and legend_loc is not None:
-        _draw_legend(ax, colouring, legend_loc, size)
+        _draw_legend(ax, colouring, handles, legend_loc, size)
 
 
 class ApartLocator(MaxNLocator):
@@ -209,27 +216,36 @@ def set_log_ticks(axis: Axis, values: np.ndarray) -> None:
 
 def draw_colour_bar(ax: Axes, drawn: ScalarMappable, label: str) -> None:
     """Colour bar at the right of an Axes, as high as it."""
-    ax.figure.colorbar(drawn, cax=ax.inset_axes((1.03, 0, 0.05, 1)), label=label)
+    bar = ax.inset_axes((1.03, 0, 0.05, 1))
+    ax.figure.colorbar(drawn, cax=bar, label=plain(label))
+    set_fonts([bar.yaxis.label])
 
 
-def _draw_legend(ax: Axes, colouring: Colouring, loc: str, size: float) -> None:
+def _draw_legend(ax: Axes, colouring: Colouring, handles: list[PathCollection], loc: str, size: float) -> None:
     place: dict[str, Any] = {"loc": loc, "ncols": math.ceil(len(colouring.levels) / LEGEND_ROWS)}
     if loc == "right margin":
         place |= {"loc": "upper left", "bbox_to_anchor": (1, 1), "borderaxespad": 0.3}
     elif loc == "below":
         place |= beneath(ax)
-        place["ncols"] = legend_columns(LAID_OUT * width_in_points(ax), [level.label for level in colouring.levels])
+        place["ncols"] = legend_columns(LAID_OUT * width_in_points(ax), colouring.labels)
     # a legend wider than its Axes would make them narrower at each layout of the figure
     room = LAID_OUT * ax.get_window_extent().width
     while (
-        _legend(ax, colouring, place, size).get_window_extent().width > room and loc == "below" and place["ncols"] > 1
+        _legend(ax, colouring, handles, place, size).get_window_extent().width > room
+        and loc == "below"
+        and place["ncols"] > 1
     ):
         place["ncols"] -= 1
 
 
-def _legend(ax: Axes, colouring: Colouring, place: dict[str, Any], size: float) -> Legend:
-    return ax.legend(
-        title=colouring.title if colouring.values is None else None,
+def _legend(
+    ax: Axes, colouring: Colouring, handles: list[PathCollection], place: dict[str, Any], size: float
+) -> Legend:
+    # named here: a label of its own that begins with "_" would keep a level out of the legend
+    legend = ax.legend(
+        handles=handles,
+        labels=colouring.labels,
+        title=plain(colouring.title) if colouring.values is None else None,
         fontsize="small",
         title_fontsize="small",
         frameon="bbox_to_anchor" not in place,
@@ -239,6 +255,8 @@ def _legend(ax: Axes, colouring: Colouring, place: dict[str, Any], size: float) 
         alignment="left",
         **place,
     )
+    set_fonts([*legend.get_texts(), legend.get_title()])
+    return legend
 
 
 def beneath(ax: Axes, *, lower: float = 0) -> dict[str, Any]:

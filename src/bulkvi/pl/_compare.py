@@ -23,6 +23,7 @@ from bulkvi.pl._gene_points import (
     say_above,
     table_values,
 )
+from bulkvi.pl._text import plain, set_fonts
 
 LOOKS: Final = {
     # those that are drawn over others stand last
@@ -120,7 +121,8 @@ def compare(
     names = names_of(table, chosen, gene_names, "comparison.table")
     parts = {one: drawn & (classes == one) for one in LOOKS}
     parts = {one: at for one, at in parts.items() if at.any()}
-    short = _short_words(comparison.labels)
+    here, other = map(plain, comparison.labels)
+    short = _short_words((here, other))
     texts = {one: f"{short[one]}: {at.sum():,}" for one, at in parts.items()}
     made = ax is None
     ax = new_axes(height=3.2) if ax is None else ax
@@ -141,8 +143,8 @@ def compare(
         draw_zero(0, color="0.8", linewidth=0.6, zorder=0)
     reach = (1.15 if chosen.size else 1.06) * bound
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-    here, other = comparison.labels
     ax.set(xlabel=f"Log2 fold change, {other}", ylabel=f"Log2 fold change, {here}")
+    set_fonts([ax.xaxis.label, ax.yaxis.label])
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     legend_beneath(ax, handles, ncols=n_columns, title=f"Called at {comparison.level:g} by")

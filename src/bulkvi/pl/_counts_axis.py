@@ -6,12 +6,13 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from bulkvi.pl._normalised import symbol_of
+from bulkvi.pl._text import plain
 
 
 def gene_title(adata: AnnData, position: int) -> str:
     """Symbol and name of a gene, or its name alone."""
-    name = str(adata.var_names[position])
-    symbol = symbol_of(adata, position)
+    name = plain(adata.var_names[position])
+    symbol = plain(symbol_of(adata, position))
     return name if symbol == name else f"{symbol} ({name})"
 
 

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from bulkvi.design_names import ASSOCIATION, COLUMN, MEASURE, OTHER_COLUMN
 from bulkvi.pl._axes import COLUMN_WIDTH, draw_colour_bar, new_axes
 from bulkvi.pl._finish import finish
+from bulkvi.pl._text import plain, set_fonts
 
 CELL = 0.26
 MARGIN = 1.2
@@ -95,8 +96,10 @@ def design(
     ax.invert_yaxis()
     ax.set_facecolor("0.95")
     ticks = range(len(columns))
-    ax.set_xticks(ticks, columns, rotation=45, ha="right", rotation_mode="anchor", fontsize="small")
-    ax.set_yticks(ticks, columns, fontsize="small")
+    labels = [plain(column) for column in columns]
+    ax.set_xticks(ticks, labels, rotation=45, ha="right", rotation_mode="anchor", fontsize="small")
+    ax.set_yticks(ticks, labels, fontsize="small")
+    set_fonts([*ax.get_xticklabels(), *ax.get_yticklabels()])
     ax.tick_params(length=0)
     if len(columns) <= MAX_WRITTEN if annotate is None else annotate:
         for row, column in np.argwhere(np.isfinite(matrix)):

@@ -14,6 +14,7 @@ from bulkvi.pl._axes import OKABE_ITO
 from bulkvi.pl._finish import finish
 from bulkvi.pl._gene_points import check_columns, legend_beneath, say_above
 from bulkvi.pl._terms import SCORE_WORDS, first_terms, term_axes, write_terms
+from bulkvi.pl._text import plain
 
 ORIGIN: Final = ("compared", "bulkvi.tl.compare_enrichment()")
 LOOKS: Final = ((OKABE_ITO[0], "o", -0.14), (OKABE_ITO[1], "D", 0.14))
@@ -85,7 +86,7 @@ def enrichment_compare(
     check_columns(compared, [en.TERM, *pairs, *(column + cn.OTHER for column in pairs)], ORIGIN)
     level = float(compared.attrs.get(en.LEVEL, 0.05)) if level is None else level
     chosen = first_terms(compared, n_terms, level, ("", cn.OTHER))
-    labels = compared.attrs.get(en.LABELS, ("first", "second"))
+    labels = [plain(label) for label in compared.attrs.get(en.LABELS, ("first", "second"))]
     method = compared.attrs.get(en.METHOD, "")
     ax = term_axes(ax, len(chosen))
     rows = np.arange(len(chosen))

@@ -8,10 +8,11 @@ import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
 
-from bulkvi.names import GROUP, RATE, RATE_HIGH, RATE_LOW, SIZE_FACTOR
+from bulkvi.names import SIZE_FACTOR
 from bulkvi.pl._axes import (
     AXES_HEIGHT,
     GROUP_COLOURS,
+    MARKERS,
     MAX_LEVELS,
     MAX_VECTOR_POINTS,
     SMALL,
@@ -24,10 +25,18 @@ from bulkvi.pl._axes import (
 )
 from bulkvi.pl._counts_axis import expm1, gene_title, log1p, set_count_ticks
 from bulkvi.pl._finish import finish
-from bulkvi.pl._gene_points import check_columns, legend_beneath, say_above
+from bulkvi.pl._gene_points import legend_beneath, say_above
+from bulkvi.pl._gene_strata import (
+    NAMED_RATE,
+    draw_stratum_rates,
+    legend_rows,
+    rates_by_level,
+    strata_legend,
+    strata_of,
+)
 from bulkvi.pl._normalised import check_size_factors, find_gene, normalised
+from bulkvi.pl._text import plain, set_fonts
 
-ORIGIN: Final = ("rates", "model.get_group_rates()")
 BESIDE: Final = 0.3
 """How far right of the samples the rate stands, in groups."""
 SPREAD: Final = 0.25
@@ -44,6 +53,7 @@ def gene(
     groupby: str,
     *,
     rates: pd.DataFrame | None = None,
+    within: str | Sequence[str] | None = None,
     order: Sequence[Any] | None = None,
     size_factor_key: str = SIZE_FACTOR,
     layer: str | None = None,
@@ -52,10 +62,12 @@ def gene(
     show: bool = False,
     save: str | PathLike[str] | None = None,
 ) -> Axes:
-    """Do the counts of a gene bear out what the table says? Draw count / size factor of each sample by group.
+    """Draw count / size factor of each sample by group. Do the counts of a gene bear out what the table says?
 
     The axis is that of log(1 + x), so that zeros have their place. Samples are spread sideways by their order, which has
-    no meaning. With ``rates`` the model's rate stands beside the samples of each group, with its credible interval.
+    no meaning. With ``rates`` the model's rate is drawn beside the samples of each group, with its credible interval. Rates
+    ``within`` other columns are drawn beside the samples of each of their levels, those of a level joined by a line: a gene
+    may have another level in each sex or cell line, and the fold change is then that within them.
 
     Parameters
     ----------
@@ -70,7 +82,10 @@ def gene(
     rates
         Table of ``model.get_group_rates``: genes in its index (those of ``var_names``, several are allowed), a row for
         each group, and the columns ``group`` (a level of ``groupby``), ``rate``, ``rate_low`` and ``rate_high``, counts
-        per unit size factor.
+        per unit size factor. Rates within other columns have a column ``stratum`` as well.
+    within
+        Columns of ``obs`` by whose levels the samples of a group are drawn apart; with up to 4 combinations of levels each has a
+        marker. By default those that the rates were given within.
     order
         Levels that stand first, from the left, such as ``["untrt", "trt"]``: with the reference on the left, up looks like up.
         The others follow in the order of the categories, which is alphabetical for a column of text.
@@ -121,7 +136,8 @@ def gene(
     levels = list(groups.cat.categories)
     position = find_gene(adata, gene)
     name = str(adata.var_names[position])
-    by_level = None if rates is None else _rates_by_level(rates, name, groupby, levels)
+    strata = strata_of(adata, within, rates)
+    by_level = None if rates is None else rates_by_level(rates, name, groupby, levels, strata)
     values = normalised(
         adata, np.array([position]), size_factor_key=size_factor_key, layer=layer, offset_key=offset_key
     )[:, 0]
@@ -131,27 +147,39 @@ def gene(
     made = ax is None
     ax = new_axes() if ax is None else ax
     ax.set_yscale("function", functions=(log1p, expm1))
-    label_height = _name_groups(ax, [str(level) for level in levels])
-    ax.scatter(
-        (codes + _spread(codes))[drawn],
-        values[drawn],
-        s=float(np.clip(2_400 / drawn.sum(), 4, 20)),
-        color=[colours[code] for code in codes[drawn]],
-        alpha=0.8,
-        linewidths=0,
-        rasterized=drawn.sum() > MAX_VECTOR_POINTS,
-    )
+    label_height = _name_groups(ax, [plain(level) for level in levels])
+    x, parts = codes + _spread(codes), [(drawn, MARKERS[0])]
+    if strata is not None:
+        x = codes + strata.middles[strata.codes] + _spread(codes * len(strata.labels) + strata.codes) * strata.width
+        parts = [(drawn & (strata.codes == k), marker) for k, marker in enumerate(strata.markers)]
+    for at, marker in parts:
+        ax.scatter(
+            x[at],
+            values[at],
+            s=float(np.clip(2_400 / drawn.sum(), 4, 20)),
+            color=[colours[code] for code in codes[at]],
+            marker=marker,
+            alpha=0.8,
+            linewidths=0,
+            rasterized=drawn.sum() > MAX_VECTOR_POINTS,
+        )
     right = len(levels) - 0.5
-    if by_level is not None:
+    if strata is not None:
+        if by_level is not None:
+            draw_stratum_rates(ax, strata, by_level)
+        strata_legend(ax, strata, lower=label_height, rates=by_level is not None)
+    elif by_level is not None:
         _draw_rates(ax, by_level, label_height)
         right += BESIDE / 2
     ylabel = "Count / size factor" if offset_key is None else "Count / size factor / relative offset"
-    ax.set(xlim=(-0.5, right), xlabel=groupby, ylabel=ylabel)
+    ax.set(xlim=(-0.5, right), xlabel=plain(groupby), ylabel=ylabel)
+    set_fonts([ax.xaxis.label])
     set_count_ticks(ax)
     figure = ax.get_figure(root=True)
     if made and figure is not None:
-        figure.set_figheight(AXES_HEIGHT + label_height / 72 + (0 if rates is None else legend_height(1)))
-    undrawn = [f"{(~drawn).sum():,} samples without {groupby}"] if not drawn.all() else []
+        rows = int(rates is not None) if strata is None else legend_rows(ax, strata, rates=rates is not None)
+        figure.set_figheight(AXES_HEIGHT + label_height / 72 + legend_height(rows))
+    undrawn = [f"{(~drawn).sum():,} samples without {plain(groupby)}"] if not drawn.all() else []
     say_above(ax, [gene_title(adata, position), *undrawn])
     return finish(ax, show=show, save=save)
 
@@ -175,24 +203,6 @@ def _colours(adata: AnnData, groupby: str, levels: list) -> list[str]:
     return [by_label[str(level)] for level in levels]
 
 
-def _rates_by_level(rates: pd.DataFrame, name: str, groupby: str, levels: list) -> np.ndarray:
-    """Position of a group, rate, lower and upper end of its interval; 4 x groups."""
-    check_columns(rates, [GROUP, RATE, RATE_LOW, RATE_HIGH], ORIGIN)
-    rows = rates[rates.index == name]
-    if rows.empty:
-        raise KeyError(f"`rates` has no row of gene {name!r}; its index holds {list(rates.index[:3])} ...")
-    given = [str(group) for group in rows[GROUP]]
-    places = {str(level): place for place, level in enumerate(levels)}
-    strange = [group for group in given if group not in places]
-    if strange or len(set(given)) < len(given):
-        raise ValueError(
-            f"`rates` of gene {name!r} must have one row for a group, and groups that are levels of {groupby!r}, "
-            f"{list(places)}; it has {given}."
-        )
-    values = rows[[RATE, RATE_LOW, RATE_HIGH]].to_numpy(dtype=float, na_value=np.nan).T
-    return np.vstack([[places[group] for group in given], values])
-
-
 def _spread(codes: np.ndarray) -> np.ndarray:
     """Sideways shifts of the samples, even in each group and the same at each call."""
     shift = np.zeros(codes.size)
@@ -205,6 +215,7 @@ def _spread(codes: np.ndarray) -> np.ndarray:
 def _name_groups(ax: Axes, labels: list[str]) -> float:
     """Write the groups below the Axes, aslant if they have no room side by side; how much higher that is, points."""
     ax.set_xticks(range(len(labels)), labels)
+    set_fonts(ax.get_xticklabels())
     longest = max(map(len, labels))
     if len(labels) * text_width(longest + 2) / SMALL <= width_in_points(ax):
         return 0.0
@@ -226,6 +237,6 @@ def _draw_rates(ax: Axes, by_level: np.ndarray, label_height: float) -> None:
         markersize=3.5,
         linewidth=1.2,
         capsize=2.5,
-        label="model's rate, credible interval",
+        label=NAMED_RATE,
     )
     legend_beneath(ax, [bars], lower=label_height)

@@ -12,6 +12,7 @@ from matplotlib.patches import FancyArrowPatch
 from matplotlib.patheffects import withStroke
 
 from bulkvi.names import SYMBOL
+from bulkvi.pl._text import plain, set_fonts
 
 N_ROUNDS: Final = 300
 """Rounds of moving names apart; a limit in seconds would give another picture on another machine."""
@@ -72,7 +73,9 @@ def write_names(ax: Axes, x: np.ndarray, y: np.ndarray, names: list[str], *, rin
     if figure is None or not names:
         return
     white = [withStroke(linewidth=1.5, foreground="white")]
-    texts = [ax.text(*at, fontsize="x-small", path_effects=white) for at in zip(x, y, names, strict=True)]
+    shown = [plain(name) for name in names]
+    texts = [ax.text(*at, fontsize="x-small", path_effects=white) for at in zip(x, y, shown, strict=True)]
+    set_fonts(texts)
     for text in texts:
         text.set_in_layout(False)  # or names that start outside would make the Axes smaller
     if ring:

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 
 from bulkvi.names import ADJ_P_VALUE, P_VALUE
 from bulkvi.pl._axes import MAX_VECTOR_POINTS, OKABE_ITO, beneath, text_width, width_in_points
+from bulkvi.pl._text import set_fonts
 
 DE: Final = ("de", "model.differential_expression()")
 """Argument that takes the table of differential expression, and what gives that table."""
@@ -107,7 +108,7 @@ def legend_beneath(
     ax: Axes, handles: list[Any], *, title: str | None = None, lower: float = 0, ncols: int | None = None
 ) -> None:
     """Legend below an Axes, of one row by default; lower by so many points, for tick labels that reach further down."""
-    ax.legend(
+    legend = ax.legend(
         handles=handles,
         title=title,
         ncols=ncols or len(handles),
@@ -120,6 +121,7 @@ def legend_beneath(
         alignment="left",
         **beneath(ax, lower=lower),
     )
+    set_fonts([*legend.get_texts(), legend.get_title()])
 
 
 def columns_that_fit(ax: Axes, texts: Sequence[str]) -> int:
@@ -130,7 +132,7 @@ def columns_that_fit(ax: Axes, texts: Sequence[str]) -> int:
 
 
 def say_above(ax: Axes, sayings: Sequence[str]) -> None:
-    """Write above an Axes, in as many lines as the width needs."""
+    """Write above an Axes, in as many lines as the width needs; names in it are :func:`~bulkvi.pl._text.plain`."""
     lines = [sayings[0]]
     for saying in sayings[1:]:
         joined = f"{lines[-1]}; {saying}"
@@ -139,7 +141,7 @@ def say_above(ax: Axes, sayings: Sequence[str]) -> None:
         else:
             lines[-1] += ";"
             lines.append(saying)
-    ax.set_title("\n".join(lines), loc="left", fontsize="small")
+    set_fonts([ax.set_title("\n".join(lines), loc="left", fontsize="small")])
 
 
 def count_genes(n_genes: int, n_drawn: int, *more: str) -> list[str]:

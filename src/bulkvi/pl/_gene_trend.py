@@ -12,6 +12,7 @@ from bulkvi.pl._counts_axis import expm1, gene_title, log1p, set_count_ticks
 from bulkvi.pl._finish import finish
 from bulkvi.pl._gene_points import legend_beneath, say_above, table_values
 from bulkvi.pl._normalised import find_gene, normalised
+from bulkvi.pl._text import plain, set_fonts
 
 ORIGIN: Final = ("curve", "model.get_rate_curve()")
 
@@ -114,9 +115,10 @@ def gene_trend(
         handles = ax.plot(at, rate, color="black", linewidth=1.2, label="fitted rate, credible interval")
         legend_beneath(ax, handles)
     per_offset = "" if offset_key is None else " / relative offset"
-    ax.set(xlabel=covariate, ylabel=f"Count / size factor{per_offset}")
+    ax.set(xlabel=plain(covariate), ylabel=f"Count / size factor{per_offset}")
+    set_fonts([ax.xaxis.label])
     set_count_ticks(ax)
-    undrawn = [f"{(~drawn).sum():,} samples without {covariate}"] if not drawn.all() else []
+    undrawn = [f"{(~drawn).sum():,} samples without {plain(covariate)}"] if not drawn.all() else []
     say_above(ax, [gene_title(adata, position), *undrawn])
     return finish(ax, show=show, save=save)
 

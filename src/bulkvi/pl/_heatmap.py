@@ -8,6 +8,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from bulkvi.gene_order import order_by_significance
 from bulkvi.names import ADJ_P_VALUE, LOG_FC, LOG_FC_HIGH, LOG_FC_LOW, P_VALUE, SIZE_FACTOR
 from bulkvi.pl._annotation import (
     GAP,
@@ -27,6 +28,7 @@ from bulkvi.pl._finish import finish
 from bulkvi.pl._gene_names import names_of
 from bulkvi.pl._gene_points import DOWN, UP, called_genes, check_columns, table_values
 from bulkvi.pl._normalised import find_gene, normalised, symbol_of
+from bulkvi.pl._text import plain, set_fonts
 
 ROW: Final = 0.11
 """Height of a gene, inches."""
@@ -74,7 +76,7 @@ def heatmap(
     de
         Table of ``model.differential_expression``, with the genes in its index. It is not changed.
     genes
-        How many genes: those called at ``adj_p_value < level`` with the smallest p-values, from the one most up to the one
+        How many genes: the most significant of those called at ``adj_p_value < level``, from the one most up to the one
         most down. Or the genes themselves, names in ``var_names`` or symbols in ``var["symbol"]``, from top to bottom.
     color
         Columns of ``obs`` to show as strips of colour above the samples, in the colours of :func:`~bulkvi.pl.latent`. They
@@ -147,7 +149,8 @@ def heatmap(
     made = ax is None
     ax = new_axes(height=1.0 + ROW * len(names)) if ax is None else ax
     cells = draw_cells(ax, values[:, order], cmap="RdBu_r", limits=(-bound, bound))
-    ax.set_yticks(range(len(names)), names, fontsize="x-small")
+    ax.set_yticks(range(len(names)), [plain(name) for name in names], fontsize="x-small")
+    set_fonts(ax.get_yticklabels())
     used = draw_strips(ax, colourings, order)
     bar = above(ax, 0, used + 0.1, 0.4, BAR)
     beyond = bool((np.abs(values) > bound).any())
@@ -160,7 +163,7 @@ def heatmap(
     bar.text(1.15, 0.5, "log2 count, gene's\nmean taken off", transform=bar.transAxes, fontsize="x-small", va="center")
     if effects:
         _draw_effects(ax, table_values(de, [LOG_FC, LOG_FC_LOW, LOG_FC_HIGH])[:, rows])
-    below = _name_samples(ax, [str(name) for name in adata.obs_names[order]], label=label)
+    below = _name_samples(ax, [plain(name) for name in adata.obs_names[order]], label=label)
     below = max(below, PANEL_LABELS) if effects else below
     width = width_in_points(ax) + (72 * (GAP + PANEL) if effects else 0)
     below = draw_legends(ax, colourings, below=below, width=width)
@@ -177,15 +180,16 @@ def _choose(
     if isinstance(genes, int | np.integer):
         if genes < 1:
             raise ValueError(f"`genes` is a number of genes, 1 or more, or the genes themselves; it is {genes}.")
-        p_value, effect = table_values(de, [P_VALUE, LOG_FC])
-        called = np.flatnonzero(called_genes(de, level) & np.isfinite(effect))
-        if not called.size:
+        effect = table_values(de, [P_VALUE, LOG_FC])[1]
+        called = called_genes(de, level) & np.isfinite(effect)
+        if not called.any():
             raise ValueError(
                 f"no gene has {ADJ_P_VALUE} < {level:g}: there are no top genes to draw. Name the genes in `genes`, or "
                 "give a larger `level`."
             )
-        surest = called[np.lexsort((-np.abs(effect[called]), p_value[called]))][:genes]
-        rows = surest[np.argsort(-effect[surest], kind="stable")]
+        order = order_by_significance(de)
+        top = order[called[order]][:genes]
+        rows = top[np.argsort(-effect[top], kind="stable")]
         return np.array([find_gene(adata, gene) for gene in de.index[rows]]), rows
     wanted = [genes] if isinstance(genes, str) else list(genes)
     if not wanted:
@@ -227,5 +231,6 @@ def _name_samples(ax: Axes, names: Sequence[str], *, label: bool | None) -> floa
         ax.set_xlabel(f"{len(names):,} samples", fontsize="small")
         return LINE
     ax.set_xticks(range(len(names)), names, rotation=90, fontsize="x-small")
+    set_fonts(ax.get_xticklabels())
     longest = max(one.get_window_extent().height for one in ax.get_xticklabels())
     return float(72 * longest / ax.figure.dpi) + PAD

@@ -10,6 +10,7 @@ from bulkvi.names import LATENT
 from bulkvi.pl._axes import Colouring, colour_samples, draw_samples, new_sample_axes
 from bulkvi.pl._finish import finish
 from bulkvi.pl._gene_names import write_names
+from bulkvi.pl._text import plain, set_fonts
 
 MAX_LABELS: Final = 20
 FEWEST: Final = 3
@@ -107,8 +108,9 @@ def latent(
     draw_samples(ax, points[:, 0], points[:, 1], colouring, size=size, legend_loc=legend_loc)
     if ellipse is not None:
         _draw_ellipses(ax, points, colouring, ellipse)
-    name, unit = ("Latent", " (usual: ±1)") if key == LATENT else (key.removeprefix("X_"), "")
+    name, unit = ("Latent", " (usual: ±1)") if key == LATENT else (plain(key.removeprefix("X_")), "")
     ax.set(xlabel=f"{name} {dims[0] + 1}{unit}", ylabel=f"{name} {dims[1] + 1}{unit}")
+    set_fonts([ax.xaxis.label, ax.yaxis.label])
     if adata.n_obs <= MAX_LABELS if label is None else label:
         write_names(ax, points[:, 0], points[:, 1], adata.obs_names.tolist(), ring=False)
     return finish(ax, show=show, save=save)

@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from bulkvi.pl._axes import OKABE_ITO, draw_colour_bar, new_axes
 from bulkvi.pl._finish import finish
 from bulkvi.pl._gene_points import count_genes, points_look, say_above
+from bulkvi.pl._text import plain, set_fonts
 
 KINDS: Final = ("points", "hexbin")
 HEXAGONS: Final = 60
@@ -98,7 +99,9 @@ def log_fc_scatter(
         draw_zero(0, color="0.8", linewidth=0.6, zorder=0)
     reach = 1.06 * bound
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-    ax.set(xlabel=f"{pair.columns[0]} (log2)", ylabel=f"{pair.columns[1]} (log2)")
+    across, up = map(plain, pair.columns)
+    ax.set(xlabel=f"{across} (log2)", ylabel=f"{up} (log2)")
+    set_fonts([ax.xaxis.label, ax.yaxis.label])
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     beyond = [f"{outside.sum():,} beyond ±{limit:g}"] if outside.any() else []

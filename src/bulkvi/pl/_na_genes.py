@@ -12,6 +12,7 @@ from bulkvi.pl._axes import AXES_HEIGHT, OKABE_ITO, legend_height, new_axes
 from bulkvi.pl._compared import Compared, check_compared
 from bulkvi.pl._finish import finish
 from bulkvi.pl._gene_points import columns_that_fit, count_genes, finite_genes, legend_beneath, say_above, table_values
+from bulkvi.pl._text import plain, set_fonts
 
 TESTED: Final = "0.75"
 LOOKS: Final[tuple[tuple[str, Literal["-", "--", ":", "-."]], ...]] = (
@@ -96,7 +97,7 @@ def na_genes(
     reasons = table[cn.REASON][left_out].value_counts()
     groups = {reason: left_out & (table[cn.REASON] == reason).to_numpy() for reason in reasons.index}
     bound = (float(np.abs(effect[drawn]).max()) or 1.0) if limit is None else float(limit)
-    texts = [f"{reason}: {at.sum():,}" for reason, at in groups.items()]
+    texts = [f"{plain(reason)}: {at.sum():,}" for reason, at in groups.items()]
     made = ax is None
     ax = new_axes() if ax is None else ax
     n_columns = columns_that_fit(ax, [f"tested: {tested.sum():,}", *texts])
@@ -113,7 +114,7 @@ def na_genes(
         ax.stairs(_shares(effect[at], edges), edges, color=colour, linestyle=line, linewidth=1.1)
         handles.append(Patch(facecolor="none", edgecolor=colour, linestyle=line, label=texts[i]))
     ax.axvline(0, color="0.4", linewidth=0.6, zorder=0)
-    here, other = comparison.labels
+    here, other = map(plain, comparison.labels)
     ax.set_yscale("symlog", linthresh=0.01, linscale=1)
     ax.set(
         xlim=(-1.02 * bound, 1.02 * bound),
@@ -121,6 +122,7 @@ def na_genes(
         xlabel=f"Log2 fold change, {here}",
         ylabel="Share of the group",
     )
+    set_fonts([ax.xaxis.label])
     ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     legend_beneath(ax, list(handles), title=f"In {other}", ncols=n_columns)

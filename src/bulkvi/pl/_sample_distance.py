@@ -22,6 +22,7 @@ from bulkvi.pl._annotation import (
 from bulkvi.pl._axes import COLUMN_WIDTH, draw_colour_bar, new_axes, width_in_points
 from bulkvi.pl._finish import finish
 from bulkvi.pl._normalised import BLOCK_ELEMENTS, check_size_factors, normalised
+from bulkvi.pl._text import plain, set_fonts
 
 MAX_SAMPLES: Final = 1_000
 """More samples than this cannot be seen on a page."""
@@ -122,7 +123,7 @@ def sample_distance(
     nearest, farthest = apart.min(), apart.max()
     limits = (nearest, farthest if farthest > nearest else nearest + 1)
     cells = draw_cells(ax, distances[np.ix_(order, order)], cmap="Blues_r", limits=limits)
-    side, below = _name_samples(ax, [names[sample] for sample in order], label=label, made=made)
+    side, below = _name_samples(ax, [plain(names[sample]) for sample in order], label=label, made=made)
     used = draw_strips(ax, colourings, order)
     draw_colour_bar(ax, cells, "Distance (log2)")
     width = 72 * (side + COLOUR_BAR) if made else width_in_points(ax)
@@ -157,6 +158,7 @@ def _name_samples(ax: Axes, names: Sequence[str], *, label: bool | None, made: b
     ax.tick_params(length=0)
     if label is not False:
         ax.set_yticks(range(len(names)), names, fontsize="x-small")
+        set_fonts(ax.get_yticklabels())
         widest = max(one.get_window_extent().width for one in ax.get_yticklabels()) / ax.figure.dpi
         side = max(COLUMN_WIDTH - widest - COLOUR_BAR, MIN_SIDE)
         height = side if made else ax.get_window_extent().height / ax.figure.dpi

@@ -17,6 +17,7 @@ from bulkvi.pl._axes import (
     width_in_points,
 )
 from bulkvi.pl._finish import finish
+from bulkvi.pl._text import plain, set_fonts
 
 MAX_LABELS: Final = 12
 GAP: Final = 5
@@ -123,7 +124,7 @@ def size_factors(
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     labelled = adata.n_obs <= MAX_LABELS if label is None else label
     if labelled:
-        _write_names(ax, totals, factors, adata.obs_names.tolist())
+        _write_names(ax, totals, factors, [plain(name) for name in adata.obs_names])
     return finish(ax, show=show, save=save)
 
 
@@ -157,6 +158,7 @@ def _write_names(ax: Axes, x: np.ndarray, y: np.ndarray, names: list[str]) -> No
             verticalalignment=("center", "bottom", "top")[up],
             fontsize="x-small",
         )
+        set_fonts([text])
         text.set_in_layout(False)  # or long names would shrink the Axes
 
 

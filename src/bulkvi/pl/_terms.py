@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 
 from bulkvi import enrichment_names as en
 from bulkvi.pl._axes import new_axes
+from bulkvi.pl._text import plain, set_fonts
 
 WIDTH: Final = 26
 """Characters in a line of a term's name."""
@@ -31,7 +32,8 @@ def short_term(term: str, width: int = WIDTH) -> str:
     """A term in at most two lines; names of MSigDB without the database, underscores and capitals."""
     if _DATABASE.match(term) and " " not in term:
         term = _DATABASE.sub("", term).replace("_", " ").lower()
-    return "\n".join(textwrap.wrap(term, width, max_lines=2, placeholder=" …")) or term
+    lines = textwrap.wrap(term, width, max_lines=2, placeholder=" …") or [term]
+    return "\n".join(plain(line) for line in lines)
 
 
 def first_terms(table: pd.DataFrame, n_terms: int, level: float, tables: Sequence[str] = ("",)) -> pd.DataFrame:
@@ -65,6 +67,7 @@ def write_terms(ax: Axes, terms: list[str]) -> None:
     """Rows from the top, one for each term, with their names at the left."""
     rows = range(len(terms))
     ax.set_yticks(rows, [short_term(term) for term in terms], fontsize="x-small", linespacing=0.95)
+    set_fonts(ax.get_yticklabels())
     ax.set_ylim(len(terms) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
     for row in rows:

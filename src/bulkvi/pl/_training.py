@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from bulkvi.pl._axes import OKABE_ITO, new_axes
 from bulkvi.pl._finish import finish
+from bulkvi.pl._text import plain, set_fonts
 
 LABELS: Final = {
     "elbo": "Training loss\n(negative ELBO,\nnats per sample)",
@@ -83,7 +84,8 @@ def training(
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     ax.ticklabel_format(axis="y", useOffset=False)
     _show_at_least(ax, SPAN)
-    ax.set(xlabel="Epoch", ylabel=LABELS.get(metric, metric))
+    ax.set(xlabel="Epoch", ylabel=LABELS.get(metric) or plain(metric))
+    set_fonts([ax.yaxis.label])
     if len(drawn) > 1:
         ax.legend(fontsize="small", frameon=False)
     return finish(ax, show=show, save=save)

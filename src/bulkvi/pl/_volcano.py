@@ -4,8 +4,8 @@ from os import PathLike
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from scipy.stats import norm
 
+from bulkvi.gene_order import minus_log10, order_by_significance
 from bulkvi.names import LOG_FC, P_VALUE, STAT
 from bulkvi.pl._axes import AXES_HEIGHT, legend_height, new_axes
 from bulkvi.pl._finish import finish
@@ -36,7 +36,7 @@ def volcano(
     show: bool = False,
     save: str | PathLike[str] | None = None,
 ) -> Axes:
-    r"""Which genes change, by how much, and how sure is that? Draw -log10 p-values over log fold changes.
+    r"""Draw -log10 p-values over log fold changes. Which genes change, by how much, and how sure is that?
 
     Genes called at ``adj_p_value < level`` are coloured, their number stands below the Axes. Above the Axes stands how
     many genes are drawn and how many are not.
@@ -49,7 +49,7 @@ def volcano(
     level
         False discovery rate, in (0, 1).
     label
-        How many genes to name, those called with the smallest p-values; or the genes to name, as in the index of ``de``.
+        How many genes to name, the most significant of those called; or the genes to name, as in the index of ``de``.
     gene_names
         What to call the genes: a column of ``de``, or names by gene such as ``adata.var["symbol"]``. By default the
         column ``symbol`` if ``de`` has one, else the index. A gene without a name keeps that of the index.
@@ -62,9 +62,9 @@ def volcano(
 
     Returns
     -------
-    The Axes. Log fold changes are in log base 2. A p-value too small for a floating-point number, which is 0 in the
-    table, is drawn where the column ``stat`` says, :math:`2 \Phi(-|stat|)`, and else as a triangle at the upper edge,
-    counted above the Axes.
+    The Axes. Log fold changes are in log base 2. A p-value below 1e-300, which a floating-point number hardly holds, is
+    drawn at the value that follows from the column ``stat``, :math:`2 \Phi(-|stat|)`; a p-value of 0 without ``stat`` as a triangle at the
+    upper edge, counted above the Axes.
 
     Raises
     ------
@@ -91,9 +91,9 @@ def volcano(
     called = called_genes(de, level)
     drawn = finite_genes(values, columns)
     x, p_value = values
-    height = _minus_log10(p_value, table_values(de, [STAT])[0] if STAT in de else np.full(p_value.size, np.nan))
-    surest = np.lexsort((-np.abs(x), -height))
-    chosen = chosen_genes(de, label, surest[(drawn & called)[surest]], "de")
+    height = minus_log10(p_value, table_values(de, [STAT])[0] if STAT in de else None)
+    order = order_by_significance(de)
+    chosen = chosen_genes(de, label, order[(drawn & called)[order]], "de")
     chosen = chosen[drawn[chosen]]
     names = names_of(de, chosen, gene_names, "de")
     if ax is None:
@@ -118,12 +118,3 @@ def volcano(
     say_above(ax, count_genes(len(de), int(drawn.sum()), *edge_saying))
     write_names(ax, x[chosen], y[chosen], names)
     return finish(ax, show=show, save=save)
-
-
-def _minus_log10(p_value: np.ndarray, stat: np.ndarray) -> np.ndarray:
-    """-log10 of the p-values, from the normal tail of ``stat`` where they are 0 in floating point; else infinite."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        height = -np.log10(p_value)
-    rescued = (p_value == 0) & np.isfinite(stat)
-    height[rescued] = -(norm.logsf(np.abs(stat[rescued])) + np.log(2)) / np.log(10)
-    return height

@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 
 from bulkvi import names
+from bulkvi.gene_order import UNDERFLOW, order_by_significance
 
 FIRST_ROWS: Final = 25
 DECIMALS: Final = 2
 MOST_DECIMALS: Final = 12
-# Below these a number is 0: a p-value has no smaller float, a probability of the sign is 1 less its rounding error.
+# What a number that underflows is said to be below: a p-value has hardly a smaller float, a probability of the sign is 1
+# less its rounding error.
 SMALLEST_P: Final = "1e-300"
 SMALLEST_RATE: Final = "1e-15"
 NEEDED: Final = (
@@ -35,12 +37,12 @@ FLAG_WORDS: Final = {
 
 
 def gene_columns(de: pd.DataFrame, symbols: pd.Series, level: float, *, any_unit: bool = False) -> dict[str, Any]:
-    """Columns of all genes, surest first, as the page's script reads them.
+    """Columns of all genes, most significant first, as the page's script reads them.
 
     Numbers are rounded to what is shown: each digit more is one for each gene, and rounding twice would show wrong ones.
     With ``any_unit``, as of a slope per year or per mol/l, effects have as many decimals as their size needs, and 2 otherwise.
     """
-    order = np.lexsort((-de[names.LOG_FC].abs(), de[names.P_VALUE]))
+    order = order_by_significance(de)
     table, shown = de.iloc[order], symbols.iloc[order].astype(str)
     flags = table[names.FLAG].fillna("").astype(str)
     digits = _decimals(table, level) if any_unit else DECIMALS
@@ -106,10 +108,10 @@ def mean_text(value: float | None) -> str:
 
 
 def probability_text(value: float | None, smallest: str) -> str:
-    """A p-value or error rate as the page writes it; one that is 0 in floating point is below the smallest."""
+    """A p-value or error rate as the page writes it; one that underflows is below the smallest."""
     if value is None:
         return "–"
-    if value == 0:
+    if value < UNDERFLOW:
         return f"< {smallest}"
     if value >= 0.001:
         return f"{value:.3f}"

@@ -6,9 +6,10 @@ import pandas as pd
 
 from bulkvi import enrichment_names as en
 from bulkvi import names
-from bulkvi.reporting._plain_table import PlainTable, number_text, plain_table
+from bulkvi.reporting._plain_table import P_VALUES, PlainTable, number_text, plain_table
 
 MAX_ROWS: Final = 500
+ADJUSTED: Final = "adjusted p"
 MAX_PRINTED: Final = 25
 """Rows on paper: the surest, or those that a search or a sort puts first."""
 SCORES: Final = {
@@ -29,7 +30,7 @@ def pathway_table(enrichment: pd.DataFrame) -> PlainTable:
     else:
         named = not isinstance(enrichment.index, pd.RangeIndex)
         frame = enrichment.reset_index() if named else enrichment
-    return plain_table(frame, "pathway-table", "Pathways", max_rows=MAX_ROWS)
+    return plain_table(frame, "pathway-table", "Pathways", max_rows=MAX_ROWS, p_values=(ADJUSTED, *P_VALUES))
 
 
 def _short(table: pd.DataFrame) -> pd.DataFrame:
@@ -44,7 +45,7 @@ def _short(table: pd.DataFrame) -> pd.DataFrame:
                 "–" if pd.isna(low) else f"{number_text(low)}\u00a0to\u00a0{number_text(high)}" for low, high in ends
             ],
             "sign kept": table[en.PROB_SIGN],
-            "adjusted p": table[names.ADJ_P_VALUE],
+            ADJUSTED: table[names.ADJ_P_VALUE],
             "genes tested": table[en.SIZE],
             "called": table[en.N_CALLED],
             en.GENES: table[en.GENES],

@@ -9,6 +9,7 @@ from anndata import AnnData
 from bulkvi import design_names as dn
 from bulkvi import enrichment_names as en
 from bulkvi import names, pl
+from bulkvi.gene_order import order_by_significance
 from bulkvi.model import BulkVI
 from bulkvi.model._design import make_design
 from bulkvi.reporting._asked import Asked
@@ -17,6 +18,8 @@ from bulkvi.reporting._picture import Picture, draw
 from bulkvi.tl import DesignCheck
 
 N_GENES: Final = 6
+N_NAMED: Final = 10
+"""Names in the volcano plot."""
 N_TERMS: Final = 12
 DRAWN_OF_TERMS: Final = {en.TERM, en.DIRECTION, en.SCORE, en.SCORE_LOW, en.SCORE_HIGH, en.SIZE, en.N_CALLED, en.GENES}
 N_LATENT: Final = 2
@@ -29,12 +32,12 @@ RESULT_WIDTH: Final = 4.9
 
 def result_pictures(de: pd.DataFrame, *, level: float, said: str, asked: Asked) -> list[Picture]:
     """Effects and how sure they are."""
-    surest = de[de[names.ADJ_P_VALUE] < level].nsmallest(10, names.P_VALUE)
-    named = f" Named are {', '.join(surest[names.SYMBOL])}." if len(surest) else ""
+    top = _top_genes(de, level, N_NAMED)
+    named = f" Named are {', '.join(top[names.SYMBOL])}." if len(top) else ""
     right = f" To the right is up{asked.up()}." if asked.up() else ""
     return [
         draw(
-            lambda ax: pl.volcano(de, level=level, ax=ax),
+            lambda ax: pl.volcano(de, level=level, label=N_NAMED, ax=ax),
             title="Volcano plot",
             says=f"A point for each gene: the further up, the surer; the further out, the larger the change.{right}",
             alt=f"Volcano plot, -log10 p-value over log2 fold change. {said}{named}",
@@ -52,19 +55,27 @@ def result_pictures(de: pd.DataFrame, *, level: float, said: str, asked: Asked) 
     ]
 
 
+def _top_genes(de: pd.DataFrame, level: float, n: int) -> pd.DataFrame:
+    """Rows of the most significant genes that are called."""
+    ordered = de.iloc[order_by_significance(de)]
+    return ordered[ordered[names.ADJ_P_VALUE] < level].head(n)
+
+
 def gene_pictures(model: BulkVI, de: pd.DataFrame, groupby: str | None, asked: Asked, *, level: float) -> list[Picture]:
     """The counts behind the surest genes; the reference, where there is one, on the left."""
     order = asked.groups[::-1] if asked.groups and groupby == asked.groupby else None
-    called = de[de[names.ADJ_P_VALUE] < level].nsmallest(N_GENES, names.P_VALUE)
+    called = _top_genes(de, level, N_GENES)
     adata, setup = model.adata, model.registry["setup_args"]
     if groupby is None or adata.obs[groupby].nunique() > MAX_LEVELS or called.empty:
         return []
-    rates = model.get_group_rates(called.index.tolist(), groupby)
+    rates = model.get_group_rates(called.index.tolist(), groupby, within="auto")
     drawn = []
     for gene, row in called.iterrows():
         own = rates.loc[[gene]]
         heights = ", ".join(
-            f"{group} {rate:,.0f}" for group, rate in zip(own[names.GROUP], own[names.RATE], strict=True)
+            " ".join([str(row[names.GROUP]), *([str(row[names.STRATUM])] if names.STRATUM in own else [])])
+            + f" {row[names.RATE]:,.0f}"
+            for _, row in own.iterrows()
         )
         drawn.append(
             draw(

@@ -49,11 +49,12 @@ def enrichment(
     ceiling, unlike a probability, and weak evidence stands near zero. A table of another tool has no posterior: its genes
     are ranked by the normal quantile of the p-value with the sign of the effect, and there are no intervals.
 
-    The interval and ``prob_sign`` say what the uncertainty of the effects does to the score: the score is computed again for
-    each of ``n_draws`` draws of all effects. As the draws scatter where the point score takes means, they often lie
-    nearer to zero than it does. Draws are independent between genes, and the table keeps only mean, standard deviation and lfsr
-    of each, from which a point mass at zero and one normal curve are rebuilt
-    (:func:`~bulkvi.stats.effect_draws.spike_and_normal`).
+    The interval and ``prob_sign`` are what the uncertainty of the effects does to the score, which is computed again for
+    each of ``n_draws`` draws of all effects. With ``"ulm"`` the draws are slopes in standard errors of the point estimate, and
+    the score is their mean. With ``"ora"`` and ``"gsea"`` genes that are overestimated by chance are more often called and rank higher, so
+    that the score is often further from zero than most draws; the interval then extends to it. Draws are independent
+    between genes, and the table has only mean, standard deviation and lfsr of each, from which a point mass at zero and one
+    normal distribution are reconstructed (:func:`~bulkvi.stats.effect_draws.spike_and_normal`).
 
     Parameters
     ----------
@@ -95,13 +96,13 @@ def enrichment(
     ``score``
         ora: log2 odds ratio, half a gene added to each cell; gsea: normalised enrichment score; ulm: t-value.
     ``score_low, score_high, prob_sign``
-        Central 95 % interval of the score over the draws, and the share of the draws in which it has the sign of ``score``;
+        Interval that holds the score and the central 95 % of its draws, and the share of the draws with the sign of ``score``;
         NaN without draws.
     ``p_value, adj_p_value``
         Of the point score; adjusted by Benjamini-Hochberg over all rows.
     ``size, n_called, genes``
         Tested genes in the set; how many of them are called (ora: in that direction); those that carry the score, joined by
-        ``;``: called ones (ulm: that agree in sign), or the leading edge.
+        ``;``, the most significant first: called ones (ulm: that agree in sign), or the leading edge.
 
     ``attrs`` say how many genes and sets fell out, and why (``bulkvi.enrichment_names``).
 
@@ -210,6 +211,8 @@ def _rows(scores: Scores, genes: RankedGenes, sets: CutSets, called: np.ndarray,
     low, high, same = np.full((3, score.size), np.nan)
     if len(draws):
         low, high = np.quantile(draws, ENDS, axis=0)
+        # calls and leading edges favour genes whose effects are overestimated: their score can lie beyond all draws
+        low, high = np.minimum(low, score), np.maximum(high, score)
         same = (np.sign(draws) == np.sign(score)).mean(0)
     return pd.DataFrame(
         {
@@ -227,8 +230,10 @@ def _rows(scores: Scores, genes: RankedGenes, sets: CutSets, called: np.ndarray,
 
 
 def _carriers(scores: Scores, genes: RankedGenes, sets: CutSets, called: np.ndarray, *, agreeing: bool) -> list[str]:
+    place = np.argsort(genes.order)
     if scores.leading is not None:
-        return [";".join(listed) for listed in scores.leading]
+        place_of = dict(zip(genes.names, place, strict=True))
+        return [";".join(sorted(listed, key=lambda name: place_of[name])) for listed in scores.leading]
     columns = sets.weight.tocsc()
     listed = []
     for i, score in enumerate(scores.score):
@@ -238,5 +243,5 @@ def _carriers(scores: Scores, genes: RankedGenes, sets: CutSets, called: np.ndar
         if agreeing:
             keep = keep & (weight * genes.score[at] * score > 0)
         at = at[keep]
-        listed.append(";".join(genes.names[at[np.argsort(-np.abs(genes.score[at]), kind="stable")]]))
+        listed.append(";".join(genes.names[at[np.argsort(place[at])]]))
     return listed

@@ -33,12 +33,12 @@ class CutSets(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """What a method says of each set."""
+    """Results of a method, one value per set."""
 
     score: np.ndarray
     p_value: np.ndarray
     draws: np.ndarray
-    """Scores over the posterior draws, draws x sets."""
+    """Scores over the posterior draws, in the unit of ``score``, draws x sets."""
     leading: list[list[str]] | None = None
     """Genes of the leading edge, where the method has one."""
 
@@ -101,7 +101,7 @@ def gsea(genes: RankedGenes, sets: CutSets, draws: np.ndarray, seed: int) -> Sco
 
 
 def ulm(genes: RankedGenes, sets: CutSets, draws: np.ndarray) -> Scores:
-    """Univariate linear models by decoupler, in blocks of sets."""
+    """Univariate linear models by decoupler, in blocks of sets; draws in standard errors of the point."""
     method = decoupler_method("ulm")
     n_genes, n_sets = sets.weight.shape
     rows = np.vstack([genes.score, draws])
@@ -109,8 +109,21 @@ def ulm(genes: RankedGenes, sets: CutSets, draws: np.ndarray) -> Scores:
     for start in range(0, n_sets, SETS_AT_ONCE):
         block = slice(start, min(start + SETS_AT_ONCE, n_sets))
         score[:, block] = _decoupled(method, genes, sets, rows, block)
-    p_value = 2 * student.sf(np.abs(score[0]), n_genes - 2)  # as decoupler says, which keeps only adjusted ones
-    return Scores(score[0], p_value, score[1:])
+    p_value = 2 * student.sf(np.abs(score[0]), n_genes - 2)  # as in decoupler, which keeps only adjusted ones
+    return Scores(score[0], p_value, _in_point_errors(score[1:], score[0], draws, genes.score))
+
+
+def _in_point_errors(drawn: np.ndarray, point: np.ndarray, draws: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    r"""Slopes of the draws over the standard error of the point's slope, from t-values; draws x sets.
+
+    A t-value of a draw is divided by the scatter of the draw, which holds the uncertainty of the genes a second time, and is too
+    near zero. Slopes are linear in the scores of the genes: over one and the same standard error their mean is the point's
+    t-value. With the correlation :math:`r = t / \sqrt{t^2 + \nu}` and a slope proportional to r times the standard deviation
+    of the genes' scores this is :math:`r_d \, (s_d / s) \sqrt{\nu + t^2}`.
+    """
+    df = scores.size - 2
+    correlation = drawn / np.sqrt(drawn**2 + df)
+    return correlation * (draws.std(1)[:, None] / (scores.std() or 1.0)) * np.sqrt(df + point**2)
 
 
 def _enrichment_scores(genes: RankedGenes, sets: CutSets, draws: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ import pandas as pd
 from scipy.special import ndtri_exp
 
 from bulkvi import enrichment_names as en
+from bulkvi.gene_order import order_by_significance
 from bulkvi.names import ADJ_P_VALUE, BASE_MEAN, LFSR, LOG_FC, LOG_FC_SD, P_VALUE, STAT, SYMBOL
 from bulkvi.stats.effect_draws import SpikeAndNormal, draw_effects, spike_and_normal
 from bulkvi.tl._foreign_tables import recognise
@@ -33,6 +34,8 @@ class RankedGenes(NamedTuple):
     up: np.ndarray
     """Which are called and up, boolean."""
     down: np.ndarray
+    order: np.ndarray
+    """Positions from the most to the least significant gene."""
     posterior: SpikeAndNormal | None
     """Posterior of ``score``; None where the table has none."""
     attrs: dict[str, object]
@@ -99,7 +102,9 @@ def tested_genes(
         posterior = spike_and_normal(score, np.ones_like(score), tested[LFSR].to_numpy())
     else:
         score = _signed_quantile(tested)
-    return RankedGenes(named, score, called & (effect > 0), called & (effect < 0), posterior, attrs)
+    return RankedGenes(
+        named, score, called & (effect > 0), called & (effect < 0), order_by_significance(tested), posterior, attrs
+    )
 
 
 def names_in_sets(genes: pd.DataFrame, in_sets: set[str]) -> tuple[np.ndarray, str]:

@@ -1,6 +1,7 @@
 import pandas as pd
 
 from bulkvi.comparison_names import PERTPY_BASE_MEAN, VARIABLE
+from bulkvi.gene_order import order_by_significance
 from bulkvi.names import ADJ_P_VALUE, BASE_MEAN, CONTRAST, LOG_FC, P_VALUE
 from bulkvi.tl._renamed import renamed
 
@@ -27,7 +28,7 @@ def to_pertpy(de: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    A new table with row numbers for an index and genes of small p-values first: ``variable``, ``baseMean``, ``log_fc``,
+    A new table with row numbers for an index and the most significant genes first: ``variable``, ``baseMean``, ``log_fc``,
     ``p_value``, ``adj_p_value``, ``contrast``, then all other columns of ``de`` as they are.
 
     Raises
@@ -51,4 +52,4 @@ def to_pertpy(de: pd.DataFrame) -> pd.DataFrame:
     table = pd.concat([renamed(de, NEEDED), de.drop(columns=list(NEEDED))], axis=1)
     table.insert(0, VARIABLE, de.index)
     table.attrs = dict(de.attrs)
-    return table.sort_values(P_VALUE, kind="stable", ignore_index=True)
+    return table.iloc[order_by_significance(de)].reset_index(drop=True)

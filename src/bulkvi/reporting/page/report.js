@@ -10,7 +10,7 @@
   const count = (x) => x === null ? "–" : x >= 100 ? Math.round(x).toLocaleString("en-US") : x.toFixed(1);
   const probability = (x, smallest) => {
     if (x === null) return "–";
-    if (x === 0) return `< ${smallest}`;
+    if (x < 1e-300) return `< ${smallest}`;
     return x >= 0.001 ? x.toFixed(3) : x.toExponential(1);
   };
   const kind = (i) => ({ u: "up", d: "down" })[data.kind[i]] || "";
