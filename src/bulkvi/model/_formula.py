@@ -88,7 +88,9 @@ def read_formula(formula: str, columns: Iterable[object]) -> Formula:
     if not isinstance(formula, str):
         raise TypeError(f"The design must be a formula such as '~ batch + condition', not {type(formula).__name__}.")
     if not formula.strip(" ~\t\n"):
-        raise ValueError(f"The design {formula!r} is empty. Write '~ batch + condition', or '~ 1' for a constant alone.")
+        raise ValueError(
+            f"The design {formula!r} is empty. Write '~ batch + condition', or '~ 1' for a constant alone."
+        )
     names = Names(columns=[str(name) for name in columns], formula=formula)
     plain = _without_quotes(formula, names)
     _check_sides(formula, plain, names)

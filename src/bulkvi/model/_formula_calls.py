@@ -12,6 +12,10 @@ NUMPY: Final = frozenset(
 """Functions that may be called as ``np.log``, element by element."""
 BARE: Final = {name: name for name in "abs exp exp2 expm1 log log10 log1p log2 sqrt".split()}
 """Those that need no ``np``."""
+SLOPE: Final = "slope"
+"""Says that the numbers of a column are measurements."""
+COLUMN: Final = "column"
+"""The same of a column of a design matrix."""
 CODED: Final = frozenset({"C", "hashed"})
 """Transforms whose first argument is a category whatever its values."""
 TRANSFORMS: Final = CODED | frozenset("I bs cc center cr cs poly scale standardize".split())
@@ -56,7 +60,7 @@ def rewrite_call(text: str, names: Names) -> str:
         raise SyntaxError(str(error)) from error
     rewritten = ast.unparse(_Rewriter(names).value(tree))
     names.shown[rewritten] = names.restored(ast.unparse(tree))
-    if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "slope":
+    if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id in (SLOPE, COLUMN):
         names.shown[rewritten] = names.uses[rewritten].column
     return rewritten
 
@@ -89,7 +93,7 @@ class _Rewriter:
     def _call(self, node: ast.Call) -> ast.expr:
         name = ast.unparse(node.func) if isinstance(node.func, ast.Name | ast.Attribute) else ""
         library, _, function = name.rpartition(".")
-        if name == "slope" and len(node.args) == 1 and not node.keywords:
+        if name in (SLOPE, COLUMN) and len(node.args) == 1 and not node.keywords:
             return self._column(node.args[0], "number")
         if name == "exp10" and len(node.args) == 1 and not node.keywords:  # formulaic's is the tenth power
             made: ast.expr = ast.BinOp(ast.Constant(10.0), ast.Pow(), self.value(node.args[0]))
