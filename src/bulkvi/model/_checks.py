@@ -108,6 +108,20 @@ def check_columns(adata: AnnData, argument: str, keys: Sequence[str], *, continu
             )
 
 
+def check_column_names(adata: AnnData) -> None:
+    """Raise ValueError if a column of obs has a name that no file of the results can hold, before anything takes long."""
+    names = [str(name) for name in adata.obs.columns]
+    wrong = [name for name in names if not name.strip() or name in (".", "_index") or "/" in name or "\0" in name]
+    if wrong:
+        raise ValueError(
+            f"adata.obs has a column {wrong[0]!r}: no .h5ad can hold a column without a name, '.', '_index' or one with a slash. "
+            f"Rename it: adata.obs = adata.obs.rename(columns={{{wrong[0]!r}: 'another name'}})."
+        )
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"adata.obs has more than one column {repeated[0]!r}. Rename or drop all but one.")
+
+
 def check_no_empty_level(adata: AnnData, argument: str, keys: Sequence[str]) -> None:
     """Raise ValueError if a categorical column of obs has levels without samples: they would have effects of their own."""
     for key in keys:

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+from warnings import warn
 
 import numpy as np
 import pandas as pd
 
 from bulkvi.model._features import Features, intercept_of
 from bulkvi.model._groups import Groups, as_if_in_group, find_groups
-from bulkvi.model._registered import covariate_columns
+from bulkvi.model._numbered import is_number
+from bulkvi.model._registered import categorical_columns, covariate_columns, has_matrix
 
 # Share of a column's largest value below which a difference of means is rounding.
 ROUNDING = 1e-12
@@ -40,7 +42,13 @@ def group_contrast(features: Features, groupby: str, group1: Any, group2: Any) -
         If a level has no samples, both are the same, or the samples do not tell the difference.
     """
     groups = find_groups(features.obs, groupby, group1, group2)
+    if has_matrix(features.registry):
+        raise ValueError(
+            f"The design was given as a matrix, which does not say what belongs to the levels of {groupby!r}: give contrast=, the "
+            f"weights of its columns {list(features.matrix().columns)}."
+        )
     columns = covariate_columns(features.registry)
+    _warn_of_slope(features, groupby, group1, group2)
     coded = [
         features.all_columns(as_if_in_group(features.obs, groups, groupby, columns, members)) for members in groups
     ]
@@ -53,6 +61,19 @@ def group_contrast(features: Features, groupby: str, group1: Any, group2: Any) -
             f"none of them has. What they tell: {list(features.matrix().columns)}."
         )
     return Contrast(weights[features.matrix().columns], f"{groupby}: {group1} vs {group2}", groups, groupby)
+
+
+def _warn_of_slope(features: Features, groupby: str, group1: Any, group2: Any) -> None:
+    """Warn if the groups are two points of a line, and not two groups of samples."""
+    column = features.obs[groupby]
+    slopes = set(covariate_columns(features.registry)) - set(categorical_columns(features.registry))
+    if groupby in slopes and is_number(column) and column.nunique() > 2:
+        warn(
+            f"{groupby!r} is a slope in the design: {group1} vs {group2} is the change along a straight line through all of its values, "
+            f"not a comparison of these samples. For groups write C({groupby}) in the design.",
+            UserWarning,
+            stacklevel=5,
+        )
 
 
 def numeric_contrast(matrix: pd.DataFrame, contrast: Mapping[str, float] | Sequence[float] | np.ndarray) -> Contrast:

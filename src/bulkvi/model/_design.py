@@ -1,18 +1,25 @@
 """Design formulas: from obs columns to a full-rank matrix, and back again for new samples."""
 
 import warnings
-from collections.abc import Hashable, Mapping
-from itertools import combinations
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from math import prod
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 from formulaic import ModelMatrix, ModelSpec
 from formulaic.errors import DataMismatchWarning, FormulaicError
 
+from bulkvi.model._design_columns import coded_columns, numbers_by_themselves, require_columns
+from bulkvi.model._formula import Formula, read_formula
+from bulkvi.model._numbered import is_number, said_of_numbers
 from bulkvi.stats.rank import aliased_columns
 
 INTERCEPT = "Intercept"
+MOST_COLUMNS: Final = 1_000
+MOST_PER_SAMPLE: Final = 20
+MOST_NAMED: Final = 8
+MOST_TERMS_PER_SAMPLE: Final = 2
 
 
 class Design(NamedTuple):
@@ -54,22 +61,22 @@ def make_design(formula: str, obs: pd.DataFrame) -> tuple[Design, pd.DataFrame]:
         If the formula cannot be read, a variable is of a kind that a design does not take, has missing values or a level
         without samples, a column is not finite, or the matrix is not of full rank.
     """
-    variables = _variables(formula, obs)
-    data = _usable(obs, variables)
-    levels = {name: list(data[name].cat.categories) for name in variables if data[name].dtype == "category"}
-    with np.errstate(all="ignore"):  # said in words below
-        matrix = ModelSpec.from_spec(formula).get_model_matrix(data, na_action="ignore", output="pandas")
+    read = read_formula(formula, obs.columns)
+    columns, levels = coded_columns(read, obs)
+    _check_size(read, columns)
+    matrix = _build(read, ModelSpec.from_spec(read.rewritten), columns)
     design = Design(
         formula=formula,
-        variables=variables,
+        variables=read.variables,
         levels=levels,
-        encoder_state=dict(matrix.model_spec.encoder_state),
-        transform_state=dict(matrix.model_spec.transform_state),
-        columns=tuple(matrix.columns),
+        encoder_state=read.keys_shown(matrix.model_spec.encoder_state),
+        transform_state=read.keys_shown(matrix.model_spec.transform_state),
+        columns=tuple(read.shown(name) for name in matrix.columns),
     )
-    matrix = pd.DataFrame(matrix, dtype=float)
+    matrix = pd.DataFrame(matrix, dtype=float).set_axis(pd.Index(design.columns), axis=1)
+    _check_names(design, read)
     _check_finite(matrix, formula)
-    alike = _alike(data[list(levels)]) if aliased_columns(matrix.to_numpy()) else None
+    alike = _alike(obs[[name for name in levels if name in obs]]) if aliased_columns(matrix.to_numpy()) else None
     if alike:
         raise ValueError(
             f"The design {formula!r} is not of full rank: {alike}. No analysis of these samples can tell their effects apart. Add "
@@ -81,9 +88,11 @@ def make_design(formula: str, obs: pd.DataFrame) -> tuple[Design, pd.DataFrame]:
 
 def _alike(groups: pd.DataFrame) -> str | None:
     """The first two variables that divide the samples alike, in words."""
-    for first, second in combinations(groups, 2):
-        pairs = groups[[first, second]].drop_duplicates()
-        if pairs[first].is_unique and pairs[second].is_unique:
+    divisions: dict[bytes, Any] = {}
+    for second in groups:
+        first = divisions.setdefault(pd.factorize(groups[second])[0].tobytes(), second)
+        if first != second:
+            pairs = groups[[first, second]].drop_duplicates()
             shown = ", ".join(f"{a} is {b}" for a, b in pairs.head(3).itertuples(index=False))
             return f"{first!r} and {second!r} divide the samples alike ({shown}{', ...' if len(pairs) > 3 else ''})"
     return None
@@ -99,40 +108,89 @@ def apply_design(design: Design, obs: pd.DataFrame) -> pd.DataFrame:
     ValueError
         If a variable has missing values or a level the training samples did not have.
     """
-    matrix = pd.DataFrame(_matrix_of(design, obs), dtype=float)[list(design.columns)]
-    _check_finite(matrix, design.formula)
-    return matrix
+    read, matrix = _matrix_of(design, obs)
+    coded = pd.DataFrame(matrix, dtype=float).set_axis([read.shown(name) for name in matrix.columns], axis=1)
+    coded = coded[list(design.columns)]
+    _check_finite(coded, design.formula)
+    return coded
 
 
 def columns_of_variable(design: Design, obs: pd.DataFrame, variable: str) -> list[str]:
     """Columns of the matrix that a variable enters, interactions included; ``obs`` may lack levels of it."""
-    spec = _matrix_of(design, obs).model_spec
-    return [spec.column_names[k] for k in spec.variable_indices.get(variable, [])]
+    read, matrix = _matrix_of(design, obs)
+    spec = matrix.model_spec
+    words = [word for word, use in read.names.uses.items() if use.column == variable]
+    places = sorted({k for word in words for k in spec.variable_indices.get(word, [])})
+    return [read.shown(spec.column_names[k]) for k in places]
 
 
-def _matrix_of(design: Design, obs: pd.DataFrame) -> ModelMatrix:
-    _require_columns(design.variables, obs)
-    data = obs[list(design.variables)].copy()
-    for name, levels in design.levels.items():
-        unknown = sorted(set(data[name].astype(object)) - set(levels), key=str)
-        if unknown:
-            raise ValueError(
-                f"Column {name!r} of obs has levels {unknown} that the design {design.formula!r} was not fitted with. "
-                f"Known levels: {levels}."
-            )
-        data[name] = pd.Categorical(data[name], categories=levels)
-    data = _usable(data, design.variables, allow_empty_levels=True)
+def numbers_in_design(design: Design, obs: pd.DataFrame) -> list[str]:
+    """What to say about columns of numbers that stand by themselves in a design: groups or a slope?"""
+    by_itself = numbers_by_themselves(read_formula(design.formula, design.variables), obs)
+    labels = [name for name in by_itself if name in design.levels]
+    return said_of_numbers(obs, labels, [name for name in by_itself if name not in design.levels])
+
+
+def _matrix_of(design: Design, obs: pd.DataFrame) -> tuple[Formula, ModelMatrix]:
+    require_columns(design.variables, obs)
+    read = read_formula(design.formula, design.variables)  # again: a saved model may come from anywhere
+    columns, _ = coded_columns(read, obs, known=design.levels)
     spec = ModelSpec.from_spec(
-        design.formula, encoder_state=dict(design.encoder_state), transform_state=dict(design.transform_state)
+        read.rewritten,
+        encoder_state=read.keys_rewritten(design.encoder_state),
+        transform_state=read.keys_rewritten(design.transform_state),
     )
+    matrix = _build(read, spec, columns)
+    if set(read.keys_shown(matrix.model_spec.transform_state)) - set(design.transform_state):
+        raise ValueError(
+            f"The design {design.formula!r} does not say how its transforms coded the first samples: the model was saved by an "
+            "older version. Set the samples up and train it again."
+        )
+    return read, matrix
+
+
+def _build(read: Formula, spec: ModelSpec, columns: pd.DataFrame) -> ModelMatrix:
+    """The matrix by formulaic, which gets neither names nor texts of the user."""
     try:
         # formulaic only warns, and codes an unknown level as if it were the reference
         with warnings.catch_warnings(action="error", category=DataMismatchWarning), np.errstate(all="ignore"):
-            return spec.get_model_matrix(data, na_action="ignore", output="pandas")
+            return spec.get_model_matrix(columns, context=read.names.texts, na_action="ignore", output="pandas")
     except DataMismatchWarning as error:
         raise ValueError(
-            f"The samples have levels that the design {design.formula!r} was not fitted with: {error}"
+            f"The samples have levels that the design {read.text!r} was not fitted with, or does not list: {read.shown(str(error))}"
         ) from error
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, FormulaicError) as error:
+        reason = read.shown(str(error)).strip()
+        raise ValueError(f"The design {read.text!r} cannot be built from adata.obs: {reason}") from error
+
+
+def _check_size(read: Formula, columns: pd.DataFrame) -> None:
+    """Raise ValueError if there are far more terms, or columns of an interaction, than samples."""
+    if len(read.terms) > MOST_TERMS_PER_SAMPLE * len(columns):
+        raise ValueError(
+            f"The design has {len(read.terms):,} terms for {len(columns)} samples; there must be fewer columns than samples. Leave "
+            "some out."
+        )
+    for term in read.terms:
+        n_levels = [
+            columns[str(f)].nunique() for f in term.factors if str(f) in columns and not is_number(columns[str(f)])
+        ]
+        if (n := prod(n_levels)) > max(MOST_COLUMNS, MOST_PER_SAMPLE * len(columns)):
+            raise ValueError(
+                f"The design {read.text!r}: {read.shown(str(term))!r} has {n:,} columns for {len(columns)} samples; there must be "
+                "fewer columns than samples. Leave it out, or merge levels."
+            )
+
+
+def _check_names(design: Design, read: Formula) -> None:
+    """Raise ValueError if names of columns are not unique, or a column of obs has the name of the intercept."""
+    named = [use.column for use in read.names.uses.values() if use.column == INTERCEPT]
+    repeated = sorted({name for name in design.columns if design.columns.count(name) > 1})
+    if named or repeated:
+        raise ValueError(
+            f"The design {design.formula!r} has two columns that are called {(named or repeated)[0]!r}"
+            f"{', which is the name of the constant one' if named else ''}. Rename a column of adata.obs, or leave one out."
+        )
 
 
 def _check_finite(matrix: pd.DataFrame, formula: str) -> None:
@@ -155,95 +213,19 @@ def check_full_rank(matrix: pd.DataFrame, what: str) -> None:
         return
     names = matrix.columns
     described = "; ".join(
-        f"{names[column]!r} follows from {', '.join(repr(names[k]) for k in others)}"
+        f"{names[column]!r} follows from {', '.join(repr(names[k]) for k in others[:MOST_NAMED])}"
+        f"{', ...' if len(others) > MOST_NAMED else ''}"
         if others
         else f"{names[column]!r} is zero in every sample"
-        for column, others in aliased.items()
+        for column, others in list(aliased.items())[:MOST_NAMED]
     )
+    if len(aliased) > MOST_NAMED:
+        described += f"; and {len(aliased) - MOST_NAMED} more"
     raise ValueError(
         f"{what} is not of full rank: {described}. Leave out one of the variables that say the same thing; an effect that "
         "is confounded with another cannot be estimated from these samples. Donors (subjects, animals) that are in one group "
         "each go into donor_key of setup_anndata, not into the design."
     )
-
-
-def _variables(formula: str, obs: pd.DataFrame) -> tuple[str, ...]:
-    """Columns of obs that a formula reads; found by building it, since its text hides those inside transforms."""
-    if "~" in formula and formula.split("~", 1)[0].strip():
-        raise ValueError(f"The design {formula!r} has a left-hand side; counts are implied. Write '~ ...'.")
-    try:
-        spec = ModelSpec.from_spec(formula)
-    except (FormulaicError, SyntaxError, ValueError) as error:
-        raise ValueError(f"The design {formula!r} is not a formula. Example: '~ batch + condition'.") from error
-    try:
-        with np.errstate(all="ignore"):
-            matrix = spec.get_model_matrix(obs, na_action="ignore", output="pandas")
-    except (TypeError, ValueError) as error:
-        # which columns it reads is not known yet
-        strange = [name for name in obs if str(name) in formula and _not_taken(obs[name])]
-        reason = _not_taken(obs[strange[0]]) if strange else str(error)
-        raise ValueError(f"The design {formula!r} cannot be built from adata.obs: {reason}") from error
-    except FormulaicError as error:
-        if "is not present" in str(error) or "is not defined" in str(error):
-            raise KeyError(
-                f"The design {formula!r} needs a column that adata.obs lacks: {error} It has {list(obs.columns)}."
-            ) from error
-        raise ValueError(f"The design {formula!r} cannot be built from adata.obs: {error}") from error
-    return tuple(sorted(str(name) for name in matrix.model_spec.required_variables))
-
-
-def _not_taken(column: pd.Series) -> str | None:
-    """Why a design does not take a column, and what to give instead; None if it does."""
-    kinds = "A design takes numbers, text, yes/no and categories."
-    if pd.api.types.is_datetime64_any_dtype(column) or isinstance(column.dtype, pd.PeriodDtype):
-        return (
-            f"column {column.name!r} holds dates ({column.dtype}). {kinds} For days as categories use C({column.name}); for "
-            "a trend over time make a column of numbers, such as days since the first one."
-        )
-    if pd.api.types.is_timedelta64_dtype(column) or pd.api.types.is_complex_dtype(column):
-        return f"column {column.name!r} is of dtype {column.dtype}. {kinds} Make a column of numbers from it."
-    if column.dtype == object and not column.map(lambda value: isinstance(value, Hashable)).all():
-        return f"column {column.name!r} holds things such as {column.iloc[0]!r}. {kinds}"
-    return None
-
-
-def _require_columns(required: Any, obs: pd.DataFrame) -> None:
-    missing = sorted(str(name) for name in required if name not in obs.columns)
-    if missing:
-        raise KeyError(f"The design needs the columns {missing} of adata.obs; it has {list(obs.columns)}.")
-
-
-def _usable(obs: pd.DataFrame, variables: tuple[str, ...], *, allow_empty_levels: bool = False) -> pd.DataFrame:
-    """Design variables with text as categories; missing values and empty levels raise."""
-    data = obs[list(variables)].copy()
-    for name in variables:
-        column = data[name]
-        if column.isna().any():
-            samples = list(obs.index[column.isna()][:5])
-            raise ValueError(
-                f"Column {name!r} of adata.obs is missing for {int(column.isna().sum())} samples (first: {samples}). "
-                "Fill it in or leave these samples out: adata[adata.obs[name].notna()]."
-            )
-        dated = pd.api.types.is_datetime64_any_dtype(column) or isinstance(column.dtype, pd.PeriodDtype)
-        if not dated and (reason := _not_taken(column)):  # dates got here as C(date), else the formula was not built
-            raise ValueError(f"The design cannot be built from adata.obs: {reason}")
-        is_number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-        if not (is_number or isinstance(column.dtype, pd.CategoricalDtype)):
-            data[name] = column.astype("category")
-        if isinstance(data[name].dtype, pd.CategoricalDtype) and not allow_empty_levels:
-            counts = data[name].value_counts()
-            empty = list(counts.index[counts == 0])
-            if empty:
-                raise ValueError(
-                    f"Column {name!r} of adata.obs has levels without samples: {empty}. Remove them with "
-                    f"adata.obs[{name!r}] = adata.obs[{name!r}].cat.remove_unused_categories()."
-                )
-            if len(counts) == 1:
-                raise ValueError(
-                    f"Column {name!r} of adata.obs has one level, {counts.index[0]!r}, in every sample: it explains nothing. "
-                    "Leave it out of the design, or bring in samples of another level."
-                )
-    return data
 
 
 def without_intercept(matrix: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import rich.table
 from anndata import AnnData
 from scvi.data.fields import BaseAnnDataField
 
-from bulkvi.model._design import Design, apply_design, design_from_state, make_design, without_intercept
+from bulkvi.model._design import INTERCEPT, Design, apply_design, design_from_state, make_design, without_intercept
 from bulkvi.names import DESIGN
 
 
@@ -80,4 +80,4 @@ def design_columns(state_registry: dict) -> list[str]:
     if not state_registry:
         return []
     design: Design = design_from_state(state_registry)
-    return [name for name in design.columns if name != "Intercept"]
+    return [name for name in design.columns if name != INTERCEPT]

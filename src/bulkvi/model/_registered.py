@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bulkvi.model._covariates import BATCH
 from bulkvi.model._design import INTERCEPT, apply_design, columns_of_variable, design_from_state
+from bulkvi.model._design_matrix import is_matrix_formula
 from bulkvi.names import DESIGN
 
 Registry = dict[str, Any]
@@ -83,6 +84,12 @@ def has_intercept(registry: Registry) -> bool:
     """Whether the formula has an intercept of its own; without a formula there is one."""
     design = _state(registry, DESIGN)
     return not design or INTERCEPT in design["columns"]
+
+
+def has_matrix(registry: Registry) -> bool:
+    """Whether the design was given as a matrix: all of it are slopes, by name."""
+    design = _state(registry, DESIGN)
+    return bool(design) and is_matrix_formula(design["formula"])
 
 
 def code_samples(registry: Registry, obs: pd.DataFrame) -> dict[str, Tensor]:

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from typing import Any
 from warnings import warn
 
+import numpy as np
+import pandas as pd
 from anndata import AnnData
 from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager
@@ -19,6 +21,7 @@ from scvi.model.base import BaseModelClass
 
 from bulkvi.model._checked_counts import checked_counts
 from bulkvi.model._checks import (
+    check_column_names,
     check_columns,
     check_joint_rank,
     check_no_empty_level,
@@ -27,10 +30,14 @@ from bulkvi.model._checks import (
     check_size_factor_scale,
     check_size_factor_varies,
 )
+from bulkvi.model._design import make_design, numbers_in_design
 from bulkvi.model._design_check import first_warning
 from bulkvi.model._design_field import DesignField
+from bulkvi.model._design_matrix import add_design_matrix
 from bulkvi.model._donors import check_donor_key
+from bulkvi.model._formula import read_formula
 from bulkvi.model._offset import OffsetField, checked_offset
+from bulkvi.model._record import RecordField
 
 
 class SetupMixin(BaseModelClass):
@@ -44,7 +51,7 @@ class SetupMixin(BaseModelClass):
         *,
         size_factor_key: str,
         batch_key: str | None = None,
-        design: str | None = None,
+        design: str | pd.DataFrame | None = None,
         categorical_covariate_keys: list[str] | None = None,
         continuous_covariate_keys: list[str] | None = None,
         donor_key: str | None = None,
@@ -69,7 +76,9 @@ class SetupMixin(BaseModelClass):
             Column of ``obs`` with a known batch.
         design
             Formula of what is to be explained, for example ``"~ cell + dex"``, in the grammar of formulaic. Text and
-            categories are coded against their first level.
+            categories are coded against their first level. Numbers are slopes, unless they are names of groups (donor 1, 2, 3):
+            a warning says which, ``C(x)`` and ``slope(x)`` decide. Or a design matrix: a table of numbers with a row for each
+            sample, indexed by ``obs_names``, whose columns are then written into ``adata.obs``. See :doc:`/guide/designs`.
         categorical_covariate_keys, continuous_covariate_keys
             Columns of ``obs`` to account for besides; the same as adding them to the design.
         donor_key
@@ -89,19 +98,22 @@ class SetupMixin(BaseModelClass):
         -----
         UserWarning
             Once, if :func:`bulkvi.tl.check_design` finds something serious: a variable of the design that is confounded with a
-            column of ``obs`` whose name looks technical (lane, batch, run, ...), or a level with one sample.
+            column of ``obs`` whose name looks technical (lane, batch, run, ...), or a level with one sample. Once for each column
+            of numbers in the design that is taken for names of groups, or that is a slope and may be meant as names.
 
         Raises
         ------
         KeyError
             If a column or layer does not exist.
         TypeError
-            If ``adata`` is not an AnnData, a list is not a list, or ``offset_key`` is not a name.
+            If ``adata`` is not an AnnData, a list is not a list, ``offset_key`` is not a name, or ``design`` neither a formula
+            nor a table.
         ValueError
             If the counts are not raw counts, names are not unique, a sample is empty, there are fewer than 4 samples, a
             size factor or an offset is missing or not positive, a covariate or donor has missing values, a category has
-            no samples, no variance between donors can be learned beside the design, or the design, with batches and covariates, is not of full rank. The
-            message names the entry and the remedy.
+            no samples, no variance between donors can be learned beside the design, the formula holds anything but columns,
+            numbers, operators and known transforms, a column of ``obs`` has a name that no file can hold, or the design, with
+            batches and covariates, is not of full rank. The message names the entry and the remedy.
 
         Examples
         --------
@@ -110,43 +122,82 @@ class SetupMixin(BaseModelClass):
         >>> bulkvi.pp.size_factors(adata)
         >>> bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ cell + dex")
         """
-        setup_method_args = cls._get_setup_method_args(**locals())
-        categorical = categorical_covariate_keys or []
-        continuous = continuous_covariate_keys or []
         depth = checked_counts(adata, layer).totals
-        check_size_factor(adata, size_factor_key)
-        offset = None if offset_key is None else checked_offset(adata, offset_key)
-        check_size_factor_varies(adata, size_factor_key, depth, offset)
-        check_columns(adata, "batch_key", [] if batch_key is None else [batch_key], continuous=False)
-        check_columns(adata, "categorical_covariate_keys", categorical, continuous=False)
-        check_columns(adata, "continuous_covariate_keys", continuous, continuous=True)
-        # new samples of a trained model need not be many, nor span the design
-        if "source_registry" not in kwargs:
-            check_sample_number(adata)
-            check_size_factor_scale(adata, size_factor_key)
-            check_no_empty_level(adata, "batch_key", [] if batch_key is None else [batch_key])
-            check_no_empty_level(adata, "categorical_covariate_keys", categorical)
-            check_joint_rank(adata, design, batch_key, categorical, continuous)
-            held = (*([] if batch_key is None else [batch_key]), *categorical, *continuous)
-            if donor_key is not None:
-                check_donor_key(adata.obs, donor_key, design, held)
-            if design is not None and (serious := first_warning(adata.obs, design, held)) is not None:
-                warn(serious, UserWarning, stacklevel=2)
-
-        fields = [
-            LayerField(REGISTRY_KEYS.X_KEY, layer, is_count_data=False),
-            SizeFactorField(REGISTRY_KEYS.SIZE_FACTOR_KEY, size_factor_key),
-            # before what adds columns: new samples whose offsets are refused stay as they are
-            *([] if offset_key is None else [OffsetField(offset_key)]),
-            CategoricalObsField(REGISTRY_KEYS.BATCH_KEY, batch_key),
-            CategoricalJointObsField(REGISTRY_KEYS.CAT_COVS_KEY, categorical_covariate_keys),
-            NumericalJointObsField(REGISTRY_KEYS.CONT_COVS_KEY, continuous_covariate_keys),
-            DesignField(design),
-        ]
-        manager = AnnDataManager(fields=fields, setup_method_args=setup_method_args)
         with unchanged_on_error(adata):
+            if isinstance(design, pd.DataFrame):
+                design = add_design_matrix(adata, design)
+            given_args = {name: value for name, value in locals().items() if name != "depth"}
+            setup_method_args = cls._get_setup_method_args(**given_args)
+            _check(
+                adata,
+                depth,
+                size_factor_key,
+                offset_key,
+                design,
+                batch_key,
+                donor_key,
+                categorical_covariate_keys or [],
+                continuous_covariate_keys or [],
+                is_new="source_registry" in kwargs,
+            )
+            variables = () if design is None else read_formula(design, adata.obs.columns).variables
+            given = [size_factor_key, batch_key, donor_key, *(categorical_covariate_keys or [])]
+            columns = [key for key in (*given, *(continuous_covariate_keys or []), *variables) if key is not None]
+            fields = [
+                LayerField(REGISTRY_KEYS.X_KEY, layer, is_count_data=False),
+                SizeFactorField(REGISTRY_KEYS.SIZE_FACTOR_KEY, size_factor_key),
+                # before what adds columns: new samples whose offsets are refused stay as they are
+                *([] if offset_key is None else [OffsetField(offset_key)]),
+                CategoricalObsField(REGISTRY_KEYS.BATCH_KEY, batch_key),
+                CategoricalJointObsField(REGISTRY_KEYS.CAT_COVS_KEY, categorical_covariate_keys),
+                NumericalJointObsField(REGISTRY_KEYS.CONT_COVS_KEY, continuous_covariate_keys),
+                DesignField(design),
+                RecordField(columns, [layer] if offset_key is None else [layer, offset_key]),
+            ]
+            manager = AnnDataManager(fields=fields, setup_method_args=setup_method_args)
             manager.register_fields(adata, **kwargs)
         cls.register_manager(manager)
+
+
+def _check(
+    adata: AnnData,
+    depth: np.ndarray,
+    size_factor_key: str,
+    offset_key: str | None,
+    design: str | None,
+    batch_key: str | None,
+    donor_key: str | None,
+    categorical: list[str],
+    continuous: list[str],
+    *,
+    is_new: bool,
+) -> None:
+    """Raise, or warn, of all that speaks against the samples; new ones of a trained model need less."""
+    batches = [] if batch_key is None else [batch_key]
+    check_size_factor(adata, size_factor_key)
+    offset = None if offset_key is None else checked_offset(adata, offset_key)
+    check_size_factor_varies(adata, size_factor_key, depth, offset)
+    check_columns(adata, "batch_key", batches, continuous=False)
+    check_columns(adata, "categorical_covariate_keys", categorical, continuous=False)
+    check_columns(adata, "continuous_covariate_keys", continuous, continuous=True)
+    # new samples of a trained model need not be many, nor span the design
+    if is_new:
+        return
+    check_column_names(adata)
+    check_sample_number(adata)
+    check_size_factor_scale(adata, size_factor_key)
+    check_no_empty_level(adata, "batch_key", batches)
+    check_no_empty_level(adata, "categorical_covariate_keys", categorical)
+    check_joint_rank(adata, design, batch_key, categorical, continuous)
+    held = (*batches, *categorical, *continuous)
+    if donor_key is not None:
+        check_donor_key(adata.obs, donor_key, design, held)
+    if design is None:
+        return
+    for numbers in numbers_in_design(make_design(design, adata.obs)[0], adata.obs):
+        warn(numbers, UserWarning, stacklevel=3)
+    if (serious := first_warning(adata.obs, design, held)) is not None:
+        warn(serious, UserWarning, stacklevel=3)
 
 
 class SizeFactorField(NumericalObsField):

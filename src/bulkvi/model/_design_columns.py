@@ -1,0 +1,142 @@
+"""Columns of obs as a design reads them: text and names of groups as categories, measurements as numbers."""
+
+from collections.abc import Collection, Hashable
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from bulkvi.model._formula import Formula
+from bulkvi.model._formula_names import CATEGORY, PLAIN
+from bulkvi.model._numbered import as_labels, is_number, names_groups
+
+
+class Columns(NamedTuple):
+    """What the words of a rewritten formula stand for."""
+
+    table: pd.DataFrame
+    """Samples x words."""
+    levels: dict[str, list[Any]]
+    """Levels of the columns of obs that are categories."""
+
+
+def coded_columns(read: Formula, obs: pd.DataFrame, known: dict[str, list[Any]] | None = None) -> Columns:
+    """A column for each word of a formula, in its role.
+
+    Parameters
+    ----------
+    read
+        The formula.
+    obs
+        One row for each sample; levels may lack samples if ``known`` is given.
+    known
+        Levels of the first samples' categories, for new samples.
+
+    Raises
+    ------
+    ValueError
+        If a column has missing values, is of a kind that a design does not take, has a level without samples, one level only,
+        or one that is not known.
+    """
+    columns = {name: _complete(_column(obs, name), obs) for name in read.variables}
+    labels = [
+        name
+        for name in numbers_by_themselves(read, obs)
+        if (names_groups(name, columns[name]) if known is None else name in known)
+    ]
+    table, levels = {}, {}
+    for word, (name, role) in read.names.uses.items():
+        column = _in_role(columns[name], role, is_label=name in labels)
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            column = _with_samples(column) if known is None else _in_known_levels(column, known, read)
+            levels[name] = list(column.cat.categories)
+        table[word] = column
+    return Columns(pd.DataFrame(table, index=obs.index), levels)
+
+
+def numbers_by_themselves(read: Formula, obs: pd.DataFrame) -> list[str]:
+    """Columns of numbers that stand in a formula by themselves: slopes, unless they are names of groups."""
+    found = dict.fromkeys(use.column for use in read.names.uses.values() if use.role == PLAIN)
+    return [name for name in found if is_number(_column(obs, name))]
+
+
+def require_columns(required: Collection[str], obs: pd.DataFrame) -> None:
+    """Raise KeyError that names the columns that obs lacks."""
+    present = set(map(str, obs.columns))
+    missing = sorted(name for name in required if name not in present)
+    if missing:
+        raise KeyError(f"The design needs the columns {missing} of adata.obs; it has {list(obs.columns)}.")
+
+
+def _column(obs: pd.DataFrame, name: str) -> pd.Series:
+    places = [k for k, label in enumerate(obs.columns) if str(label) == name]
+    if len(places) > 1:
+        raise ValueError(f"adata.obs has {len(places)} columns {name!r}. Rename all but one.")
+    return obs.iloc[:, places[0]].rename(name)
+
+
+def _complete(column: pd.Series, obs: pd.DataFrame) -> pd.Series:
+    if column.isna().any():
+        samples = list(obs.index[column.isna()][:5])
+        raise ValueError(
+            f"Column {column.name!r} of adata.obs is missing for {int(column.isna().sum())} samples (first: {samples}). "
+            f"Fill it in or leave these samples out: adata[adata.obs[{column.name!r}].notna()]."
+        )
+    return column
+
+
+def _in_role(column: pd.Series, role: str, *, is_label: bool) -> pd.Series:
+    reason = _not_taken(column)
+    if reason and not (role == CATEGORY and _is_date(column)):
+        raise ValueError(f"The design cannot be built from adata.obs: {reason}")
+    if is_number(column):
+        return as_labels(column).astype("category") if is_label or role == CATEGORY else column.astype(float)
+    return column if isinstance(column.dtype, pd.CategoricalDtype) else column.astype("category")
+
+
+def _with_samples(column: pd.Series) -> pd.Series:
+    """The same; levels without samples, and a single level, raise."""
+    counts = column.value_counts()
+    empty = list(counts.index[counts == 0])
+    if empty:
+        raise ValueError(
+            f"Column {column.name!r} of adata.obs has levels without samples: {empty}. Remove them with "
+            f"adata.obs[{column.name!r}] = adata.obs[{column.name!r}].cat.remove_unused_categories()."
+        )
+    if len(counts) == 1:
+        raise ValueError(
+            f"Column {column.name!r} of adata.obs has one level, {counts.index[0]!r}, in every sample: it explains nothing. "
+            "Leave it out of the design, or bring in samples of another level."
+        )
+    return column
+
+
+def _in_known_levels(column: pd.Series, known: dict[str, list[Any]], read: Formula) -> pd.Series:
+    levels = known.get(str(column.name))
+    if levels is None:
+        return column
+    unknown = sorted(set(column.astype(object)) - set(levels), key=str)
+    if unknown:
+        raise ValueError(
+            f"Column {column.name!r} of obs has levels {unknown} that the design {read.text!r} was not fitted with. "
+            f"Known levels: {levels}."
+        )
+    return pd.Series(pd.Categorical(column.astype(object), categories=levels), index=column.index, name=column.name)
+
+
+def _is_date(column: pd.Series) -> bool:
+    return pd.api.types.is_datetime64_any_dtype(column) or isinstance(column.dtype, pd.PeriodDtype)
+
+
+def _not_taken(column: pd.Series) -> str | None:
+    """Why a design does not take a column, and what to give instead; None if it does."""
+    kinds = "A design takes numbers, text, yes/no and categories."
+    if pd.api.types.is_datetime64_any_dtype(column) or isinstance(column.dtype, pd.PeriodDtype):
+        return (
+            f"column {column.name!r} holds dates ({column.dtype}). {kinds} For days as categories use C({column.name}); for "
+            "a trend over time make a column of numbers, such as days since the first one."
+        )
+    if pd.api.types.is_timedelta64_dtype(column) or pd.api.types.is_complex_dtype(column):
+        return f"column {column.name!r} is of dtype {column.dtype}. {kinds} Make a column of numbers from it."
+    if column.dtype == object and not column.map(lambda value: isinstance(value, Hashable)).all():
+        return f"column {column.name!r} holds things such as {column.iloc[0]!r}. {kinds}"
+    return None
