@@ -49,6 +49,7 @@ def check(
     layer: reading.Layer = None,
     strandedness: reading.Strandedness = None,
     transcripts: reading.Transcripts = None,
+    sheet: reading.Sheet = None,
 ) -> None:
     """Say what a design can tell from these samples, and which samples are not what their label says.
 
@@ -73,6 +74,7 @@ def check(
         round_counts,
         strandedness,
         transcripts,
+        sheet,
     )
     say = reporter()
     with noted(say) as notes, exits(WRONG_INPUT):

@@ -70,6 +70,7 @@ def de(
     layer: reading.Layer = None,
     strandedness: reading.Strandedness = None,
     transcripts: reading.Transcripts = None,
+    sheet: reading.Sheet = None,
 ) -> None:
     """Compare two groups of samples, gene by gene.
 
@@ -105,6 +106,7 @@ def de(
         round_counts,
         strandedness,
         transcripts,
+        sheet,
     )
     say = reporter()
     with noted(say) as notes:

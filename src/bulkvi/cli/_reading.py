@@ -17,7 +17,7 @@ Counts = Annotated[
     typer.Argument(
         exists=True,
         metavar="COUNTS",
-        help="Raw counts: a table (.tsv, .csv, .xlsx; genes x samples or samples x genes; featureCounts' too), .h5ad, or a "
+        help="Raw counts: a table (.tsv, .csv, .xlsx, .gct; genes x samples or samples x genes; featureCounts' too), .h5ad, or a "
         "folder of STAR's ReadsPerGene.out.tab files, of Salmon's or of kallisto's folders.",
     ),
 ]
@@ -58,6 +58,13 @@ Match = Annotated[
 ]
 SamplesIn = Annotated[str | None, typer.Option(help="columns or rows, if the names do not tell where the samples are.")]
 GeneColumn = Annotated[str | None, typer.Option(help="Column of COUNTS with the gene ids, if not found.")]
+Sheet = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Sheet of a spreadsheet (.xlsx) with several. Where COUNTS and SAMPLES both are such files, give it twice, first "
+        "for COUNTS."
+    ),
+]
 Layer = Annotated[str | None, typer.Option(help="Layer of an .h5ad with the raw counts, if not X.")]
 DuplicateGenes = Annotated[str, typer.Option(help="error, or sum: the rows of gene ids that repeat are added up.")]
 Missing = Annotated[str, typer.Option(help="error, or zero: empty cells of COUNTS mean no read.")]
@@ -96,15 +103,45 @@ class HowToRead(NamedTuple):
     round_counts: bool
     strandedness: Any
     transcripts: Path | None
+    sheet: list[str] | None = None
 
 
 def read(counts: Path, samples: Path, how: HowToRead) -> "AnnData":
     """Samples x genes, with the sample sheet as ``obs``."""
     from bulkvi import io
 
+    from bulkvi.io._read_samples import check_column_names
+
     options = how._asdict()
-    sheet = io.read_samples(samples, sample_column=options.pop("sample_column"))
-    return io.read_counts(counts, sheet, **options)
+    of_counts, of_samples = sheets(counts, samples, options.pop("sheet") or [])
+    table = io.read_samples(samples, sample_column=options.pop("sample_column"), sheet=of_samples)
+    check_column_names(table)
+    return io.read_counts(counts, table, sheet=of_counts, **options)
+
+
+def sheets(counts: Path, samples: Path, names: list[str]) -> tuple[str | None, str | None]:
+    """The sheets of COUNTS and of SAMPLES: two in this order, or one for the spreadsheet that has it.
+
+    Raises
+    ------
+    ValueError
+        If there are more than two names, or one that no spreadsheet has.
+    """
+    from bulkvi.io._spreadsheets import sheet_names
+
+    if not names:
+        return None, None
+    if len(names) == 2:
+        return names[0], names[1]
+    known = [sheet_names(path) if path.is_file() else [] for path in (counts, samples)]
+    if len(names) > 2 or not any(names[0] in those for those in known):
+        raise ValueError(
+            f"--sheet {', '.join(map(repr, names))}: give the name of one sheet, or of two, first for COUNTS. {counts.name} has "
+            f"{known[0] or 'no sheets'}, {samples.name} has {known[1] or 'no sheets'}."
+        )
+    # a file with a single sheet needs no name
+    in_samples = names[0] in known[1] and (names[0] not in known[0] or len(known[0]) == 1 < len(known[1]))
+    return (None, names[0]) if in_samples else (names[0], None)
 
 
 def in_words(adata: "AnnData") -> str:
