@@ -148,7 +148,9 @@ def test_decimal_commas_are_read_before_values_are_judged(counts, length, tmp_pa
 def test_a_comma_that_may_separate_thousands_is_refused(separator: str, counts, tmp_path: Path):
     thousands = counts.clip(1000, 999_999).map("{:,}".format)
     thousands.to_csv(tmp_path / "counts.csv", sep=separator)
-    with pytest.raises(ValueError, match=r"holds no numbers, first '\d+,\d+'. Their comma may separate decimals or thousands"):
+    with pytest.raises(
+        ValueError, match=r"holds no numbers, first '\d+,\d+'. Their comma may separate decimals or thousands"
+    ):
         io.read_counts(tmp_path / "counts.csv", files.sheet())
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
-import numpy as np
 import pandas as pd
+
 from tests.io import files
 
 COUNTS = files.counts()
@@ -35,7 +35,10 @@ def annotated(sep: str, *notes: str, quote: bool = False) -> str:
     described = [*notes, *["plain"] * (len(COUNTS) - len(notes))]
     header, *body = rows(sep)
     mark = '"' if quote else ""
-    made = [sep.join([line.split(sep)[0], f"{mark}{note}{mark}", *line.split(sep)[1:]]) for line, note in zip(body, described, strict=True)]
+    made = [
+        sep.join([line.split(sep)[0], f"{mark}{note}{mark}", *line.split(sep)[1:]])
+        for line, note in zip(body, described, strict=True)
+    ]
     return lines(sep.join([header.split(sep)[0], "description", *header.split(sep)[1:]]), *made)
 
 
@@ -68,7 +71,13 @@ def gct_1_3() -> str:
     first, *names = header.split("\t")
     kinds = "\t".join(["treatment", "", *["x"] * 4])
     split = [line.split("\t", 1) for line in body]
-    return lines("#1.3", f"{len(body)}\t4\t1\t1", "\t".join(["id", "symbol", *names]), kinds, *(f"{g}\ts{g}\t{rest}" for g, rest in split))
+    return lines(
+        "#1.3",
+        f"{len(body)}\t4\t1\t1",
+        "\t".join(["id", "symbol", *names]),
+        kinds,
+        *(f"{g}\ts{g}\t{rest}" for g, rest in split),
+    )
 
 
 def book(*sheets: tuple[str, list[list[Any]]]) -> bytes:
@@ -86,7 +95,10 @@ def book(*sheets: tuple[str, list[list[Any]]]) -> bytes:
 
 
 def cells(table: pd.DataFrame = COUNTS, label: str = "gene_id") -> list[list[Any]]:
-    return [[label, *table.columns], *([name, *row] for name, row in zip(table.index, table.to_numpy().tolist(), strict=True))]
+    return [
+        [label, *table.columns],
+        *([name, *row] for name, row in zip(table.index, table.to_numpy().tolist(), strict=True)),
+    ]
 
 
 def changed(k: int, j: int, value: Any) -> list[list[Any]]:

@@ -13,11 +13,11 @@ from anndata import AnnData
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+
+from bulkvi import io
 from tests.trust import hostile_tables as tables
 from tests.trust.hostile_tables import COUNTS, PLAIN, SHEET, Readable
 from tests.trust.verdict import equal, refused
-
-from bulkvi import io
 
 
 def put(content: str | bytes, path: Path) -> Path:
@@ -54,7 +54,7 @@ def test_missing_cells_are_zero_only_where_that_is_said(tmp_path: Path) -> None:
     for name in ("short_row", "all_rows_short", "spreadsheet_formula"):
         file, content, words = tables.REFUSED[name]
         path = put(content(), tmp_path / file)
-        refused(lambda: read(path, missing="zero"), *words)
+        refused(lambda path=path: read(path, missing="zero"), *words)
     path = put(tables.text(",", table=COUNTS.replace(0, np.nan)), tmp_path / "c.csv")
     equal(read(path, missing="zero").to_df(), PLAIN)
 
@@ -111,7 +111,9 @@ def h5ad(folder: Path, values: Any, *, obs: Any = SMALL.index, var: Any = COUNTS
     return folder / "c.h5ad"
 
 
-@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", [np.asarray, sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array], ids=lambda kind: kind.__name__
+)
 @pytest.mark.parametrize("dtype", DENSE)
 def test_counts_of_every_type(dtype: str, kind: Callable, tmp_path: Path) -> None:
     if dtype == "float16" and kind is not np.asarray:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from bulkvi.cli._sheets import check_columns, choose_sheets
+
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
@@ -110,38 +112,11 @@ def read(counts: Path, samples: Path, how: HowToRead) -> "AnnData":
     """Samples x genes, with the sample sheet as ``obs``."""
     from bulkvi import io
 
-    from bulkvi.io._read_samples import check_column_names
-
     options = how._asdict()
-    of_counts, of_samples = sheets(counts, samples, options.pop("sheet") or [])
+    of_counts, of_samples = choose_sheets(counts, samples, options.pop("sheet") or [])
     table = io.read_samples(samples, sample_column=options.pop("sample_column"), sheet=of_samples)
-    check_column_names(table)
+    check_columns(table)
     return io.read_counts(counts, table, sheet=of_counts, **options)
-
-
-def sheets(counts: Path, samples: Path, names: list[str]) -> tuple[str | None, str | None]:
-    """The sheets of COUNTS and of SAMPLES: two in this order, or one for the spreadsheet that has it.
-
-    Raises
-    ------
-    ValueError
-        If there are more than two names, or one that no spreadsheet has.
-    """
-    from bulkvi.io._spreadsheets import sheet_names
-
-    if not names:
-        return None, None
-    if len(names) == 2:
-        return names[0], names[1]
-    known = [sheet_names(path) if path.is_file() else [] for path in (counts, samples)]
-    if len(names) > 2 or not any(names[0] in those for those in known):
-        raise ValueError(
-            f"--sheet {', '.join(map(repr, names))}: give the name of one sheet, or of two, first for COUNTS. {counts.name} has "
-            f"{known[0] or 'no sheets'}, {samples.name} has {known[1] or 'no sheets'}."
-        )
-    # a file with a single sheet needs no name
-    in_samples = names[0] in known[1] and (names[0] not in known[0] or len(known[0]) == 1 < len(known[1]))
-    return (None, names[0]) if in_samples else (names[0], None)
 
 
 def in_words(adata: "AnnData") -> str:

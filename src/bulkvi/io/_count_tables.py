@@ -7,10 +7,10 @@ from typing import Final
 
 import pandas as pd
 
+from bulkvi.io._decimal_comma import with_points
 from bulkvi.io._found import Found
 from bulkvi.io._gct import gct_columns, without_annotation_rows
 from bulkvi.io._gene_names import ANNOTATION, ID_HEADERS, id_column, plain, symbol_column
-from bulkvi.io._decimal_comma import with_points
 from bulkvi.io._left_out import say_left_out
 from bulkvi.io._orientation import SamplesIn, samples_in
 from bulkvi.io._sample_names import Match, matched, pair_names
@@ -127,11 +127,7 @@ def _refuse_text(columns: list[int], table: Table, samples: pd.DataFrame, source
             continue
         values = table.cells[column].dropna()
         first = str(values.iloc[0]) if len(values) else ""
-        comma = (
-            " Their comma may separate decimals or thousands."
-            if re.fullmatch(r"-?\d+(,\d+)+", first)
-            else ""
-        )
+        comma = " Their comma may separate decimals or thousands." if re.fullmatch(r"-?\d+(,\d+)+", first) else ""
         raise ValueError(
             f"{source}: the column of sample {table.labels[column]!r} holds no numbers{f', first {first!r}' if first else ''}."
             f"{comma} Write counts as plain whole numbers."

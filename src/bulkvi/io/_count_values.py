@@ -20,7 +20,9 @@ FIRST_MULTIPLES: Final = (1.5, 10.0)
 NEAR_WHOLE: Final = 0.05
 LARGEST_EXACT: Final = 2**53
 """The largest whole number up to which 64-bit floating point numbers, in which models compute, hold all."""
-TOO_LARGE: Final = "Floating point numbers do not hold such counts exactly, and no run of a sequencer makes them: look at the file."
+TOO_LARGE: Final = (
+    "Floating point numbers do not hold such counts exactly, and no run of a sequencer makes them: look at the file."
+)
 GIVE_COUNTS: Final = (
     "bulkvi needs raw counts: the table of featureCounts, HTSeq or STAR (ReadsPerGene.out.tab), tximport's counts, or the "
     "folders of Salmon or kallisto."

@@ -67,7 +67,9 @@ def to_genes(
         summaries = others.apply(pd.to_numeric, errors="coerce").sum().to_numpy(float)
         numbers = numbers.rows(kept)
     if not numbers.genes:
-        raise ValueError(f"{source} has no genes: every row counts reads without a gene. Give the table of counts itself.")
+        raise ValueError(
+            f"{source} has no genes: every row counts reads without a gene. Give the table of counts itself."
+        )
     counts = _counts(numbers, missing=missing, round_counts=round_counts, source=source)
     genes = drop_totals(counts, numbers.genes, summaries, source)
     counts, kept, names = counts[genes], kept[genes], [numbers.genes[k] for k in np.flatnonzero(genes)]

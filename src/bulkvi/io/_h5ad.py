@@ -43,7 +43,9 @@ def read_anndata(
         If the file cannot be read, or the samples of the sheet are not in it.
     """
     adata = _open(path)
-    adata.var_names, adata.obs_names = (names.map(lambda name: str(name).strip()) for names in (adata.var_names, adata.obs_names))
+    adata.var_names, adata.obs_names = (
+        names.map(lambda name: str(name).strip()) for names in (adata.var_names, adata.obs_names)
+    )
     wanted = samples.index.tolist()
     side = given or samples_in(adata.var_names.tolist(), adata.obs_names.tolist(), wanted, match, path.name)
     if side == "columns":
@@ -70,7 +72,9 @@ def with_counts(adata: AnnData, genes: Genes, source: str) -> AnnData:
     if len(genes.rows) < adata.n_vars and adata.layers and len(set(adata.var_names)) < adata.n_vars:
         layers = list(adata.layers)
         warnings.warn(
-            f"{source}: layers are not summed as the counts are, and were left out: {layers}.", UserWarning, stacklevel=2
+            f"{source}: layers are not summed as the counts are, and were left out: {layers}.",
+            UserWarning,
+            stacklevel=2,
         )
         for name in layers:
             del adata.layers[name]

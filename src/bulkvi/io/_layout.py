@@ -118,9 +118,7 @@ def _rows_of_width(records: Records, rows: list[int], labels: list[str], source:
         first = next(k for k in rows if filled[k] > len(labels))
         above = next((k for k in rows if raw[k] != raw[first]), first)
         if widest > len(labels) + 1 or raw[above] < width:
-            shown = (
-                f"the header {len(labels)} names" if first == rows[0] else f"those above have {raw[rows[0]]}"
-            )
+            shown = f"the header {len(labels)} names" if first == rows[0] else f"those above have {raw[rows[0]]}"
             raise ValueError(
                 f"{source} is no table: line {records.numbers[first]} has {filled[first]} values, and {shown}. {ONE_VALUE}"
             )

@@ -157,9 +157,7 @@ def _find(
     sheet: str | None,
 ) -> Found:
     if not path.is_dir():
-        return read_count_table(
-            path, samples, match=match, given=samples_in, gene_column=gene_column, sheet=sheet
-        )
+        return read_count_table(path, samples, match=match, given=samples_in, gene_column=gene_column, sheet=sheet)
     if sheet is not None:
         raise ValueError(f"sheet={sheet!r} is for spreadsheets (.xlsx); {path} is a folder. Leave it out.")
     if star := star_files(path):

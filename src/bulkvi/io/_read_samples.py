@@ -10,9 +10,7 @@ NAMELESS: Final = ("sample", "row_name", "name_of_row", "unnamed")
 """What the first column is called where its header is empty: the first of these that no other column has."""
 
 
-def read_samples(
-    path: str | Path, *, sample_column: str | None = None, sheet: str | None = None
-) -> pd.DataFrame:
+def read_samples(path: str | Path, *, sample_column: str | None = None, sheet: str | None = None) -> pd.DataFrame:
     r"""Read a sample sheet: a row for each sample, its name in the first column, its variables in the others.
 
     Parameters
@@ -82,22 +80,6 @@ def read_samples(
     return pd.DataFrame(
         {label: _as_column(samples[label], path, table.separator) for label in samples}, index=samples.index
     )
-
-
-def check_column_names(samples: pd.DataFrame) -> None:
-    """Raise where a column has a name that an ``.h5ad`` file cannot hold.
-
-    Raises
-    ------
-    ValueError
-        If there is such a column; the message says how to rename it.
-    """
-    wrong = [name for name in map(str, samples.columns) if name in ("", ".", "..", "_index") or "/" in name]
-    if wrong:
-        raise ValueError(
-            f"The sample sheet has columns that cannot be written to a result file (.h5ad): {wrong}. Rename them: no slash in a "
-            "name ('dose per day' for 'dose/day'), and not '_index', '.' or '..'."
-        )
 
 
 def _check_names(names: pd.Series, column: str, path: Path, lines: list[int]) -> None:

@@ -64,7 +64,9 @@ def split_text(text: str, path: Path) -> Records:
         found = list(_over_lines(text, separator, path))
     else:
         found = [(k, _unquoted(line, separator) if values is None else values) for k, line, values in split]
-    joined = [JOINED.join(" ".join(value.split()) if "\n" in value else value for value in values) for _, values in found]
+    joined = [
+        JOINED.join(" ".join(value.split()) if "\n" in value else value for value in values) for _, values in found
+    ]
     return Records(joined, [k for k, _ in found], JOINED, separator, unended)
 
 
