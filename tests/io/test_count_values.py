@@ -146,9 +146,17 @@ def test_decimal_commas_are_read_before_values_are_judged(counts, length, tmp_pa
 
 @pytest.mark.parametrize("separator", ["\t", ","])
 def test_a_comma_that_may_separate_thousands_is_refused(separator: str, counts, tmp_path: Path):
-    with_commas(counts, 3).to_csv(tmp_path / "counts.csv", sep=separator)
-    with pytest.raises(ValueError, match=r"holds no numbers, first '\d+,\d+'. Their comma may separate decimals or thousands"):
+    thousands = counts.clip(1000, 999_999).map("{:,}".format)
+    thousands.to_csv(tmp_path / "counts.csv", sep=separator)
+    with pytest.raises(
+        ValueError, match=r"holds no numbers, first '\d+,\d+'. Their comma may separate decimals or thousands"
+    ):
         io.read_counts(tmp_path / "counts.csv", files.sheet())
-    with_commas(counts, 3).to_csv(tmp_path / "counts.csv", sep=";")
-    adata = io.read_counts(tmp_path / "counts.csv", files.sheet())
-    assert adata.to_df().T.equals(counts[files.SAMPLES].astype("int32"))
+
+
+def test_a_comma_is_a_decimal_one_where_a_number_shows_it(counts, tmp_path: Path):
+    """0,000 and 4664,000 have no thousands."""
+    for separator in ("\t", ",", ";"):
+        with_commas(counts, 3).to_csv(tmp_path / "counts.csv", sep=separator)
+        adata = io.read_counts(tmp_path / "counts.csv", files.sheet())
+        assert adata.to_df().T.equals(counts[files.SAMPLES].astype("int32"))

@@ -53,6 +53,7 @@ def check(
     lengths: beside.Lengths = None,
     genes: beside.Genes = None,
     sum_replicates: beside.SumReplicates = None,
+    sheet: reading.Sheet = None,
 ) -> None:
     """Say what a design can tell from these samples, and which samples are not what their label says.
 
@@ -83,6 +84,7 @@ def check(
         transcripts,
         lengths,
         genes,
+        sheet,
     )
     say = reporter()
     with noted(say) as notes, exits(WRONG_INPUT):

@@ -74,6 +74,7 @@ def de(
     lengths: beside.Lengths = None,
     genes: beside.Genes = None,
     sum_replicates: beside.SumReplicates = None,
+    sheet: reading.Sheet = None,
 ) -> None:
     """Compare two groups of samples, gene by gene.
 
@@ -114,6 +115,7 @@ def de(
         transcripts,
         lengths,
         genes,
+        sheet,
     )
     say = reporter()
     with noted(say) as notes:

@@ -155,6 +155,7 @@ FLAGS: Final = {
     "gene_column": "--gene-column",
     "sample_column": "--sample-column",
     "layer": "--layer",
+    "sheet": "--sheet",
     "duplicate_genes": "--duplicate-genes",
     "missing": "--missing",
     "strandedness": "--strandedness",

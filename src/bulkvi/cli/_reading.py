@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from bulkvi.cli._sheets import check_columns, choose_sheets
+
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
@@ -17,7 +19,7 @@ Counts = Annotated[
     typer.Argument(
         exists=True,
         metavar="COUNTS",
-        help="Raw counts: a table (.tsv, .csv, .xlsx; genes x samples or samples x genes; featureCounts' too), .h5ad, or a "
+        help="Raw counts: a table (.tsv, .csv, .xlsx, .gct; genes x samples or samples x genes; featureCounts' too), .h5ad, or a "
         "folder with the files of STAR, HTSeq, featureCounts, RSEM (genes.results), Salmon or kallisto, one for each sample, in it "
         "or in subfolders.",
     ),
@@ -60,6 +62,13 @@ Match = Annotated[
 ]
 SamplesIn = Annotated[str | None, typer.Option(help="columns or rows, if the names do not tell where the samples are.")]
 GeneColumn = Annotated[str | None, typer.Option(help="Column of COUNTS with the gene ids, if not found.")]
+Sheet = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Sheet of a spreadsheet (.xlsx) with several. Where COUNTS and SAMPLES both are such files, give it twice, first "
+        "for COUNTS."
+    ),
+]
 Layer = Annotated[str | None, typer.Option(help="Layer of an .h5ad with the raw counts, if not X.")]
 DuplicateGenes = Annotated[str, typer.Option(help="error, or sum: the rows of gene ids that repeat are added up.")]
 Missing = Annotated[
@@ -102,6 +111,7 @@ class HowToRead(NamedTuple):
     transcripts: Path | None
     lengths: Path | None
     genes: Path | None
+    sheet: list[str] | None = None
 
 
 def read(counts: Path, samples: Path | None, how: HowToRead) -> "AnnData":
@@ -115,11 +125,16 @@ def read(counts: Path, samples: Path | None, how: HowToRead) -> "AnnData":
             f"SAMPLES is missing: {counts} does not say what its samples are. Give the sample sheet after it: a table with a row for "
             "each sample, its name in the first column. Only an .h5ad may hold it."
         )
+    of_counts, of_samples = choose_sheets(counts, samples or counts, options.pop("sheet") or [])
     if samples is None or samples.suffix.lower() == ".h5ad":
         if sample_column is not None:
             raise ValueError(f"--sample-column {sample_column}: an .h5ad names its samples itself. Leave it out.")
-        return io.read_counts(counts, samples, **options)
-    return io.read_counts(counts, io.read_samples(samples, sample_column=sample_column), **options)
+        adata = io.read_counts(counts, samples, sheet=of_counts, **options)
+        check_columns(adata.obs)
+        return adata
+    table = io.read_samples(samples, sample_column=sample_column, sheet=of_samples)
+    check_columns(table)
+    return io.read_counts(counts, table, sheet=of_counts, **options)
 
 
 def in_words(adata: "AnnData") -> str:

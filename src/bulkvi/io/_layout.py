@@ -38,7 +38,7 @@ def find_layout(records: Records, source: str) -> Layout:
     """
     start, comments, titles = _above(records)
     dimensions: tuple[int, ...] = ()
-    if comments and re.match(r"#1\.[23]\b", comments[0]) and start < len(records.lines):
+    if _is_gct(comments) and start < len(records.lines):
         dimensions = tuple(int(value) for value in records.values(start) if value.isdecimal())
         start += 1
     n = len(records.lines)
@@ -69,12 +69,18 @@ def _above(records: Records) -> tuple[int, list[str], list[tuple[int, str]]]:
         line = records.lines[k]
         if line.lstrip('" ').startswith("#"):
             comments.append(line)
+            if _is_gct(comments):
+                return k + 1, comments, titles
         elif _is_title(records, k):
             titles.append((records.numbers[k], line))
         else:
             break
         k += 1
     return k, comments, titles
+
+
+def _is_gct(comments: list[str]) -> bool:
+    return len(comments) == 1 and re.fullmatch(r'"?#1\.[23]"?', comments[0].strip(NOTHING)) is not None
 
 
 def _is_title(records: Records, position: int) -> bool:

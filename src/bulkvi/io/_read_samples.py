@@ -82,22 +82,6 @@ def read_samples(path: str | Path, *, sample_column: str | None = None, sheet: s
     )
 
 
-def check_column_names(samples: pd.DataFrame) -> None:
-    """Raise where a column has a name that an ``.h5ad`` file cannot hold.
-
-    Raises
-    ------
-    ValueError
-        If there is such a column; the message says how to rename it.
-    """
-    wrong = [name for name in map(str, samples.columns) if name in ("", ".", "..", "_index") or "/" in name]
-    if wrong:
-        raise ValueError(
-            f"The sample sheet has columns that cannot be written to a result file (.h5ad): {wrong}. Rename them: no slash in a "
-            "name ('dose per day' for 'dose/day'), and not '_index', '.' or '..'."
-        )
-
-
 def _check_names(names: pd.Series, column: str, path: Path, lines: list[int]) -> None:
     unnamed = [lines[int(k)] for k in names.index[names == ""]]
     if unnamed:

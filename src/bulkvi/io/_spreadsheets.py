@@ -14,16 +14,6 @@ ERRORS: Final = frozenset("#REF! #DIV/0! #NAME? #NULL! #NUM! #VALUE!".split())
 """What a formula shows that cannot be computed; ``#N/A`` is a missing value."""
 
 
-def sheet_names(path: Path) -> list[str]:
-    """Names of the sheets of a spreadsheet; none if it is no ``.xlsx``."""
-    if not zipfile.is_zipfile(path):
-        return []
-    with zipfile.ZipFile(path) as archive:
-        if "xl/workbook.xml" not in archive.namelist():
-            return []
-    return [sheet.title for sheet in _open(path.read_bytes(), path).worksheets]
-
-
 def split_spreadsheet(content: bytes, path: Path, sheet: str | None) -> Records:
     """Find the records of a sheet: the one named, or the only one that is not empty.
 

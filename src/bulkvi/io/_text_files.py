@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 ZIP: Final = b"PK\x03\x04"
+EMPTY_ZIP: Final = b"PK\x05\x06"
 OLE: Final = b"\xd0\xcf"
 PACKED: Final[dict[bytes, tuple[str, Callable[[bytes], bytes]]]] = {
     b"\x1f\x8b": ("gzip", gzip.decompress),
@@ -27,8 +28,8 @@ OTHER_KINDS: Final = {
     b"PAR1": "a Parquet file",
     b"RDX": "R data",
     b"X\n\x00\x00\x00": "R data (.rds): write the table from R with write.csv",
-    b"7z\xbc\xaf": "a 7z archive: unpack it",
-    b"Rar!": "a RAR archive: unpack it",
+    b"7z\xbc\xaf": "a 7z archive: extract its files",
+    b"Rar!": "a RAR archive: extract its files",
     b"{": "JSON",
 }
 BINARY: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
@@ -46,7 +47,7 @@ def unpack(path: Path) -> bytes:
     content = path.read_bytes()
     for _ in range(3):  # a packed file may have been packed again
         kind = next((packed for mark, packed in PACKED.items() if content.startswith(mark)), None)
-        if kind is None and (not content.startswith(ZIP) or _is_workbook(content, path)):
+        if kind is None and (not content.startswith((ZIP, EMPTY_ZIP)) or _is_workbook(content, path)):
             return content
         name, unpacked = kind or ("zip", lambda packed: _only_member(packed, path))
         try:
@@ -65,8 +66,8 @@ class ArchiveError(ValueError):
 def cut_off(path: Path, kind: str) -> ValueError:
     """The error about a file that ends too early or is damaged."""
     return ValueError(
-        f"{path} is cut off or damaged: it cannot be unpacked as {kind} to its end. Download or copy it again, and compare its "
-        "size with the original."
+        f"{path} is cut off or damaged: it cannot be read as {kind} to its end. Download or copy it again, and compare its size with "
+        "the original."
     )
 
 
@@ -94,10 +95,10 @@ def _only_member(content: bytes, path: Path) -> bytes:
         if len(members) != 1:
             names = [member.filename for member in members]
             raise ArchiveError(
-                f"{path} holds {len(members)} files{f': {names[:8]}' if names else ''}. Unpack it and give the one with the table."
+                f"{path} holds {len(members)} files{f': {names[:8]}' if names else ''}. Extract them and give the one with the table."
             )
         if members[0].flag_bits & 1:
-            raise ArchiveError(f"{path} is protected by a password. Unpack it and give the file.")
+            raise ArchiveError(f"{path} is protected by a password. Extract the file and give it.")
         return archive.read(members[0])
 
 
@@ -114,7 +115,7 @@ def decode(content: bytes, path: Path) -> str:
     """
     other = next((kind for mark, kind in OTHER_KINDS.items() if content.startswith(mark)), None)
     if other is None and content[257:262] == b"ustar":
-        other = "a tar archive: unpack it, and give the table in it"
+        other = "a tar archive: extract it, and give the table in it"
     if content.startswith(OLE):
         raise ValueError(
             f"{path} is a spreadsheet of the old kind (.xls), or one protected by a password: save it as .xlsx without a "
