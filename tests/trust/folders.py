@@ -59,9 +59,11 @@ def htseq(home: Path, name: str = "{}.txt") -> Path:
 
 
 def zipped(home: Path, how: Callable[[bytes], bytes], ending: str) -> Path:
+    """The same files with another content, under a name with an ending."""
     for path in sorted(home.iterdir()):
-        path.with_name(path.name + ending).write_bytes(how(path.read_bytes()))
+        content = how(path.read_bytes())
         path.unlink()
+        path.with_name(path.name + ending).write_bytes(content)
     return home
 
 

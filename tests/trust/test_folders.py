@@ -64,9 +64,7 @@ HTSEQ: dict[str, Callable[[Path], Path]] = {
     "clutter": lambda home: with_clutter(htseq(home)),
     "windows": lambda home: each(htseq(home), lambda text: text.replace("\n", "\r\n")),
     "mark": lambda home: each(htseq(home), lambda text: "\ufeff" + text),
-    "utf16": lambda home: (
-        [path.write_text(path.read_text(), encoding="utf-16") for path in htseq(home).iterdir()] and home
-    ),
+    "utf16": lambda home: zipped(htseq(home), lambda content: content.decode().encode("utf-16"), ""),
     "commas": lambda home: each(htseq(home), lambda text: text.replace("\t", ",")),
     "header": lambda home: each(htseq(home), lambda text: "gene_id\tcount\n" + text),
     "quoted_by_r": lambda home: each(htseq(home), lambda text: re.sub("(?m)^(.+)\t", '"\\1"\t', text)),
@@ -99,6 +97,17 @@ def test_names_of_files_in_the_sheet_are_found(ending: str, tmp_path: Path):
     equal(read(home, sheet(names)), PLAIN.set_axis(names, axis=0))
 
 
+def cut_without_tails(home: Path) -> None:
+    for path in home.iterdir():
+        path.write_text(path.read_text().removesuffix(TAIL))
+    damage(home / "s3.txt", two_columns(table()["s3"], "").rstrip()[:-1])
+
+
+def unlinked(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.parent / "nowhere")
+
+
 DAMAGES: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "empty": (lambda home: damage(home / "s3.txt", ""), ("s3.txt", "empty", "copy it again")),
     "binary": (lambda home: damage(home / "s3.txt", b"\0\1\2\3" * 50), ("s3.txt", "NUL bytes", "copy it again")),
@@ -114,13 +123,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
         lambda home: damage(home / "s3.txt", two_columns(table()["s3"][:5], "")),
         ("s3.txt", "__alignment_not_unique", "cut short"),
     ),
-    "cut_in_the_last_number": (
-        lambda home: (
-            [damage(path, path.read_text().removesuffix(TAIL)) for path in home.iterdir()]
-            and damage(home / "s3.txt", two_columns(table()["s3"], "").rstrip()[:-1])
-        ),
-        ("s3.txt", "without a line break", "cut short"),
-    ),
+    "cut_in_the_last_number": (lambda home: cut_without_tails(home), ("s3.txt", "without a line break", "cut short")),
     "cut_gz": (
         lambda home: damage(home / "s3.txt", gzip.compress(np.random.default_rng(0).bytes(9000).hex().encode())[:400]),
         ("s3.txt", "compressed", "copy it again"),
@@ -139,10 +142,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     ),
     "lacking": (lambda home: (home / "s3.txt").unlink(), ("1 of the 4 samples", "'s3'")),
     "twice": (lambda home: shutil.copy(home / "s3.txt", home / "s3.tsv"), ("more than one", "s3")),
-    "broken_link": (
-        lambda home: [(home / "s3.txt").unlink(), (home / "s3.txt").symlink_to(home / "nowhere")],
-        ("s3.txt", "link to a file that does not exist"),
-    ),
+    "broken_link": (lambda home: unlinked(home / "s3.txt"), ("s3.txt", "link to a file that does not exist")),
 }
 
 

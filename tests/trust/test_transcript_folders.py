@@ -74,6 +74,13 @@ def lengths_by_hand() -> np.ndarray:
     return np.full(PLAIN.shape, (rate * [900, 1500]).sum() / rate.sum())
 
 
+def beside(home: Path, name: str) -> Path:
+    """The same folder with a file in each subfolder that is not to be read."""
+    for path in list(home.glob("*/*")):
+        shutil.copy(path, path.with_name(name))
+    return home
+
+
 FOLDERS: dict[str, Callable[[Path], Path]] = {
     "salmon": salmon,
     "salmon_flat": lambda home: salmon(home, "{}_quant.sf"),
@@ -85,12 +92,8 @@ FOLDERS: dict[str, Callable[[Path], Path]] = {
     "kallisto": kallisto,
     "kallisto_flat": lambda home: kallisto(home, "{}_abundance.tsv"),
     "kallisto_two_levels": lambda home: kallisto(home, "batch/{}/abundance.tsv"),
-    "kallisto_h5_beside": lambda home: (
-        [damage(path.with_suffix(".h5"), b"\x89HDF") for path in kallisto(home).glob("*/*")] and home
-    ),
-    "star_beside": lambda home: (
-        [shutil.copy(p, p.with_name("ReadsPerGene.out.tab")) for p in salmon(home).glob("*/*")] and home
-    ),
+    "kallisto_h5_beside": lambda home: beside(kallisto(home), "abundance.h5"),
+    "star_beside": lambda home: beside(salmon(home), "ReadsPerGene.out.tab"),
 }
 
 

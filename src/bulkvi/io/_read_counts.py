@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,7 @@ def read_counts(
     if not sheet.index.is_unique or sheet.empty and sheet.index.empty:
         raise ValueError("`samples` must have a row for each sample, and each sample one name.")
     sheet = sheet.set_axis(sheet.index.astype(str).rename(None), axis=0)
+    facts: Mapping[str, str | float]
     if path.suffix.lower() == ".h5ad":
         adata, facts = read_anndata(path, sheet, match=match, given=samples_in, layer=layer)
         adata.X = _whole(adata, missing=missing, round_counts=round_counts, source=path.name)
