@@ -78,6 +78,43 @@ def star(folder: Path) -> Path:
     return home
 
 
+def htseq_folder(folder: Path) -> Path:
+    home = folder / "htseq"
+    home.mkdir()
+    for name, column in counts().items():
+        (home / f"{name}.counts").write_text(
+            column.to_csv(sep="\t", header=False) + "__no_feature\t9\n__ambiguous\t2\n"
+        )
+    return home
+
+
+def feature_counts_folder(folder: Path) -> Path:
+    home = folder / "counted"
+    home.mkdir()
+    for name, column in counts().items():
+        place = pd.DataFrame({"Chr": 1, "Start": 5, "End": 9, "Strand": "+", "Length": 5}, index=column.index)
+        table = place.assign(**{f"/data/{name}.bam": column})
+        text = table.to_csv(sep="\t", index_label="Geneid")
+        (home / f"{name}.txt").write_text(f"# Program:featureCounts v2.0.6\n{text}")
+        (home / f"{name}.txt.summary").write_text(f"Status\t/data/{name}.bam\nAssigned\t7\n")
+    return home
+
+
+def rsem_folder(folder: Path) -> Path:
+    home = folder / "rsem"
+    home.mkdir()
+    for name, column in counts().items():
+        rows = {
+            "transcript_id(s)": "t",
+            "length": 900,
+            "effective_length": 800.0,
+            "expected_count": column + 0.25,
+            "TPM": 1.0,
+        }
+        pd.DataFrame(rows).to_csv(home / f"{name}.genes.results", sep="\t", index_label="gene_id")
+    return home
+
+
 def h5ad(folder: Path) -> Path:
     table = counts()
     adata = AnnData(
@@ -121,5 +158,16 @@ def transcripts(folder: Path) -> Path:
 
 TABLES: dict[str, Callable[[Path], Path]] = {
     format.__name__: format
-    for format in (tsv, csv_gz, semicolons_with_mark, as_r_writes, samples_in_rows, feature_counts, star, h5ad)
+    for format in (
+        tsv,
+        csv_gz,
+        semicolons_with_mark,
+        as_r_writes,
+        samples_in_rows,
+        feature_counts,
+        star,
+        h5ad,
+        feature_counts_folder,
+        rsem_folder,
+    )
 }

@@ -29,7 +29,7 @@ def expected() -> AnnData:
 def test_every_format_of_the_same_counts_gives_the_same(write: Callable, tmp_path: Path, expected: AnnData):
     adata = io.read_counts(write(tmp_path), files.write_sheet(tmp_path))
     same(adata, expected)
-    assert adata.uns["counts_source"]["format"] in {"table", "featureCounts", "STAR", "h5ad"}
+    assert adata.uns["counts_source"]["format"] in {"table", "featureCounts", "STAR", "RSEM", "h5ad"}
 
 
 def test_a_spreadsheet_gives_the_same(tmp_path: Path, expected: AnnData):

@@ -54,4 +54,4 @@ def sum_replicates(
             f"--sum-replicates {column} and --size-factors {size_factors}: that column belongs to the single samples. Leave it out, or "
             "sum counts and size factors beforehand."
         )
-    return pp.sum_replicates(adata, column, constant=sorted(in_design | ({donor} - {None})))  # type: ignore[arg-type]  # text
+    return pp.sum_replicates(adata, column, constant=sorted(in_design if donor is None else in_design | {donor}))

@@ -66,8 +66,8 @@ def match_ids(ids: Iterable[str], known: dict[str, str]) -> Matches:
         shortened: dict[str, str | None] = {}
         for name, value in known.items():
             short = shorten(name)
-            shortened[short] = value if shortened.get(short, value) == value else None
-        found = {name: value for name in left if (value := shortened.get(shorten(name))) is not None}
+            shortened[short] = value if short not in shortened or shortened[short] == value else None
+        found = {name: hit for name in left if (hit := shortened.get(shorten(name))) is not None}
         n_by_rule[rule] = len(found)
         values |= found
         left = [name for name in left if name not in found]

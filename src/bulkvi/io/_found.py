@@ -1,5 +1,6 @@
 """What every reader of counts hands on."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import pandas as pd
@@ -10,7 +11,7 @@ class Found(NamedTuple):
 
     counts: pd.DataFrame
     """Genes x samples; not yet checked to be counts. Gene ids may repeat."""
-    facts: dict[str, str | float]
+    facts: Mapping[str, str | float]
     """How the file was read, for ``uns``."""
     symbols: pd.Series | None = None
     """Gene symbols, a row for each of ``counts``."""

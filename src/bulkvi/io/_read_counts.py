@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,7 @@ def read_counts(
     if not table.index.is_unique or table.empty and table.index.empty:
         raise ValueError("`samples` must have a row for each sample, and each sample one name.")
     table = table.set_axis(table.index.astype(str).rename(None), axis=0)
+    facts: Mapping[str, str | float]
     if path.suffix.lower() == ".h5ad":
         if sheet is not None:
             raise ValueError(f"sheet={sheet!r} is for spreadsheets (.xlsx); {path} is none. Leave it out.")

@@ -127,7 +127,8 @@ def read_rows(path: Path, as_written: str, *, separator: str = "\t") -> pd.DataF
         quoting=csv.QUOTE_NONE,  # a name may hold a quotation mark, which would swallow lines
         engine="c" if len(separator) == 1 else "python",
     )
-    cells = cells.apply(lambda column: column.str.strip().str.replace(r'^"(.*)"$', r"\1", regex=True))
+    if '"' in text or " " in text:
+        cells = cells.apply(lambda column: column.str.strip().str.replace(r'^"(.*)"$', r"\1", regex=True))
     cells.attrs[LINE_IS_CUT] = not text.endswith(("\n", "\r"))
     return cells
 

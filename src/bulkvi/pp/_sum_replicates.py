@@ -1,7 +1,7 @@
 import warnings
 from collections import Counter
 from collections.abc import Collection
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -87,7 +87,7 @@ def sum_replicates(
     library = _libraries(adata.obs[key], key)
     names = pd.Index(list(dict.fromkeys(library)))
     codes = names.get_indexer(pd.Index(library))
-    matrix = checked.matrix if sparse.issparse(checked.matrix) else np.asarray(checked.matrix)
+    matrix: Any = checked.matrix if sparse.issparse(checked.matrix) else np.asarray(checked.matrix)
     _refuse_copies(matrix, codes, adata.obs_names)
     obs = _obs(adata.obs, codes, names, key, constant)
     if len(names) == adata.n_obs:
@@ -130,7 +130,7 @@ def _libraries(column: pd.Series, key: str) -> list[str]:
     return [texts[value] for value in column]
 
 
-def _refuse_copies(matrix: np.ndarray | sparse.spmatrix, codes: np.ndarray, names: pd.Index) -> None:
+def _refuse_copies(matrix: Any, codes: np.ndarray, names: pd.Index) -> None:
     """Raise where two replicates are one file given twice: the sum would count its reads twice."""
     seen: dict[tuple[int, bytes], int] = {}
     for row, code in enumerate(codes.tolist()):
