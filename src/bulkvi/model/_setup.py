@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from typing import Any
 from warnings import warn
 
+import rich.console
+import rich.pretty
 from anndata import AnnData
 from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager

@@ -150,7 +150,8 @@ def report(
         "versions": used,
         "date": date.today().isoformat(),
     }
-    path.write_text(_render(page), encoding="utf-8")
+    # halves of characters, as a name from a damaged file may hold, have no place in UTF-8
+    path.write_text(_render(page), encoding="utf-8", errors="replace")
     return path
 
 
