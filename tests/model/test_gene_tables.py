@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from anndata import AnnData
 
@@ -132,3 +133,34 @@ def test_rates_of_what_is_not_there(model: bulkvi.BulkVI) -> None:
         model.get_group_rates([model.adata.var_names[0]], "dose")
     with pytest.raises(ValueError, match="level is 2"):
         model.get_group_rates([model.adata.var_names[0]], "group", level=2)
+
+
+def test_rates_within_the_design_have_the_ratio_of_the_fold_change() -> None:
+    """A gene of one sex: its rate over both sexes was that of no sample, and went down where the gene goes up."""
+    rng = np.random.default_rng(5)
+    adata = make_cohort()
+    adata.obs["sex"] = rng.permutation(["female", "male"] * (adata.n_obs // 2))
+    female = (adata.obs["sex"] == "female").to_numpy()
+    up = (adata.obs["group"] == "B").to_numpy()
+    adata.X[:, 0] = rng.poisson(np.where(female, 3_000.0, 0.2) * np.where(up, 4, 1))
+    bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ sex + group")
+    model = bulkvi.BulkVI(adata, n_latent=2)
+    gene = adata.var_names[0]
+    rates = model.get_group_rates([gene], "group", within="auto")
+    assert rates.attrs["within"] == ["sex"]
+    assert list(rates.columns) == ["group", "stratum", "rate", "rate_low", "rate_high"]
+    rate = rates.set_index(["group", "stratum"])["rate"]
+    assert rate["A", "female"] > 1_000
+    assert rate["A", "male"] < 10
+    de = model.differential_expression("group", "B", "A", latent_columns=0)
+    ratio = np.log2(rate["B"] / rate["A"])
+    np.testing.assert_allclose(ratio, de.loc[gene, "log_fc_mle"] + de.attrs["composition_shift"], atol=1e-6)
+    pd.testing.assert_frame_equal(model.get_group_rates([gene], "group", within=["sex"]), rates)
+
+
+def test_columns_of_many_levels_are_left_out_of_the_strata(model: bulkvi.BulkVI) -> None:
+    gene = [model.adata.var_names[0]]
+    assert model.get_group_rates(gene, "group", within="auto").attrs["within"] == ["batch", "site"]
+    assert len(model.get_group_rates(gene, "group", within="site")) == 6
+    with pytest.raises(KeyError, match=r"within=\['dose'\] are not columns"):
+        model.get_group_rates(gene, "group", within="dose")

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -128,3 +131,18 @@ def test_columns_that_nobody_named_may_hold_anything(cohort: AnnData) -> None:
     setup(cohort, design="~ site")
     report = bulkvi.tl.check_design(cohort, "~ site")
     assert "lists" in str(report)
+
+
+def test_the_setup_can_be_viewed_in_a_plain_script(tmp_path: Path) -> None:
+    """scvi-tools 1.4.2 calls rich.pretty without importing it, which nothing else in a script does."""
+    script = tmp_path / "view.py"
+    script.write_text(
+        "import bulkvi\n"
+        "adata = bulkvi.datasets.simulate(n_per_group=3, n_genes=30)\n"
+        "bulkvi.pp.size_factors(adata)\n"
+        "bulkvi.BulkVI.setup_anndata(adata, size_factor_key='size_factor', design='~ group')\n"
+        "bulkvi.BulkVI(adata).view_anndata_setup()\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "'size_factor_key': 'size_factor'" in done.stdout

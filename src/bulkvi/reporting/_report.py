@@ -164,13 +164,15 @@ def report(
 
 def _write(path: Path, text: str) -> None:
     """Write a file whole or not at all: a page that exists stays until the new one is there."""
+    # halves of characters, as a name from a damaged file may hold, have no place in UTF-8
+    content = text.encode(errors="replace")
     if path.exists() and not path.is_file():  # a pipe, say
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(content)
         return
     target = Path(os.path.realpath(path))
     new = target.with_name(f".bulkvi-{uuid.uuid4().hex[:8]}")
     try:
-        new.write_text(text, encoding="utf-8")
+        new.write_bytes(content)
         os.replace(new, target)
     finally:
         new.unlink(missing_ok=True)
