@@ -116,7 +116,7 @@ def de(
             adata = reading.read(counts, samples, how)
             say(f"Counts: {reading.in_words(adata)}")
             in_design = reading.check_formula(design, adata.obs)
-            groups = reading.find_groups(contrast, adata.obs, in_design)
+            groups = reading.find_groups(contrast, adata.obs, in_design, design)
             n_read = adata.n_vars
             findings = _check(adata, design, in_design)
             if gene_sets is not None:
