@@ -194,7 +194,8 @@ def test_a_warning_of_the_package_is_a_note_of_one_line(files: Files, tmp_path: 
 
 def test_a_numbered_batch_in_the_design_is_noted(files: Files, tmp_path: Path, stopped: dict[str, Any]):
     result = run(files, tmp_path / "a", **{"--design": "~ lane + treatment"})
-    assert "'lane' holds the numbers [1, 2, 3] and enters the design as a slope" in result.stderr
+    assert "'lane' holds the numbers 1, 2, 3, taken for names of 3 groups and not for a slope" in result.stderr
+    assert stopped["adata"].obsm["_bulkvi_design"].shape[1] == 3
     assert "slope" not in run(files, tmp_path / "b", **{"--design": "~ C(lane) + treatment"}).stderr
 
 

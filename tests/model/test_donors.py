@@ -6,6 +6,7 @@ import pytest
 from anndata import AnnData
 
 import bulkvi
+from bulkvi.model._donors import donor_of_samples
 from tests.model.cohorts import set_up
 from tests.stats.donor_cohorts import make_donors, pairs, repeats
 
@@ -67,9 +68,13 @@ def test_a_donor_missing_in_later_samples_is_said() -> None:
     with pytest.raises(
         ValueError, match=r"donor_key: adata.obs\['donor'\] is missing for 1 samples \(first: \['sample0'\]"
     ):
+        donor_of_samples(model.adata_manager)
+    with pytest.raises(ValueError, match=r"adata.obs\['donor'\] has other values since setup_anndata"):
         model.get_dispersions()
     del model.adata.obs["donor"]
     with pytest.raises(KeyError, match="donor_key='donor' is not a column"):
+        donor_of_samples(model.adata_manager)
+    with pytest.raises(ValueError, match=r"adata.obs\['donor'\] is gone since setup_anndata"):
         model.get_dispersions()
 
 

@@ -14,7 +14,7 @@ from bulkvi.comparison_names import PYDESEQ2
 from bulkvi.model._checked_counts import checked_counts
 from bulkvi.model._checks import check_size_factor
 from bulkvi.model._contrast import numeric_contrast
-from bulkvi.model._design import make_design
+from bulkvi.model._design import plain_design
 from bulkvi.model._groups import find_groups
 from bulkvi.stats.blocks import iter_row_blocks
 
@@ -93,10 +93,15 @@ def pydeseq2(
     if not 0 < level < 1:
         raise ValueError(f"level is {level}: give a false discovery rate between 0 and 1.")
     matrix = checked_counts(adata, layer).matrix
-    coded, _ = make_design(design, adata.obs)
+    plain = plain_design(design, adata.obs)
+    words = plain.word_of.get(str(groupby), [])
     if groupby is not None:
         find_groups(adata.obs, groupby, group1, group2)
-        if groupby not in coded.variables:
+        if len(words) > 1:
+            raise ValueError(
+                f"The design {design!r} has groupby={groupby!r} both as numbers and as groups: give contrast=."
+            )
+        if not words:
             raise ValueError(f"The design {design!r} does not hold groupby={groupby!r}: write '{design} + {groupby}'.")
     if size_factor_key is not None:
         check_size_factor(adata, size_factor_key)
@@ -109,8 +114,8 @@ def pydeseq2(
     inference = modules["pydeseq2.default_inference"].DefaultInference(n_cpus=n_cpus)
     arguments: dict[str, Any] = {
         "counts": counts,
-        "metadata": adata.obs[list(coded.variables)].copy(),
-        "design": design,
+        "metadata": plain.columns.copy(),
+        "design": plain.formula,
         "inference": inference,
         "quiet": True,
     }
@@ -120,10 +125,14 @@ def pydeseq2(
         size_factor = adata.obs[size_factor_key].to_numpy(dtype=float)
         fit = modules["bulkvi.baselines._given_size_factors"].GivenSizeFactors(given=size_factor, **arguments)
     if contrast is None:
-        weights: list[str] | np.ndarray = [str(groupby), group1, group2]
+        weights: list[Any] | np.ndarray = [
+            words[0],
+            *(_level(plain.columns[words[0]], name) for name in (group1, group2)),
+        ]
         label = f"{groupby}: {group1} vs {group2}"
     else:
-        numeric = numeric_contrast(fit.obsm["design_matrix"], contrast)
+        coded = fit.obsm["design_matrix"]
+        numeric = numeric_contrast(coded.set_axis([plain.read.shown(str(name)) for name in coded], axis=1), contrast)
         weights, label = numeric.weights.to_numpy(dtype=float), numeric.label
     fit.deseq2()
     tested = modules["pydeseq2.ds"].DeseqStats(fit, contrast=weights, alpha=level, inference=inference, quiet=True)
@@ -145,6 +154,11 @@ def pydeseq2(
         method=PYDESEQ2,
         version=version("pydeseq2"),
     )
+
+
+def _level(column: pd.Series, level: Any) -> Any:
+    """The level as the column has it: 1 where 1.0 was asked for."""
+    return next((known for known in column.unique() if known == level), level)
 
 
 def _imported() -> dict[str, Any]:

@@ -128,7 +128,7 @@ def de(
             say(f"Counts: {reading.in_words(adata)}")
             in_design = reading.check_formula(design, adata.obs)
             adata = beside.sum_replicates(adata, sum_replicates, in_design, donor, size_factors)
-            groups = reading.find_groups(contrast, adata.obs, in_design)
+            groups = reading.find_groups(contrast, adata.obs, in_design, design)
             n_read = adata.n_vars
             findings = _check(adata, design, in_design)
             if gene_sets is not None:

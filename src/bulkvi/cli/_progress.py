@@ -169,6 +169,7 @@ FLAGS: Final = {
 
 IN_WORDS: Final = (
     (r"print\(bulkvi\.tl\.check_design\(adata, ('[^']*')\)\)", r"bulkvi check COUNTS SAMPLES --design \1"),
+    (r"donor_key='([^']*)' (of|in) setup_anndata", r"--donor '\1'"),
     (r"donor_key (of|in) setup_anndata", "--donor"),
     (r": adata\[adata\.obs\[.*?\]\.notna\(\)\]", " (take their rows out of the sheet)"),
     (r"(a column that )?adata\.obs lacks", r"\1the sample sheet lacks"),

@@ -38,7 +38,8 @@ Design = Annotated[
     str,
     typer.Option(
         help="Formula of what is known to move the counts, over columns of SAMPLES: '~ batch + treatment'. Names with spaces go "
-        "in backticks, all of it in single quotes: '~ `cell line` + treatment'. A numbered batch is C(batch).",
+        "in backticks, all of it in single quotes: '~ `cell line` + treatment'. Numbers are slopes unless a note says that they are taken for names of groups: "
+        "C(batch) makes groups of them, slope(batch) a slope.",
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the model's start and training.")]
@@ -213,10 +214,11 @@ def check_formula(design: str, obs: "pd.DataFrame") -> set[str]:
     Raises
     ------
     ValueError
-        If it cannot be read, has an empty term, or asks for a column that is not there.
+        If it cannot be read, has an empty term, holds anything but columns, numbers, operators and known transforms, or reads a
+        column that is not there.
     """
-    from formulaic import Formula
-    from formulaic.errors import FormulaicError
+    from bulkvi.model._formula import read_formula
+    from bulkvi.model._formula_names import MissingColumnError
 
     if re.search(r"[~+*:]\s*($|[+*:)])", design):
         raise ValueError(
@@ -224,37 +226,29 @@ def check_formula(design: str, obs: "pd.DataFrame") -> set[str]:
             "the design in single quotes, --design '~ `cell line` + treatment'."
         )
     try:
-        needed = {str(name) for name in Formula(design).required_variables}
-    except (FormulaicError, SyntaxError, ValueError) as error:
-        spaced = [
-            name for name in map(str, obs.columns) if " " in name and name in design and f"`{name}`" not in design
-        ]
-        hint = f" Put names with spaces in backticks: `{spaced[0]}`." if spaced else ""
-        raise ValueError(
-            f"The design {design!r} cannot be read ({str(error).splitlines()[0].rstrip('.')}).{hint}"
-        ) from error
-    for name in sorted(needed - set(map(str, obs.columns))):
-        near = get_close_matches(name, list(map(str, obs.columns)), n=1)
-        meant = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(
-            f"The design needs a column {name!r} of the sample sheet, which has {list(obs.columns)}.{meant}"
+        return set(read_formula(design, obs.columns).variables)
+    except MissingColumnError as error:
+        names = [str(name) for name in obs.columns]
+        near = get_close_matches(error.column, names, n=1)
+        spaced = [name for name in names if not name.isidentifier() and name in design and f"`{name}`" not in design]
+        hint = (
+            f" Put names with spaces in backticks: `{spaced[0]}`."
+            if spaced
+            else f" Did you mean {near[0]!r}?"
+            if near
+            else ""
         )
-    for name in sorted(needed):
-        n_values = obs[name].nunique()
-        numbered = str(obs[name].dtype).startswith("int") and 2 < n_values <= len(obs) / 2
-        if numbered and f"C({name}" not in design and f"C(`{name}`" not in design:
-            quoted = name if name.isidentifier() else f"`{name}`"
-            warnings.warn(
-                f"Column {name!r} holds the numbers {sorted(obs[name].unique().tolist())[:5]} and enters the design as a slope. "
-                f"If they are names of groups, write C({quoted}) in its place.",
-                UserWarning,
-                stacklevel=1,
-            )
-    return needed
+        raise ValueError(
+            f"The design needs a column {error.column!r} of the sample sheet, which has {names}.{hint}"
+        ) from error
 
 
-def find_groups(contrast: tuple[str, str, str], obs: "pd.DataFrame", in_design: set[str]) -> tuple[str, Any, Any]:
+def find_groups(
+    contrast: tuple[str, str, str], obs: "pd.DataFrame", in_design: set[str], design: str = ""
+) -> tuple[str, Any, Any]:
     """The column of a contrast and its two levels as the sample sheet has them.
+
+    A column of numbers that stands in the design by itself, each the number of several samples, becomes one of categories.
 
     Raises
     ------
@@ -268,7 +262,10 @@ def find_groups(contrast: tuple[str, str, str], obs: "pd.DataFrame", in_design: 
             "REFERENCE."
         )
     if factor not in in_design:
-        raise ValueError(f"--contrast {factor}: the design does not hold {factor!r}. Add it: '~ ... + {factor}'.")
+        raise ValueError(
+            f"--contrast {factor}: the design does not hold {factor!r}. Add it: '~ ... + {_quoted(factor)}'."
+        )
+    obs[factor] = _as_groups(obs[factor], factor, design, list(obs.columns))
     levels = {str(level): level for level in obs[factor].dropna().unique().tolist()}
     groups = []
     for given in contrast[1:]:
@@ -283,6 +280,32 @@ def find_groups(contrast: tuple[str, str, str], obs: "pd.DataFrame", in_design: 
     if groups[0] == groups[1]:
         raise ValueError(f"--contrast {factor}: both groups are {contrast[1]!r}; give two levels, the reference last.")
     return factor, groups[0], groups[1]
+
+
+def _as_groups(column: "pd.Series", factor: str, design: str, columns: list[str]) -> "pd.Series":
+    """The column whose levels are compared: whole numbers as such, numbers that repeat as categories."""
+    from bulkvi.model._formula import read_formula
+    from bulkvi.model._formula_names import PLAIN, Use
+    from bulkvi.model._numbered import as_labels, is_number, names_groups
+
+    if not is_number(column):
+        return column
+    labels = as_labels(column)
+    by_itself = design and Use(factor, PLAIN) in read_formula(design, columns).names.uses.values()
+    if not by_itself or not 2 < labels.nunique() <= len(labels.dropna()) / 2:
+        return labels
+    if not names_groups(factor, column):  # those are said with the design
+        warnings.warn(
+            f"Column {factor!r} holds numbers, and two of them are compared: they are taken for names of {labels.nunique()} groups and "
+            f"not for a slope. If they are measurements, write slope({_quoted(factor)}) in the design.",
+            UserWarning,
+            stacklevel=1,
+        )
+    return labels.astype("category")
+
+
+def _quoted(name: str) -> str:
+    return name if name.isidentifier() else f"`{name}`"
 
 
 def _same_number(one: str, other: str) -> bool:

@@ -1,5 +1,6 @@
 """Design formulas: from obs columns to a full-rank matrix, and back again for new samples."""
 
+import re
 import warnings
 from collections.abc import Mapping
 from math import prod
@@ -16,6 +17,7 @@ from bulkvi.model._numbered import is_number, said_of_numbers
 from bulkvi.stats.rank import aliased_columns
 
 INTERCEPT = "Intercept"
+PLAIN_TEXT: Final = re.compile(r"[\w .+-]*")
 MOST_COLUMNS: Final = 1_000
 MOST_PER_SAMPLE: Final = 20
 MOST_NAMED: Final = 8
@@ -122,6 +124,40 @@ def columns_of_variable(design: Design, obs: pd.DataFrame, variable: str) -> lis
     words = [word for word, use in read.names.uses.items() if use.column == variable]
     places = sorted({k for word in words for k in spec.variable_indices.get(word, [])})
     return [read.shown(spec.column_names[k]) for k in places]
+
+
+class PlainDesign(NamedTuple):
+    """A design for other packages that build it with formulaic: nothing in it is a name or a text of the user."""
+
+    formula: str
+    columns: pd.DataFrame
+    """Samples x the words that stand for columns of obs."""
+    word_of: dict[str, list[str]]
+    """Words that stand for each column of obs."""
+    read: Formula
+
+
+def plain_design(formula: str, obs: pd.DataFrame) -> PlainDesign:
+    """The checked formula with other names, and the samples under these.
+
+    Raises
+    ------
+    KeyError, ValueError
+        As `make_design`; and ValueError if a text in the formula has brackets or quotes.
+    """
+    make_design(formula, obs)
+    read = read_formula(formula, obs.columns)
+    rewritten = read.rewritten
+    for word, text in read.names.texts.items():
+        if not PLAIN_TEXT.fullmatch(text):
+            raise ValueError(
+                f"The design {formula!r}: the text {text!r} must be of letters, digits, spaces and . _ + - here."
+            )
+        rewritten = rewritten.replace(word, repr(text))
+    words: dict[str, list[str]] = {}
+    for word, use in read.names.uses.items():
+        words.setdefault(use.column, []).append(word)
+    return PlainDesign(rewritten, coded_columns(read, obs).table, words, read)
 
 
 def numbers_in_design(design: Design, obs: pd.DataFrame) -> list[str]:

@@ -1,14 +1,15 @@
 """What a design leaves open: cells without replicates, confounding with other columns of obs, repeated measures."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from bulkvi.design_names import FINDING, REMEDY, SEVERITY
-from bulkvi.model._design import make_design
+from bulkvi.model._design import Design, make_design
+from bulkvi.model._numbered import names_groups
 
 SERIOUS = "serious"
 NOTE = "note"
@@ -45,10 +46,11 @@ class Finding(NamedTuple):
     remedy: str
 
 
-def sort_columns(obs: pd.DataFrame, in_design: tuple[str, ...] = ()) -> Columns:
+def sort_columns(obs: pd.DataFrame, in_design: Collection[str] = (), levels: Collection[str] = ()) -> Columns:
     """Categorical, numeric, and neither: identifiers and constants.
 
-    Whole numbers that repeat (at most half as many as samples) are read as categories: batches are often numbered.
+    Whole numbers that repeat (at most half as many as samples), or whose name is that of a batch or donor, are read as
+    categories; columns of the design as the design reads them: ``levels`` names those that are categories there.
     """
     categories, numbers, left_out = {}, {}, {}
     for given in obs.columns:
@@ -56,21 +58,25 @@ def sort_columns(obs: pd.DataFrame, in_design: tuple[str, ...] = ()) -> Columns:
         if name.startswith(OWN_PREFIXES):
             continue
         try:
-            codes, levels = pd.factorize(column)
+            codes, found = pd.factorize(column)
         except TypeError:
             left_out[name] = f"things that have no levels, such as {column.iloc[0]!r}"
             continue
         n_known = int((codes >= 0).sum())
         numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-        counted = pd.api.types.is_integer_dtype(column) and len(levels) <= n_known / 2
-        if len(levels) < 2:
+        if name in in_design:
+            counted = name in levels
+        else:
+            repeats = pd.api.types.is_integer_dtype(column) and len(found) <= n_known / 2
+            counted = numeric and (repeats or names_groups(name, column))
+        if len(found) < 2:
             left_out[name] = "the same in every sample"
         elif numeric and not counted:
             numbers[name] = column.to_numpy(dtype=float, na_value=np.nan)
-        elif len(levels) == n_known and name not in in_design:
+        elif len(found) == n_known and name not in in_design:
             left_out[name] = "another value in every sample (an identifier)"
-        elif len(levels) > MAX_LEVELS:
-            left_out[name] = f"{len(levels)} levels"
+        elif len(found) > MAX_LEVELS:
+            left_out[name] = f"{len(found)} levels"
         else:
             categories[name] = codes
     return Columns(categories, numbers, left_out)
@@ -94,12 +100,13 @@ def design_findings(obs: pd.DataFrame, formula: str, also: tuple[str, ...] = ())
         As `make_design`.
     """
     design, matrix = make_design(formula, obs)
-    found = [*_freedom(len(matrix), len(matrix.columns), formula), *_of_columns(obs, design.variables, also)]
+    found = [*_freedom(len(matrix), len(matrix.columns), formula), *_of_columns(obs, design, also)]
     return sorted(found, key=lambda finding: finding.severity != SERIOUS)
 
 
-def _of_columns(obs: pd.DataFrame, variables: tuple[str, ...], also: tuple[str, ...]) -> Iterator[Finding]:
-    columns = sort_columns(obs, variables)
+def _of_columns(obs: pd.DataFrame, design: Design, also: tuple[str, ...]) -> Iterator[Finding]:
+    variables = design.variables
+    columns = sort_columns(obs, variables, design.levels)
     held = [name for name in variables if name in columns.categories]
     others = [name for name in columns.categories if name not in {*variables, *also}]
     for variable in held:
@@ -121,7 +128,7 @@ def findings_table(findings: list[Finding]) -> pd.DataFrame:
 def first_warning(obs: pd.DataFrame, formula: str, also: tuple[str, ...]) -> str | None:
     """The first serious finding about the columns, in words; None without any."""
     design, _ = make_design(formula, obs)  # that no sample is to spare is said where a variance is asked for
-    serious = [finding for finding in _of_columns(obs, design.variables, also) if finding.severity == SERIOUS]
+    serious = [finding for finding in _of_columns(obs, design, also) if finding.severity == SERIOUS]
     if not serious:
         return None
     more = f" ({len(serious) - 1} more serious findings.)" if len(serious) > 1 else ""

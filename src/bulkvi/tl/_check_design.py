@@ -1,3 +1,4 @@
+import warnings
 from itertools import combinations
 from typing import NamedTuple
 
@@ -6,7 +7,7 @@ import pandas as pd
 from anndata import AnnData
 
 from bulkvi.design_names import ASSOCIATION, COLUMN, FINDING, MEASURE, OTHER_COLUMN, REMEDY, SEVERITY
-from bulkvi.model._design import make_design
+from bulkvi.model._design import make_design, numbers_in_design
 from bulkvi.model._design_check import Columns, design_findings, findings_table, sort_columns
 from bulkvi.names import N_SAMPLES
 from bulkvi.stats.association import correlation_ratio, cramers_v, squared_correlation
@@ -77,6 +78,11 @@ def check_design(adata: AnnData, design: str) -> DesignCheck:
     correlation of two numeric ones. Whole numbers that repeat count as categories; columns with another value in
     every sample, or the same in all, are left out and listed. Missing values are left out pair by pair.
 
+    Warns
+    -----
+    UserWarning
+        For each column of numbers in the design that is taken for names of groups, or that is a slope and may be meant as names.
+
     Raises
     ------
     TypeError
@@ -103,7 +109,9 @@ def check_design(adata: AnnData, design: str) -> DesignCheck:
         raise TypeError(f"`adata` must be an AnnData (samples x genes), not {type(adata).__name__}.")
     findings = design_findings(adata.obs, design)
     coded, matrix = make_design(design, adata.obs)
-    columns = sort_columns(adata.obs, coded.variables)
+    columns = sort_columns(adata.obs, coded.variables, coded.levels)
+    for numbers in numbers_in_design(coded, adata.obs):
+        warnings.warn(numbers, UserWarning, stacklevel=2)
     held = [name for name in coded.variables if name in columns.categories]
     return DesignCheck(
         design=design,

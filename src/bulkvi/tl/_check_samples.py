@@ -9,6 +9,7 @@ from bulkvi.model._checked_counts import checked_counts
 from bulkvi.model._checks import check_size_factor
 from bulkvi.model._design import apply_design, make_design
 from bulkvi.model._flags import join_flags
+from bulkvi.model._formula_names import backticked
 from bulkvi.model._offset import checked_offset
 from bulkvi.stats.blocks import iter_row_blocks
 from bulkvi.stats.gene_fit import effect_ridge, fit_genes
@@ -122,7 +123,7 @@ def check_samples(
     exposure = size_factor if offset is None else size_factor[:, None] * np.exp(offset.log_relative())
     rates = counts / (size_factor[:, None] if offset is None else exposure)
     sexes = _sexes(adata, rates, female_genes, male_genes, sex_key)
-    rows, labels = _design_rows(obs, groupby, f"~ {_quoted(groupby)}" if design is None else design)
+    rows, labels = _design_rows(obs, groupby, f"~ {backticked(groupby)}" if design is None else design)
     enough = rates.mean(0) >= MIN_MEAN
     exposure = exposure if offset is None else exposure[:, enough]
     values = _values(counts[:, enough], exposure, rows[labels, np.arange(len(labels))])
@@ -149,16 +150,12 @@ def _labelled(obs: pd.DataFrame, groupby: str) -> pd.DataFrame:
     return obs.assign(**{groupby: column})
 
 
-def _quoted(name: str) -> str:
-    return name if name.isidentifier() else f"`{name}`"
-
-
 def _design_rows(obs: pd.DataFrame, groupby: str, formula: str) -> tuple[np.ndarray, np.ndarray]:
     """Row of the design for each sample under each label (labels x samples x columns), and the labels as indices."""
     design, _ = make_design(formula, obs)
     if groupby not in design.variables:
         raise ValueError(
-            f"The design {formula!r} does not hold groupby={groupby!r}: write for example '{formula} + {groupby}'."
+            f"The design {formula!r} does not hold groupby={groupby!r}: write for example '{formula} + {backticked(groupby)}'."
         )
     levels = obs[groupby].cat.categories
     rows = [apply_design(design, obs.assign(**{groupby: pd.Categorical([k] * len(obs), levels)})) for k in levels]
