@@ -40,6 +40,9 @@ COUNTS_SOURCE: Final = "counts_source"
 REPLICATES: Final = "replicates"
 """``uns``: the library of each sample whose counts :func:`bulkvi.pp.sum_replicates` added up."""
 
+SIZE_FACTOR_SOURCE: Final = "size_factor_source"
+"""``uns``: how :func:`bulkvi.pp.size_factors` estimated each column of size factors, as a dict by column."""
+
 # obsm
 LATENT: Final = "X_bulkvi"
 """``obsm``: posterior mean of the latent state, samples x n_latent."""
@@ -109,7 +112,13 @@ CONTRAST: Final = "contrast"
 """What was compared, in words: ``"<column>: <group1> vs <group2>"``."""
 
 COMPOSITION_SHIFT: Final = "composition_shift"
-"""``attrs`` of the table: the log2 shift that unchanged genes share, already taken off all its effects."""
+"""``attrs`` of the table: the log2 shift that was subtracted from all its effects; 0 where none was."""
+
+COMPOSITION_SHIFT_SEEN: Final = "composition_shift_seen"
+"""``attrs`` of the table: log2 place where most direct effects lie before any shift; 0 without strong evidence of one."""
+
+SIZE_FACTORS: Final = "size_factors"
+"""``attrs`` of the table: the size factors' origin as plain values: ``method``, ``n_control_genes``, ``reference``."""
 
 NULL_SHARE: Final = "null_share"
 """``attrs`` of the table: share of the genes' prior that is exactly no effect."""
@@ -119,7 +128,7 @@ ASKED: Final = "asked"
 
 # reason codes of the column ``flag``
 LOW_INFORMATION: Final = "low_information"
-"""Too few counts: ``log_fc_se`` is above 2 (log2)."""
+"""Too few counts: ``log_fc_se`` is above 2 (log2); of a measurement, for a change of it by two standard deviations."""
 
 OUTLIER: Final = "outlier"
 """At least one count of the gene is far from the others like it and was weighted down."""

@@ -65,7 +65,7 @@ def test_writes_the_size_factors_and_their_reference_and_nothing_else(cohort, me
     pd.testing.assert_frame_equal(cohort.obs.drop(columns="size_factor"), before.obs)
     pd.testing.assert_frame_equal(cohort.var.drop(columns="log_geometric_mean"), before.var)
     np.testing.assert_array_equal(cohort.X, before.X)
-    assert not cohort.uns and not cohort.layers
+    assert set(cohort.uns) == {"size_factor_source"} and not cohort.layers
 
 
 def test_the_column_can_be_named(cohort):

@@ -13,12 +13,14 @@ from scvi.data import AnnDataManager
 
 from bulkvi import names
 from bulkvi.model._calibration_report import CalibrationReport
+from bulkvi.model._composition_shift import current_source, resolve_shift
 from bulkvi.model._contrast import Contrast, group_contrast
 from bulkvi.model._differential import DifferentialMixin
 from bulkvi.model._groups import find_groups
 from bulkvi.model._regression import regress_genes
 from bulkvi.model._relabelling import FEWEST, find_exchange
 from bulkvi.stats.blocks import iter_row_blocks
+from bulkvi.stats.composition import CompositionShift
 from bulkvi.stats.effect_summary import summarise_effect
 from bulkvi.stats.empirical_fdr import (
     Answers,
@@ -54,6 +56,7 @@ class CalibrateMixin(DifferentialMixin):
         n_permutations: int = 100,
         seed: int = 0,
         method: Method | None = None,
+        composition_shift: bool | None = None,
         n_jobs: int = 1,
         progress_bar: bool = True,
     ) -> CalibrationReport:
@@ -102,6 +105,9 @@ class CalibrateMixin(DifferentialMixin):
             Instead of the model: any function of raw counts (samples of the two groups x genes) and group (1 for group1, 0
             for group2) that returns a p-value for each gene, NaN where it has none. It sees the same relabellings, and no
             offset.
+        composition_shift
+            Whether the shift that most effects share is subtracted, as in :meth:`differential_expression`. Not used with
+            ``method``.
         n_jobs
             Relabellings worked on at a time, in threads. ``method`` must allow for threads if it is above 1.
         progress_bar
@@ -134,6 +140,7 @@ class CalibrateMixin(DifferentialMixin):
                 raise ValueError(f"{name} is {number}; give 1 or more.")
         rng = np.random.default_rng(seed)
         features = self._features()
+        subtract = resolve_shift(composition_shift, current_source(self.adata_manager))
         compared = group_contrast(features, groupby, group1, group2)
         if method is None and not compared.weights.any():
             raise ValueError(
@@ -153,7 +160,9 @@ class CalibrateMixin(DifferentialMixin):
                     f"Only {len(given)} of {estimable.size} relabellings can be told from the other columns of the design. "
                     "Exchange labels within the levels of those columns (within=None), or take them out of the design."
                 )
-            answer: Callable[[Any], Answers] = partial(_answer_of_model, self.adata_manager, compared)
+            answer: Callable[[Any], Answers] = partial(
+                _answer_of_model, self.adata_manager, compared, subtract=subtract
+            )
             data = answer(features.matrix())
         else:
             stored = self.adata_manager.get_from_registry(REGISTRY_KEYS.X_KEY)
@@ -189,9 +198,9 @@ class CalibrateMixin(DifferentialMixin):
         )
 
 
-def _answer_of_model(manager: AnnDataManager, compared: Contrast, matrix: pd.DataFrame) -> Answers:
+def _answer_of_model(manager: AnnDataManager, compared: Contrast, matrix: pd.DataFrame, *, subtract: bool) -> Answers:
     regression = regress_genes(manager, matrix)
-    contrasted, shift = regression.recentred(compared.weights)
+    contrasted, shift = regression.recentred(compared.weights, subtract=subtract)
     tested = regression.counts.max(0) > 0
     summary = summarise_effect(
         contrasted.effect,
@@ -199,7 +208,7 @@ def _answer_of_model(manager: AnnDataManager, compared: Contrast, matrix: pd.Dat
         tested=tested,
         informative=regression.informative,
         inflation=regression.inflation,
-        shift=shift,
+        shift=shift if subtract else CompositionShift(),
     )
     p_value, adjusted, s_value = (
         np.where(tested, values, np.nan) for values in (summary.p_value, summary.adj_p_value, summary.s_value)

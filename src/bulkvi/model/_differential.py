@@ -9,17 +9,18 @@ import pandas as pd
 from scvi.model.base import BaseModelClass
 
 from bulkvi import names
+from bulkvi.model._composition_shift import current_source, resolve_shift, shift_warning
 from bulkvi.model._contrast import Contrast, group_contrast, numeric_contrast
 from bulkvi.model._decoded import decoded_difference
 from bulkvi.model._features import Features
-from bulkvi.model._flags import effect_flags, gene_flags, join_flags
+from bulkvi.model._flags import TREND_UNSETTLED, effect_flags, gene_flags, join_flags, unit_of_contrast
 from bulkvi.model._hidden import EffectKind, Weighted, beside_latent, latent_alone
 from bulkvi.model._record import check_unchanged
 from bulkvi.model._regression import GeneRegression, regress_genes
+from bulkvi.model._size_factor_source import as_state
 from bulkvi.stats.composition import CompositionShift
 from bulkvi.stats.effect_summary import summarise_effect
 
-LARGE_SHIFT_LOG2 = 0.1
 LN2 = np.log(2)
 
 
@@ -37,6 +38,7 @@ class DifferentialMixin(BaseModelClass):
         contrast: Mapping[str, float] | Sequence[float] | np.ndarray | None = None,
         effect: EffectKind | None = None,
         latent_columns: int | Literal["auto"] = "auto",
+        composition_shift: bool | None = None,
         delta: float = 0.0,
         level: float = 0.95,
     ) -> pd.DataFrame:
@@ -74,6 +76,10 @@ class DifferentialMixin(BaseModelClass):
             How many directions of the latent state enter the regressions. ``"auto"`` takes as many as parallel analysis
             finds, and none where too few genes stay unchanged to tell hidden variation from the effect
             (:meth:`latent_report`); 0 is the design alone.
+        composition_shift
+            Whether the shift that most direct effects share is subtracted from all of them, ``log_fc_mle`` included. By
+            default only for size factors that :func:`bulkvi.pp.size_factors` estimated from all genes: they put zero in the
+            wrong place if most genes change one way. Size factors from control genes, or of your own, decide where zero is.
         delta
             Smallest absolute effect that matters, log2, >= 0. ``p_value`` then tests an effect no larger than that, and
             ``prob_effect`` is the probability of a larger one.
@@ -106,8 +112,10 @@ class DifferentialMixin(BaseModelClass):
         ``contrast``
             What was compared, in words.
 
-        ``attrs["composition_shift"]`` is the shift that was taken off all effects, because the size factors put unchanged
-        genes there; ``attrs["null_share"]`` the share of genes without effect in the prior.
+        ``attrs["composition_shift"]`` is the shift that was subtracted from all effects, 0 if none was;
+        ``attrs["composition_shift_seen"]`` the place of most direct effects before, 0 without strong evidence of a shift;
+        ``attrs["size_factors"]`` the origin of the size factors; ``attrs["null_share"]`` the share of genes without effect
+        in the prior.
 
         ``attrs["n_latent_columns"]`` is the number of latent columns that entered. Of one analysis, ``log_fc_mle`` of
         direct and latent add up to that of total. ``attrs["asked"]`` holds the arguments that gave the table. A file such
@@ -117,6 +125,8 @@ class DifferentialMixin(BaseModelClass):
         ------
         KeyError
             If a column does not exist, of ``obs`` or of the design.
+        TypeError
+            If ``composition_shift`` is neither True, False nor None.
         ValueError
             If a group has no samples; a contrast is empty, of the wrong length or compares nothing; ``delta``, ``level``,
             ``effect`` or ``latent_columns`` is out of range; the part of the latent state is asked for and none enters; the samples
@@ -128,11 +138,15 @@ class DifferentialMixin(BaseModelClass):
             raise ValueError(f"level is {level}: give the probability of an interval, between 0 and 1.")
         _check_latent(effect, latent_columns, self.module.n_latent)
         features = self._features()
+        source = current_source(self.adata_manager)
+        subtract = resolve_shift(composition_shift, source)
         compared = resolve_contrast(features, groupby, group1, group2, contrast)
         decoded = decoded_difference(self, features, compared)
         if compared.weights.any():
             plain = self._regress(features)
-            weighted = beside_latent(self, plain, compared.weights, effect or "direct", latent_columns)
+            weighted = beside_latent(
+                self, plain, compared.weights, effect or "direct", latent_columns, common=not subtract
+            )
         elif effect in (None, "latent") and compared.groups is not None:
             weighted = latent_alone(self, features.matrix(), *compared.groups)
         else:
@@ -141,7 +155,16 @@ class DifferentialMixin(BaseModelClass):
                 "design of setup_anndata, or ask for effect='latent'."
             )
         recentre = (effect or "direct") == "direct" and compared.weights.any()
-        table = _effect_table(weighted, compared, decoded, recentre=recentre, delta=delta, level=level)
+        table = _effect_table(
+            weighted,
+            compared,
+            decoded,
+            unit=unit_of_contrast(features.matrix(), compared),
+            subtract=subtract if recentre else None,
+            delta=delta,
+            level=level,
+        )
+        table.attrs[names.SIZE_FACTORS] = as_state(source)
         table = table.set_index(self.adata.var_names.copy())
         table.attrs[names.ASKED] = {
             "groupby": groupby,
@@ -150,17 +173,12 @@ class DifferentialMixin(BaseModelClass):
             "contrast": None if contrast is None else {k: float(v) for k, v in compared.weights.items() if v},
             "effect": effect or ("direct" if compared.weights.any() else "latent"),
             "latent_columns": latent_columns,
+            "composition_shift": None if composition_shift is None else subtract,
             "delta": float(delta),
             "level": float(level),
         }
-        shift = table.attrs[names.COMPOSITION_SHIFT]
-        if abs(shift) > LARGE_SHIFT_LOG2:
-            warnings.warn(
-                f"Unchanged genes stand at a log2 fold change of {shift:+.2f} under these size factors: most genes change, "
-                f"and more of them {'up' if shift < 0 else 'down'}. That was taken off all effects; bulkvi.pl.ma draws it.",
-                UserWarning,
-                stacklevel=2,
-            )
+        if (warning := shift_warning(table.attrs, source)) is not None:
+            warnings.warn(warning, UserWarning, stacklevel=2)
         return table
 
     def get_design_matrix(self) -> pd.DataFrame:
@@ -217,18 +235,30 @@ def resolve_contrast(features: Features, groupby: str | None, group1: Any, group
 
 
 def _effect_table(
-    weighted: Weighted, compared: Contrast, decoded: np.ndarray, *, recentre: bool, delta: float, level: float
+    weighted: Weighted,
+    compared: Contrast,
+    decoded: np.ndarray,
+    *,
+    unit: float,
+    subtract: bool | None,
+    delta: float,
+    level: float,
 ) -> pd.DataFrame:
+    """Return the table of one effect; ``subtract`` is None where no shift is looked for."""
     regression = weighted.regression
-    asked = weighted.weights, weighted.covariance, weighted.sides
-    contrasted, shift = regression.recentred(*asked) if recentre else (regression.contrast(*asked), CompositionShift())
+    query = weighted.weights, weighted.covariance, weighted.sides
+    if subtract is None:
+        contrasted, seen = regression.contrast(*query), CompositionShift()
+    else:
+        contrasted, seen = regression.recentred(*query, subtract=subtract)
     summary = summarise_effect(
         contrasted.effect,
         log_p=contrasted.log_p,
         tested=regression.counts.max(0) > 0,
         informative=regression.informative,
         inflation=regression.inflation,
-        shift=shift,
+        shift=seen if subtract else CompositionShift(),
+        null_centre=0.0 if subtract else seen.shift,
         expected=weighted.expected,
         level=level,
         delta=delta * LN2,
@@ -236,12 +266,14 @@ def _effect_table(
     if not summary.converged:
         warnings.warn(
             "The prior of the effects was still moving after its last round: take shrunken effects, lfsr and s_value of this "
-            "table as approximate. log_fc_mle, log_fc_se and the p-values do not hang on it.",
+            "table as approximate. log_fc_mle, log_fc_se and the p-values do not depend on it.",
             UserWarning,
             stacklevel=3,
         )
     se = summary.se / LN2
-    flags = gene_flags(regression) | effect_flags(contrasted.separated, se)
+    if not regression.fit.prior.converged:
+        warnings.warn(TREND_UNSETTLED, UserWarning, stacklevel=3)
+    flags = gene_flags(regression) | effect_flags(contrasted.separated, se, unit)
     table = pd.DataFrame(
         {
             names.BASE_MEAN: regression.base_mean,
@@ -265,6 +297,7 @@ def _effect_table(
     )
     table.attrs = {
         names.COMPOSITION_SHIFT: float(summary.shift.shift / LN2),
+        names.COMPOSITION_SHIFT_SEEN: float(seen.shift / LN2),
         names.NULL_SHARE: float(summary.null_share),
         names.N_LATENT_COLUMNS: weighted.n_latent,
         names.NULL_VARIANCE: float(summary.null_variance),

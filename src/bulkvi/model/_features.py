@@ -97,8 +97,12 @@ def centred(features: pd.DataFrame) -> pd.DataFrame:
     A contrast weighs the columns as before: the shift goes into the level, which no contrast asks for.
     """
     matrix = features.to_numpy()
-    coded = ((matrix == 0) | (np.abs(matrix) == 1)).all(0)
-    return features - np.where(coded | (intercept_of(features) != 0), 0.0, matrix.mean(0))
+    return features - np.where(is_coded(matrix) | (intercept_of(features) != 0), 0.0, matrix.mean(0))
+
+
+def is_coded(matrix: np.ndarray) -> np.ndarray:
+    """Columns that hold 0, 1 and -1 only: categories, not measurements."""
+    return ((matrix == 0) | (np.abs(matrix) == 1)).all(0)
 
 
 def intercept_of(features: pd.DataFrame) -> np.ndarray:

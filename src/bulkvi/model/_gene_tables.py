@@ -8,6 +8,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from bulkvi import names
+from bulkvi.model._composition_shift import current_source
 from bulkvi.model._differential import DifferentialMixin
 from bulkvi.model._features import NEAR_ONE, Features, intercept_of
 from bulkvi.model._flags import gene_flags, join_flags
@@ -16,6 +17,7 @@ from bulkvi.model._hidden import align_with, hidden_regression
 from bulkvi.model._registered import columns_of, covariate_columns
 from bulkvi.model._regression import GeneRegression
 from bulkvi.model._strata import strata_columns
+from bulkvi.stats.composition import composition_shift
 from bulkvi.stats.empirical_null import null_inflation
 from bulkvi.stats.multiplicity import benjamini_hochberg
 from bulkvi.stats.omnibus import omnibus_test
@@ -224,7 +226,8 @@ def _aligned_contrasts(
     if beside is None:
         return plain, contrasts, 1.0
     hidden = beside.regression
-    alignments = [align_with(hidden, pd.Series(row, design)) for row in contrasts]
+    common = not current_source(model.adata_manager).most_genes_unchanged
+    alignments = [align_with(hidden, pd.Series(row, design), common=common) for row in contrasts]
     accepted = all(alignment.accepted for alignment in alignments)
     if latent_columns == "auto" and not accepted:
         return plain, contrasts, 1.0
@@ -233,7 +236,11 @@ def _aligned_contrasts(
     if not accepted or beside.expected is None:
         return hidden, aligned, 1.0
     effects = [hidden.effect(pd.Series(row, hidden.features.columns)) for row in aligned]
-    inflations = [null_inflation(effect.mean() / effect.sd(), beside.expected) for effect in effects]
+    centres = [composition_shift(effect, hidden.informative).shift if common else 0.0 for effect in effects]
+    inflations = [
+        null_inflation((effect.mean() - centre) / effect.sd(), beside.expected)
+        for effect, centre in zip(effects, centres, strict=True)
+    ]
     return hidden, aligned, float(np.mean([inflation.weight @ inflation.factor for inflation in inflations]))
 
 

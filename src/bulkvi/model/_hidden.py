@@ -42,8 +42,11 @@ def count_latent(regression: GeneRegression) -> LatentNumber:
     )
 
 
-def align_with(regression: GeneRegression, weights: pd.Series) -> Alignment:
-    """Alignment of the latent columns of a regression with a contrast: weights of all its other columns."""
+def align_with(regression: GeneRegression, weights: pd.Series, *, common: bool) -> Alignment:
+    """Align the latent columns of a regression with a contrast: weights of all its other columns.
+
+    ``common`` is whether genes may share an effect, as they may where size factors decide where zero is.
+    """
     columns = latent_names(regression.features, weights)
     effect, known = regression.effect(weights), regression.informative
     return align(
@@ -51,6 +54,7 @@ def align_with(regression: GeneRegression, weights: pd.Series) -> Alignment:
         effect.sd()[known],
         regression.coefficients(columns)[:, known],
         chance_variance(regression.features, weights),
+        common=common,
     )
 
 
@@ -94,12 +98,18 @@ def hidden_regression(model: Any, plain: GeneRegression, number: int | Literal["
 
 
 def beside_latent(
-    model: Any, plain: GeneRegression, weights: pd.Series, kind: EffectKind, number: int | Literal["auto"]
+    model: Any,
+    plain: GeneRegression,
+    weights: pd.Series,
+    kind: EffectKind,
+    number: int | Literal["auto"],
+    *,
+    common: bool,
 ) -> Weighted:
     """An effect of the design with the latent state held fixed, the part the latent state carries, or their sum.
 
-    With ``number="auto"`` no latent column enters where the alignment with the contrast cannot be told
-    (`bulkvi.stats.alignment`).
+    With ``number="auto"`` no latent column enters where the alignment with the contrast cannot be estimated
+    (`bulkvi.stats.alignment`, with ``common`` as there).
 
     Raises
     ------
@@ -109,7 +119,7 @@ def beside_latent(
     sides = compared_sides(plain.features.to_numpy(), weights.to_numpy())
     hidden = hidden_regression(model, plain, number)
     if hidden is not None:
-        alignment = align_with(hidden.regression, weights)
+        alignment = align_with(hidden.regression, weights, common=common)
         if alignment.accepted or number != "auto":
             return _parts(hidden, weights, alignment, kind, sides)
     if kind == "latent":

@@ -106,12 +106,17 @@ class GeneRegression(NamedTuple):
         )
 
     def recentred(
-        self, weights: pd.Series, covariance: pd.DataFrame | None = None, sides: Sides | None = None
+        self,
+        weights: pd.Series,
+        covariance: pd.DataFrame | None = None,
+        sides: Sides | None = None,
+        *,
+        subtract: bool = True,
     ) -> tuple[ContrastedEffect, CompositionShift]:
-        """A comparison, its p-values against the place where unchanged genes stand; and that place."""
+        """Compute a comparison and the shift that most effects share; with ``subtract`` p-values are against that shift."""
         contrasted = self.contrast(weights, covariance, sides)
         shift = composition_shift(contrasted.effect, self.informative)
-        if shift.shift:
+        if subtract and shift.shift:
             contrasted = self.contrast(weights, covariance, sides, shift.shift)
         return contrasted, shift
 

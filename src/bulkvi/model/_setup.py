@@ -30,6 +30,7 @@ from bulkvi.model._checks import (
     check_size_factor_scale,
     check_size_factor_varies,
 )
+from bulkvi.model._composition_shift import SOURCE
 from bulkvi.model._design import make_design, numbers_in_design
 from bulkvi.model._design_check import first_warning
 from bulkvi.model._design_field import DesignField
@@ -38,6 +39,7 @@ from bulkvi.model._donors import check_donor_key
 from bulkvi.model._formula import read_formula
 from bulkvi.model._offset import OffsetField, checked_offset
 from bulkvi.model._record import RecordField
+from bulkvi.model._size_factor_source import source_of
 
 
 class SetupMixin(BaseModelClass):
@@ -71,7 +73,8 @@ class SetupMixin(BaseModelClass):
             Layer that holds the raw counts; ``adata.X`` if ``None``.
         size_factor_key
             Column of ``obs`` with the size factors (see :func:`bulkvi.pp.size_factors`): finite, > 0. They are a fixed
-            offset of the model, never learned.
+            offset of the model, never learned. Size factors of your own (spike-ins, cell counts) or from control genes also
+            decide where zero is (``composition_shift`` of :meth:`differential_expression`).
         batch_key
             Column of ``obs`` with a known batch.
         design
@@ -201,7 +204,16 @@ def _check(
 
 
 class SizeFactorField(NumericalObsField):
-    """Column of ``obs`` with size factors, checked for new samples as for the first ones."""
+    """Column of ``obs`` with size factors, checked for new samples as for the first ones; its origin is registered."""
+
+    def register_field(self, adata: AnnData) -> dict[str, Any]:
+        """Register where the size factors come from."""
+        return super().register_field(adata) | {SOURCE: source_of(adata, self.attr_key)}
+
+    def transfer_field(self, state_registry: dict, adata_target: AnnData, **kwargs: Any) -> dict[str, Any]:
+        """Register where the size factors of new samples come from."""
+        state = super().transfer_field(state_registry, adata_target, **kwargs)
+        return state | {SOURCE: source_of(adata_target, self.attr_key, state_registry.get(SOURCE))}
 
     def validate_field(self, adata: AnnData) -> None:
         """Raise if the column is not a size factor."""

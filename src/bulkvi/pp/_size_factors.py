@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import numpy as np
@@ -6,7 +7,9 @@ from anndata import AnnData
 
 from bulkvi.model._checked_counts import check_unique, checked_counts
 from bulkvi.model._offset import checked_offset
+from bulkvi.model._size_factor_source import SizeFactorSource, control_genes_of_reference, record_source
 from bulkvi.names import LOG_GEOMETRIC_MEAN, LOG_GEOMETRIC_MEAN_PER_OFFSET, SIZE_FACTOR
+from bulkvi.pp._control_genes import FEWEST, control_mask
 from bulkvi.stats import size_factors as _stats
 
 METHODS: Final = {"median_of_ratios": _stats.median_of_ratios, "poscounts": _stats.poscounts}
@@ -19,6 +22,7 @@ def size_factors(
     *,
     method: Literal["median_of_ratios", "poscounts"] = "median_of_ratios",
     reference: AnnData | pd.Series | None = None,
+    control_genes: str | Sequence[str] | np.ndarray | pd.Series | None = None,
     layer: str | None = None,
     offset_key: str | None = None,
     key_added: str = SIZE_FACTOR,
@@ -31,6 +35,10 @@ def size_factors(
 
     where :math:`x_{ng}` is the count of gene :math:`g` in sample :math:`n` and :math:`r_g` is the log geometric mean of
     the gene over the samples. Counts divided by the size factor compare between samples if most genes do not change.
+
+    Where most genes may change, such as when a treatment doubles all transcripts, give the genes that do not as
+    ``control_genes``: spike-ins of known amount, or housekeeping genes. The median is then over these genes only, and
+    :meth:`bulkvi.BulkVI.differential_expression` leaves zero where they put it.
 
     With an offset :math:`o_{ng}`, such as the average length of a gene's transcripts in a sample, counts per unit of it are
     compared: :math:`\log x_{ng} - \log o_{ng}` takes the place of :math:`\log x_{ng}`, so that longer transcripts do not
@@ -48,7 +56,13 @@ def size_factors(
         An AnnData on which this function was called, or its ``var["log_geometric_mean"]`` as a Series by gene name: new
         samples get size factors on the scale of these, whatever other samples are with them. Genes are matched by name.
         Genes unknown to the reference are left out, and at least half of the reference's genes must be in ``adata``. With
-        an offset the column is ``var["log_geometric_mean_per_offset"]``: both must have been called with one.
+        an offset the column is ``var["log_geometric_mean_per_offset"]``: both must have been called with one. A reference
+        that was measured on control genes is measured on them here too; with a Series give ``control_genes`` as well, so
+        that this is recorded.
+    control_genes
+        Genes that do not change between samples, at least 3: a list of names (of ``var_names``, or of ``var["symbol"]`` if
+        none is there), a boolean for each gene, or the name of a boolean column of ``var``; None for all genes. Names that
+        are not there, as those that :func:`filter_genes` removed, are left out with a warning.
     layer
         Layer that holds the counts; None for ``adata.X``.
     offset_key
@@ -63,18 +77,19 @@ def size_factors(
     - ``obs["size_factor"]``, or ``obs[key_added]``: size factor, unitless, > 0.
     - ``var["log_geometric_mean"]``: the reference :math:`r_g`, natural log of counts; -inf for a gene left out. With an
       offset ``var["log_geometric_mean_per_offset"]``, of counts per unit of it.
+    - ``uns["size_factor_source"]``: how each column of size factors was estimated, for the model and the report.
 
     Raises
     ------
     TypeError
-        If ``adata``, ``reference`` or ``offset_key`` has the wrong type.
+        If ``adata``, ``reference``, ``control_genes`` or ``offset_key`` has the wrong type.
     KeyError
-        If there is no such layer, or ``reference`` was not measured with this function, or not beside an offset as
+        If there is no such layer, no control gene or column is found, or ``reference`` was not measured with this function, or not beside an offset as
         ``adata`` is.
     ValueError
         If the method is unknown, if names are not unique, if an entry is not a count, if an offset is not finite and > 0,
-        if a sample has no count, if no gene is left to measure on, or if the reference shares too few genes. ``adata`` is
-        then unchanged.
+        if a sample has no count, if no gene or fewer than 3 control genes are left to measure on, if a mask of control genes
+        does not fit, or if the reference shares too few genes. ``adata`` is then unchanged.
 
     References
     ----------
@@ -96,6 +111,14 @@ def size_factors(
     >>> size_factors(new, reference=adata)
     >>> new.obs["size_factor"].round(6).tolist()
     [4.0]
+
+    Twice as deep by three spike-ins, whatever the other genes do:
+
+    >>> counts = np.array([[10, 20, 30, 7, 9], [20, 40, 60, 56, 72]], dtype=np.float32)
+    >>> spiked = AnnData(counts, var=pd.DataFrame(index=["ERCC-1", "ERCC-2", "ERCC-3", "a", "b"]))
+    >>> size_factors(spiked, control_genes=spiked.var_names.str.startswith("ERCC-"))
+    >>> (spiked.obs["size_factor"].iloc[1] / spiked.obs["size_factor"].iloc[0]).round(6)
+    np.float64(2.0)
     """
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}; choose one of {list(METHODS)}.")
@@ -108,15 +131,37 @@ def size_factors(
     offset = None if offset_key is None else checked_offset(adata, offset_key)
     column = LOG_GEOMETRIC_MEAN if offset is None else LOG_GEOMETRIC_MEAN_PER_OFFSET
     sample_names = adata.obs_names.tolist()
+    n_control = 0
     if reference is None:
-        factors, log_geometric_means = METHODS[method](counts, offset=offset, sample_names=sample_names)
+        control = None if control_genes is None else control_mask(adata, control_genes)
+        estimate = METHODS[method]
+        factors, log_geometric_means = estimate(counts, offset=offset, control=control, sample_names=sample_names)
     else:
         log_geometric_means = _matched(_frozen(reference, column), adata.var_names)
+        if control_genes is not None:
+            control = control_mask(adata, control_genes, np.isfinite(log_geometric_means))
+            log_geometric_means = np.where(control, log_geometric_means, -np.inf)
+        elif isinstance(reference, AnnData) and control_genes_of_reference(reference, column):
+            n_control = int(np.isfinite(log_geometric_means).sum())
         factors = _stats.size_factors_from_reference(
             counts, log_geometric_means, offset=offset, sample_names=sample_names
         )
+    if control_genes is not None:
+        n_control = _enough(int(np.isfinite(log_geometric_means).sum()), method)
     adata.obs[key_added] = factors
     adata.var[column] = log_geometric_means
+    source = SizeFactorSource(method, n_control, reference is not None)
+    record_source(adata, key_added, source, factors, column)
+
+
+def _enough(n_control: int, method: str) -> int:
+    """Return the number of control genes that were measured on, or raise if it is too small."""
+    if n_control < FEWEST:
+        other = " method='poscounts' uses control genes with zeros too." if method == "median_of_ratios" else ""
+        raise ValueError(
+            f"control_genes: {n_control} of them have a count in every sample, and at least {FEWEST} are needed.{other}"
+        )
+    return n_control
 
 
 def _frozen(reference: AnnData | pd.Series, column: str) -> pd.Series:

@@ -1,4 +1,4 @@
-"""Hidden factors that go with a contrast: how much of each lies along it, told by the genes that do not change."""
+"""Hidden factors that correlate with a contrast: how much of each lies along it, by the genes that do not change."""
 
 from typing import NamedTuple
 
@@ -11,10 +11,12 @@ NEAR_NULL = 1.5
 SCALE_RATIO = np.sqrt(2)
 MAX_ROUNDS = 60
 TOLERANCE = 1e-4
+FLAT = 1e-6
+"""Prior precision of an effect that all genes may share."""
 
 
 class Alignment(NamedTuple):
-    """Where hidden factors stand relative to a contrast."""
+    """Position of hidden factors relative to a contrast."""
 
     delta: np.ndarray
     """Shift of each factor along the contrast, in units of the factor per unit of the contrast."""
@@ -28,7 +30,9 @@ class Alignment(NamedTuple):
     """Whether enough genes are near null (`MIN_NEAR_NULL`) for them to tell the shift."""
 
 
-def align(estimate: np.ndarray, se: np.ndarray, loadings: np.ndarray, prior_variance: float) -> Alignment:
+def align(
+    estimate: np.ndarray, se: np.ndarray, loadings: np.ndarray, prior_variance: float, *, common: bool = False
+) -> Alignment:
     r"""Estimate how far hidden factors differ between the sides of a contrast.
 
     Factors found in the residuals of a design are orthogonal to it, which true hidden factors are not: of a batch that is
@@ -52,10 +56,14 @@ def align(estimate: np.ndarray, se: np.ndarray, loadings: np.ndarray, prior_vari
         Coefficients of the factors, factors x genes; same log.
     prior_variance
         v: of a factor with unit variance that has nothing to do with two groups of n and m samples, 1 / n + 1 / m.
+    common
+        Whether all genes may share an effect of any size, which is then estimated with :math:`\delta` and left in the
+        effects: where size factors decide where zero is, a factor with loadings of one sign must not explain it away.
 
     Returns
     -------
-    The alignment. Factors plus ``delta`` times the contrast are the hidden ones.
+    The alignment. Factors plus ``delta`` times the contrast are the hidden ones. With ``common`` "near null" is near the
+    shared effect.
 
     Examples
     --------
@@ -67,9 +75,14 @@ def align(estimate: np.ndarray, se: np.ndarray, loadings: np.ndarray, prior_vari
     ([0.6], True)
     """
     n_factors = loadings.shape[0]
-    delta, precision = np.zeros(n_factors), np.eye(n_factors) / prior_variance
-    scale = _scales(estimate, se)
-    start = _fit(estimate, se, scale)
+    known = np.full(n_factors, 1 / prior_variance)
+    start_estimate = estimate
+    if common:
+        loadings, known = np.vstack([loadings, np.ones(estimate.size)]), np.append(known, FLAT)
+        start_estimate = estimate - np.average(estimate, weights=1 / se**2)
+    delta, precision = np.zeros(known.size), np.diag(known)
+    scale = _scales(start_estimate, se)
+    start = _fit(start_estimate, se, scale)
     fit = start
     for _ in range(MAX_ROUNDS):
         weight = fit.precision
@@ -81,9 +94,10 @@ def align(estimate: np.ndarray, se: np.ndarray, loadings: np.ndarray, prior_vari
         if done:
             break
     near_null = float(fit.weight[scale <= NEAR_NULL * np.median(se)].sum())
+    covariance = np.linalg.inv((loadings * fit.precision) @ loadings.T + precision)
     return Alignment(
-        delta,
-        np.linalg.inv((loadings * fit.precision) @ loadings.T + precision),
+        delta[:n_factors],
+        covariance[:n_factors, :n_factors],
         (fit.log_likelihood - start.log_likelihood) / estimate.size,
         near_null,
         near_null >= MIN_NEAR_NULL,

@@ -15,10 +15,16 @@ N_KNOTS = 10
 LOG_TREND_BOUNDS = (math.log(1e-4), math.log(20.0))
 START_VARIANCE = 0.5
 MIN_VARIANCE = 0.05
+MAX_VARIANCE = 4.0
+"""A standard deviation of 2: wider, as where most genes have counts in one sample, the prior says nothing."""
 MIN_SD = 0.01
 POINTS = np.linspace(-4.0, 4.0, 13)
 TAIL = 4.0
 INFORMED = 0.5
+LARGEST_LOG = math.log(1e3)
+"""Largest posterior mean of a log dispersion: of a gene with counts in one sample, any larger one is as likely."""
+SOFT = 0.5
+"""Width of a soft cut, relative to the squared deviation at which genes are cut."""
 
 
 class DispersionPrior(NamedTuple):
@@ -34,6 +40,11 @@ class DispersionPrior(NamedTuple):
     """Posterior standard deviation of the log dispersion, genes."""
     converged: bool
     """Whether the trend and the variance settled."""
+
+    @property
+    def informed(self) -> Array:
+        """Genes whose own counts tell more about their dispersion than the prior does, boolean."""
+        return self.sd**2 <= (1 - INFORMED) * self.variance
 
     def genes(self, part: slice) -> "DispersionPrior":
         """The prior of some of the genes.
@@ -102,7 +113,9 @@ def dispersion_prior(
     standard deviations :math:`\tau \sqrt{\max(\kappa_g, 1/2)}` off the trend have no say (the variance is set right for
     it), so that a few wild genes do not widen the prior of all others. The cut must not shrink with :math:`\kappa_g` to
     the end: among genes with few counts most deviations are a little negative and a few far positive, and without those
-    few the trend slides to zero.
+    few the trend slides to zero. A gene at the edge of the cut may move the prior so that it is out in one round and in
+    again in the next, without end. After ``max_iter`` rounds the variance therefore keeps its geometric mean over the
+    second half of them, and the edge of the cut is softened, so that such a gene counts in part and the trend settles.
 
     Parameters
     ----------
@@ -115,7 +128,8 @@ def dispersion_prior(
     tol
         Largest change of log variance (and of the trend, in units of 5 ``tol``, where data say something) to stop at.
     max_iter
-        Most rounds; `DispersionPrior.converged` tells whether they were enough.
+        Most rounds with a sharp cut, and most rounds with a soft one after that; `DispersionPrior.converged` is whether
+        they were enough.
 
     Returns
     -------
@@ -159,25 +173,36 @@ def dispersion_prior(
     sd = xp.sqrt(variance * (1 - known))
     cut_variance = 1 - 2 * tail * norm.pdf(tail) / (1 - 2 * norm.sf(tail))  # of a standard normal within +- tail
     last_change, converged = 0.0, False
-    for _ in range(max_iter):
+    log_variances = []
+    for round_ in range(2 * max_iter):
+        sharp = round_ < max_iter
+        if round_ == max_iter:
+            variance = math.exp(sum(log_variances[max_iter // 2 :]) / len(log_variances[max_iter // 2 :]))
         mean, sd = posterior_moments(profile, spline, trend, variance, mean, sd)
         known = xp.clip(1 - sd * sd / variance, 1e-4, 1.0)
         deviation = mean - trend
-        tame = known * counted * (deviation**2 <= tail**2 * variance * xp.clip(known, INFORMED, None))
-        new_variance = float((tame * deviation**2 / known).sum() / tame.sum()) / cut_variance
-        change = float(np.log(max(new_variance, MIN_VARIANCE) / variance))
+        reach = tail**2 * variance * xp.clip(known, INFORMED, None)
+        inside = deviation**2 <= reach if sharp else xp.clip(0.5 + (1 - deviation**2 / reach) / SOFT, 0.0, 1.0)
+        tame = known * counted * inside
+        change = 0.0
+        if sharp:
+            new_variance = float((tame * deviation**2 / known).sum() / tame.sum()) / cut_variance
+            change = float(np.log(min(max(new_variance, MIN_VARIANCE), MAX_VARIANCE) / variance))
         heights = regress(deviation / known, tame, heights)
         shift = basis @ heights - trend
         trend = trend + shift
         ratio = change / last_change if last_change else 0.0
         skip = 0.2 < ratio < 0.85  # Aitken: straight to the end of a geometric series
-        variance = max(variance * float(np.exp(np.clip(change / (1 - ratio) if skip else change, -1, 1))), MIN_VARIANCE)
+        if sharp:
+            variance *= float(np.exp(np.clip(change / (1 - ratio) if skip else change, -1, 1)))
+            variance = min(max(variance, MIN_VARIANCE), MAX_VARIANCE)
+            log_variances.append(math.log(variance))
         last_change = 0.0 if skip else change
         converged = max(abs(change), float((xp.abs(shift) * known).max()) / 5) < tol
         if converged:
             break
     mean, sd = posterior_moments(profile, spline, trend, variance, mean, sd)
-    return DispersionPrior(trend, variance, mean, sd, converged)
+    return DispersionPrior(trend, variance, xp.clip(mean, None, LARGEST_LOG), sd, converged)
 
 
 def posterior_moments(

@@ -11,6 +11,8 @@ from bulkvi.stats.nb_regression import climb
 
 N_NODES = 9
 NODE_REACH = 4.5
+LARGEST_LOG_NODE = float(np.log(1e6))
+"""Log dispersion beyond which the likelihood loses its digits."""
 
 
 class NodeFit(NamedTuple):
@@ -55,6 +57,7 @@ def fit_nodes(
     xp = namespace(block.counts)
     p, n_genes = profile.coef.shape
     nodes = prior.mean + convert(np.linspace(-NODE_REACH, NODE_REACH, n_nodes), like=prior.mean)[:, None] * prior.sd
+    nodes = xp.clip(nodes, None, LARGEST_LOG_NODE)
     dispersion = xp.exp(nodes)
     coef = full((n_nodes, p, n_genes), 0.0, like=nodes)
     covariance = full((n_nodes, p * (p + 1) // 2, n_genes), 0.0, like=nodes)

@@ -60,6 +60,7 @@ def summarise_effect(
     inflation: NoiseInflation = NO_INFLATION,
     shift: CompositionShift | None = None,
     expected: ExpectedInflation | None = None,
+    null_centre: float = 0.0,
     level: float = 0.95,
     delta: float = 0.0,
 ) -> EffectSummary:
@@ -84,11 +85,13 @@ def summarise_effect(
     inflation
         Of `noise_inflation`.
     shift
-        Where unchanged genes stand; `composition_shift` looks for it by default. ``CompositionShift()``, no shift, where the
-        effect of a typical gene is not zero by definition, as for an intercept.
+        Effect of unchanged genes; `composition_shift` looks for it by default. ``CompositionShift()``, no shift, where size
+        factors decide where zero is, or the effect of a typical gene is not zero by definition, as for an intercept.
     expected
         Where most genes are known not to change: the factor on all variances that held-out contrasts let expect. What the
-        statistics show of it then stands in the place of ``inflation`` and enters p-values and standard errors too.
+        statistics show of it then takes the place of ``inflation`` and enters p-values and standard errors too.
+    null_centre
+        Effect that most genes share, natural log, where it is not subtracted: the width of the null is learned about it.
     level
         Probability of the interval.
     delta
@@ -126,7 +129,8 @@ def summarise_effect(
         log_p = to_host(log_p_value(effect, delta))
     wider = 1.0
     if expected is not None:
-        inflation = null_inflation(_quantile(to_host(log_p_value(effect)))[informative], expected)
+        about = effect._replace(estimate=effect.estimate - null_centre) if null_centre else effect
+        inflation = null_inflation(_quantile(to_host(log_p_value(about)))[informative], expected)
         wider = float(inflation.weight @ inflation.factor)
         if delta:
             each = [to_host(log_p_value(effect._replace(se=effect.se * np.sqrt(f)), delta)) for f in inflation.factor]

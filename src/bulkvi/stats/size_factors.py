@@ -42,6 +42,7 @@ def median_of_ratios(
     x: RowMatrix,
     *,
     offset: Offset | None = None,
+    control: np.ndarray | None = None,
     sample_names: Sequence[str] | None = None,
     block_rows: int | None = None,
 ) -> SizeFactors:
@@ -57,6 +58,8 @@ def median_of_ratios(
         Raw counts, samples x genes (see :func:`~bulkvi.stats.counts.check_counts`).
     offset
         Factors of the single counts (see :func:`~bulkvi.stats.offsets.check_offset`); none by default.
+    control
+        Genes to measure on, boolean, shape ``(n_genes,)``; all by default.
     sample_names
         Names for the error message; by default positions.
     block_rows
@@ -69,7 +72,7 @@ def median_of_ratios(
     Raises
     ------
     ValueError
-        If every gene has a zero in some sample.
+        If every gene to measure on has a zero in some sample.
 
     Examples
     --------
@@ -78,10 +81,12 @@ def median_of_ratios(
     """
     x = by_rows(x)
     log_sums, n_positive = _log_sums(x, block_rows)
-    reference = _per_offset(np.where(n_positive == x.shape[0], log_sums / x.shape[0], -np.inf), offset)
+    measured = _measured(n_positive == x.shape[0], control)
+    reference = _per_offset(np.where(measured, log_sums / x.shape[0], -np.inf), offset)
     if not np.isfinite(reference).any():
+        genes = f"{reference.size} genes" if control is None else f"{int(control.sum())} control genes"
         raise ValueError(
-            f"every one of the {reference.size} genes has a zero count in at least one of the {x.shape[0]} samples, so "
+            f"every one of the {genes} has a zero count in at least one of the {x.shape[0]} samples, so "
             "the median of ratios has no gene to work on. Use method='poscounts', or a frozen reference."
         )
     factors = size_factors_from_reference(x, reference, offset=offset, sample_names=sample_names, block_rows=block_rows)
@@ -92,6 +97,7 @@ def poscounts(
     x: RowMatrix,
     *,
     offset: Offset | None = None,
+    control: np.ndarray | None = None,
     sample_names: Sequence[str] | None = None,
     block_rows: int | None = None,
 ) -> SizeFactors:
@@ -108,6 +114,8 @@ def poscounts(
         Raw counts, samples x genes (see :func:`~bulkvi.stats.counts.check_counts`).
     offset
         Factors of the single counts (see :func:`~bulkvi.stats.offsets.check_offset`); none by default.
+    control
+        Genes to measure on, boolean, shape ``(n_genes,)``; all by default.
     sample_names
         Names for the error message; by default positions.
     block_rows
@@ -129,7 +137,7 @@ def poscounts(
     """
     x = by_rows(x)
     log_sums, n_positive = _log_sums(x, block_rows)
-    reference = _per_offset(np.where(n_positive > 0, log_sums / x.shape[0], -np.inf), offset)
+    reference = _per_offset(np.where(_measured(n_positive > 0, control), log_sums / x.shape[0], -np.inf), offset)
     factors = size_factors_from_reference(x, reference, offset=offset, sample_names=sample_names, block_rows=block_rows)
     log_scale = np.log(factors).mean()
     return SizeFactors(factors / np.exp(log_scale), reference + log_scale)
@@ -202,6 +210,10 @@ def size_factors_from_reference(
             "samples."
         )
     return np.exp(log_factors)
+
+
+def _measured(usable: np.ndarray, control: np.ndarray | None) -> np.ndarray:
+    return usable if control is None else usable & control
 
 
 def _per_offset(log_counts: np.ndarray, offset: Offset | None) -> np.ndarray:
