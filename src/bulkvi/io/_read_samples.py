@@ -143,10 +143,10 @@ def _with_missing(text: pd.Series, known: pd.Series, path: Path) -> pd.Series:
 
 
 def _as_numbers(text: pd.Series, known: pd.Series) -> pd.Series:
-    try:
-        return pd.to_numeric(text.where(text.index.isin(known.index)) if len(known) < len(text) else text)
-    except ValueError:  # identifiers of more than 19 digits
-        return text.astype(object).where(text.index.isin(known.index), None)
+    there = text.index.isin(known.index)
+    if known.str.fullmatch(r"[+-]?\d{19,}").any():  # identifiers, of which no number holds all digits
+        return text.astype(object).where(there, None)
+    return pd.to_numeric(text if there.all() else text.where(there))
 
 
 def _is_number(text: str) -> bool:

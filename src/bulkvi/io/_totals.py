@@ -3,7 +3,7 @@
 import re
 import warnings
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from scipy import sparse
@@ -17,7 +17,7 @@ TOTAL: Final = re.compile(
 MANY_OTHERS: Final = 10
 """Number of other rows with counts from which a row that equals their sum is no gene, whatever its name."""
 
-Matrix = np.ndarray | sparse.csr_matrix
+Matrix: TypeAlias = np.ndarray | sparse.csr_matrix
 
 
 def drop_totals(counts: Matrix, names: Sequence[str], summaries: np.ndarray, source: str) -> np.ndarray:
@@ -43,9 +43,9 @@ def drop_totals(counts: Matrix, names: Sequence[str], summaries: np.ndarray, sou
     if np.count_nonzero(rows) > MANY_OTHERS:
         for whole in (total, total + summaries):
             near = ~called & (rows > 0) & np.isclose(2 * rows, whole.sum(), rtol=1e-9, atol=0.5)
-            for k in np.flatnonzero(near):
+            for k in np.flatnonzero(near).tolist():
                 equal[k] |= np.allclose(2 * _row(counts, k), whole, rtol=1e-13, atol=0)
-    totals = [names[k] for k in np.flatnonzero(called | equal)]
+    totals = [names[k] for k in np.flatnonzero(called | equal).tolist()]
     if totals:
         why = "is the sum of the other rows" if equal.any() and not called.any() else "by its name holds sums"
         warnings.warn(
@@ -71,9 +71,9 @@ def refuse_sum_of_samples(counts: Matrix, samples: Sequence[str], source: str) -
     columns = np.asarray(counts.sum(axis=0, dtype=float)).ravel()
     genes = np.asarray(counts.sum(axis=1, dtype=float)).ravel()
     near = (columns > 0) & np.isclose(2 * columns, columns.sum(), rtol=1e-9, atol=0.5)
-    for k in np.flatnonzero(near):
+    for k in np.flatnonzero(near).tolist():
         column = counts[:, [k]]
-        column = (column.toarray() if sparse.issparse(column) else column).ravel()
+        column = (column if isinstance(column, np.ndarray) else column.toarray()).ravel()
         if np.allclose(2.0 * column, genes, rtol=1e-13, atol=0):
             raise ValueError(
                 f"{source}: sample {samples[k]!r} is the sum of all other samples, gene by gene: a column of totals and no sample. "
@@ -83,4 +83,4 @@ def refuse_sum_of_samples(counts: Matrix, samples: Sequence[str], source: str) -
 
 def _row(counts: Matrix, position: int) -> np.ndarray:
     row = counts[[position]]
-    return np.asarray(row.toarray() if sparse.issparse(row) else row, dtype=float).ravel()
+    return np.asarray(row if isinstance(row, np.ndarray) else row.toarray(), dtype=float).ravel()
