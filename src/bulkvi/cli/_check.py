@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bulkvi.cli import _reading as reading
+from bulkvi.cli._columns import complete
 from bulkvi.cli._figures import new_figure, save_figure
 from bulkvi.cli._folder import CHECK_FILE, CHECKS, clear_folder, files_in, open_folder
 from bulkvi.cli._progress import WRONG_INPUT, exits, noted, reporter
@@ -49,6 +50,7 @@ def check(
     layer: reading.Layer = None,
     strandedness: reading.Strandedness = None,
     transcripts: reading.Transcripts = None,
+    drop_incomplete: reading.DropIncomplete = False,
 ) -> None:
     """Say what a design can tell from these samples, and which samples are not what their label says.
 
@@ -79,7 +81,8 @@ def check(
         say("Reading; libraries take some seconds to load")
         adata = reading.read(counts, samples, how)
         say(f"Counts: {reading.in_words(adata)}")
-        reading.check_formula(design, adata.obs)
+        in_design = reading.check_formula(design, adata.obs)
+        adata = complete(adata, in_design, drop=drop_incomplete)
         from bulkvi import pp, tl
         from bulkvi.names import COUNTS_SOURCE, N_SAMPLES
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bulkvi.cli import _reading as reading
+from bulkvi.cli._columns import complete
 from bulkvi.cli._figures import draw_figures
 from bulkvi.cli._folder import REPORT_FILE, RESULTS, RUN_FILE, clear_folder, files_in, open_folder
 from bulkvi.cli._progress import FAILURE, WRONG_INPUT, exits, noted, reporter
@@ -70,6 +71,7 @@ def de(
     layer: reading.Layer = None,
     strandedness: reading.Strandedness = None,
     transcripts: reading.Transcripts = None,
+    drop_incomplete: reading.DropIncomplete = False,
 ) -> None:
     """Compare two groups of samples, gene by gene.
 
@@ -116,6 +118,7 @@ def de(
             adata = reading.read(counts, samples, how)
             say(f"Counts: {reading.in_words(adata)}")
             in_design = reading.check_formula(design, adata.obs)
+            adata = complete(adata, in_design | {str(donor)}, drop=drop_incomplete)
             groups = reading.find_groups(contrast, adata.obs, in_design, design)
             n_read = adata.n_vars
             findings = _check(adata, design, in_design)

@@ -1,12 +1,19 @@
+import re
 from pathlib import Path
 from typing import Final
 
 import pandas as pd
 
-from bulkvi.io._tables import read_table
+from bulkvi.io._tables import Table, read_table
 
 NAMELESS: Final = ("sample", "row_name", "name_of_row", "unnamed")
 """What the first column is called where its header is empty: the first of these that no other column has."""
+CALLED: Final = re.compile(
+    r"(?i)(?<![a-z])(clone|well|plate|line|id|code|donor|patient|subject|sample|batch|run|lane|barcode|strain|mouse|animal)s?(?![a-z])"
+)
+"""Names of columns whose values are names, whatever they look like."""
+MEASURED: Final = re.compile(r"(?i)(?<![a-z])(age|time|day|hour|hr|min|dose|conc|date|year|month|week)s?(?![a-z])")
+"""Names of columns whose values are measurements."""
 
 
 def read_samples(path: str | Path, *, sample_column: str | None = None) -> pd.DataFrame:
@@ -23,7 +30,8 @@ def read_samples(path: str | Path, *, sample_column: str | None = None) -> pd.Da
     Returns
     -------
     A table indexed by sample in the order of the file, to be the ``obs`` of an AnnData. Columns of text in which a
-    value repeats are categorical, levels in alphabetical order; columns of numbers stay numbers.
+    value repeats are categorical, levels in alphabetical order; columns of numbers stay numbers. Numbers with a leading zero
+    (001) are names and stay text, as do those like 1E3 in a column that is called clone, well, plate, donor, id and the like.
 
     Raises
     ------
@@ -39,8 +47,8 @@ def read_samples(path: str | Path, *, sample_column: str | None = None) -> pd.Da
 
     Notes
     -----
-    A batch that is numbered (1, 2, 3) is read as a number, and a formula takes it for a slope: write ``C(batch)`` in the
-    design, or name the batches (b1, b2, b3).
+    A batch that is numbered (1, 2, 3) is read as a number; the design takes it for groups and says so, see
+    :func:`bulkvi.tl.design_variables`.
 
     Examples
     --------
@@ -51,7 +59,7 @@ def read_samples(path: str | Path, *, sample_column: str | None = None) -> pd.Da
     (['control', 'treated'], 40)
     """
     path = Path(path)
-    table = read_table(path, is_name=lambda label: label == sample_column)
+    table = _with_names(read_table(path, is_name=lambda label: label == sample_column), path, sample_column)
     free = next(name for name in NAMELESS if name not in table.labels)
     labels = [free if k == 0 and not label else label for k, label in enumerate(table.labels)]
     repeated = sorted({label for label in labels if labels.count(label) > 1})
@@ -68,6 +76,26 @@ def read_samples(path: str | Path, *, sample_column: str | None = None) -> pd.Da
     return pd.DataFrame(
         {label: _as_column(samples[label], path, table.separator) for label in samples}, index=samples.index
     )
+
+
+def _with_names(table: Table, path: Path, sample_column: str | None) -> Table:
+    """The same with columns of numbers as text, where they are written as only names are."""
+    numeric = {label for k, label in enumerate(table.labels) if k and pd.api.types.is_numeric_dtype(table.cells[k])}
+    if not numeric:
+        return table
+    as_text = read_table(path, is_name=lambda label: label in numeric or label == sample_column)
+    if as_text.labels != table.labels or len(as_text.cells) != len(table.cells):
+        return table
+    cells = table.cells.copy()
+    for k, label in enumerate(table.labels):
+        written = as_text.cells[k].dropna().astype(str).str.strip()
+        is_name = written.str.fullmatch(r"0\d+").any() or (
+            CALLED.search(re.sub(r"([a-z])([A-Z])", r"\1_\2", label)) is not None
+            and written.str.fullmatch(r"\d+[eE]\d+").any()
+        )
+        if k and label in numeric and is_name and not MEASURED.search(label):
+            cells[k] = as_text.cells[k]
+    return table._replace(cells=cells)
 
 
 def _check_names(names: pd.Series, column: str, path: Path, first_line: int) -> None:
