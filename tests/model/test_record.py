@@ -24,7 +24,10 @@ def swap(adata: AnnData) -> None:
 
 CHANGES: dict[str, tuple[Callable[[AnnData], object], str]] = {
     "labels": (swap, r"adata.obs\['group'\] has other values"),
-    "a number": (lambda a: setattr(a, "obs", a.obs.assign(age=a.obs["age"] + 1)), r"adata.obs\['age'\] has other values"),
+    "a number": (
+        lambda a: setattr(a, "obs", a.obs.assign(age=a.obs["age"] + 1)),
+        r"adata.obs\['age'\] has other values",
+    ),
     "size factors": (
         lambda a: setattr(a, "obs", a.obs.assign(size_factor=2 * a.obs["size_factor"])),
         r"'size_factor'\] has other",
