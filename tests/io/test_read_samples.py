@@ -87,3 +87,22 @@ def test_row_names_of_r_stand_beside_a_column_called_sample(tmp_path: Path):
 
 def test_names_in_a_later_column_keep_their_digits(tmp_path: Path):
     assert read("x,id\n1,007\n1,1.10\n", tmp_path, sample_column="id").index.tolist() == ["007", "1.10"]
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "kept"),
+    [
+        ("clone", ["1E3", "2E1", "1E3"], ["1E3", "2E1", "1E3"]),
+        ("cloneID", ["1e5", "10", "7"], ["1e5", "10", "7"]),
+        ("barcode", ["001", "010", "001"], ["001", "010", "001"]),
+        ("anything", ["007", "7", "07"], ["007", "7", "07"]),
+        ("dose", ["1E3", "1E5", "0"], [1e3, 1e5, 0]),
+        ("hours", ["00", "06", "12"], [0, 6, 12]),
+        ("conc_line", ["1E3", "2E1", "1E3"], [1e3, 20, 1e3]),
+        ("plate", ["1", "2", "10"], [1, 2, 10]),
+    ],
+)
+def test_names_that_look_like_numbers_keep_their_digits(header: str, cells: list, kept: list, tmp_path: Path):
+    sheet = read(f"id,x,{header}\n" + "".join(f"s{k},1,{cell}\n" for k, cell in enumerate(cells)), tmp_path)
+    assert sheet[header].tolist() == kept
+    assert sheet["x"].tolist() == [1, 1, 1]

@@ -7,6 +7,7 @@ import typer
 
 from bulkvi.cli import _beside_counts as beside
 from bulkvi.cli import _reading as reading
+from bulkvi.cli._columns import complete
 from bulkvi.cli._figures import new_figure, save_figure
 from bulkvi.cli._folder import CHECKS, new_result
 from bulkvi.cli._progress import FAILURE, WRONG_INPUT, exits, noted, reporter
@@ -54,6 +55,7 @@ def check(
     genes: beside.Genes = None,
     sum_replicates: beside.SumReplicates = None,
     sheet: reading.Sheet = None,
+    drop_incomplete: reading.DropIncomplete = False,
 ) -> None:
     """Say what a design can tell from these samples, and which samples are not what their label says.
 
@@ -92,6 +94,7 @@ def check(
         adata = reading.read(counts, samples, how)
         say(f"Counts: {reading.in_words(adata)}")
         in_design = reading.check_formula(design, adata.obs)
+        adata = complete(adata, in_design, drop=drop_incomplete)
         adata = beside.sum_replicates(adata, sum_replicates, in_design, None, size_factors)
         from bulkvi import pp, tl
         from bulkvi.names import COUNTS_SOURCE, N_SAMPLES

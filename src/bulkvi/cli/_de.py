@@ -10,6 +10,7 @@ import typer
 
 from bulkvi.cli import _beside_counts as beside
 from bulkvi.cli import _reading as reading
+from bulkvi.cli._columns import complete
 from bulkvi.cli._figures import draw_figures
 from bulkvi.cli._folder import REPORT_FILE, RESULTS, RUN_FILE, NewResult, new_result
 from bulkvi.cli._progress import FAILURE, WRONG_INPUT, exits, noted, reporter
@@ -75,6 +76,7 @@ def de(
     genes: beside.Genes = None,
     sum_replicates: beside.SumReplicates = None,
     sheet: reading.Sheet = None,
+    drop_incomplete: reading.DropIncomplete = False,
 ) -> None:
     """Compare two groups of samples, gene by gene.
 
@@ -127,6 +129,7 @@ def de(
             adata = reading.read(counts, samples, how)
             say(f"Counts: {reading.in_words(adata)}")
             in_design = reading.check_formula(design, adata.obs)
+            adata = complete(adata, in_design | {str(donor)}, drop=drop_incomplete)
             adata = beside.sum_replicates(adata, sum_replicates, in_design, donor, size_factors)
             groups = reading.find_groups(contrast, adata.obs, in_design, design)
             n_read = adata.n_vars

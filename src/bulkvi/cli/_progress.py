@@ -171,7 +171,7 @@ IN_WORDS: Final = (
     (r"print\(bulkvi\.tl\.check_design\(adata, ('[^']*')\)\)", r"bulkvi check COUNTS SAMPLES --design \1"),
     (r"donor_key='([^']*)' (of|in) setup_anndata", r"--donor '\1'"),
     (r"donor_key (of|in) setup_anndata", "--donor"),
-    (r": adata\[adata\.obs\[.*?\]\.notna\(\)\]", " (take their rows out of the sheet)"),
+    (r": adata\[adata\.obs\[.*?\]\.notna\(\)\]", " (take their rows out of the sheet, or add --drop-incomplete)"),
     (r"(a column that )?adata\.obs lacks", r"\1the sample sheet lacks"),
     (r"\badata\.obs\b", "the sample sheet"),
     (r"\bround_counts=True", "--round"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from bulkvi.cli._columns import as_groups, in_backticks
 from bulkvi.cli._sheets import check_columns, choose_sheets
 
 if TYPE_CHECKING:
@@ -89,6 +90,13 @@ Transcripts = Annotated[
     Path | None,
     typer.Option(
         exists=True, dir_okay=False, help="For Salmon and kallisto: table of transcripts and genes, or a .gtf."
+    ),
+]
+DropIncomplete = Annotated[
+    bool,
+    typer.Option(
+        "--drop-incomplete",
+        help="Leave out samples for which a column of the design (or the donor) is missing; a note names them.",
     ),
 ]
 SizeFactors = Annotated[
@@ -217,8 +225,9 @@ def check_formula(design: str, obs: "pd.DataFrame") -> set[str]:
         If it cannot be read, has an empty term, holds anything but columns, numbers, operators and known transforms, or reads a
         column that is not there.
     """
-    from bulkvi.model._formula import read_formula
-    from bulkvi.model._formula_names import MissingColumnError
+    from anndata import AnnData
+
+    from bulkvi import tl
 
     if re.search(r"[~+*:]\s*($|[+*:)])", design):
         raise ValueError(
@@ -226,10 +235,11 @@ def check_formula(design: str, obs: "pd.DataFrame") -> set[str]:
             "the design in single quotes, --design '~ `cell line` + treatment'."
         )
     try:
-        return set(read_formula(design, obs.columns).variables)
-    except MissingColumnError as error:
+        return set(tl.design_variables(AnnData(obs=obs), design))
+    except KeyError as error:
+        column = str(getattr(error, "column", ""))
         names = [str(name) for name in obs.columns]
-        near = get_close_matches(error.column, names, n=1)
+        near = get_close_matches(column, names, n=1)
         spaced = [name for name in names if not name.isidentifier() and name in design and f"`{name}`" not in design]
         hint = (
             f" Put names with spaces in backticks: `{spaced[0]}`."
@@ -239,7 +249,7 @@ def check_formula(design: str, obs: "pd.DataFrame") -> set[str]:
             else ""
         )
         raise ValueError(
-            f"The design needs a column {error.column!r} of the sample sheet, which has {names}.{hint}"
+            f"The design needs a column {column!r} of the sample sheet, which has {names}.{hint}"
         ) from error
 
 
@@ -263,9 +273,9 @@ def find_groups(
         )
     if factor not in in_design:
         raise ValueError(
-            f"--contrast {factor}: the design does not hold {factor!r}. Add it: '~ ... + {_quoted(factor)}'."
+            f"--contrast {factor}: the design does not hold {factor!r}. Add it: '~ ... + {in_backticks(factor)}'."
         )
-    obs[factor] = _as_groups(obs[factor], factor, design, list(obs.columns))
+    obs[factor] = as_groups(obs, factor, design)
     levels = {str(level): level for level in obs[factor].dropna().unique().tolist()}
     groups = []
     for given in contrast[1:]:
@@ -280,32 +290,6 @@ def find_groups(
     if groups[0] == groups[1]:
         raise ValueError(f"--contrast {factor}: both groups are {contrast[1]!r}; give two levels, the reference last.")
     return factor, groups[0], groups[1]
-
-
-def _as_groups(column: "pd.Series", factor: str, design: str, columns: list[str]) -> "pd.Series":
-    """The column whose levels are compared: whole numbers as such, numbers that repeat as categories."""
-    from bulkvi.model._formula import read_formula
-    from bulkvi.model._formula_names import PLAIN, Use
-    from bulkvi.model._numbered import as_labels, is_number, names_groups
-
-    if not is_number(column):
-        return column
-    labels = as_labels(column)
-    by_itself = design and Use(factor, PLAIN) in read_formula(design, columns).names.uses.values()
-    if not by_itself or not 2 < labels.nunique() <= len(labels.dropna()) / 2:
-        return labels
-    if not names_groups(factor, column):  # those are said with the design
-        warnings.warn(
-            f"Column {factor!r} holds numbers, and two of them are compared: they are taken for names of {labels.nunique()} groups and "
-            f"not for a slope. If they are measurements, write slope({_quoted(factor)}) in the design.",
-            UserWarning,
-            stacklevel=1,
-        )
-    return labels.astype("category")
-
-
-def _quoted(name: str) -> str:
-    return name if name.isidentifier() else f"`{name}`"
 
 
 def _same_number(one: str, other: str) -> bool:

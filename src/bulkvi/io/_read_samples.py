@@ -1,3 +1,4 @@
+import re
 import warnings
 from pathlib import Path
 from typing import Final
@@ -8,6 +9,12 @@ from bulkvi.io._tables import MISSING, read_table
 
 NAMELESS: Final = ("sample", "row_name", "name_of_row", "unnamed")
 """What the first column is called where its header is empty: the first of these that no other column has."""
+CALLED: Final = re.compile(
+    r"(?i)(?<![a-z])(clone|well|plate|line|id|code|donor|patient|subject|sample|batch|run|lane|barcode|strain|mouse|animal)s?(?![a-z])"
+)
+"""Names of columns whose values are names, whatever they look like."""
+MEASURED: Final = re.compile(r"(?i)(?<![a-z])(age|time|day|hour|hr|min|dose|conc|date|year|month|week)s?(?![a-z])")
+"""Names of columns whose values are measurements."""
 
 
 def read_samples(path: str | Path, *, sample_column: str | None = None, sheet: str | None = None) -> pd.DataFrame:
@@ -26,7 +33,8 @@ def read_samples(path: str | Path, *, sample_column: str | None = None, sheet: s
     Returns
     -------
     A table indexed by sample in the order of the file, to be the ``obs`` of an AnnData. Columns of text in which a
-    value repeats are categorical, levels in alphabetical order; columns of numbers stay numbers.
+    value repeats are categorical, levels in alphabetical order; columns of numbers stay numbers. Numbers with a leading zero
+    (001) are names and stay text, as do those like 1E3 in a column that is called clone, well, plate, donor, id and the like.
 
     Raises
     ------
@@ -46,8 +54,8 @@ def read_samples(path: str | Path, *, sample_column: str | None = None, sheet: s
     ``null`` and ``None`` are levels, as a genotype may be; ``NA``, ``NaN`` and ``N/A`` are missing values where the column has two
     or more other levels, and a level where it has one (wild type and NA). A warning says which was chosen.
 
-    A batch that is numbered (1, 2, 3) is read as a number, and a formula takes it for a slope: write ``C(batch)`` in the
-    design, or name the batches (b1, b2, b3).
+    A batch that is numbered (1, 2, 3) is read as a number; the design takes it for groups and says so, see
+    :func:`bulkvi.tl.design_variables`. Numbers that are written as only names are (001, a clone 1E3) stay text.
 
     Examples
     --------
@@ -101,7 +109,8 @@ def _check_names(names: pd.Series, column: str, path: Path, lines: list[int]) ->
 def _as_column(text: pd.Series, path: Path, separator: str) -> pd.Series:
     """Numbers, truth values, or text with its missing values."""
     known = text[~text.isin(MISSING)]
-    if known.map(_is_number).all():
+    all_empty = (text == "").all()
+    if all_empty or len(known) and known.map(_is_number).all() and not _are_names(known):
         return _as_numbers(text, known)
     if len(known) == len(text) and text.str.lower().isin(["true", "false"]).all():
         return text.str.lower() == "true"
@@ -118,6 +127,15 @@ def _as_column(text: pd.Series, path: Path, separator: str) -> pd.Series:
     if not known.is_unique:
         return text.astype(pd.CategoricalDtype(sorted(known.unique())))
     return text
+
+
+def _are_names(numbers: pd.Series) -> bool:
+    """Whether numbers are written as only names are: 001, or 1E3 in a column of clones."""
+    label = re.sub(r"([a-z])([A-Z])", r"\1_\2", str(numbers.name))
+    if MEASURED.search(label):
+        return False
+    exponents = CALLED.search(label) is not None and numbers.str.fullmatch(r"\d+[eE]\d+").any()
+    return bool(numbers.str.fullmatch(r"0\d+").any() or exponents)
 
 
 def _with_missing(text: pd.Series, known: pd.Series, path: Path) -> pd.Series:

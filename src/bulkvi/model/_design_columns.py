@@ -37,7 +37,7 @@ def coded_columns(read: Formula, obs: pd.DataFrame, known: dict[str, list[Any]] 
         If a column has missing values, is of a kind that a design does not take, has a level without samples, one level only,
         or one that is not known.
     """
-    columns = {name: _complete(_column(obs, name), obs) for name in read.variables}
+    columns = {name: _complete(column_of(obs, name), obs) for name in read.variables}
     labels = [
         name
         for name in numbers_by_themselves(read, obs)
@@ -56,7 +56,7 @@ def coded_columns(read: Formula, obs: pd.DataFrame, known: dict[str, list[Any]] 
 def numbers_by_themselves(read: Formula, obs: pd.DataFrame) -> list[str]:
     """Columns of numbers that stand in a formula by themselves: slopes, unless they are names of groups."""
     found = dict.fromkeys(use.column for use in read.names.uses.values() if use.role == PLAIN)
-    return [name for name in found if is_number(_column(obs, name))]
+    return [name for name in found if is_number(column_of(obs, name))]
 
 
 def require_columns(required: Collection[str], obs: pd.DataFrame) -> None:
@@ -67,7 +67,8 @@ def require_columns(required: Collection[str], obs: pd.DataFrame) -> None:
         raise KeyError(f"The design needs the columns {missing} of adata.obs; it has {list(obs.columns)}.")
 
 
-def _column(obs: pd.DataFrame, name: str) -> pd.Series:
+def column_of(obs: pd.DataFrame, name: str) -> pd.Series:
+    """The column of that name; raise ValueError if there are several."""
     places = [k for k, label in enumerate(obs.columns) if str(label) == name]
     if len(places) > 1:
         raise ValueError(f"adata.obs has {len(places)} columns {name!r}. Rename all but one.")

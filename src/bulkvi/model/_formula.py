@@ -141,10 +141,8 @@ def _without_quotes(formula: str, names: Names) -> str:
         if depth > MAX_DEPTH:
             raise ValueError(f"The design {brief(formula)} is nested too deeply. Write it with fewer parentheses.")
         if sign in "\\;@$?" or not (sign.isprintable() or sign.isspace()):
-            raise ValueError(
-                f"The design {brief(formula)}: {sign!r} is no part of a formula. Names with such a sign go in backticks."
-                f"{hint(formula, names.columns)}"
-            )
+            advice = hint(formula, names.columns) or " Names with such a sign go in backticks."
+            raise ValueError(f"The design {brief(formula)}: {sign!r} is no part of a formula.{advice}")
         parts.append(" " if sign.isspace() else sign)
         k += 1
     return "".join(parts)

@@ -3,7 +3,7 @@
 import ast
 from typing import Final
 
-from bulkvi.model._formula_names import Names, brief
+from bulkvi.model._formula_names import Names, brief, hint
 
 NUMPY: Final = frozenset(
     "abs absolute arccos arccosh arcsin arcsinh arctan arctanh cbrt ceil clip cos cosh exp exp2 expm1 floor log log10 log1p "
@@ -184,7 +184,10 @@ class _Rewriter:
 
     def _refused(self, node: ast.AST, why: str) -> ValueError:
         part = self.names.restored(ast.unparse(node))
-        return ValueError(f"The design {brief(self.names.formula)} is not built, because of {part[:80]!r}: {why}.")
+        return ValueError(
+            f"The design {brief(self.names.formula)} is not built, because of {part[:80]!r}: {why}."
+            f"{hint(self.names.formula, self.names.columns)}"
+        )
 
 
 def _called(name: str, arguments: list[ast.expr], keywords: list[ast.keyword]) -> ast.Call:

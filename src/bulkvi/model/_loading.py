@@ -1,5 +1,6 @@
 """Samples that are put beside a trained model: they must be what it learned from, or have its genes in its order."""
 
+from pathlib import Path
 from typing import Any
 from warnings import warn
 
@@ -17,7 +18,7 @@ class LoadingMixin(BaseModelClass):
     @classmethod
     def load(
         cls,
-        dir_path: str,
+        dir_path: str | Path,
         adata: AnnData | None = None,
         accelerator: str = "auto",
         device: int | str = "auto",
@@ -59,10 +60,10 @@ class LoadingMixin(BaseModelClass):
             If ``adata`` lacks genes of the model, or its samples have levels that the model does not know.
         """
         if isinstance(adata, AnnData):
-            genes = recorded(cls.load_registry(dir_path, prefix)).get(GENES, []) if backup_url is None else []
+            genes = recorded(cls.load_registry(str(dir_path), prefix)).get(GENES, []) if backup_url is None else []
             adata = _with_genes(adata, genes)
         return super().load(
-            dir_path,
+            str(dir_path),
             adata,
             accelerator=accelerator,
             device=device,

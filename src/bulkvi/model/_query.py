@@ -8,7 +8,9 @@ from scvi.model.base import ArchesMixin
 from torch import nn
 
 from bulkvi.model._covariates import BATCH, CovariateEffects
+from bulkvi.model._loading import check_genes
 from bulkvi.model._offset import fill_offset
+from bulkvi.model._record import GENES, recorded
 from bulkvi.model._saving import check_saved
 
 
@@ -105,11 +107,15 @@ class QueryMixin(ArchesMixin):
         Raises
         ------
         ValueError
-            If the new samples have levels of the design that the reference does not know, or their size factors or
-            offsets are not finite and positive; or the file of a saved model is cut or damaged.
+            If the genes are not the reference's in its order; the new samples have levels of the design that it does not know,
+            or size factors or offsets that are not finite and positive; or the file of a saved model is cut or damaged.
         """
         if isinstance(reference_model, str):
             check_saved(reference_model)
+        if adata is not None and not inplace_subset_query_vars:
+            saved = isinstance(reference_model, str)
+            known_registry = cls.load_registry(reference_model) if saved else reference_model.registry
+            check_genes(adata, recorded(known_registry).get(GENES, []))
         model = super().load_query_data(
             adata,
             reference_model,

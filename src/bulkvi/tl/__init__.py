@@ -6,6 +6,7 @@ from bulkvi.tl._check_samples import check_samples
 from bulkvi.tl._compare import compare
 from bulkvi.tl._compare_enrichment import compare_enrichment
 from bulkvi.tl._comparison import Comparison
+from bulkvi.tl._design_variables import DesignVariable, design_variables
 from bulkvi.tl._enrichment import enrichment
 from bulkvi.tl._to_deseq2 import to_deseq2
 from bulkvi.tl._to_pertpy import to_pertpy
@@ -13,11 +14,13 @@ from bulkvi.tl._to_pertpy import to_pertpy
 __all__ = [
     "Comparison",
     "DesignCheck",
+    "DesignVariable",
     "check_design",
     "check_gene_sets",
     "check_samples",
     "compare",
     "compare_enrichment",
+    "design_variables",
     "enrichment",
     "to_deseq2",
     "to_pertpy",

@@ -1,0 +1,110 @@
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+
+import bulkvi as bv
+from tests.model.cohorts import fit
+
+
+def registered(design: str = "~ age + group") -> AnnData:
+    adata = bv.datasets.simulate(n_per_group=6, n_genes=100, seed=0)
+    adata.obs["age"] = np.linspace(20, 60, adata.n_obs) ** 1.1
+    adata.layers["length"] = np.random.default_rng(0).uniform(900, 1100, adata.shape)
+    bv.pp.size_factors(adata, method="poscounts")
+    bv.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design=design, offset_key="length")
+    return adata
+
+
+def swap(adata: AnnData) -> None:
+    adata.obs["group"] = adata.obs["group"].map({"A": "B", "B": "A"}).astype("category")
+
+
+CHANGES: dict[str, tuple[Callable[[AnnData], object], str]] = {
+    "labels": (swap, r"adata.obs\['group'\] has other values"),
+    "a number": (
+        lambda a: setattr(a, "obs", a.obs.assign(age=a.obs["age"] + 1)),
+        r"adata.obs\['age'\] has other values",
+    ),
+    "size factors": (
+        lambda a: setattr(a, "obs", a.obs.assign(size_factor=2 * a.obs["size_factor"])),
+        r"'size_factor'\] has other",
+    ),
+    "a column": (lambda a: setattr(a, "obs", a.obs.drop(columns="age")), r"'age'\] is gone"),
+    "counts": (lambda a: setattr(a, "X", np.log1p(a.X)), "adata.X has other values.*normalisation in place"),
+    "offsets": (lambda a: a.layers.__setitem__("length", a.layers["length"] ** 2), r"layers\['length'\] has other"),
+    "genes": (lambda a: setattr(a, "var_names", a.var_names[::-1]), "genes of adata are not those"),
+}
+
+
+@pytest.fixture(scope="module")
+def answers() -> tuple[bv.BulkVI, pd.DataFrame]:
+    model = fit(registered())
+    return model, model.differential_expression("group", "B", "A")
+
+
+QUESTIONS: dict[str, Callable[[bv.BulkVI], object]] = {
+    "differential_expression": lambda model: model.differential_expression("group", "B", "A"),
+    "omnibus_test": lambda model: model.omnibus_test("group"),
+    "calibrate": lambda model: model.calibrate("group", "B", "A"),
+    "get_latent_representation": lambda model: model.get_latent_representation(),
+    "get_normalized_expression": lambda model: model.get_normalized_expression(),
+    "get_group_rates": lambda model: model.get_group_rates(model.adata.var_names[0], "group"),
+    "get_dispersions": lambda model: model.get_dispersions(),
+    "train": lambda model: model.train(max_steps=5, progress_bar=False),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_changed_since_registration_is_named(change: str, answers: tuple[bv.BulkVI, pd.DataFrame]) -> None:
+    model, _ = answers
+    before = model.adata.obs.copy(), model.adata.X.copy(), model.adata.layers["length"].copy(), model.adata.var_names
+    CHANGES[change][0](model.adata)
+    try:
+        with pytest.raises(ValueError, match=CHANGES[change][1] + ".*setup_anndata again"):
+            model.differential_expression("group", "B", "A")
+    finally:
+        model.adata.obs, model.adata.X, model.adata.layers["length"], model.adata.var_names = before
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_every_question_notices(question: str, answers: tuple[bv.BulkVI, pd.DataFrame]) -> None:
+    """Effects had the other sign, without a word."""
+    model, _ = answers
+    before = model.adata.obs.copy()
+    swap(model.adata)
+    try:
+        with pytest.raises(ValueError, match=r"adata.obs\['group'\] has other values since setup_anndata"):
+            QUESTIONS[question](model)
+    finally:
+        model.adata.obs = before
+
+
+def test_changes_between_registration_and_model_are_noticed() -> None:
+    adata = registered()
+    swap(adata)
+    with pytest.raises(ValueError, match=r"adata.obs\['group'\] has other values"):
+        bv.BulkVI(adata)
+
+
+def test_another_model_on_the_same_samples_does_not_hide_a_change() -> None:
+    """scvi-tools registers a model's own fields again after another model took the samples."""
+    adata = registered()
+    first = fit(adata)
+    bv.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ age", offset_key="length")
+    assert first.get_latent_representation().shape[0] == adata.n_obs
+    swap(adata)
+    bv.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ age", offset_key="length")
+    with pytest.raises(ValueError, match=r"adata.obs\['group'\] has other values"):
+        first.get_latent_representation()
+
+
+def test_what_is_the_same_in_another_form_is_no_change(answers: tuple[bv.BulkVI, pd.DataFrame]) -> None:
+    model, table = answers
+    obs = model.adata.obs
+    obs["group"] = obs["group"].astype(str)
+    obs["note"] = "new"
+    obs["age"] = obs["age"].astype(object).astype(float)
+    pd.testing.assert_frame_equal(model.differential_expression("group", "B", "A"), table)
