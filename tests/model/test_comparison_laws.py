@@ -55,7 +55,7 @@ def beside_empty(adata: AnnData, n_empty: int, n_sparse: int) -> AnnData:
     sparse = np.zeros((adata.n_obs, n_sparse), dtype=np.float32)
     sparse[rng.integers(0, adata.n_obs, n_sparse), np.arange(n_sparse)] = 1
     more = np.hstack([adata.X, np.zeros((adata.n_obs, n_empty), dtype=np.float32), sparse])
-    return AnnData(more, obs=adata.obs.copy())
+    return AnnData(more, obs=adata.obs.copy(), uns=adata.uns.copy())  # uns has the origin of the size factors
 
 
 def test_the_shift_of_all_genes_does_not_hang_on_genes_without_counts(one_sided: AnnData) -> None:
@@ -71,7 +71,8 @@ def test_the_shift_of_all_genes_does_not_hang_on_genes_without_counts(one_sided:
 def test_a_gene_on_one_side_stays_sure_where_zero_is_moved(one_sided: AnnData) -> None:
     rng = np.random.default_rng(0)
     silent_in_a = counts_of(np.full((10, 1), 8.0), rng) * np.repeat([0, 1], 5)[:, None]
-    adata = AnnData(np.hstack([one_sided.X, silent_in_a.astype(np.float32)]), obs=one_sided.obs.copy())
+    counts = np.hstack([one_sided.X, silent_in_a.astype(np.float32)])
+    adata = AnnData(counts, obs=one_sided.obs.copy(), uns=one_sided.uns.copy())
     with pytest.warns(UserWarning, match="most genes change"):
         table = compared(adata, "~ group")
     assert "separated" in table["flag"].iloc[-1]

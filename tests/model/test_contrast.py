@@ -39,5 +39,5 @@ def test_a_wrong_question_is_answered_with_what_can_be_asked(
 def test_a_prior_that_has_not_settled_is_said(with_design: bulkvi.BulkVI, monkeypatch: pytest.MonkeyPatch) -> None:
     summarise = _differential.summarise_effect
     monkeypatch.setattr(_differential, "summarise_effect", lambda *a, **k: summarise(*a, **k)._replace(converged=False))
-    with pytest.warns(UserWarning, match="still moving after its last round.*do not hang on it"):
+    with pytest.warns(UserWarning, match="still moving after its last round.*do not depend on it"):
         with_design.differential_expression("group", "B", "A")

@@ -12,6 +12,7 @@ from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager
 
 from bulkvi import names
+from bulkvi.model._arguments import check_whole
 from bulkvi.model._calibration_report import CalibrationReport
 from bulkvi.model._composition_shift import current_source, resolve_shift
 from bulkvi.model._contrast import Contrast, group_contrast
@@ -136,8 +137,10 @@ class CalibrateMixin(DifferentialMixin):
         (10, 34)
         """
         for name, number in (("n_permutations", n_permutations), ("n_jobs", n_jobs)):
+            check_whole(name, number)
             if number < 1:
                 raise ValueError(f"{name} is {number}; give 1 or more.")
+        check_whole("seed", seed, least=0)
         rng = np.random.default_rng(seed)
         features = self._features()
         subtract = resolve_shift(composition_shift, current_source(self.adata_manager))

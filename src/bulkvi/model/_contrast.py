@@ -91,9 +91,15 @@ def numeric_contrast(matrix: pd.DataFrame, contrast: Mapping[str, float] | Seque
         unknown = [name for name in contrast if name not in names]
         if unknown:
             raise KeyError(f"contrast: the design has no columns {unknown}; it has {names}.")
-        weights = pd.Series({name: float(contrast.get(name, 0.0)) for name in names})
+        weights = pd.Series({name: _weight(contrast.get(name, 0.0)) for name in names})
     else:
-        values = np.asarray(contrast, dtype=float)
+        if isinstance(contrast, str | bytes):
+            raise TypeError(
+                f"contrast is the text {contrast!r}: give weights of the columns, such as {{{names[-1]!r}: 1}}, or groupby, group1 "
+                "and group2."
+            )
+        values = np.asarray(contrast, dtype=object)
+        values = np.array([_weight(value) for value in values]) if values.ndim == 1 else values
         if values.shape != (len(names),):
             raise ValueError(
                 f"contrast has shape {values.shape}; give one weight for each of the {len(names)} columns {names}, or "
@@ -110,6 +116,13 @@ def numeric_contrast(matrix: pd.DataFrame, contrast: Mapping[str, float] | Seque
             f"Columns: {names}."
         )
     return Contrast(weights, _in_words(weights), None)
+
+
+def _weight(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"contrast: the weight of a column must be a number; it is {value!r}.") from error
 
 
 def _in_words(weights: pd.Series) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 from scvi.model.base import BaseModelClass
 
 from bulkvi import names
+from bulkvi.model._arguments import check_number
 from bulkvi.model._composition_shift import current_source, resolve_shift, shift_warning
 from bulkvi.model._contrast import Contrast, group_contrast, numeric_contrast
 from bulkvi.model._decoded import decoded_difference
@@ -126,17 +127,17 @@ class DifferentialMixin(BaseModelClass):
         KeyError
             If a column does not exist, of ``obs`` or of the design.
         TypeError
-            If ``composition_shift`` is neither True, False nor None.
+            If ``composition_shift`` is neither True, False nor None, or a number is none.
         ValueError
             If a group has no samples; a contrast is empty, of the wrong length or compares nothing; ``delta``, ``level``,
             ``effect`` or ``latent_columns`` is out of range; the part of the latent state is asked for and none enters; the samples
             lack what the comparison needs; no residual degrees of freedom are left; or the model has no data attached.
         """
-        if not (np.isfinite(delta) and delta >= 0):
+        check_number("delta", delta)
+        if delta < 0:
             raise ValueError(f"delta is {delta}: give a smallest absolute effect, 0 or more (log2).")
-        if not 0 < level < 1:
-            raise ValueError(f"level is {level}: give the probability of an interval, between 0 and 1.")
-        _check_latent(effect, latent_columns, self.module.n_latent)
+        check_interval(level)
+        check_latent(effect, latent_columns, self.module.n_latent)
         features = self._features()
         source = current_source(self.adata_manager)
         subtract = resolve_shift(composition_shift, source)
@@ -172,7 +173,7 @@ class DifferentialMixin(BaseModelClass):
             "group2": _plain(group2),
             "contrast": None if contrast is None else {k: float(v) for k, v in compared.weights.items() if v},
             "effect": effect or ("direct" if compared.weights.any() else "latent"),
-            "latent_columns": latent_columns,
+            "latent_columns": _plain(latent_columns),
             "composition_shift": None if composition_shift is None else subtract,
             "delta": float(delta),
             "level": float(level),
@@ -210,12 +211,23 @@ def _plain(level: Any) -> Any:
     return level.item() if isinstance(level, np.generic) else level
 
 
-def _check_latent(effect: str | None, latent_columns: int | str, n_latent: int) -> None:
+def check_interval(level: Any) -> None:
+    """Raise unless ``level`` is the probability of an interval."""
+    check_number("level", level)
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level}: give the probability of an interval, between 0 and 1.")
+
+
+def check_latent(effect: str | None, latent_columns: int | str, n_latent: int) -> None:
+    """Raise unless the kind of effect is known and the number of latent columns exists."""
     if effect not in (None, *get_args(EffectKind)):
         raise ValueError(
             f"effect must be one of {', '.join(map(repr, get_args(EffectKind)))} or None; it is {effect!r}."
         )
-    if latent_columns != "auto" and not (isinstance(latent_columns, int) and 0 <= latent_columns <= n_latent):
+    whole = isinstance(latent_columns, int | np.integer) and not isinstance(latent_columns, bool)
+    if not (isinstance(latent_columns, str) and latent_columns == "auto") and not (
+        whole and 0 <= latent_columns <= n_latent
+    ):
         raise ValueError(
             f"latent_columns must be 'auto' or a whole number from 0 to n_latent = {n_latent}; it is {latent_columns!r}."
         )

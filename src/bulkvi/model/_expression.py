@@ -11,9 +11,24 @@ from scvi import REGISTRY_KEYS
 from scvi.model.base import BaseModelClass, VAEMixin
 from torch import Tensor
 
+from bulkvi.model._arguments import check_number, check_whole
 from bulkvi.model._gene_positions import gene_positions
 from bulkvi.model._scvi_private import MODULE_KEYS, batch_codes
 from bulkvi.model._seeding import seeded
+
+
+def _positions(indices: Sequence[int], adata: AnnData) -> np.ndarray:
+    """Positions of samples that are given by number or as a mask."""
+    given = np.asarray(indices)
+    if given.ndim == 1 and given.dtype == bool and given.size == adata.n_obs:
+        return np.flatnonzero(given)
+    whole = given.ndim == 1 and given.size > 0 and np.issubdtype(given.dtype, np.integer)
+    if not whole or (given < -adata.n_obs).any() or (given >= adata.n_obs).any():
+        raise ValueError(
+            f"indices must be positions of samples, whole numbers from 0 to {adata.n_obs - 1}, at least one, or a boolean for each "
+            f"sample; given is {indices!r}."
+        )
+    return np.arange(adata.n_obs)[given]
 
 
 class ExpressionMixin(VAEMixin, BaseModelClass):
@@ -53,6 +68,8 @@ class ExpressionMixin(VAEMixin, BaseModelClass):
         -------
         Samples x latent dimensions; or two such arrays, if ``return_dist``.
         """
+        if batch_size is not None:
+            check_whole("batch_size", batch_size, least=1)
         # the network draws a latent state in passing, and so does torch's loader a seed
         with seeded(0 if give_mean or return_dist else None):
             return super().get_latent_representation(
@@ -112,15 +129,22 @@ class ExpressionMixin(VAEMixin, BaseModelClass):
         KeyError
             If a gene is not in the model.
         TypeError
-            If ``gene_list`` is one name and not a list.
+            If ``gene_list`` is one name and not a list, or a number is none.
+        ValueError
+            If ``library_size`` is not finite and above 0, ``n_samples`` is below 0, a batch is not one of the model's, or an
+            index of a sample is out of range.
         """
         self._check_if_trained(warn=False)
+        check_number("library_size", library_size, above=0)
+        check_whole("n_samples", n_samples, least=0)
+        if batch_size is not None:
+            check_whole("batch_size", batch_size, least=1)
         adata = self._validate_anndata(adata)
-        positions = np.arange(adata.n_obs) if indices is None else np.arange(adata.n_obs)[np.asarray(indices)]
+        positions = np.arange(adata.n_obs) if indices is None else _positions(indices, adata)
         genes = (
             np.arange(adata.n_vars) if gene_list is None else gene_positions("gene_list", gene_list, adata.var_names)
         )
-        batches = batch_codes(self.get_anndata_manager(adata, required=True), transform_batch)
+        batches = self._batches(adata, transform_batch)
         blocks = []
         with seeded(0 if n_samples == 0 else None):
             for tensors in self._make_data_loader(adata=adata, indices=positions, batch_size=batch_size):
@@ -134,6 +158,23 @@ class ExpressionMixin(VAEMixin, BaseModelClass):
         if return_numpy:
             return expression
         return pd.DataFrame(expression, index=adata.obs_names[positions], columns=adata.var_names[genes])
+
+    def _batches(self, adata: AnnData, transform_batch: Any) -> list[int | None]:
+        """Codes of the batches to decode in; None for each sample's own."""
+        manager = self.get_anndata_manager(adata, required=True)
+        known = list(manager.get_state_registry(REGISTRY_KEYS.BATCH_KEY).categorical_mapping)
+        several = not isinstance(transform_batch, str) and np.ndim(transform_batch) == 1
+        wanted = list(transform_batch) if several else [transform_batch]
+        unknown = [batch for batch in wanted if batch is not None and batch not in known]
+        if unknown or not wanted:
+            key = manager.registry["setup_args"]["batch_key"]
+            has = (
+                f"column {key!r} has {known}"
+                if key is not None
+                else "it has none: setup_anndata was given no batch_key"
+            )
+            raise ValueError(f"transform_batch: {unknown or wanted} is no batch of the model; {has}.")
+        return batch_codes(manager, wanted)
 
     def _rates(self, tensors: dict[str, Tensor], batch: int | None, n_samples: int) -> Tensor:
         inputs = self.module._get_inference_input(tensors)

@@ -1,5 +1,6 @@
 """More that the regressions of a model's genes say: tests of several effects, dispersions, outlying counts, rates."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Literal
 
@@ -9,9 +10,9 @@ from scipy.stats import norm
 
 from bulkvi import names
 from bulkvi.model._composition_shift import current_source
-from bulkvi.model._differential import DifferentialMixin
+from bulkvi.model._differential import DifferentialMixin, check_interval, check_latent
 from bulkvi.model._features import NEAR_ONE, Features, intercept_of
-from bulkvi.model._flags import gene_flags, join_flags
+from bulkvi.model._flags import TREND_UNSETTLED, gene_flags, join_flags
 from bulkvi.model._gene_positions import gene_positions
 from bulkvi.model._hidden import align_with, hidden_regression
 from bulkvi.model._registered import columns_of, covariate_columns
@@ -55,9 +56,10 @@ class GeneTablesMixin(DifferentialMixin):
         KeyError
             If a column is neither in ``obs`` nor in the design.
         ValueError
-            If the design does not hold the factor; the intercept goes with what is tested; the samples do not tell it from the rest
+            If ``latent_columns`` is out of range; the design does not hold the factor; the intercept goes with what is tested; the samples do not tell it from the rest
             of the design; or no residual degrees of freedom are left.
         """
+        check_latent(None, latent_columns, self.module.n_latent)
         features = self._features()
         columns = tested_columns(features, what)
         regression, contrasts, variance = _aligned_contrasts(self, self._regress(features), columns, latent_columns)
@@ -74,6 +76,8 @@ class GeneTablesMixin(DifferentialMixin):
         )
         tested = regression.counts.max(0) > 0
         p_value = np.where(tested, test.p_value, 1.0)
+        if not regression.fit.prior.converged:
+            warnings.warn(TREND_UNSETTLED, UserWarning, stacklevel=2)
         flags = gene_flags(regression)
         flags[names.NOT_CONVERGED] |= ~test.converged
         return pd.DataFrame(
@@ -184,8 +188,7 @@ class GeneTablesMixin(DifferentialMixin):
         ValueError
             If ``level`` is not between 0 and 1.
         """
-        if not 0 < level < 1:
-            raise ValueError(f"level is {level}: give the probability of an interval, between 0 and 1.")
+        check_interval(level)
         features = self._features()
         position = gene_positions("genes", genes, self.adata.var_names)
         if groupby not in features.obs:

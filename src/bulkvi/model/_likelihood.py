@@ -23,13 +23,15 @@ class _NegativeBinomialLogProb(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, log_mean: Tensor, log_dispersion: Tensor) -> Tensor:
-        r = torch.exp(-log_dispersion)
+        # differences of log gammas, and of terms as large as the count, lose all digits of a float32
+        wide_x, wide_mean, wide_dispersion = x.double(), log_mean.double(), log_dispersion.double()
+        r = torch.exp(-wide_dispersion)
+        excess = wide_mean + wide_dispersion
+        wide_s = F.softplus(excess, threshold=30)
+        ratio = torch.lgamma(wide_x + r) - torch.lgamma(r) - torch.lgamma(wide_x + 1)
         s = F.softplus(log_mean + log_dispersion, threshold=30)
         ctx.save_for_backward(x, log_mean, log_dispersion, s)
-        # the difference of log gammas loses all digits of a float32 once r or x is large
-        wide_r, wide_x = r.double(), x.double()
-        ratio = torch.lgamma(wide_x + wide_r) - torch.lgamma(wide_r) - torch.lgamma(wide_x + 1)
-        return ratio.to(x.dtype) + x * (log_mean + log_dispersion - s) - r * s
+        return (ratio + wide_x * (excess - wide_s) - r * wide_s).to(x.dtype)
 
     @staticmethod
     @once_differentiable
@@ -112,4 +114,5 @@ class LogPoisson(Poisson):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log likelihood of counts, elementwise."""
-        return value * self.log_mean - torch.exp(self.log_mean) - torch.lgamma(value.double() + 1).to(value.dtype)
+        wide, log_mean = value.double(), self.log_mean.double()
+        return (wide * log_mean - torch.exp(log_mean) - torch.lgamma(wide + 1)).to(value.dtype)

@@ -7,6 +7,7 @@ import torch
 from anndata import AnnData
 from scvi.model.base import ArchesMixin, BaseModelClass, RNASeqMixin, VAEMixin
 
+from bulkvi.model._arguments import check_number, check_whole
 from bulkvi.model._calibrate import CalibrateMixin
 from bulkvi.model._expression import ExpressionMixin
 from bulkvi.model._latent_report import LatentReportMixin
@@ -23,6 +24,7 @@ from bulkvi.model._setup import SetupMixin
 from bulkvi.model._training import TrainingMixin
 
 MAX_AXES = 128
+MIN_DISPERSION, MAX_DISPERSION = 1e-8, 1e4
 CHOICES = {
     "decoder": ("linear", "deep"),
     "gene_likelihood": ("nb", "zinb", "poisson"),
@@ -126,8 +128,12 @@ class BulkVI(
         n_axes = min(MAX_AXES, n_samples - 1) if n_axes is None else n_axes
         _check_choices(decoder=decoder, gene_likelihood=gene_likelihood, dispersion=dispersion)
         _check_positive(n_latent=n_latent, n_axes=n_axes, n_hidden=n_hidden, n_layers=n_layers)
-        if not fixed_dispersion > 0:
-            raise ValueError(f"fixed_dispersion must be > 0; it is {fixed_dispersion}.")
+        check_whole("seed", seed, least=0)
+        check_number("fixed_dispersion", fixed_dispersion)
+        if not MIN_DISPERSION <= fixed_dispersion <= MAX_DISPERSION:
+            raise ValueError(
+                f"fixed_dispersion must be > 0, from {MIN_DISPERSION:g} to {MAX_DISPERSION:g}; it is {fixed_dispersion}."
+            )
 
         offset_means = log_offset_means(self.registry)
         with seeded(seed):
@@ -165,5 +171,6 @@ def _check_choices(**given: str) -> None:
 
 def _check_positive(**given: int) -> None:
     for name, value in given.items():
+        check_whole(name, value)
         if value < 1:
             raise ValueError(f"{name} must be at least 1; it is {value}.")

@@ -10,6 +10,7 @@ from scvi.dataloaders import DataSplitter
 from scvi.model.base import UnsupervisedTrainingMixin
 from threadpoolctl import threadpool_limits
 
+from bulkvi.model._arguments import check_number, check_whole
 from bulkvi.model._initialise import MAX_SAMPLES, initialise
 from bulkvi.model._interruption import signals_of_the_caller, unchanged_unless_finished
 from bulkvi.model._registered import registered_columns
@@ -86,7 +87,7 @@ class TrainingMixin(UnsupervisedTrainingMixin):
             Seed of the training noise and of the order of samples; the caller's random state is left alone. ``None`` takes
             all of it from torch's generators as they are (set by ``scvi.settings.seed``).
         accelerator, devices, strategy
-            As in Lightning.
+            As in Lightning. Several devices need a strategy, such as ``"ddp"``.
         progress_bar
             Whether to show progress.
         datamodule
@@ -96,8 +97,10 @@ class TrainingMixin(UnsupervisedTrainingMixin):
 
         Raises
         ------
+        TypeError
+            If a number is none.
         ValueError
-            If a number is out of its range; both budgets are given; ``trainer_kwargs`` holds what is an argument here; nothing
+            If a number is out of its range; several devices are given without a strategy; both budgets are given; ``trainer_kwargs`` holds what is an argument here; nothing
             is left to learn, as for a query without new batches; the samples were given other columns or levels since
             ``setup_anndata``; or there are no samples.
         """
@@ -121,6 +124,12 @@ class TrainingMixin(UnsupervisedTrainingMixin):
         _check_positive(max_steps=max_steps, max_epochs=max_epochs, learning_rate=learning_rate, batch_size=batch_size)
         if max_steps is not None and max_epochs is not None:
             raise ValueError(f"Give max_steps or max_epochs, not both (given {max_steps} and {max_epochs}).")
+        check_number("train_size", train_size)
+        if seed is not None:
+            check_whole("seed", seed, least=0)
+        if plateau_tolerance is not None:
+            check_number("plateau_tolerance", plateau_tolerance, least=0)
+        _check_devices(devices, strategy)
         if not 0 < train_size <= 1:
             raise ValueError(f"train_size must lie in (0, 1]; it is {train_size}.")
         full_batch = datamodule is None and train_size == 1 and batch_size >= n_samples and strategy == "auto"
@@ -232,7 +241,30 @@ def _as_list(callbacks: Any) -> list[Any]:
     return [callbacks] if isinstance(callbacks, pl.Callback) else list(callbacks)
 
 
+def _check_devices(devices: Any, strategy: Any) -> None:
+    """Raise if several devices are to be used and nothing says how: each would see all samples and judge the stop alone."""
+    several = (
+        (isinstance(devices, int) and not isinstance(devices, bool) and (devices > 1 or devices == -1))
+        or (isinstance(devices, list | tuple) and len(devices) > 1)
+        or (
+            isinstance(devices, str)
+            and (devices in ("-1",) or "," in devices or devices.isdigit() and int(devices) > 1)
+        )
+    )
+    if several and strategy == "auto":
+        raise ValueError(
+            f"devices={devices!r} without a strategy: several devices share the samples only under distributed training. Give "
+            "strategy='ddp' as well (in a script, not in a notebook), or devices=1, which is enough for most cohorts."
+        )
+
+
 def _check_positive(**values: float | None) -> None:
     for name, value in values.items():
-        if value is not None and not value > 0:
+        if value is None:
+            continue
+        if name == "learning_rate":
+            check_number(name, value)
+        else:
+            check_whole(name, value)
+        if not value > 0:
             raise ValueError(f"{name} must be > 0; it is {value}.")

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from bulkvi import comparison_names as cn
+from bulkvi.model._arguments import check_number
 from bulkvi.pl._axes import OKABE_ITO, legend_height, new_axes
 from bulkvi.pl._compared import Compared, check_compared
 from bulkvi.pl._finish import finish
@@ -104,6 +105,8 @@ def compare(
     ('Log2 fold change, edgeR', ['none: 1', 'both: 1', 'bulkvi only: 1'])
     """
     check_compared(comparison)
+    if limit is not None:
+        check_number("limit", limit)
     if limit is not None and not limit > 0:
         raise ValueError(f"`limit` must be > 0 (log2); it is {limit}.")
     table = comparison.table

@@ -25,11 +25,15 @@ def chosen_genes(table: pd.DataFrame, label: int | Sequence[str], ranked: np.nda
 
     Raises
     ------
+    TypeError
+        If it is neither a whole number nor names.
     ValueError
         If the number is negative.
     KeyError
         If a gene is not in the index.
     """
+    if isinstance(label, bool | float | np.floating):
+        raise TypeError(f"`label` is a number of genes, 0 or more, or the genes themselves; it is {label!r}.")
     if isinstance(label, int | np.integer):
         if label < 0:
             raise ValueError(f"`label` is a number of genes, 0 or more, or the genes themselves; it is {label}.")

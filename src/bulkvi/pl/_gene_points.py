@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from bulkvi.model._arguments import check_number
 from bulkvi.names import ADJ_P_VALUE, P_VALUE
 from bulkvi.pl._axes import MAX_VECTOR_POINTS, OKABE_ITO, beneath, text_width, width_in_points
 from bulkvi.pl._text import set_fonts
@@ -46,6 +47,7 @@ def finite_genes(values: np.ndarray, columns: Sequence[str]) -> np.ndarray:
 
 def called_genes(de: pd.DataFrame, level: float) -> np.ndarray:
     """Which genes are called at a false discovery rate, boolean."""
+    check_number("level", level)
     if not 0 < level < 1:
         raise ValueError(f"`level` is a false discovery rate between 0 and 1; it is {level}.")
     return table_values(de, [ADJ_P_VALUE])[0] < level

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from bulkvi.gene_order import order_by_significance
+from bulkvi.model._arguments import check_number
 from bulkvi.names import ADJ_P_VALUE, LOG_FC, LOG_FC_HIGH, LOG_FC_LOW, P_VALUE, SIZE_FACTOR
 from bulkvi.pl._annotation import (
     GAP,
@@ -133,6 +134,8 @@ def heatmap(
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['FKBP5', 'VCAM1']
     """
+    if limit is not None:
+        check_number("limit", limit)
     if limit is not None and not limit > 0:
         raise ValueError(f"`limit` must be > 0 (log2); it is {limit}.")
     check_columns(de, [LOG_FC, LOG_FC_LOW, LOG_FC_HIGH] if effects else [])
@@ -177,6 +180,8 @@ def _choose(
     adata: AnnData, de: pd.DataFrame, genes: int | Sequence[str], level: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the genes in ``var``, and their rows in the table, from top to bottom."""
+    if isinstance(genes, bool | float | np.floating):
+        raise TypeError(f"`genes` is a number of genes, 1 or more, or the genes themselves; it is {genes!r}.")
     if isinstance(genes, int | np.integer):
         if genes < 1:
             raise ValueError(f"`genes` is a number of genes, 1 or more, or the genes themselves; it is {genes}.")

@@ -6,6 +6,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.patches import Ellipse
 
+from bulkvi.model._arguments import check_number
 from bulkvi.names import LATENT
 from bulkvi.pl._axes import Colouring, colour_samples, draw_samples, new_sample_axes
 from bulkvi.pl._finish import finish
@@ -95,12 +96,14 @@ def latent(
             f"adata.obsm[{basis!r}] = model.get_latent_representation()."
         )
     state = np.asarray(adata.obsm[key])
-    wrong = [dim for dim in dims if not 0 <= dim < state.shape[1]]
-    if len(dims) != 2 or wrong:
+    whole = np.ndim(dims) == 1 and all(isinstance(dim, int | np.integer) and not isinstance(dim, bool) for dim in dims)
+    if not whole or len(dims) != 2 or any(not 0 <= dim < state.shape[1] for dim in dims):
         raise ValueError(
             f"`dims` must be two columns of adata.obsm[{key!r}], each from 0 to {state.shape[1] - 1}; it is {dims}."
         )
     colouring = colour_samples(adata, color)
+    if size is not None:
+        check_number("size", size, above=0)
     if ellipse is not None:
         _check_ellipse(ellipse, colouring)
     ax = new_sample_axes(colouring, legend_loc) if ax is None else ax
@@ -117,6 +120,7 @@ def latent(
 
 
 def _check_ellipse(share: float, colouring: Colouring) -> None:
+    check_number("ellipse", share)
     if not 0 < share < 1:
         raise ValueError(f"`ellipse` is a share between 0 and 1, such as 0.9; it is {share}.")
     if colouring.title is None or colouring.values is not None:

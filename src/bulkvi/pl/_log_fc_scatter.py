@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from bulkvi.model._arguments import check_number
 from bulkvi.pl._axes import OKABE_ITO, draw_colour_bar, new_axes
 from bulkvi.pl._finish import finish
 from bulkvi.pl._gene_points import count_genes, points_look, say_above
@@ -77,6 +78,8 @@ def log_fc_scatter(
     """
     if kind not in KINDS:
         raise ValueError(f"unknown kind {kind!r}; choose one of {list(KINDS)}.")
+    if limit is not None:
+        check_number("limit", limit)
     if limit is not None and not limit > 0:
         raise ValueError(f"`limit` must be > 0 (log2); it is {limit}.")
     pair = _pair(x, y, data)

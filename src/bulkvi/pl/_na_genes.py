@@ -8,6 +8,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from bulkvi import comparison_names as cn
+from bulkvi.model._arguments import check_number, check_whole
 from bulkvi.pl._axes import AXES_HEIGHT, OKABE_ITO, legend_height, new_axes
 from bulkvi.pl._compared import Compared, check_compared
 from bulkvi.pl._finish import finish
@@ -84,8 +85,11 @@ def na_genes(
     ['tested: 2', 'independent_filtering: 1']
     """
     check_compared(comparison)
+    check_whole("n_bins", n_bins)
     if n_bins < 1:
         raise ValueError(f"`n_bins` must be at least 1; it is {n_bins}.")
+    if limit is not None:
+        check_number("limit", limit)
     if limit is not None and not limit > 0:
         raise ValueError(f"`limit` must be > 0 (log2); it is {limit}.")
     table = comparison.table

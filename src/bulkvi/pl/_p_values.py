@@ -4,6 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
+from bulkvi.model._arguments import check_whole
 from bulkvi.names import P_VALUE
 from bulkvi.pl._axes import AXES_HEIGHT, OKABE_ITO, legend_height, new_axes
 from bulkvi.pl._finish import finish
@@ -58,6 +59,7 @@ def p_values(
     >>> [int(bar.get_height()) for bar in ax.patches]
     [2, 1, 0, 1, 1]
     """
+    check_whole("n_bins", n_bins)
     if n_bins < 1:
         raise ValueError(f"`n_bins` must be at least 1; it is {n_bins}.")
     values = p_values_of(de)

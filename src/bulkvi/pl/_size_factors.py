@@ -6,6 +6,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, StrMethodFormatter
 
+from bulkvi.model._arguments import check_number
 from bulkvi.names import SIZE_FACTOR
 from bulkvi.pl._axes import (
     check_column,
@@ -99,6 +100,8 @@ def size_factors(
     >>> ax.get_xscale(), ax.get_ylabel()
     ('log', 'Size factor')
     """
+    if size is not None:
+        check_number("size", size, above=0)
     factors = check_column(adata, key).to_numpy(dtype=float)
     layers = [name for name in adata.layers if name is not None]  # anndata 0.13 lists X as the layer None
     if layer is not None and layer not in layers:

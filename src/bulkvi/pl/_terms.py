@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from bulkvi import enrichment_names as en
+from bulkvi.model._arguments import check_number, check_whole
 from bulkvi.pl._axes import new_axes
 from bulkvi.pl._text import plain, set_fonts
 
@@ -46,6 +47,8 @@ def first_terms(table: pd.DataFrame, n_terms: int, level: float, tables: Sequenc
     ValueError
         If a number is out of range or there is no row.
     """
+    check_whole("n_terms", n_terms)
+    check_number("level", level)
     if n_terms < 1:
         raise ValueError(f"`n_terms` must be at least 1; it is {n_terms}.")
     if not 0 < level < 1:

@@ -2,6 +2,7 @@ import numpy as np
 import scanpy as sc
 from anndata import AnnData
 
+from bulkvi.model._arguments import check_number
 from bulkvi.model._checked_counts import checked_counts
 from bulkvi.names import N_COUNTS, N_SAMPLES
 
@@ -54,6 +55,9 @@ def filter_genes(
     """
     if min_counts is None and min_samples is None:
         raise ValueError("give at least one of `min_counts` and `min_samples`; both are None.")
+    for name, threshold in (("min_counts", min_counts), ("min_samples", min_samples)):
+        if threshold is not None:
+            check_number(name, threshold, least=0)
     if isinstance(adata, AnnData) and adata.isbacked:
         raise ValueError(
             f"genes of an AnnData backed by a file ({adata.filename}) cannot be dropped in place. Call "

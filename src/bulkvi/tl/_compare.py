@@ -5,6 +5,7 @@ import pandas as pd
 from scipy.stats import pearsonr, spearmanr
 
 from bulkvi import comparison_names as cn
+from bulkvi.model._arguments import check_number
 from bulkvi.names import P_VALUE, STAT, SYMBOL
 from bulkvi.stats.concordance import rank_rank_overlap, total_least_squares_slope
 from bulkvi.tl._comparison import Comparison
@@ -175,6 +176,8 @@ def compare(
 
 
 def _check(level: float, column: str, low_counts: float, tolerance: float, labels: tuple[str, str] | None) -> None:
+    for name, value in (("level", level), ("low_counts", low_counts), ("tolerance", tolerance)):
+        check_number(name, value)
     if not 0 < level < 1:
         raise ValueError(f"`level` is a false discovery rate between 0 and 1; it is {level}.")
     if column not in get_args(Column):

@@ -4,6 +4,7 @@ from scipy.stats import spearmanr
 
 from bulkvi import comparison_names as cn
 from bulkvi import enrichment_names as en
+from bulkvi.model._arguments import check_number
 from bulkvi.names import ADJ_P_VALUE, P_VALUE
 
 NEEDED = (en.TERM, en.TERM_ID, en.DIRECTION, en.SCORE, P_VALUE, ADJ_P_VALUE)
@@ -63,6 +64,7 @@ def compare_enrichment(
     0  wound healing    4.0          3.0        both
     1    translation    0.5          2.5  only_other
     """
+    check_number("level", level)
     if not 0 < level < 1:
         raise ValueError(f"`level` is a false discovery rate between 0 and 1; it is {level}.")
     if labels is not None and (isinstance(labels, str) or len(labels) != 2 or labels[0] == labels[1]):

@@ -7,6 +7,7 @@ import pandas as pd
 
 from bulkvi import enrichment_names as en
 from bulkvi.datasets._gene_sets import Organism
+from bulkvi.model._arguments import check_number, check_whole
 from bulkvi.names import ADJ_P_VALUE, P_VALUE
 from bulkvi.stats.multiplicity import benjamini_hochberg
 from bulkvi.tl._gene_set_input import GeneSets, members_of
@@ -133,7 +134,7 @@ def enrichment(
     0  rises        up    12        12
     1  stays        up    20         0
     """
-    _check(method, background, level, min_size, max_size, n_draws)
+    _check(method, background, level, min_size, max_size, n_draws, seed)
     absent = [name for name in NEEDED[method] if find_spec(name) is None]
     if absent:
         raise ImportError(
@@ -180,7 +181,7 @@ def enrichment(
 
 
 def _check(
-    method: str, background: str | None, level: float, min_size: int, max_size: int | None, n_draws: int
+    method: str, background: str | None, level: float, min_size: int, max_size: int | None, n_draws: int, seed: int
 ) -> None:
     if method not in get_args(Method):
         raise ValueError(f"`method` must be one of {', '.join(map(repr, get_args(Method)))}; it is {method!r}.")
@@ -188,6 +189,10 @@ def _check(
         raise ValueError(
             f"`background` must be {' or '.join(map(repr, get_args(Background)))}, or None; it is {background!r}."
         )
+    check_number("level", level)
+    for name, value in (("min_size", min_size), ("max_size", max_size), ("n_draws", n_draws), ("seed", seed)):
+        if value is not None:
+            check_whole(name, value, least=0 if name == "seed" else None)
     if not 0 < level < 1:
         raise ValueError(f"`level` is a false discovery rate between 0 and 1; it is {level}.")
     if not 1 <= min_size <= (np.inf if max_size is None else max_size):

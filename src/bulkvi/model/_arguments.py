@@ -1,0 +1,65 @@
+"""Checks of numbers that a user gives."""
+
+import math
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+
+def check_number(
+    name: str,
+    value: Any,
+    *,
+    above: float | None = None,
+    least: float | None = None,
+    below: float | None = None,
+    most: float | None = None,
+) -> None:
+    """Raise unless a value is a finite number within its limits.
+
+    Raises
+    ------
+    TypeError
+        If it is no number, or True or False.
+    ValueError
+        If it is not finite or out of its limits.
+    """
+    allowed = _in_words("a finite number", above, least, below, most)
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+        raise TypeError(f"{name} is {value!r} ({type(value).__name__}): give {allowed}.")
+    number = float(value)
+    inside = (
+        math.isfinite(number)
+        and (above is None or number > above)
+        and (least is None or number >= least)
+        and (below is None or number < below)
+        and (most is None or number <= most)
+    )
+    if not inside:
+        raise ValueError(f"{name} is {value}: give {allowed}.")
+
+
+def check_whole(name: str, value: Any, *, least: int | None = None, most: int | None = None) -> None:
+    """Raise unless a value is a whole number within its limits.
+
+    Raises
+    ------
+    TypeError
+        If it is no whole number, such as 1.5 or True.
+    ValueError
+        If it is out of its limits.
+    """
+    allowed = _in_words("a whole number", None, least, None, most)
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
+        if isinstance(value, Real) and not math.isfinite(float(value)):
+            raise ValueError(f"{name} is {value}: give {allowed}.")
+        raise TypeError(f"{name} is {value!r} ({type(value).__name__}): give {allowed}.")
+    if (least is not None and int(value) < least) or (most is not None and int(value) > most):
+        raise ValueError(f"{name} is {value}: give {allowed}.")
+
+
+def _in_words(kind: str, above: float | None, least: float | None, below: float | None, most: float | None) -> str:
+    limits = [(above, "above"), (least, "of at least"), (below, "below"), (most, "of at most")]
+    words = " and ".join(f"{word} {limit:g}" for limit, word in limits if limit is not None)
+    return f"{kind} {words}".strip()
