@@ -144,7 +144,7 @@ def test_rates_within_the_design_have_the_ratio_of_the_fold_change() -> None:
     up = (adata.obs["group"] == "B").to_numpy()
     adata.X[:, 0] = rng.poisson(np.where(female, 3_000.0, 0.2) * np.where(up, 4, 1))
     bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ sex + group")
-    model = bulkvi.BulkVI(adata, n_latent=2)
+    model = fit(adata, max_steps=10)
     gene = adata.var_names[0]
     rates = model.get_group_rates([gene], "group", within="auto")
     assert rates.attrs["within"] == ["sex"]

@@ -134,7 +134,7 @@ def test_columns_that_nobody_named_may_hold_anything(cohort: AnnData) -> None:
 
 
 def test_the_setup_can_be_viewed_in_a_plain_script(tmp_path: Path) -> None:
-    """scvi-tools 1.4.2 calls rich.pretty without importing it, which nothing else in a script does."""
+    """scvi-tools 1.4.2 calls rich.pretty without importing it, and could not freeze the state of a design."""
     script = tmp_path / "view.py"
     script.write_text(
         "import bulkvi\n"
@@ -146,3 +146,5 @@ def test_the_setup_can_be_viewed_in_a_plain_script(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "'size_factor_key': 'size_factor'" in done.stdout
+    assert "design State Registry" in done.stdout
+    assert "group[T.B]" in done.stdout

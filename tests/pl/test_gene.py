@@ -283,7 +283,7 @@ def test_rates_within_a_column_are_drawn_in_their_stratum_and_joined(cohort: Ann
         index=["4"] * 4,
     )
     ax = pl.gene(cohort, "4", "arm", rates=rates, within="sex")
-    joined = [line for line in ax.lines if line.get_linestyle() == "-" and len(line.get_xdata()) == 2]
+    joined = [line for line in ax.lines if line.get_linestyle() == "-" and len(np.asarray(line.get_xdata())) == 2]
     assert [np.asarray(line.get_ydata()).tolist() for line in joined] == [[3_000, 6_000], [1, 2]]
     females, males = [np.asarray(drawn.get_offsets()) for drawn in ax.collections if isinstance(drawn, PathCollection)]
     assert len(females) == len(males) == 3

@@ -35,3 +35,10 @@ def test_the_score_is_explained_by_its_method():
     assert "odds ratio" in str(score_in_words(table))
     table.attrs = {}
     assert "the further from 0" in str(score_in_words(table))
+
+
+def test_a_p_value_of_zero_is_a_bound_that_still_sorts_as_zero():
+    table = pathway_table(scored_sets(3).assign(adj_p_value=[0.0, 1e-310, 0.01]))
+    at = [head for head, _ in table.columns].index("adjusted p")
+    assert [row[at].text for row in table.rows] == ["< 1e-300", "< 1e-300", "0.01"]
+    assert [float(row[at].key) for row in table.rows] == [0.0, 1e-310, 0.01]

@@ -122,7 +122,9 @@ def check(where: str, name: str) -> None:
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         ax = DRAWN[where](name)
-        ax.figure.draw_without_rendering()
+        figure = ax.get_figure(root=True)
+        assert figure is not None
+        figure.draw_without_rendering()
     boxes = [str(one.message) for one in warned]
     assert all("no installed font has the" in text for text in boxes), boxes
     wanted = literally(name)

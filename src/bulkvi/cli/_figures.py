@@ -80,7 +80,7 @@ def draw_figures(
         "p_values": (2.6, lambda ax: pl.p_values(table, ax=ax)),
         "dispersion": (2.8, lambda ax: pl.dispersion(model.get_dispersions(), ax=ax)),
         "shrinkage": (3.1, lambda ax: pl.shrinkage(table, level=level, ax=ax)),
-        "gene": (2.6, draw_gene),
+        "gene": (3.1, draw_gene),
         "latent": (3.0, lambda ax: pl.latent(adata, color=groupby, ax=ax)),
         "size_factors": (3.0, draw_size_factors),
         "training": (2.4, lambda ax: pl.training(model.history, ax=ax)),

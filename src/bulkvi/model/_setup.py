@@ -7,7 +7,9 @@ from warnings import warn
 
 import numpy as np
 import pandas as pd
+import rich.pretty  # noqa: F401  # scvi-tools 1.4 calls it without importing it
 from anndata import AnnData
+from rich.console import Console
 from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager
 from scvi.data.fields import (
@@ -160,6 +162,42 @@ class SetupMixin(BaseModelClass):
             manager = AnnDataManager(fields=fields, setup_method_args=setup_method_args)
             manager.register_fields(adata, **kwargs)
         cls.register_manager(manager)
+
+    def view_anndata_setup(self, adata: AnnData | None = None, hide_state_registries: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Print what :meth:`setup_anndata` registered.
+
+        Parameters
+        ----------
+        adata
+            Samples that were set up for this model; those of the model by default.
+        hide_state_registries
+            Whether to leave out the tables of the single fields.
+
+        Raises
+        ------
+        ValueError
+            If the samples were not set up for the model.
+
+        Examples
+        --------
+        >>> import bulkvi as bv
+        >>> adata = bv.datasets.simulate(n_per_group=3, n_genes=30)
+        >>> bv.pp.size_factors(adata)
+        >>> bv.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ group")
+        >>> bv.BulkVI(adata).view_anndata_setup()  # doctest: +SKIP
+        """
+        super().view_anndata_setup(adata, hide_state_registries=True)
+        if hide_state_registries:
+            return
+        # scvi-tools freezes what a field keeps, which fails for the codes of a design
+        manager = self.get_anndata_manager(self.adata if adata is None else adata, required=True)
+        console = Console()
+        for field in manager.fields:
+            table = field.view_state_registry(
+                manager.registry["field_registries"][field.registry_key]["state_registry"]
+            )
+            if table is not None:
+                console.print(table)
 
 
 def _check(

@@ -82,8 +82,8 @@ def rates_by_level(rates: pd.DataFrame, name: str, groupby: str, levels: list, s
     values = rows[[RATE, RATE_LOW, RATE_HIGH]].to_numpy(dtype=float, na_value=np.nan).T
     if strata is not None and not strange:
         strata_places = {label: place for place, label in enumerate(strata.labels)}
-        at = [strata_places.get(str(stratum)) for stratum in rows[STRATUM]]
-        if None in at or rows.duplicated([GROUP, STRATUM]).any():
+        at = [strata_places.get(str(stratum), -1) for stratum in rows[STRATUM]]
+        if -1 in at or rows.duplicated([GROUP, STRATUM]).any():
             raise ValueError(
                 f"`rates` of gene {name!r} must have one row for a group and stratum, and strata that are levels of "
                 f"{strata.columns}, {strata.labels[:5]} ...; it has {list(rows[STRATUM].unique()[:5])}."

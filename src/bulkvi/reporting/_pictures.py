@@ -94,7 +94,7 @@ def gene_pictures(model: BulkVI, de: pd.DataFrame, groupby: str | None, asked: A
                 says=f"Log2 fold change {signed(row[names.LOG_FC])} ({signed(row[names.LOG_FC_LOW])} to "
                 f"{signed(row[names.LOG_FC_HIGH])}).",
                 alt=f"Counts of {row[names.SYMBOL]} by {groupby}, divided by size factors. Fitted: {heights}.",
-                height=2.8,
+                height=3.3 if names.STRATUM in rates else 2.8,
                 width=GENE_WIDTH,
             )
         )
