@@ -42,7 +42,10 @@ class Command(TyperCommand):
         except Interrupted as end:
             print_error(f"Interrupted ({end.signal.name}). {ctx.meta[STATE]}")
             raise typer.Exit(BY_SIGNAL + end.signal) from None
-        except BrokenPipeError:
+        except (BrokenPipeError, SystemExit) as end:
+            # rich turns the one into the other
+            if isinstance(end, SystemExit) and not isinstance(end.__context__, BrokenPipeError):
+                raise
             _discard_output()
             raise typer.Exit(BROKEN_PIPE) from None
         except OSError as error:

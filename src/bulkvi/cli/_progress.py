@@ -46,14 +46,10 @@ TALKATIVE: Final = ("lightning.pytorch.utilities.rank_zero", "matplotlib.font_ma
 
 def reporter() -> Say:
     """A function that prints a line with the seconds since now, to standard error."""
-    from rich.console import Console
-
-    console = Console(stderr=True, highlight=False, markup=False)
     start = time.perf_counter()
 
     def say(text: str) -> None:
-        with suppress(OSError, ValueError):  # nobody reads it any more; the result is worth more
-            console.print(f"{time.perf_counter() - start:5.1f} s  {text}", soft_wrap=True)
+        print_error(f"{time.perf_counter() - start:5.1f} s  {text}")
 
     return say
 
@@ -103,9 +99,10 @@ def exits(code: int, ctx: typer.Context | None = None) -> Iterator[None]:
     """
     try:
         yield
-    except typer.Exit:  # a RuntimeError
+    except (typer.Exit, typer.BadParameter):
         raise
-    except (*EXPLAINED[code], RuntimeError) as error:
+    except Exception as error:
+        # libraries may fail in their own way on a full disk
         if not isinstance(error, EXPLAINED[code]) and of_the_disk(error) is None:
             raise
         state = f" {ctx.meta[STATE]}" if ctx is not None and STATE in ctx.meta else ""
@@ -114,7 +111,7 @@ def exits(code: int, ctx: typer.Context | None = None) -> Iterator[None]:
 
 
 def print_error(line: str) -> None:
-    """Print a line on standard error, if anybody reads it."""
+    """Print a line on standard error; if nobody reads it, go on: the result is worth more."""
     with suppress(OSError, ValueError):
         typer.echo(line, err=True)
 

@@ -179,8 +179,9 @@ def check_saved(folder: str | Path, prefix: str = "") -> None:
     if not path.is_file():
         raise ValueError(f"{folder} holds no {path.name}: name the folder that BulkVI.save wrote.")
     cure = "Copy the file again, or save the model again; if neither is possible, train it again."
-    if path.stat().st_size == 0:
-        raise ValueError(f"{path} is empty. {cure}")
+    with open(path, "rb") as file:
+        if not file.read(1):
+            raise ValueError(f"{path} is empty. {cure}")
     damage = f"{path} is cut or damaged: it cannot be read as a saved model. {cure}"
     try:
         # torch does not check every byte
@@ -190,7 +191,7 @@ def check_saved(folder: str | Path, prefix: str = "") -> None:
             if damaged is not None:
                 raise ValueError(damage)
         content = torch.load(path, map_location="cpu", weights_only=False)
-    except (OSError, MemoryError):
+    except MemoryError:
         raise
     except ModuleNotFoundError as error:
         raise ValueError(

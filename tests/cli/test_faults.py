@@ -1,0 +1,428 @@
+"""A command that dies, or meets another, or a full disk, leaves nothing that is taken for a result."""
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NoReturn
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from bulkvi import BulkVI
+from bulkvi.cli import _folder, app
+from bulkvi.cli._command import RECEIVED, Command
+from bulkvi.cli._folder import RESULTS, NewResult, locked, new_result
+from bulkvi.cli._progress import STATE, explained, exits, reporter
+from bulkvi.cli._signals import SIGNALS, Interrupted, deferred, interruptible
+from bulkvi.cli._whole import check_whole, checksums, read_run
+from tests.cli.conftest import Files
+from tests.cli.running import run
+
+NAMES = ("de.csv", "report.html", "figures/ma.png", "adata.h5ad", "model/model.pt")
+
+
+def context() -> Any:
+    return SimpleNamespace(meta={STATE: "Nothing was written."})
+
+
+def write(out: Path, text: str, *, names: tuple[str, ...] = NAMES, ctx: Any = None) -> None:
+    """A result whose files all hold one text."""
+    with new_result(ctx or context(), out, RESULTS, force=True, what="it") as result:
+        fill(result, text, names)
+
+
+def fill(result: NewResult, text: str, names: tuple[str, ...] = NAMES) -> None:
+    for name in names:
+        (result.new / name).parent.mkdir(exist_ok=True)
+        (result.new / name).write_text(f"{text} {name}")
+    result.move_in({"text": text})
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def is_whole(folder: Path) -> str | None:
+    """The text of the result, or None where it is refused."""
+    try:
+        run = read_run(folder / "run.json")
+        check_whole(folder, run, run["checksums"])
+    except ValueError:
+        return None
+    return run["text"]
+
+
+# signals
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+@pytest.mark.parametrize("older", [False, True])
+def test_a_signal_in_training_ends_with_its_code_and_writes_nothing(
+    number: signal.Signals, older: bool, files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """SIGTERM in training once ended with exit code 0 and no result."""
+    out = tmp_path / "new" / "out"
+    if older:
+        write(out, "old")
+    before = contents(tmp_path)
+    monkeypatch.setattr(BulkVI, "train", lambda *_, **__: signal.raise_signal(number))
+    handlers = [signal.getsignal(each) for each in SIGNALS]
+    result = run(files, out, "--force")
+    assert result.exit_code == 128 + number
+    state = f"The older result in {out} is as it was." if older else "Nothing was written."
+    assert result.stderr.splitlines()[-1] == f"Interrupted ({number.name}). {state}"
+    assert contents(tmp_path) == before
+    assert (tmp_path / "new").exists() == older
+    assert [signal.getsignal(each) for each in SIGNALS] == handlers
+
+
+def test_a_signal_that_a_library_swallowed_still_counts(tmp_path: Path):
+    with pytest.raises(Interrupted), interruptible() as received:
+        ctx = context()
+        ctx.meta[RECEIVED] = received
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except BaseException:
+            pass
+        write(tmp_path / "out", "new", ctx=ctx)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_signal_while_files_are_moved_waits_until_all_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write(tmp_path, "old")
+    plain = shutil.move
+
+    def move(source: Path, target: Path) -> None:
+        signal.raise_signal(signal.SIGINT)
+        plain(source, target)
+
+    monkeypatch.setattr(_folder.shutil, "move", move)
+    ctx = context()
+    with pytest.raises(Interrupted), interruptible():
+        write(tmp_path, "new", ctx=ctx)
+    assert ctx.meta[STATE] == f"The result in {tmp_path} is whole."
+    assert is_whole(tmp_path) == "new"
+    assert sorted(contents(tmp_path)) == sorted([*NAMES, "run.json"])
+
+
+def test_a_signal_that_was_ignored_stays_ignored():
+    """As SIGHUP under nohup."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with interruptible(), deferred():
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+# one command at a time
+
+
+def test_a_second_command_on_the_folder_is_refused_at_once(files: Files, tmp_path: Path):
+    """Two commands once mixed their files, and both ended with exit code 0."""
+    out = tmp_path / "not" / "there"
+    with locked(out):
+        result = run(files, out)
+        assert result.exit_code == 2
+        assert "Another bulkvi is writing into" in " ".join(result.stderr.replace("│", " ").split())
+        assert result.stderr.count("0.0 s") == 0  # before anything is read
+    assert not (tmp_path / "not").exists()
+
+
+def test_the_lock_and_the_leftovers_of_a_dead_process_block_nobody(tmp_path: Path):
+    code = (
+        "import os, sys; from pathlib import Path; from types import SimpleNamespace\n"
+        "from bulkvi.cli._folder import RESULTS, new_result\n"
+        "with new_result(SimpleNamespace(meta={}), Path(sys.argv[1]), RESULTS, force=False, what='it') as result:\n"
+        "    (result.new / 'de.csv').write_text('half'); os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path / "out")]).returncode == -signal.SIGKILL
+    assert len(contents(tmp_path / "out")) == 2
+    with new_result(context(), tmp_path / "out", RESULTS, force=False, what="it") as result:
+        fill(result, "new")
+    assert is_whole(tmp_path / "out") == "new"
+    assert sorted(contents(tmp_path / "out")) == sorted([*NAMES, "run.json"])
+
+
+# all or nothing
+
+
+def test_a_result_that_is_not_moved_in_leaves_no_trace(tmp_path: Path):
+    with new_result(context(), tmp_path / "a" / "b", RESULTS, force=False, what="it") as result:
+        (result.new / "de.csv").write_text("x")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("n_th", range(0, 12, 2))
+def test_a_move_that_fails_puts_the_older_result_back(n_th: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write(tmp_path, "old")
+    (tmp_path / "figures" / "mine.png").write_text("mine")
+    before = contents(tmp_path)
+    break_at(n_th, lambda: OSError(errno.ENOSPC, "No space left on device"), monkeypatch)
+    ctx = context()
+    with pytest.raises(OSError):
+        write(tmp_path, "new", ctx=ctx)
+    assert contents(tmp_path) == before
+    assert ctx.meta[STATE] == f"The older result in {tmp_path} is as it was."
+
+
+def test_a_kill_between_any_two_moves_leaves_nothing_that_is_taken_for_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Moves go on until the kill, and nothing is put back."""
+
+    class Killed(BaseException):
+        pass
+
+    seen = []
+    for n_th in range(2 * len(NAMES) + 3):
+        out = tmp_path / str(n_th)
+        write(out, "old")
+        with monkeypatch.context() as patch:
+            break_at(n_th, Killed, patch)
+            try:
+                write(out, "new")
+            except Killed:
+                pass
+        seen.append(is_whole(out))
+    assert seen == ["old", *[None] * (2 * len(NAMES) + 1), "new"]
+
+
+def break_at(n_th: int, error: Callable[[], BaseException], patch: pytest.MonkeyPatch) -> None:
+    """Let the n-th move fail, and the later ones work again."""
+    plain, calls = shutil.move, []
+
+    def move(source: Path, target: Path) -> None:
+        calls.append(source)
+        if len(calls) == n_th + 1:
+            raise error()
+        plain(source, target)
+
+    patch.setattr(_folder.shutil, "move", move)
+
+
+def test_a_folder_or_a_file_in_the_way_is_found_before_the_work(tmp_path: Path):
+    (tmp_path / "a" / "de.csv").mkdir(parents=True)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "figures").write_text("mine")
+    for name, said in (("a", "de.csv is a folder"), ("b", "figures is a file")):
+        with pytest.raises(typer.BadParameter, match=said):
+            write(tmp_path / name, "new")
+
+
+def test_figures_may_lie_on_another_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A rename fails there, and the file is copied."""
+    plain = os.rename
+
+    def rename(source: Any, target: Any) -> None:
+        if "figures" in str(target):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        plain(source, target)
+
+    monkeypatch.setattr(os, "rename", rename)
+    write(tmp_path, "old")
+    write(tmp_path, "new")
+    assert is_whole(tmp_path) == "new"
+
+
+# what the page is made of
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write(tmp_path / "result", "old", names=(*NAMES, "enrichment.csv"))
+    return tmp_path / "result"
+
+
+@pytest.mark.parametrize("name", ["de.csv", "enrichment.csv", "adata.h5ad", "model/model.pt"])
+@pytest.mark.parametrize("damage", ["missing", "cut", "changed", "longer"])
+def test_a_page_is_made_only_of_what_one_run_wrote(name: str, damage: str, folder: Path):
+    path = folder / name
+    text = path.read_text()
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_text({"cut": text[:-1], "changed": text[:-1] + "X", "longer": text + "\n"}[damage])
+    result = CliRunner().invoke(app, ["report", str(folder)])
+    said = "".join(result.stderr.replace("│", " ").split())
+    assert result.exit_code == 2
+    assert name in said
+    assert {"missing": "hasno", "cut": "iscut", "changed": "checksum", "longer": "anotherrun"}[damage] in said
+    assert "gain" in said or "Nameafolder" in said
+    assert (folder / "report.html").read_text() == "old report.html"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "has no run.json, which is written last.*did not finish. Run the analysis again"),
+        ("", "cut or damaged"),
+        ('{"checksums": {', "cut or damaged"),
+        ("{}", "no entry 'checksums'"),
+        ('{"checksums": []}', "'checksums' is list"),
+        ('{"checksums": {}, "fit": 3}', "'fit' is int"),
+        ('{"checksums": {}}', "de.csv is not of the run"),
+    ],
+)
+def test_a_folder_needs_a_whole_run_json(text: str | None, said: str, folder: Path):
+    (folder / "run.json").unlink()
+    if text is not None:
+        (folder / "run.json").write_text(text)
+    with pytest.raises(ValueError, match=said):
+        check_whole(folder, read_run(folder / "run.json"), ["de.csv"])
+    assert CliRunner().invoke(app, ["report", str(folder)]).exit_code == 2
+
+
+def test_checksums_are_those_of_sha256sum(tmp_path: Path):
+    (tmp_path / "empty").write_text("")
+    (tmp_path / "abc").write_text("abc")
+    found = checksums(tmp_path, ["empty", "abc"])
+    assert (found["empty"]["size"], found["abc"]["size"]) == (0, 3)
+    assert found["empty"]["sha256"].startswith("e3b0c44298fc1c14")
+    assert found["abc"]["sha256"].startswith("ba7816bf8f01cfea")
+
+
+def test_a_page_is_not_written_while_another_command_writes_the_folder(folder: Path, tmp_path: Path):
+    with locked(folder):
+        result = CliRunner().invoke(app, ["report", str(folder)])
+        assert "Another bulkvi is writing" in result.stderr
+        elsewhere = CliRunner().invoke(app, ["report", str(folder), "--out", str(tmp_path / "page.html")])
+        assert "Another bulkvi" not in elsewhere.stderr
+
+
+# errors of the disk
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space is left on the disk."),
+        (OSError(errno.EDQUOT, "Disk quota exceeded", "o/.bulkvi-x/de.csv"), "o/de.csv: the disk quota is used up."),
+        (PermissionError(errno.EACCES, "Permission denied", "o/figures"), "o/figures: no permission."),
+        (OSError(errno.EROFS, "Read-only file system", "o"), "o: the file system is read-only."),
+        (OSError(errno.ELOOP, "Too many levels of symbolic links", "o"), "o: too many levels of symbolic links."),
+        (OSError("Download it yourself."), "Download it yourself."),
+    ],
+)
+def test_errors_of_the_system_are_told_in_words(error: OSError, said: str):
+    assert explained(error) == said
+
+
+def test_a_full_disk_behind_an_error_of_a_library_is_named(capsys: pytest.CaptureFixture[str]):
+    """Matplotlib trips over its own half-written file."""
+    with pytest.raises(typer.Exit) as end, exits(1, context()):
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError:
+            raise AttributeError("'Stream' object has no attribute 'pos'")  # noqa: B904
+    assert end.value.exit_code == 1
+    assert capsys.readouterr().err == "Error: No space is left on the disk. Nothing was written.\n"
+
+
+def test_an_error_that_is_a_bug_keeps_its_traceback():
+    with pytest.raises(AttributeError), exits(1):
+        raise AttributeError("x")
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_folder_that_cannot_be_made_ends_with_one_line(
+    code: int, files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    plain = Path.mkdir
+
+    def refuse(path: Path, *arguments: Any, **options: Any) -> None:
+        if path.name == "out":
+            raise OSError(code, os.strerror(code), str(path))
+        plain(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    result = run(files, tmp_path / "out")
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"Error: {tmp_path / 'out'}: ")
+    assert line.endswith("Nothing was written.")
+
+
+# standard streams
+
+
+class Broken:
+    """A stream that nobody reads."""
+
+    encoding, errors = "utf-8", "strict"
+
+    def __init__(self, error: OSError) -> None:
+        self.error = error
+
+    def write(self, *_: object) -> NoReturn:
+        raise self.error
+
+    flush = write
+
+    def fileno(self) -> int:
+        return os.open(os.devnull, os.O_WRONLY)
+
+
+def small(action: Callable[[], None]) -> typer.Typer:
+    made = typer.Typer(rich_markup_mode=None)
+    made.command(cls=Command)(action)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(BrokenPipeError(errno.EPIPE, "Broken pipe"), 141), (OSError(errno.ENOSPC, "No space"), 1)]
+)
+def test_output_that_cannot_be_written_is_no_traceback(
+    error: OSError, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def action() -> None:
+        monkeypatch.setattr(sys, "stdout", Broken(error))
+        from rich.console import Console
+
+        Console().print("the answer")
+
+    with pytest.raises(SystemExit) as end:
+        small(action)([])
+    monkeypatch.undo()
+    assert end.value.code == code
+    said = capsys.readouterr().err
+    assert said == ("" if code == 141 else "Error: standard output: no space is left on the disk. Nothing was written.\n")
+
+
+def test_progress_that_nobody_reads_stops_nothing(monkeypatch: pytest.MonkeyPatch):
+    say = reporter()
+    for stream in (Broken(BrokenPipeError()), None):
+        monkeypatch.setattr(sys, "stderr", stream)
+        say("Reading")
+
+
+def test_closed_streams_do_not_lend_their_numbers_to_files(tmp_path: Path):
+    """A file that was opened as number 2 got what libraries print on standard error."""
+    code = (
+        "import os, sys, typer; from bulkvi.cli._command import Command\n"
+        "app = typer.Typer()\n"
+        "@app.command(cls=Command)\n"
+        "def action():\n"
+        "    number = os.open(sys.argv.pop(), os.O_WRONLY | os.O_CREAT); os.write(2, b'noise'); os.write(1, b'noise')\n"
+        "    os.write(number, b'data')\n"
+        "name = sys.argv[-1]; sys.argv[:] = ['x', name]; app([])"
+    )
+    subprocess.run(f'"{sys.executable}" -c "$CODE" {tmp_path}/file <&- >&- 2>&-', shell=True, env=os.environ | {"CODE": code})
+    assert (tmp_path / "file").read_bytes() == b"data"
+
+
+def test_the_summary_of_a_real_run_names_sizes_and_checksums(files: Files, tmp_path: Path):
+    result = run(files, tmp_path / "out", "--json")
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout)
+    assert set(said["checksums"]) == set(said["files"]) - {"run.json", "report.html"}
+    assert said["checksums"] == checksums(tmp_path / "out", said["checksums"])
+    assert not [name for name in os.listdir(tmp_path / "out") if name.startswith(".")]
