@@ -143,7 +143,7 @@ class CalibrateMixin(DifferentialMixin):
         check_whole("seed", seed, least=0)
         rng = np.random.default_rng(seed)
         features = self._features()
-        subtract = resolve_shift(composition_shift, current_source(self.adata_manager))
+        subtract = resolve_shift(current_source(self.adata_manager), given=composition_shift)
         compared = group_contrast(features, groupby, group1, group2)
         if method is None and not compared.weights.any():
             raise ValueError(

@@ -140,7 +140,7 @@ class DifferentialMixin(BaseModelClass):
         check_latent(effect, latent_columns, self.module.n_latent)
         features = self._features()
         source = current_source(self.adata_manager)
-        subtract = resolve_shift(composition_shift, source)
+        subtract = resolve_shift(source, given=composition_shift)
         compared = resolve_contrast(features, groupby, group1, group2, contrast)
         decoded = decoded_difference(self, features, compared)
         if compared.weights.any():
