@@ -113,7 +113,9 @@ class QuestionsMixin(GeneTablesMixin):
         if not largest or np.abs(np.array(slopes) - slopes[0]).max() > STRAIGHT * largest:
             raise ValueError(_not_straight(column, features))
         weights = pd.Series(slopes[-1].mean(0), index=everything.columns)
-        weights = weights.where(weights.abs() > STRAIGHT * largest, 0.0).map(lambda weight: float(f"{weight:.{DIGITS}g}"))
+        weights = weights.where(weights.abs() > STRAIGHT * largest, 0.0).map(
+            lambda weight: float(f"{weight:.{DIGITS}g}")
+        )
         if not features.told_apart(weights):
             raise ValueError(
                 f"These samples do not determine the slope of {column!r}. Columns of the design that they determine: "

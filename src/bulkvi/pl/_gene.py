@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from bulkvi.names import GROUP, RATE, RATE_HIGH, RATE_LOW, SIZE_FACTOR
 from bulkvi.pl._axes import (
@@ -22,10 +23,9 @@ from bulkvi.pl._axes import (
     text_width,
     width_in_points,
 )
-from bulkvi.pl._counts_axis import expm1, gene_title, log1p, set_count_ticks
 from bulkvi.pl._finish import finish
 from bulkvi.pl._gene_points import check_columns, legend_beneath, say_above
-from bulkvi.pl._normalised import check_size_factors, find_gene, normalised
+from bulkvi.pl._normalised import check_size_factors, find_gene, normalised, symbol_of
 
 ORIGIN: Final = ("rates", "model.get_group_rates()")
 BESIDE: Final = 0.3
@@ -130,7 +130,7 @@ def gene(
     drawn = codes >= 0
     made = ax is None
     ax = new_axes() if ax is None else ax
-    ax.set_yscale("function", functions=(log1p, expm1))
+    ax.set_yscale("function", functions=(_log1p, _expm1))
     label_height = _name_groups(ax, [str(level) for level in levels])
     ax.scatter(
         (codes + _spread(codes))[drawn],
@@ -147,12 +147,12 @@ def gene(
         right += BESIDE / 2
     ylabel = "Count / size factor" if offset_key is None else "Count / size factor / relative offset"
     ax.set(xlim=(-0.5, right), xlabel=groupby, ylabel=ylabel)
-    set_count_ticks(ax)
+    _set_ticks(ax)
     figure = ax.get_figure(root=True)
     if made and figure is not None:
         figure.set_figheight(AXES_HEIGHT + label_height / 72 + (0 if rates is None else legend_height(1)))
     undrawn = [f"{(~drawn).sum():,} samples without {groupby}"] if not drawn.all() else []
-    say_above(ax, [gene_title(adata, position), *undrawn])
+    say_above(ax, [_title(adata, position), *undrawn])
     return finish(ax, show=show, save=save)
 
 
@@ -173,6 +173,12 @@ def _colours(adata: AnnData, groupby: str, levels: list) -> list[str]:
         return [GROUP_COLOURS[0]] * len(levels)
     by_label = {level.label: level.colour for level in colour_samples(adata, groupby).levels}
     return [by_label[str(level)] for level in levels]
+
+
+def _title(adata: AnnData, position: int) -> str:
+    name = str(adata.var_names[position])
+    symbol = symbol_of(adata, position)
+    return name if symbol == name else f"{symbol} ({name})"
 
 
 def _rates_by_level(rates: pd.DataFrame, name: str, groupby: str, levels: list) -> np.ndarray:
@@ -229,3 +235,29 @@ def _draw_rates(ax: Axes, by_level: np.ndarray, label_height: float) -> None:
         label="model's rate, credible interval",
     )
     legend_beneath(ax, [bars], lower=label_height)
+
+
+def _log1p(x: np.ndarray) -> np.ndarray:
+    """log(1 + x), and its mirror image below zero, where the margin of the Axes may be."""
+    return np.sign(x) * np.log1p(np.abs(x))
+
+
+def _expm1(y: np.ndarray) -> np.ndarray:
+    return np.sign(y) * np.expm1(np.abs(y))
+
+
+def _set_ticks(ax: Axes) -> None:
+    """Round numbers as ticks of an axis of log(1 + x)."""
+    low, high = ax.get_ylim()
+    if high < 1:
+        ax.set_ylim(top=1)
+    decades = 10.0 ** np.arange(np.ceil(np.log10(max(high, 10))))
+    ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    for steps in ((1,), (1, 3), (1, 2, 5)):
+        ticks = [tick for tick in (0, *np.outer(decades, steps).ravel()) if low <= tick <= high]
+        if 3 <= len(ticks) <= 7:
+            ax.yaxis.set_major_locator(FixedLocator(ticks))
+            break
+    ax.yaxis.set_minor_locator(NullLocator())
+    thousands = EngFormatter(sep=" ")
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda x, _: thousands(x) if x >= 10_000 else f"{x:,.4g}"))

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 
 from bulkvi.names import COVARIATE, RATE, RATE_HIGH, RATE_LOW, SIZE_FACTOR
 from bulkvi.pl._axes import AXES_HEIGHT, GROUP_COLOURS, MAX_VECTOR_POINTS, check_column, legend_height, new_axes
-from bulkvi.pl._counts_axis import expm1, gene_title, log1p, set_count_ticks
 from bulkvi.pl._finish import finish
+from bulkvi.pl._gene import _expm1, _log1p, _set_ticks, _title
 from bulkvi.pl._gene_points import legend_beneath, say_above, table_values
 from bulkvi.pl._normalised import find_gene, normalised
 
@@ -98,7 +98,7 @@ def gene_trend(
     )[:, 0]
     if ax is None:
         ax = new_axes(height=AXES_HEIGHT + (0 if line is None else legend_height(1)))
-    ax.set_yscale("function", functions=(log1p, expm1))
+    ax.set_yscale("function", functions=(_log1p, _expm1))
     ax.scatter(
         x[drawn],
         values[drawn],
@@ -113,11 +113,12 @@ def gene_trend(
         ax.fill_between(at, low, high, color="black", alpha=0.12, linewidth=0)
         handles = ax.plot(at, rate, color="black", linewidth=1.2, label="fitted rate, credible interval")
         legend_beneath(ax, handles)
+    name = covariate.replace("$", r"\$")  # a pair of them would be read as a formula
     per_offset = "" if offset_key is None else " / relative offset"
-    ax.set(xlabel=covariate, ylabel=f"Count / size factor{per_offset}")
-    set_count_ticks(ax)
-    undrawn = [f"{(~drawn).sum():,} samples without {covariate}"] if not drawn.all() else []
-    say_above(ax, [gene_title(adata, position), *undrawn])
+    ax.set(xlabel=name, ylabel=f"Count / size factor{per_offset}")
+    _set_ticks(ax)
+    undrawn = [f"{(~drawn).sum():,} samples without {name}"] if not drawn.all() else []
+    say_above(ax, [_title(adata, position), *undrawn])
     return finish(ax, show=show, save=save)
 
 

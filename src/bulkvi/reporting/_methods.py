@@ -213,7 +213,9 @@ def _tested(de: pd.DataFrame, asked: Asked, level: float) -> list[str]:
 
 
 def _effects(asked: Asked) -> list[str]:
-    said = [f"Log2 fold changes{asked.of_what() if asked.slope else ''} are posterior means, shrunk towards zero by a prior learned from all genes"]
+    said = [
+        f"Log2 fold changes{asked.of_what() if asked.slope else ''} are posterior means, shrunk towards zero by a prior learned from all genes"
+    ]
     said[0] += f", with {100 * asked.arguments['level']:g} % credible intervals." if asked.arguments else "."
     shift = asked.attrs.get(names.COMPOSITION_SHIFT)
     if shift:

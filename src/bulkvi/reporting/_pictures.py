@@ -32,6 +32,7 @@ def result_pictures(de: pd.DataFrame, *, level: float, said: str, asked: Asked) 
     surest = de[de[names.ADJ_P_VALUE] < level].nsmallest(10, names.P_VALUE)
     named = f" Named are {', '.join(surest[names.SYMBOL])}." if len(surest) else ""
     right = f" To the right is up{asked.up()}." if asked.up() else ""
+    right += f" Changes are per unit of {asked.slope}." if asked.slope else ""
     return [
         draw(
             lambda ax: pl.volcano(de, level=level, ax=ax),

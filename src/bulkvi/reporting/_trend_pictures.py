@@ -14,9 +14,7 @@ N_GENES: Final = 6
 WIDTH: Final = 3.1
 
 
-def trend_pictures(
-    model: BulkVI, de: pd.DataFrame, asked: Asked, *, level: float, digits: int
-) -> list[Picture]:
+def trend_pictures(model: BulkVI, de: pd.DataFrame, asked: Asked, *, level: float, digits: int) -> list[Picture]:
     """Draw counts over the covariate with the fitted curve; nothing unless the effect is a slope."""
     called = de[de[names.ADJ_P_VALUE] < level]
     surely = called[names.STAT].abs() if names.STAT in called else -called[names.P_VALUE]
