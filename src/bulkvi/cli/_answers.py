@@ -117,16 +117,16 @@ def answer(
                 own.append(f"Gene sets left out: {error}")
                 say(f"Note: {own[-1]}")
         (folder / "figures").mkdir(exist_ok=True)
-        is_slope = question.kind == "slope"
+        along = _along(question, model)
         draw_figures(
             model,
             adata,
             table,
             folder / "figures",
             terms=terms,
-            groupby=None if is_slope else question.column,
+            groupby=question.column if along is None else None,
             level=choices.level,
-            slope=question.column if is_slope else None,
+            slope=along,
         )
         entry = _entry_of(question) | of_this_result(adata, table, question.groups, choices.level, terms)
         if question.kind != "omnibus":
@@ -158,6 +158,17 @@ def _table_of(model: "BulkVI", question: Question, delta: float) -> "pd.DataFram
     if question.groups is not None:
         return model.differential_expression(*question.groups, delta=delta)
     return model.differential_expression(contrast=question.weights, delta=delta)
+
+
+def _along(question: Question, model: "BulkVI") -> str | None:
+    """The numeric column of a slope or an omnibus test, unless the design has it as categories."""
+    if question.numbers is None or question.column is None:
+        return None
+    try:
+        model.get_rate_curve(model.adata.var_names[:1].tolist(), question.column)
+    except ValueError:
+        return None
+    return question.column
 
 
 def _entry_of(question: Question) -> dict[str, Any]:

@@ -16,7 +16,8 @@ WIDTH: Final = 3.3
 N_TERMS: Final = 12
 FIGURES: Final = tuple("volcano ma p_values dispersion shrinkage gene latent size_factors training enrichment".split())
 """Names of all figures; the last only where gene sets were scored."""
-EFFECT: Final = "Log2 fold change"
+LONGEST: Final = 24
+"""Characters of the name of a column above an Axes."""
 OF_EFFECTS: Final = ("volcano", "ma", "shrinkage")
 """Those that an omnibus test, which has no effect, lacks."""
 
@@ -93,18 +94,16 @@ def draw_figures(
     for name, (height, draw) in plots.items():
         figure = new_figure(height)
         axes = draw(figure.subplots())
-        if slope is not None:
-            _label_per_unit(axes, slope)
+        if slope is not None and name in OF_EFFECTS:
+            _say_unit(axes, slope)
         save_figure(figure, folder / name)
 
 
-def _label_per_unit(axes: "Axes", column: str) -> None:
-    """Say on the axes of effects that they are per unit of a column."""
-    unit = f"{EFFECT} / unit of {column}".replace("$", r"\$")
-    axes.set(
-        xlabel=axes.get_xlabel().replace(EFFECT, unit),
-        ylabel=axes.get_ylabel().replace(EFFECT, unit.replace(" / ", "\n/ ")),
-    )
+def _say_unit(axes: "Axes", column: str) -> None:
+    """Say above the Axes of effects that they are per unit of a column."""
+    shown = column if len(column) <= LONGEST else f"{column[: LONGEST - 1]}…"
+    unit = f"Fold changes per unit of {shown}".replace("$", r"\$")
+    axes.set_title(f"{unit}\n{axes.get_title(loc='left')}", loc="left", fontsize="small")
 
 
 def new_figure(height: float) -> "Figure":

@@ -71,7 +71,7 @@ class Question(NamedTuple):
     weights: dict[str, float] | None = None
     """Weights of columns of the design, of a slope or a weighted sum."""
     numbers: tuple[float, float] | None = None
-    """Smallest and largest value of the column of a slope."""
+    """Smallest and largest value of a numeric column, of a slope or an omnibus test."""
 
     @property
     def flag(self) -> str:

@@ -24,7 +24,7 @@ def find_questions(questions: Sequence[Question], obs: "pd.DataFrame", in_design
     Raises
     ------
     ValueError
-        If a column or level is not there, the design does not hold it, or it is of the wrong kind.
+        If a column or level is not there, or it is of the wrong kind.
     """
     return [_found(question, obs, in_design) for question in questions]
 
@@ -40,18 +40,16 @@ def _found(question: Question, obs: "pd.DataFrame", in_design: set[str]) -> Ques
         near = get_close_matches(column, list(map(str, obs.columns)), n=1)
         meant = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"{question.flag}: the sample sheet has no such column; it has {list(obs.columns)}.{meant}")
-    if column not in in_design:
-        raise ValueError(f"{question.flag}: the design does not hold {column!r}. Add it: '~ ... + {_quoted(column)}'.")
-    if question.kind == "omnibus":
-        return question._replace(column=column)
-    if not _is_numeric(obs[column]):
+    numeric = _is_numeric(obs[column])
+    numbers = (float(obs[column].min()), float(obs[column].max())) if numeric else None
+    if question.kind == "slope" and not numeric:
         levels = obs[column].dropna().unique().tolist()
         shown = ", ".join(map(str, levels[:5])) + (", ..." if len(levels) > 5 else "")
         raise ValueError(
             f"{question.flag}: {column!r} is no column of numbers; it has {shown}. Compare two groups, --contrast {column} TEST "
             f"REFERENCE, or all together, --omnibus {column}."
         )
-    return question._replace(column=column, numbers=(float(obs[column].min()), float(obs[column].max())))
+    return question._replace(column=column, numbers=numbers)
 
 
 def _groups_of(question: Question, column: str, obs: "pd.DataFrame", in_design: set[str]) -> tuple[str, Any, Any]:
@@ -74,7 +72,7 @@ def weigh_questions(questions: Sequence[Question], model: "BulkVI") -> list[Ques
     Raises
     ------
     ValueError
-        If weights name no column of the design, the samples cannot answer a question, or two are the same.
+        If the design does not hold a column, weights name none of its columns, the samples cannot answer a question, or two are the same.
     """
     import numpy as np
 
@@ -108,14 +106,7 @@ def _weighed(question: Question, model: "BulkVI", matrix: "pd.DataFrame") -> tup
             _note_numbers(question, model)
             return question, model.get_contrast_weights(factor, test, reference).to_numpy()
         case "slope":
-            try:
-                weights = model.get_slope_weights(question.column or "")
-            except ValueError as error:
-                raise ValueError(
-                    f"{question.flag}: the design holds {question.column!r} as categories or along a curve, or the samples do not "
-                    f"determine its slope. Weigh columns of the design, --weights 'COLUMN=WEIGHT,...', which are {columns}; or "
-                    f"test whether it matters at all, --omnibus {question.column}."
-                ) from error
+            weights = model.get_slope_weights(question.column or "")
             return question._replace(weights=_nonzero(weights)), weights.to_numpy()
         case _:
             weights = model.get_contrast_weights(contrast=parse_weights(question.words[0], columns))
