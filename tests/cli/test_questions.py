@@ -246,12 +246,11 @@ def test_one_question_keeps_the_folder_as_it_was(cohort: Cohort, tmp_path: Path)
 
 
 @pytest.mark.usefixtures("quick")
-def test_delta_reaches_the_test(cohort: Cohort, tmp_path: Path):
-    calls = []
-    for k, delta in enumerate(("0", "1.9")):
-        words = f"--contrast dose high none --delta {delta} --json"
-        calls.append(json.loads(de(cohort, tmp_path / str(k), words, design="~ dose").stdout)["calls"]["all"])
-    assert calls[1] < calls[0] / 2
+def test_delta_reaches_the_test(several: Asked, cohort: Cohort, tmp_path: Path):
+    result = de(cohort, tmp_path / "out", "--contrast dose high none --delta 1.9 --json")
+    run = json.loads(result.stdout)
+    assert run["fit"]["asked"]["delta"] == run["delta"] == 1.9
+    assert run["calls"]["all"] < several.run["questions"][0]["calls"]["all"] / 2
 
 
 @pytest.mark.usefixtures("stopped")

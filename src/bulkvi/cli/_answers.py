@@ -109,7 +109,9 @@ def answer(
             own.append(hidden)
             say(f"Note: {hidden}")
         terms = None
-        if choices.gene_sets is not None and question.kind != "omnibus":
+        if choices.gene_sets is not None and question.kind == "omnibus":
+            own.append("Gene sets are not scored: an omnibus test has no direction.")
+        elif choices.gene_sets is not None:
             say(f"Scoring gene sets of {choices.gene_sets}")
             try:
                 terms = score_terms(table, choices.gene_sets, choices.organism, folder)
