@@ -20,7 +20,7 @@ from bulkvi import BulkVI
 from bulkvi.cli import _folder, app
 from bulkvi.cli._command import RECEIVED, Command
 from bulkvi.cli._folder import RESULTS, NewResult, locked, new_result
-from bulkvi.cli._progress import STATE, explained, exits, reporter
+from bulkvi.cli._progress import STATE, exits, explained, reporter
 from bulkvi.cli._signals import SIGNALS, Interrupted, deferred, interruptible
 from bulkvi.cli._whole import check_whole, checksums, read_run
 from tests.cli.conftest import Files
@@ -394,7 +394,9 @@ def test_output_that_cannot_be_written_is_no_traceback(
     monkeypatch.undo()
     assert end.value.code == code
     said = capsys.readouterr().err
-    assert said == ("" if code == 141 else "Error: standard output: no space is left on the disk. Nothing was written.\n")
+    assert said == (
+        "" if code == 141 else "Error: standard output: no space is left on the disk. Nothing was written.\n"
+    )
 
 
 def test_progress_that_nobody_reads_stops_nothing(monkeypatch: pytest.MonkeyPatch):
@@ -415,7 +417,9 @@ def test_closed_streams_do_not_lend_their_numbers_to_files(tmp_path: Path):
         "    os.write(number, b'data')\n"
         "name = sys.argv[-1]; sys.argv[:] = ['x', name]; app([])"
     )
-    subprocess.run(f'"{sys.executable}" -c "$CODE" {tmp_path}/file <&- >&- 2>&-', shell=True, env=os.environ | {"CODE": code})
+    subprocess.run(
+        f'"{sys.executable}" -c "$CODE" {tmp_path}/file <&- >&- 2>&-', shell=True, env=os.environ | {"CODE": code}
+    )
     assert (tmp_path / "file").read_bytes() == b"data"
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -13,6 +14,18 @@ from tests.reporting.study import GROUPS, Study, make_study, simulated
 @pytest.fixture(scope="session")
 def study() -> Study:
     return make_study(simulated())
+
+
+@pytest.fixture(scope="session")
+def slope() -> Study:
+    """A model with a numeric covariate, and the table of its slope."""
+    adata = simulated()
+    effects = np.linspace(-1, 1, adata.n_vars)
+    adata.X = (
+        np.random.default_rng(0).poisson(adata.X * 2 ** np.outer(adata.obs["age"] - 1.5, effects)).astype(np.float32)
+    )
+    model = make_study(adata, "~ arm + scale(age)").model
+    return Study(model, model.differential_expression(contrast=model.get_slope_weights("age")))
 
 
 @pytest.fixture(scope="session")

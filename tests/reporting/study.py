@@ -19,10 +19,10 @@ class Study(NamedTuple):
     de: pd.DataFrame
 
 
-def make_study(adata: AnnData) -> Study:
+def make_study(adata: AnnData, design: str = "~ arm") -> Study:
     bv.pp.size_factors(adata)
     with warnings.catch_warnings(action="ignore"):
-        bv.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ arm")
+        bv.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design=design)
     model = bv.BulkVI(adata, n_latent=2, seed=3)
     model.train(max_steps=20, seed=5, progress_bar=False)
     return Study(model, model.differential_expression("arm", *GROUPS))

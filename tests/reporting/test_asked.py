@@ -70,3 +70,20 @@ def test_attrs_of_another_comparison_are_not_believed(study: Study):
     read = from_csv(study.de)
     read.attrs = dict(study.model.differential_expression("arm", *reversed(GROUPS)).attrs)
     assert asked_of(study.model, read) == asked_of(study.model, study.de)
+
+
+def test_a_slope_is_recognised_by_its_weights(slope: Study):
+    """The weight of ``scale(age)`` is one over the standard deviation: the effect is per unit of age all the same."""
+    asked = asked_of(slope.model, slope.de)
+    assert asked.slope == "age"
+    assert asked.label == "Change per unit of age"
+    assert "Up means that expression rises with age" in asked.sign_in_words()
+    assert (asked.up(), asked.of_what()) == (" with age", " per unit of age")
+
+
+def test_another_multiple_is_no_slope(slope: Study):
+    de = slope.model.differential_expression(contrast={"scale(age)": 1})
+    asked = asked_of(slope.model, de)
+    assert asked.slope is None
+    assert "weighted sum +1 * scale(age)" in asked.sign_in_words()
+    assert (asked.up(), asked.of_what()) == ("", "")

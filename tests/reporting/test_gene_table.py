@@ -87,3 +87,28 @@ def test_the_line_holds_the_effects_that_are_called():
     assert columns()["reach"] == 3
     assert columns(log_fc_high=[1.5, -1.0, 50.0])["reach"] == 3  # not called
     assert columns(log_fc_low=[np.nan] * 3, log_fc_high=[np.nan] * 3)["reach"] == 1
+
+
+def test_effects_per_unit_keep_their_digits_however_large_the_unit():
+    """The slope of a year of age was +0.02 (+0.01 to +0.03), and that of a day +0.00."""
+    small = {
+        name: 1e-4 * np.array(values)
+        for name, values in {
+            "log_fc": [1.0, -2.2, 0.5],
+            "log_fc_low": [0.5, -3, -0.5],
+            "log_fc_high": [1.5, -1, 1.5],
+        }.items()
+    }
+    de = table(**small)
+    found = gene_columns(de, pd.Series(de.index, index=de.index), 0.05, any_unit=True)
+    assert [row["fc"] for row in first_rows(found)] == ["−0.00022", "+0.00010", "+0.00005"]
+    assert found["reach"] == pytest.approx(3e-4)
+    assert first_rows(columns(**small))[0]["fc"] == "+0.00"  # between groups the unit is known
+
+
+@pytest.mark.parametrize("factor", [1.0, 1e6])
+def test_large_effects_per_unit_have_two_decimals(factor: float):
+    de = table(log_fc=[factor, -2 * factor, factor], log_fc_low=[factor, -2 * factor, factor], log_fc_high=[factor] * 3)
+    found = gene_columns(de, pd.Series(de.index, index=de.index), 0.05, any_unit=True)
+    assert found["digits"] == 2
+    assert found["reach"] == 2 * factor

@@ -91,3 +91,10 @@ def test_references_are_those_of_the_text(study: Study):
     references = " ".join(methods(study).references)
     for name in ("Anders S", "Benjamini Y", "Gayoso A", "The bulkvi developers"):
         assert name in references
+
+
+def test_a_slope_is_per_unit_of_its_column(slope: Study):
+    said = text(slope)
+    assert "The effect tested was the change of log2 expression per unit of age (0 to 3 in these samples)." in said
+    assert "Log2 fold changes per unit of age are posterior means" in said
+    assert "down with age." in said

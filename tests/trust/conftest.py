@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from tests.trust.verdict import counted
 
 HERE = Path(__file__).parent

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
-from tests.trust.verdict import equal, refused
 from typer.testing import CliRunner
 
 import bulkvi as bv
 from bulkvi.cli import app
 from bulkvi.model._design import Design, apply_design, make_design
+from tests.trust.verdict import equal, refused
 
 N = 24
 CANARY = "canary.txt"
@@ -80,7 +80,7 @@ PAYLOADS = [
     f"~ age.map(lambda v: {WRITE})",
     f"~ age.to_csv('{CANARY}')",
     f"~ I(age.to_csv('{CANARY}'))",
-    f"~ I(age.__class__.__mro__[1].__subclasses__()[0])",
+    "~ I(age.__class__.__mro__[1].__subclasses__()[0])",
     f"~ np.save('{CANARY}', age)",
     f"~ np.savetxt('{CANARY}', age)",
     f"~ I(age.to_numpy().tofile('{CANARY}'))",
@@ -88,7 +88,7 @@ PAYLOADS = [
     f"~ np.vectorize(lambda v: {WRITE})(age)",
     f"~ np.apply_along_axis(print, 0, {WRITE})",
     f'~ eval("{SYSTEM}")',
-    f"~ exec('x')",
+    "~ exec('x')",
     f"~ getattr(age, 'to_csv')('{CANARY}')",
     f"~ hashed(cell, levels=2, hash_func=lambda v: {WRITE})",
     f"~ scale(age, _state={WRITE})",

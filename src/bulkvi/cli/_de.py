@@ -4,28 +4,25 @@ Only light imports at the top: ``bulkvi --help`` is not to wait for PyTorch.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bulkvi.cli import _beside_counts as beside
+from bulkvi.cli import _questions as questions
 from bulkvi.cli import _reading as reading
+from bulkvi.cli._answers import Choices, answer, files_written, show_answers, summarise
 from bulkvi.cli._columns import complete
-from bulkvi.cli._figures import draw_figures
-from bulkvi.cli._folder import REPORT_FILE, RESULTS, RUN_FILE, NewResult, new_result
+from bulkvi.cli._folder import new_result
 from bulkvi.cli._progress import FAILURE, WRONG_INPUT, exits, noted, reporter
-from bulkvi.cli._results import FILES, show_files, show_notes, show_results, write_table
-from bulkvi.cli._run_file import as_json, of_this_result, of_this_run
-from bulkvi.cli._terms import ENRICHMENT, Organism, check_gene_sets, score_terms, show_terms
+from bulkvi.cli._run_file import as_json, of_this_run
+from bulkvi.cli._terms import Organism, check_gene_sets
+from bulkvi.cli._weighing import find_questions, weigh_questions
 
 if TYPE_CHECKING:
-    import pandas as pd
     from anndata import AnnData
 
     from bulkvi import BulkVI
-
-GOES_WITH = 0.5
-"""Share of a latent column that a column of SAMPLES must explain to be named beside it."""
 
 
 def de(
@@ -34,10 +31,11 @@ def de(
     samples: reading.Samples = None,
     *,
     design: reading.Design,
-    contrast: Annotated[
-        tuple[str, str, str],
-        typer.Option(metavar="COLUMN TEST REFERENCE", help="What to compare: up means more in TEST than in REFERENCE."),
-    ],
+    contrast: questions.Contrasts = None,
+    slope: questions.Slopes = None,
+    weights: questions.Weights = None,
+    omnibus: questions.Omnibus = None,
+    delta: questions.Delta = 0.0,
     out: Annotated[Path, typer.Option(help="Folder for the results, made if it does not exist.", file_okay=False)],
     size_factors: reading.SizeFactors = "median_of_ratios",
     min_counts: reading.MinCounts = 10,
@@ -78,7 +76,7 @@ def de(
     sheet: reading.Sheet = None,
     drop_incomplete: reading.DropIncomplete = False,
 ) -> None:
-    """Compare two groups of samples, gene by gene.
+    """Compare groups of samples, or follow a number such as age or dose, gene by gene.
 
     \b
     Examples:
@@ -88,9 +86,15 @@ def de(
           --contrast treatment drug control --out results
       bulkvi de star/ samples.xlsx --design '~ `cell line` + dose' \\
           --contrast dose high none --match file_names --out results
+      bulkvi de counts.csv samples.csv --design '~ sex + dose + age' \\
+          --contrast dose high none --contrast dose low none --slope age \\
+          --omnibus dose --out results
 
     Put what else moves the counts (batch, donor, sex) in front of what you compare. `bulkvi check` says beforehand
     what the design can tell.
+
+    At least one question is needed: --contrast, --slope, --weights or --omnibus. Each may be given again: several questions
+    to one trained model get a folder each in the folder of results, named after the question.
 
     Leaves in the folder: de.csv (a row for each gene), figures/, report.html (all of it on one page), adata.h5ad, the
     trained model/ and run.json (what was asked, found, and with which versions); with --gene-sets also enrichment.csv.
@@ -100,9 +104,12 @@ def de(
     """  # noqa: D301  # click wraps what is not below a backspace
     if not 0 < level < 1:
         raise typer.BadParameter(f"{level:g} is not between 0 and 1; give 0.05, say.", param_hint="--level")
+    asked = questions.questions_in(contrast, slope, weights, omnibus, delta=delta, gene_sets=gene_sets)
+    choices = Choices(level, delta, gene_sets, organism)
     inputs = [counts, samples, transcripts, lengths, genes, gene_sets]
+    writes = files_written(out, asked)
     result = ctx.with_resource(
-        new_result(ctx, out, RESULTS, force=force, what="what this command writes", inputs=inputs)
+        new_result(ctx, out, writes, force=force, what="what this command writes", inputs=inputs)
     )
     how = reading.HowToRead(
         sample_column,
@@ -123,7 +130,7 @@ def de(
     with noted(say) as notes:
         with exits(WRONG_INPUT):
             say("Reading; libraries take some seconds to load")
-            from bulkvi import BulkVI, pp, report
+            from bulkvi import BulkVI, pp
             from bulkvi.names import COUNTS_SOURCE, SIZE_FACTOR
 
             adata = reading.read(counts, samples, how)
@@ -131,7 +138,7 @@ def de(
             in_design = reading.check_formula(design, adata.obs)
             adata = complete(adata, in_design | {str(donor)}, drop=drop_incomplete)
             adata = beside.sum_replicates(adata, sum_replicates, in_design, donor, size_factors)
-            groups = reading.find_groups(contrast, adata.obs, in_design, design)
+            asked = find_questions(asked, adata.obs, in_design, design)
             n_read = adata.n_vars
             findings = _check(adata, design, in_design)
             if gene_sets is not None:
@@ -144,62 +151,35 @@ def de(
                 f"{factors.max():.2f}"
             )
             BulkVI.setup_anndata(adata, size_factor_key=SIZE_FACTOR, design=design, offset_key=offset, donor_key=donor)
+            model = BulkVI(adata, seed=seed)
+            asked = weigh_questions(asked, model)
         with exits(FAILURE, ctx):
-            model, table = _compare(adata, design, groups, result, say=say, seed=seed)
-            if hidden := _hidden(model, table):
-                notes.append(hidden)
-                say(f"Note: {hidden}")
-            terms = None
-            if gene_sets is not None:
-                say(f"Scoring gene sets of {gene_sets}")
-                try:
-                    terms = score_terms(table, gene_sets, organism, result.new)
-                except ValueError as error:  # the rest of the answer stands
-                    notes.append(f"Gene sets left out: {error}")
-                    say(f"Note: {notes[-1]}")
-            (result.new / "figures").mkdir()
-            draw_figures(model, adata, table, result.new / "figures", terms=terms, groupby=groups[0], level=level)
-            summary = (
-                of_this_run(ctx)
-                | of_this_result(adata, table, groups, level, terms)
-                | {
-                    "counts": str(counts),
-                    "samples": str(samples or counts),
-                    "read": dict(adata.uns[COUNTS_SOURCE]),
-                    "design": design,
-                    "donor": donor,
-                    "size_factors": {"chosen": size_factors, "min": factors.min(), "max": factors.max()},
-                    "n_genes_read": n_read,
-                    "min_counts": min_counts,
-                    "gene_sets": gene_sets,
-                    "seed": seed,
-                    "findings": findings,
-                    "warnings": notes,
-                }
-            )
-            files = FILES if terms is None else FILES | ENRICHMENT
-            report(
-                model,
-                table,
-                result.new / REPORT_FILE,
-                enrichment=terms,
-                level=level,
-                warnings=notes,
-                command=summary["command"],
-                run=summary,
-            )
-            summary = result.move_in(summary)
+            say(f"Training on {design}")
+            _train(model, adata, result.new, seed=seed)
+            run = of_this_run(ctx) | {
+                "counts": str(counts),
+                "samples": str(samples or counts),
+                "read": dict(adata.uns[COUNTS_SOURCE]),
+                "design": design,
+                "donor": donor,
+                "size_factors": {"chosen": size_factors, "min": factors.min(), "max": factors.max()},
+                "n_genes_read": n_read,
+                "min_counts": min_counts,
+                "gene_sets": gene_sets,
+                "seed": seed,
+                "delta": delta,
+                "findings": findings,
+            }
+            answers = [
+                answer(model, adata, each, result, questions=asked, choices=choices, run=run, notes=notes, say=say)
+                for each in asked
+            ]
+            summary = result.move_in(summarise(answers, run, notes, result.new))
             say("Done")
     if json:
         typer.echo(as_json(summary))
         return
-    factor, test, reference = groups
-    sign = f"log2, {test} over {reference} ({factor}): +1 is twice as much in {test}, -1 half as much."
-    show_results(table, level=level, sign=sign)
-    if terms is not None:
-        show_terms(terms, level)
-    show_notes(notes)
-    show_files(table, out, files | {RUN_FILE: "what was asked and found, the versions and the command"})
+    show_answers(answers, choices, notes, out)
 
 
 def _check(adata: "AnnData", design: str, in_design: set[str]) -> list[dict[str, str]]:
@@ -220,43 +200,11 @@ def _check(adata: "AnnData", design: str, in_design: set[str]) -> list[dict[str,
     return found.findings.to_dict("records")
 
 
-def _compare(
-    adata: "AnnData", design: str, groups: tuple[str, Any, Any], result: NewResult, *, say: Any, seed: int
-) -> tuple["BulkVI", "pd.DataFrame"]:
-    """Fit, compare and write."""
-    from bulkvi import BulkVI
+def _train(model: "BulkVI", adata: "AnnData", out: Path, *, seed: int) -> None:
+    """Train, and write what all questions have in common."""
     from bulkvi.names import LATENT
 
-    model = BulkVI(adata, seed=seed)
-    say(f"Training on {design}")
     model.train(seed=seed, progress_bar=False)
     adata.obsm[LATENT] = model.get_latent_representation()
-    factor, test, reference = groups
-    say(f"Comparing {test} with {reference}; the first time, code is compiled for this machine")
-    de = model.differential_expression(factor, test, reference)
-    say(f"Writing to {result.out}")
-    table = write_table(de, adata, result.new / "de.csv")
-    adata.write_h5ad(result.new / "adata.h5ad")
-    model.save(result.new / "model")
-    return model, table
-
-
-def _hidden(model: "BulkVI", table: "pd.DataFrame") -> str | None:
-    """What was held fixed that the design does not say."""
-    from bulkvi.names import ENTERS, N_LATENT_COLUMNS, STRENGTH, STRONGEST_WITH
-
-    n = int(table.attrs[N_LATENT_COLUMNS])
-    if not n:
-        return None
-    held = model.latent_report()
-    held = held[held[ENTERS] & (held[STRENGTH] > GOES_WITH)]
-    known = ", ".join(dict.fromkeys(map(repr, held[STRONGEST_WITH])))
-    advice = (
-        f" Of the columns in SAMPLES {known} goes with it: if that moves the counts, add it to the design."
-        if known
-        else ""
-    )
-    return (
-        f"{n} hidden direction{'s' * (n > 1)} of the data, such as a batch that the design does not name, "
-        f"{'were' if n > 1 else 'was'} found and held fixed.{advice}"
-    )
+    adata.write_h5ad(out / "adata.h5ad")
+    model.save(out / "model")

@@ -171,6 +171,9 @@ IN_WORDS: Final = (
     (r": adata\[adata\.obs\[.*?\]\.notna\(\)\]", " (take their rows out of the sheet, or add --drop-incomplete)"),
     (r"(a column that )?adata\.obs lacks", r"\1the sample sheet lacks"),
     (r"\badata\.obs\b", "the sample sheet"),
+    (r"\bAdd it in setup_anndata", "Add it to --design"),
+    (r"\(omnibus_test\)", "(--omnibus)"),
+    (r"\bWeigh columns of the design in its place", "In its place weigh columns of the design with --weights"),
     (r"\bround_counts=True", "--round"),
     (r"with bulkvi\.pp\.sum_replicates", "with --sum-replicates COLUMN"),
 )

@@ -11,7 +11,6 @@ from bulkvi.model._arguments import check_number, check_whole
 from bulkvi.model._calibrate import CalibrateMixin
 from bulkvi.model._expression import ExpressionMixin
 from bulkvi.model._latent_report import LatentReportMixin
-from bulkvi.model._loading import LoadingMixin
 from bulkvi.model._module import BulkVAE, DecoderKind, Dispersion, GeneLikelihood
 from bulkvi.model._offset import log_offset_means
 from bulkvi.model._query import QueryMixin
@@ -40,7 +39,6 @@ class BulkVI(
     CalibrateMixin,
     QuestionsMixin,
     LatentReportMixin,
-    LoadingMixin,
     QueryMixin,
     RNASeqMixin,
     VAEMixin,

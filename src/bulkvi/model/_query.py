@@ -8,9 +8,9 @@ from scvi.model.base import ArchesMixin
 from torch import nn
 
 from bulkvi.model._covariates import BATCH, CovariateEffects
-from bulkvi.model._loading import check_genes
 from bulkvi.model._offset import fill_offset
 from bulkvi.model._record import GENES, recorded
+from bulkvi.model._same_genes import check_genes
 from bulkvi.model._saving import check_saved
 
 

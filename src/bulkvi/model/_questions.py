@@ -188,7 +188,12 @@ class QuestionsMixin(GeneTablesMixin):
         reach = norm.ppf(0.5 + level / 2)
         parts = []
         for value in np.linspace(values.min(), values.max(), n_points):
-            at = features.of(_with(features.obs, column, value)).mean()
+            try:
+                at = features.of(_with(features.obs, column, value)).mean()
+            except ValueError as error:
+                raise ValueError(
+                    f"The design holds {column!r} as categories, so there is no curve along it."
+                ) from error
             effect = regression.effect(at - mean)
             centre, spread = effect.mean()[position], effect.sd()[position]
             parts.append(

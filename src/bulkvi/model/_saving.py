@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from anndata import read_h5ad
+from anndata import AnnData, read_h5ad
 from scvi.model.base import BaseModelClass
+
+from bulkvi.model._record import GENES, check_unchanged, recorded
+from bulkvi.model._same_genes import check_genes, with_genes
 
 MODEL_FILE: Final = "model.pt"
 SAMPLES_FILE: Final = "adata.h5ad"
@@ -18,7 +21,9 @@ PARTS: Final = ("model_state_dict", "var_names", "attr_dict")
 
 
 class SavingMixin(BaseModelClass):
-    """``save`` and ``load`` that cannot mistake a part for the whole."""
+    """``save`` and ``load`` that cannot mistake a part for the whole, or other samples for those of the model."""
+
+    _record: dict[str, Any]
 
     def save(
         self,
@@ -110,7 +115,8 @@ class SavingMixin(BaseModelClass):
         dir_path
             Folder. Its ``model.pt`` is unpickled: load only what you trust.
         adata
-            The samples that it was trained on; ``None`` takes those that were saved with it, ``False`` none.
+            The samples that it was trained on, or others with all its genes, in any order; ``None`` takes those that were saved
+            with it, ``False`` none.
         accelerator, device
             Where to put the model.
         prefix
@@ -124,18 +130,22 @@ class SavingMixin(BaseModelClass):
 
         Returns
         -------
-        The model.
+        The model. Where the genes of ``adata`` are more than the model's, or in another order, ``model.adata`` is a copy with
+        the model's genes in its order, and a warning says so.
 
         Raises
         ------
         ValueError
-            If there is no model in the folder, or its files are cut or damaged.
+            If there is no model in the folder, or its files are cut or damaged; or ``adata`` lacks genes of the model, or has
+            levels that the model does not know.
         """
         samples = Path(dir_path) / f"{prefix or ''}{SAMPLES_FILE}"
         if backup_url is None:
             check_saved(dir_path, prefix or "")
         if adata is None and samples.is_file():
             adata = _samples_beside(samples)
+        if isinstance(adata, AnnData) and backup_url is None:
+            adata = with_genes(adata, recorded(cls.load_registry(dir_path, prefix)).get(GENES, []))
         return super().load(
             str(dir_path),
             adata,
@@ -165,6 +175,15 @@ class SavingMixin(BaseModelClass):
         """
         check_saved(dir_path, prefix or "")
         return BaseModelClass.load_registry(str(dir_path), prefix=prefix)
+
+    def _validate_anndata(self, adata: AnnData | None = None, *, copy_if_view: bool = True) -> AnnData:
+        """Raise if the samples are not what was registered any more, or new ones have other genes."""
+        record = recorded(self.registry)
+        if record and adata is not None and adata is not self.adata:
+            check_genes(adata, record[GENES])
+        elif self.adata is not None:
+            check_unchanged(self._record, self.adata)
+        return super()._validate_anndata(adata, copy_if_view=copy_if_view)
 
 
 def check_saved(folder: str | Path, prefix: str = "") -> None:

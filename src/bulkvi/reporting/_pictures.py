@@ -35,6 +35,7 @@ def result_pictures(de: pd.DataFrame, *, level: float, said: str, asked: Asked) 
     top = _top_genes(de, level, N_NAMED)
     named = f" Named are {', '.join(top[names.SYMBOL])}." if len(top) else ""
     right = f" To the right is up{asked.up()}." if asked.up() else ""
+    right += f" Changes are per unit of {asked.slope}." if asked.slope else ""
     return [
         draw(
             lambda ax: pl.volcano(de, level=level, label=N_NAMED, ax=ax),
