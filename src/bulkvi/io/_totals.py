@@ -47,7 +47,7 @@ def drop_totals(counts: Matrix, names: Sequence[str], summaries: np.ndarray, sou
                 equal[k] |= np.allclose(2 * _row(counts, k), whole, rtol=1e-13, atol=0)
     totals = [names[k] for k in np.flatnonzero(called | equal).tolist()]
     if totals:
-        why = "is the sum of the other rows" if equal.any() and not called.any() else "by its name holds sums"
+        why = "is the sum of the other rows" if equal.any() and not called.any() else "is called a total"
         warnings.warn(
             f"{source}: {len(totals)} row {why} and was left out, since it is no gene: {totals[:5]}."
             if len(totals) == 1
