@@ -73,7 +73,7 @@ def forked(action: Callable[[], None], log: Path) -> int:
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:
+    except BaseException:  # noqa: BLE001  # a child ends here in any case
         import traceback
 
         traceback.print_exc()
@@ -87,9 +87,7 @@ def ended(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def command(
-    arguments: list[str], *, wrapped: Callable[[], None] = lambda: None, short_training: bool = True
-) -> None:
+def command(arguments: list[str], *, wrapped: Callable[[], None] = lambda: None, short_training: bool = True) -> None:
     """`bulkvi` in this process, with coarse figures, a short page and short training."""
     import bulkvi
     from bulkvi.cli import _figures, app
@@ -184,11 +182,19 @@ def is_whole(folder: Path) -> int | None:
     return run["seed"] if all((folder / name).is_file() for name in run["files"]) else None
 
 
+def is_accepted(out: Path, log: Path) -> bool:
+    """Whether `bulkvi report` makes a page of a folder."""
+    page = ["report", str(out), "--out", str(log.with_suffix(".html"))]
+    return ended(forked(lambda: command(page), log.with_suffix(".2"))) == 0
+
+
 def judge(out: Path, code: int, older: dict[str, bytes] | None, log: Path, *, expected: set[int]) -> str:
     """The verdict on one run, and on what it left."""
     from bulkvi.cli._folder import HIDDEN
 
-    report = forked(lambda: command(["report", str(out), "--out", str(log.with_suffix(".html"))]), log.with_suffix(".2"))
+    report = forked(
+        lambda: command(["report", str(out), "--out", str(log.with_suffix(".html"))]), log.with_suffix(".2")
+    )
     accepted = ended(report) == 0
     seed, left = is_whole(out), contents(out)
     hidden = {name for name in left if name.startswith(HIDDEN)}
@@ -206,8 +212,8 @@ def judge(out: Path, code: int, older: dict[str, bytes] | None, log: Path, *, ex
         return f"WRONG: {sorted(hidden)} left behind"
     if seed == OLD_SEED and visible != older:
         return "WRONG: the older result changed"
-    if seed is None and accepted != (seed is not None):
-        return "WRONG: report"
+    if seed is not None and not accepted:
+        return "WRONG: a whole result was refused"
     if seed is None and visible:
         return "parts, refused" if code == -signal.SIGKILL else "WRONG: parts left"
     return {None: "nothing", OLD_SEED: "older result", NEW_SEED: "new result"}[seed]
@@ -252,6 +258,8 @@ def main() -> None:
         if ended(forked(lambda: command([*arguments, "--out", str(old), "--seed", str(OLD_SEED)]), log)):
             raise RuntimeError(log.read_text())
         older = contents(old)
+        if not is_accepted(old, log) or is_accepted(folder / "nowhere", log):
+            raise RuntimeError("bulkvi report does not tell a result from nothing.")
         new = [*arguments, "--force", "--seed", str(NEW_SEED)]
 
         def begin(target: Path, *, with_older: bool) -> dict[str, bytes] | None:

@@ -72,7 +72,12 @@ def test_an_interrupted_first_training_leaves_an_untrained_model(
     with pytest.raises(error):
         model.train(60, progress_bar=False)
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
-    assert (model.is_trained_, model.started_from_data_, model.train_params_, model.history_) == (False, False, [], None)
+    assert (model.is_trained_, model.started_from_data_, model.train_params_, model.history_) == (
+        False,
+        False,
+        [],
+        None,
+    )
     assert set(vars(model)) == attributes
     assert_same(state(model), before)
     with pytest.raises(Exception, match="train"):

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 import torch
 from anndata import AnnData
-from tests.trust.verdict import check_message, equal, refused
 from typer.testing import CliRunner
 
 import bulkvi
 from bulkvi.cli import _de, _figures, _folder, app
+from tests.trust.verdict import check_message, equal, refused
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and limits of POSIX")
 
@@ -170,7 +170,9 @@ def adata(kept: Path) -> AnnData:
 def test_a_damaged_model(damage: str, out: Path, adata: AnnData):
     path = out / "model" / "model.pt"
     path.write_bytes(DAMAGE[damage](path.read_bytes()))
-    refused(lambda: bulkvi.BulkVI.load(out / "model", adata=adata), "model.pt", "empty|cut or damaged", "save the model")
+    refused(
+        lambda: bulkvi.BulkVI.load(out / "model", adata=adata), "model.pt", "empty|cut or damaged", "save the model"
+    )
 
 
 @pytest.mark.parametrize("other", ["zip", "tensor", "pickle", "dict", "folder", "none"])

@@ -87,7 +87,9 @@ def demo(
                 "warnings": notes,
             }
         )
-        report(model, table, result.new / REPORT_FILE, enrichment=terms, warnings=notes, command=run["command"], run=run)
+        report(
+            model, table, result.new / REPORT_FILE, enrichment=terms, warnings=notes, command=run["command"], run=run
+        )
         files = FILES if terms is None else FILES | ENRICHMENT
         result.move_in(run)
         say("Done")

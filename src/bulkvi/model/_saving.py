@@ -62,7 +62,9 @@ class SavingMixin(BaseModelClass):
         """
         folder = Path(dir_path)
         if folder.exists() and not overwrite:
-            raise ValueError(f"{folder} already exists. Name another folder, or set overwrite=True to replace a model in it.")
+            raise ValueError(
+                f"{folder} already exists. Name another folder, or set overwrite=True to replace a model in it."
+            )
         made = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         new = folder / f".bulkvi-{uuid.uuid4().hex[:8]}"
