@@ -44,7 +44,7 @@ def test_a_signal_in_training_ends_with_its_code_and_writes_nothing(
     handlers = [signal.getsignal(each) for each in SIGNALS]
     result = run(files, out, "--force")
     assert result.exit_code == 128 + number
-    state = f"The older result in {out} is as it was." if older else "Nothing was written."
+    state = f"The older result in {out} is as it was." if older else f"Nothing was written to {out}."
     assert result.stderr.splitlines()[-1] == f"Interrupted ({number.name}). {state}"
     assert contents(tmp_path) == before
     assert (tmp_path / "new").exists() == older
