@@ -5,8 +5,8 @@
 `bulkvi de` is ended by signals at five moments, runs into a full disk, and meets a second one in its folder. After each
 run: exit code 0 only with a whole new result; what `bulkvi report` accepts is whole and of one run; an older result is as it
 was or has been replaced as a whole. The first repeat is a process of its own; the others are forks of a process that has
-bulkvi loaded, whose functions are wrapped to send the signal. Their figures are coarse, their page and training short, to save
-time.
+bulkvi loaded, whose functions are wrapped to send the signal. One coarse figure is all of theirs, their page and training are short,
+to save time.
 """
 
 import argparse
@@ -88,10 +88,17 @@ def ended(child: int) -> int:
 
 
 def command(arguments: list[str], *, wrapped: Callable[[], None] = lambda: None, short_training: bool = True) -> None:
-    """`bulkvi` in this process, with coarse figures, a short page and short training."""
+    """`bulkvi` in this process, with one coarse figure for all, a short page and short training."""
     import bulkvi
-    from bulkvi.cli import _figures, app
+    from bulkvi.cli import _de, _figures, app
 
+    def same_figure(*given: object, **_: object) -> None:
+        figure = _figures.new_figure(2)
+        figure.subplots().plot([0, 1])
+        for name in _figures.FIGURES[:-1]:
+            _figures.save_figure(figure, given[3] / name)
+
+    _de.draw_figures = same_figure
     _figures.save_figure = lambda figure, path: [figure.savefig(f"{path}.{kind}", dpi=20) for kind in ("png", "pdf")]
 
     def short_page(model: object, table: object, path: Path, **_: object) -> Path:
@@ -240,6 +247,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     start, rng = time.perf_counter(), random.Random(options.seed)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let background jobs ignore it, and so would ours
 
     import torch
 
