@@ -1,10 +1,13 @@
 import json
+import signal
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from typer.testing import CliRunner, Result
 
 from bulkvi.cli import app
+from bulkvi.cli._whole import checksums
 from tests.cli.conftest import Files
 
 DESIGN = "~ `library type` + treatment"
@@ -63,3 +66,17 @@ def test_wrong_input_has_exit_code_2(files: Files):
     result = run(files.counts, files.samples, "--label", "age")
     assert result.exit_code == 2
     assert "Error: groupby='age' is not a column" in result.stderr
+
+
+def test_an_interrupted_check_leaves_the_older_one(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    out = tmp_path / "out"
+    given = (files.counts, files.samples, "--out", str(out), "--force")
+    assert run(*given).exit_code == 0
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    summary = json.loads((out / "check.json").read_text())
+    assert summary["checksums"] == checksums(out, [name for name in summary["files"] if name != "check.json"])
+    monkeypatch.setattr("bulkvi.cli._check.save_figure", lambda *_: signal.raise_signal(signal.SIGTERM))
+    result = run(*given)
+    assert result.exit_code == 143
+    assert result.stderr.endswith(f"Interrupted (SIGTERM). The older result in {out} is as it was.\n")
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before

@@ -8,9 +8,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 import typer
@@ -18,47 +18,14 @@ from typer.testing import CliRunner
 
 from bulkvi import BulkVI
 from bulkvi.cli import _folder, app
-from bulkvi.cli._command import RECEIVED, Command
-from bulkvi.cli._folder import RESULTS, NewResult, locked, new_result
-from bulkvi.cli._progress import STATE, exits, explained, reporter
+from bulkvi.cli._command import RECEIVED
+from bulkvi.cli._folder import RESULTS, locked, new_result
+from bulkvi.cli._progress import STATE
 from bulkvi.cli._signals import SIGNALS, Interrupted, deferred, interruptible
 from bulkvi.cli._whole import check_whole, checksums, read_run
 from tests.cli.conftest import Files
+from tests.cli.results import NAMES, contents, context, fill, is_whole, write
 from tests.cli.running import run
-
-NAMES = ("de.csv", "report.html", "figures/ma.png", "adata.h5ad", "model/model.pt")
-
-
-def context() -> Any:
-    return SimpleNamespace(meta={STATE: "Nothing was written."})
-
-
-def write(out: Path, text: str, *, names: tuple[str, ...] = NAMES, ctx: Any = None) -> None:
-    """A result whose files all hold one text."""
-    with new_result(ctx or context(), out, RESULTS, force=True, what="it") as result:
-        fill(result, text, names)
-
-
-def fill(result: NewResult, text: str, names: tuple[str, ...] = NAMES) -> None:
-    for name in names:
-        (result.new / name).parent.mkdir(exist_ok=True)
-        (result.new / name).write_text(f"{text} {name}")
-    result.move_in({"text": text})
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def is_whole(folder: Path) -> str | None:
-    """The text of the result, or None where it is refused."""
-    try:
-        run = read_run(folder / "run.json")
-        check_whole(folder, run, run["checksums"])
-    except ValueError:
-        return None
-    return run["text"]
-
 
 # signals
 
@@ -77,7 +44,7 @@ def test_a_signal_in_training_ends_with_its_code_and_writes_nothing(
     handlers = [signal.getsignal(each) for each in SIGNALS]
     result = run(files, out, "--force")
     assert result.exit_code == 128 + number
-    state = f"The older result in {out} is as it was." if older else "Nothing was written."
+    state = f"The older result in {out} is as it was." if older else f"Nothing was written to {out}."
     assert result.stderr.splitlines()[-1] == f"Interrupted ({number.name}). {state}"
     assert contents(tmp_path) == before
     assert (tmp_path / "new").exists() == older
@@ -88,10 +55,8 @@ def test_a_signal_that_a_library_swallowed_still_counts(tmp_path: Path):
     with pytest.raises(Interrupted), interruptible() as received:
         ctx = context()
         ctx.meta[RECEIVED] = received
-        try:
+        with suppress(BaseException):
             signal.raise_signal(signal.SIGTERM)
-        except BaseException:
-            pass
         write(tmp_path / "out", "new", ctx=ctx)
     assert not (tmp_path / "out").exists()
 
@@ -188,11 +153,10 @@ def test_a_kill_between_any_two_moves_leaves_nothing_that_is_taken_for_whole(
         write(out, "old")
         with monkeypatch.context() as patch:
             break_at(n_th, Killed, patch)
-            try:
+            with suppress(Killed):
                 write(out, "new")
-            except Killed:
-                pass
         seen.append(is_whole(out))
+        assert (out / "run.json").exists() == (seen[-1] is not None)
     assert seen == ["old", *[None] * (2 * len(NAMES) + 1), "new"]
 
 
@@ -298,40 +262,6 @@ def test_a_page_is_not_written_while_another_command_writes_the_folder(folder: P
         assert "Another bulkvi" not in elsewhere.stderr
 
 
-# errors of the disk
-
-
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (OSError(errno.ENOSPC, "No space left on device"), "No space is left on the disk."),
-        (OSError(errno.EDQUOT, "Disk quota exceeded", "o/.bulkvi-x/de.csv"), "o/de.csv: the disk quota is used up."),
-        (PermissionError(errno.EACCES, "Permission denied", "o/figures"), "o/figures: no permission."),
-        (OSError(errno.EROFS, "Read-only file system", "o"), "o: the file system is read-only."),
-        (OSError(errno.ELOOP, "Too many levels of symbolic links", "o"), "o: too many levels of symbolic links."),
-        (OSError("Download it yourself."), "Download it yourself."),
-    ],
-)
-def test_errors_of_the_system_are_told_in_words(error: OSError, said: str):
-    assert explained(error) == said
-
-
-def test_a_full_disk_behind_an_error_of_a_library_is_named(capsys: pytest.CaptureFixture[str]):
-    """Matplotlib trips over its own half-written file."""
-    with pytest.raises(typer.Exit) as end, exits(1, context()):
-        try:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        except OSError:
-            raise AttributeError("'Stream' object has no attribute 'pos'")  # noqa: B904
-    assert end.value.exit_code == 1
-    assert capsys.readouterr().err == "Error: No space is left on the disk. Nothing was written.\n"
-
-
-def test_an_error_that_is_a_bug_keeps_its_traceback():
-    with pytest.raises(AttributeError), exits(1):
-        raise AttributeError("x")
-
-
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
 def test_a_folder_that_cannot_be_made_ends_with_one_line(
     code: int, files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -349,78 +279,6 @@ def test_a_folder_that_cannot_be_made_ends_with_one_line(
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"Error: {tmp_path / 'out'}: ")
     assert line.endswith("Nothing was written.")
-
-
-# standard streams
-
-
-class Broken:
-    """A stream that nobody reads."""
-
-    encoding, errors = "utf-8", "strict"
-
-    def __init__(self, error: OSError) -> None:
-        self.error = error
-
-    def write(self, *_: object) -> NoReturn:
-        raise self.error
-
-    flush = write
-
-    def fileno(self) -> int:
-        return os.open(os.devnull, os.O_WRONLY)
-
-
-def small(action: Callable[[], None]) -> typer.Typer:
-    made = typer.Typer(rich_markup_mode=None)
-    made.command(cls=Command)(action)
-    return made
-
-
-@pytest.mark.parametrize(
-    ("error", "code"), [(BrokenPipeError(errno.EPIPE, "Broken pipe"), 141), (OSError(errno.ENOSPC, "No space"), 1)]
-)
-def test_output_that_cannot_be_written_is_no_traceback(
-    error: OSError, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
-    def action() -> None:
-        monkeypatch.setattr(sys, "stdout", Broken(error))
-        from rich.console import Console
-
-        Console().print("the answer")
-
-    with pytest.raises(SystemExit) as end:
-        small(action)([])
-    monkeypatch.undo()
-    assert end.value.code == code
-    said = capsys.readouterr().err
-    assert said == (
-        "" if code == 141 else "Error: standard output: no space is left on the disk. Nothing was written.\n"
-    )
-
-
-def test_progress_that_nobody_reads_stops_nothing(monkeypatch: pytest.MonkeyPatch):
-    say = reporter()
-    for stream in (Broken(BrokenPipeError()), None):
-        monkeypatch.setattr(sys, "stderr", stream)
-        say("Reading")
-
-
-def test_closed_streams_do_not_lend_their_numbers_to_files(tmp_path: Path):
-    """A file that was opened as number 2 got what libraries print on standard error."""
-    code = (
-        "import os, sys, typer; from bulkvi.cli._command import Command\n"
-        "app = typer.Typer()\n"
-        "@app.command(cls=Command)\n"
-        "def action():\n"
-        "    number = os.open(sys.argv.pop(), os.O_WRONLY | os.O_CREAT); os.write(2, b'noise'); os.write(1, b'noise')\n"
-        "    os.write(number, b'data')\n"
-        "name = sys.argv[-1]; sys.argv[:] = ['x', name]; app([])"
-    )
-    subprocess.run(
-        f'"{sys.executable}" -c "$CODE" {tmp_path}/file <&- >&- 2>&-', shell=True, env=os.environ | {"CODE": code}
-    )
-    assert (tmp_path / "file").read_bytes() == b"data"
 
 
 def test_the_summary_of_a_real_run_names_sizes_and_checksums(files: Files, tmp_path: Path):

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import bulkvi as bv
+from bulkvi.reporting import _report
 from tests.reporting.study import GROUPS, NASTY, Study, text_of
 
 
@@ -245,3 +246,30 @@ def test_the_latent_state_is_drawn_by_what_is_compared_and_by_what_goes_with_it(
         "Latent state by arm",
         "Latent state by age",
     ]
+
+
+@pytest.mark.parametrize("step", ["write_text", "replace"])
+def test_a_page_that_cannot_be_written_leaves_the_older_one(
+    step: str, study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A full disk once left the first half of a page."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    page = tmp_path / "report.html"
+    page.write_text("older")
+    monkeypatch.setattr(Path if step == "write_text" else _report.os, step, fail)
+    with pytest.raises(OSError, match="No space"):
+        bv.report(study.model, study.de, page)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    assert page.read_text() == "older"
+
+
+def test_a_page_behind_a_link_stays_behind_it(tmp_path: Path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "page.html").write_text("older")
+    (tmp_path / "link.html").symlink_to(tmp_path / "there" / "page.html")
+    _report._write(tmp_path / "link.html", "new")
+    assert (tmp_path / "link.html").is_symlink()
+    assert (tmp_path / "there" / "page.html").read_text() == "new"

@@ -179,8 +179,8 @@ def new_result(
     try:
         with exits(FAILURE, ctx):
             check_folder(out, writes, force=force, what=what)  # another command may have been faster
-            if (out / writes[0]).is_file():
-                ctx.meta[STATE] = f"The older result in {out} is as it was."
+            older = (out / writes[0]).is_file()
+            ctx.meta[STATE] = f"The older result in {out} is as it was." if older else f"Nothing was written to {out}."
             for left in out.glob(f"{HIDDEN}*"):  # of commands that were killed
                 if left.name != LOCK_FILE:
                     _remove(left)

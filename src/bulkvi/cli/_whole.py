@@ -9,7 +9,7 @@ from typing import Any, Final
 CHECKSUMS: Final = "checksums"
 SIZE: Final = "size"
 SHA256: Final = "sha256"
-KINDS: Final = {
+KINDS: Final[dict[str, tuple[type, ...]]] = {
     "command": (str, type(None)),
     "level": (int, float),
     "warnings": (list,),

@@ -1,0 +1,121 @@
+"""How a command ends: exit codes, one line on standard error, streams that nobody reads."""
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+import typer
+
+from bulkvi.cli._command import Command
+from bulkvi.cli._progress import exits, explained, reporter
+from tests.cli.results import context
+
+# errors of the disk
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space is left on the disk."),
+        (OSError(errno.EDQUOT, "Disk quota exceeded", "o/.bulkvi-x/de.csv"), "o/de.csv: the disk quota is used up."),
+        (PermissionError(errno.EACCES, "Permission denied", "o/figures"), "o/figures: no permission."),
+        (OSError(errno.EROFS, "Read-only file system", "o"), "o: the file system is read-only."),
+        (OSError(errno.ELOOP, "Too many levels of symbolic links", "o"), "o: too many levels of symbolic links."),
+        (OSError("Download it yourself."), "Download it yourself."),
+    ],
+)
+def test_errors_of_the_system_are_told_in_words(error: OSError, said: str):
+    assert explained(error) == said
+
+
+def test_a_full_disk_behind_an_error_of_a_library_is_named(capsys: pytest.CaptureFixture[str]):
+    """Matplotlib trips over its own half-written file."""
+    with pytest.raises(typer.Exit) as end, exits(1, context()):
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError:
+            raise AttributeError("'Stream' object has no attribute 'pos'")  # noqa: B904
+    assert end.value.exit_code == 1
+    assert capsys.readouterr().err == "Error: No space is left on the disk. Nothing was written.\n"
+
+
+def test_an_error_that_is_a_bug_keeps_its_traceback():
+    with pytest.raises(AttributeError), exits(1):
+        raise AttributeError("x")
+
+
+# standard streams
+
+
+class Broken:
+    """A stream that nobody reads."""
+
+    encoding, errors = "utf-8", "strict"
+
+    def __init__(self, error: OSError) -> None:
+        self.error = error
+
+    def write(self, *_: object) -> NoReturn:
+        raise self.error
+
+    flush = write
+
+    def fileno(self) -> int:
+        return os.open(os.devnull, os.O_WRONLY)
+
+
+def small(action: Callable[[], None]) -> typer.Typer:
+    made = typer.Typer(rich_markup_mode=None)
+    made.command(cls=Command)(action)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(BrokenPipeError(errno.EPIPE, "Broken pipe"), 141), (OSError(errno.ENOSPC, "No space"), 1)]
+)
+def test_output_that_cannot_be_written_is_no_traceback(
+    error: OSError, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def action() -> None:
+        monkeypatch.setattr(sys, "stdout", Broken(error))
+        from rich.console import Console
+
+        Console().print("the answer")
+
+    with pytest.raises(SystemExit) as end:
+        small(action)([])
+    monkeypatch.undo()
+    assert end.value.code == code
+    said = capsys.readouterr().err
+    assert said == (
+        "" if code == 141 else "Error: standard output: no space is left on the disk. Nothing was written.\n"
+    )
+
+
+def test_progress_that_nobody_reads_stops_nothing(monkeypatch: pytest.MonkeyPatch):
+    say = reporter()
+    for stream in (Broken(BrokenPipeError()), None):
+        monkeypatch.setattr(sys, "stderr", stream)
+        say("Reading")
+
+
+def test_closed_streams_do_not_lend_their_numbers_to_files(tmp_path: Path):
+    """A file that was opened as number 2 got what libraries print on standard error."""
+    code = (
+        "import os, sys, typer; from bulkvi.cli._command import Command\n"
+        "app = typer.Typer()\n"
+        "@app.command(cls=Command)\n"
+        "def action():\n"
+        "    number = os.open(sys.argv.pop(), os.O_WRONLY | os.O_CREAT); os.write(2, b'noise'); os.write(1, b'noise')\n"
+        "    os.write(number, b'data')\n"
+        "name = sys.argv[-1]; sys.argv[:] = ['x', name]; app([])"
+    )
+    subprocess.run(
+        f'"{sys.executable}" -c "$CODE" {tmp_path}/file <&- >&- 2>&-', shell=True, env=os.environ | {"CODE": code}
+    )
+    assert (tmp_path / "file").read_bytes() == b"data"
