@@ -168,7 +168,7 @@ def test_a_contrast_of_columns_has_a_page(study: Study, tmp_path: Path):
     tree = parsed(bv.report(study.model, de, tmp_path / "report.html", title="A slope"))
     assert text_of(tree.find(".//h1")) == "A slope"
     assert "not one of two groups" in section(tree, "samples")
-    assert "The counts behind the surest genes" not in section(tree, "genes")
+    assert "Counts of the most significant genes" not in section(tree, "genes")
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def study() -> Study:
 def literally(name: str) -> str:
     """The characters that are to be seen: blanks for what breaks a line, both ends of what is long."""
     seen = re.sub(r"[\x00-\x1f]", " ", re.sub("[\u200b\u200d\u2060\ufeff\ufe0f]", "", name)).strip() or "(no name)"
-    return seen if len(seen) <= 40 else f"{seen[:24]}…{seen[-15:]}"
+    return seen if len(seen) <= 28 else f"{seen[:16]}…{seen[-11:]}"
 
 
 def seen(ax: Axes) -> list[str]:

@@ -10,9 +10,9 @@ from matplotlib import font_manager, rcParams
 from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 
-LONGEST: Final = 40
+LONGEST: Final = 28
 """Characters of a name that are drawn; of a longer one both ends are."""
-HEAD: Final = 24
+HEAD: Final = 16
 BOX: Final = "\N{WHITE SQUARE}"
 """Drawn where no installed font has the character."""
 VARIANTS: Final = frozenset(map(chr, range(0xFE00, 0xFE10)))

@@ -63,7 +63,7 @@ def _top_genes(de: pd.DataFrame, level: float, n: int) -> pd.DataFrame:
 
 
 def gene_pictures(model: BulkVI, de: pd.DataFrame, groupby: str | None, asked: Asked, *, level: float) -> list[Picture]:
-    """The counts behind the surest genes; the reference, where there is one, on the left."""
+    """Counts of the most significant genes; the reference, where there is one, on the left."""
     order = asked.groups[::-1] if asked.groups and groupby == asked.groupby else None
     called = _top_genes(de, level, N_GENES)
     adata, setup = model.adata, model.registry["setup_args"]
@@ -234,16 +234,16 @@ def _moved(losses: np.ndarray) -> str:
 
 
 def pathway_pictures(enrichment: pd.DataFrame, *, level: float) -> list[Picture]:
-    """The surest gene sets, where the table is one of ``tl.enrichment``."""
+    """The most significant gene sets, where the table is one of ``tl.enrichment``."""
     if not DRAWN_OF_TERMS <= set(enrichment.columns) or not enrichment[en.SCORE].notna().any():
         return []
-    surest = ", ".join(enrichment[en.TERM].astype(str).head(5))
+    first = ", ".join(enrichment[en.TERM].astype(str).head(5))
     return [
         draw(
             lambda ax: pl.enrichment(enrichment, n_terms=N_TERMS, level=level, ax=ax),
-            title="Surest gene sets",
+            title="Most significant gene sets",
             says="A dot for each set: the further out, the stronger; the line is how far the score moves with the genes' uncertainty.",
-            alt=f"Scores of the surest gene sets with intervals. The first are {surest}.",
+            alt=f"Scores of the most significant gene sets with intervals. The first are {first}.",
             height=4.8,
             width=RESULT_WIDTH,
         )

@@ -68,7 +68,7 @@
     all: () => true, called: (i) => kind(i) !== "", up: (i) => kind(i) === "up", down: (i) => kind(i) === "down", flagged: (i) => data.flag[i] > 0,
   };
   const missing = (x) => x === null || x === undefined || Number.isNaN(x);
-  // what is missing comes last either way; ties keep the order of the data, surest first
+  // what is missing comes last either way; ties keep the order of the data, most significant first
   const compare = (a, b, falling) => {
     if (missing(a) || missing(b)) return missing(a) - missing(b);
     const order = typeof a === "string" ? a.localeCompare(b, "en", { numeric: true }) : a - b;
