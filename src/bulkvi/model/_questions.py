@@ -61,7 +61,7 @@ class QuestionsMixin(GeneTablesMixin):
         >>> bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ cell + dex")
         >>> weights = bulkvi.BulkVI(adata).get_contrast_weights("dex", "trt", "untrt")
         >>> weights[weights != 0].to_dict()
-        {'dex[T.untrt]': -1.0}
+        {'dex[T.trt]': 1.0}
         """
         return resolve_contrast(self._features(), groupby, group1, group2, contrast).weights
 
