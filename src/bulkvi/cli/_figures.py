@@ -16,8 +16,6 @@ WIDTH: Final = 3.3
 N_TERMS: Final = 12
 FIGURES: Final = tuple("volcano ma p_values dispersion shrinkage gene latent size_factors training enrichment".split())
 """Names of all figures; the last only where gene sets were scored."""
-LONGEST: Final = 24
-"""Characters of the name of a column above an Axes."""
 OF_EFFECTS: Final = ("volcano", "ma", "shrinkage")
 """Those that an omnibus test, which has no effect, lacks."""
 
@@ -102,9 +100,10 @@ def draw_figures(
 
 def _say_unit(axes: "Axes", column: str) -> None:
     """Say above the Axes of effects that they are per unit of a column."""
-    shown = column if len(column) <= LONGEST else f"{column[: LONGEST - 1]}…"
-    unit = f"Fold changes per unit of {shown}".replace("$", r"\$")
-    axes.set_title(f"{unit}\n{axes.get_title(loc='left')}", loc="left", fontsize="small")
+    from bulkvi.pl._text import plain, set_fonts
+
+    unit = f"Fold changes per unit of {plain(column)}"
+    set_fonts([axes.set_title(f"{unit}\n{axes.get_title(loc='left')}", loc="left", fontsize="small")])
 
 
 def new_figure(height: float) -> "Figure":

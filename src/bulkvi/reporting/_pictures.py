@@ -32,7 +32,7 @@ RESULT_WIDTH: Final = 4.9
 
 def result_pictures(de: pd.DataFrame, *, level: float, said: str, asked: Asked) -> list[Picture]:
     """Effects and how sure they are."""
-    top = _top_genes(de, level, N_NAMED)
+    top = top_genes(de, level, N_NAMED)
     named = f" Named are {', '.join(top[names.SYMBOL])}." if len(top) else ""
     right = f" To the right is up{asked.up()}." if asked.up() else ""
     right += f" Changes are per unit of {asked.slope}." if asked.slope else ""
@@ -56,7 +56,7 @@ def result_pictures(de: pd.DataFrame, *, level: float, said: str, asked: Asked) 
     ]
 
 
-def _top_genes(de: pd.DataFrame, level: float, n: int) -> pd.DataFrame:
+def top_genes(de: pd.DataFrame, level: float, n: int) -> pd.DataFrame:
     """Rows of the most significant genes that are called."""
     ordered = de.iloc[order_by_significance(de)]
     return ordered[ordered[names.ADJ_P_VALUE] < level].head(n)
@@ -65,7 +65,7 @@ def _top_genes(de: pd.DataFrame, level: float, n: int) -> pd.DataFrame:
 def gene_pictures(model: BulkVI, de: pd.DataFrame, groupby: str | None, asked: Asked, *, level: float) -> list[Picture]:
     """Counts of the most significant genes; the reference, where there is one, on the left."""
     order = asked.groups[::-1] if asked.groups and groupby == asked.groupby else None
-    called = _top_genes(de, level, N_GENES)
+    called = top_genes(de, level, N_GENES)
     adata, setup = model.adata, model.registry["setup_args"]
     if groupby is None or adata.obs[groupby].nunique() > MAX_LEVELS or called.empty:
         return []

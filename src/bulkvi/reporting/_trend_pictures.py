@@ -9,6 +9,7 @@ from bulkvi.model import BulkVI
 from bulkvi.reporting._asked import Asked
 from bulkvi.reporting._gene_table import signed
 from bulkvi.reporting._picture import Picture, draw
+from bulkvi.reporting._pictures import top_genes
 
 N_GENES: Final = 6
 WIDTH: Final = 3.1
@@ -16,9 +17,7 @@ WIDTH: Final = 3.1
 
 def trend_pictures(model: BulkVI, de: pd.DataFrame, asked: Asked, *, level: float, digits: int) -> list[Picture]:
     """Draw counts over the covariate with the fitted curve; nothing unless the effect is a slope."""
-    called = de[de[names.ADJ_P_VALUE] < level]
-    surely = called[names.STAT].abs() if names.STAT in called else -called[names.P_VALUE]
-    called = called.loc[surely.nlargest(N_GENES).index]
+    called = top_genes(de, level, N_GENES)
     if asked.slope is None or called.empty:
         return []
     column, setup = asked.slope, model.registry["setup_args"]
