@@ -56,6 +56,13 @@ def to_counts(table: pd.DataFrame, *, missing: Missing, round_counts: bool, sour
         problem, may_round = what_they_are(values)
         if not (round_counts and may_round):
             raise ValueError(f"{source}: {_first_offence(table, values)} {problem}")
+        if _share_whole(values) < MANY_WHOLE:
+            warnings.warn(
+                f"{source}: nearly all values have decimals, and were rounded. Results are wrong if they are normalised counts, FPKM "
+                "or the like, and not estimates of read numbers.",
+                UserWarning,
+                stacklevel=2,
+            )
         values = np.rint(values)
     elif add_up_to_a_million(values.sum(0)):
         said = f"{source}: the counts of every sample add up to a million, as TPM or CPM do that were rounded."
@@ -135,9 +142,8 @@ def what_they_are(values: np.ndarray) -> tuple[str, bool]:
             "In every sample the values are multiples of the smallest: they are counts divided by a size factor or library "
             f"size, as counts(dds, normalized=TRUE) or CPM. Sequencing depth enters the model by itself. {GIVE_COUNTS}"
         ), False
-    positive = values[values > 0]
-    whole = float(np.mean(positive == np.rint(positive)))
-    few_below_one = np.mean(positive < 1) < FEW_BELOW_ONE
+    whole = _share_whole(values)
+    few_below_one = np.mean(values[values > 0] < 1) < FEW_BELOW_ONE
     if whole < MANY_WHOLE and values.sum(0).max() < SMALL_TOTAL and not few_below_one:
         return f"They look like FPKM, RPKM or other normalised values. {GIVE_COUNTS}", False
     if whole < MANY_WHOLE:
@@ -208,6 +214,12 @@ def _first_offence(table: pd.DataFrame, values: np.ndarray) -> str:
 def add_up_to_a_million(totals: np.ndarray) -> bool:
     """Whether the totals of all samples are as those of TPM and CPM."""
     return bool((np.abs(totals / MILLION - 1) < NEAR_MILLION).all())
+
+
+def _share_whole(values: np.ndarray) -> float:
+    """Share of whole numbers among the values above 0."""
+    positive = values[values > 0]
+    return float(np.mean(positive == np.rint(positive)))
 
 
 def _thousands_are_points(values: np.ndarray) -> bool:
