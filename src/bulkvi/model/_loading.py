@@ -5,15 +5,12 @@ from typing import Any
 from warnings import warn
 
 from anndata import AnnData
-from scvi.model.base import BaseModelClass
 
-from bulkvi.model._record import GENES, check_unchanged, recorded
+from bulkvi.model._record import GENES, RecordedMixin, recorded
 
 
-class LoadingMixin(BaseModelClass):
+class LoadingMixin(RecordedMixin):
     """``load`` of :class:`~bulkvi.BulkVI`, and the check of samples that every method begins with."""
-
-    _record: dict[str, Any]
 
     @classmethod
     def load(
@@ -78,7 +75,7 @@ class LoadingMixin(BaseModelClass):
         if record and adata is not None and adata is not self.adata:
             check_genes(adata, record[GENES])
         elif self.adata is not None:
-            check_unchanged(self._record, self.adata)
+            self._check_unchanged()
         return super()._validate_anndata(adata, copy_if_view=copy_if_view)
 
 
