@@ -108,3 +108,19 @@ def test_what_is_the_same_in_another_form_is_no_change(answers: tuple[bv.BulkVI,
     obs["note"] = "new"
     obs["age"] = obs["age"].astype(object).astype(float)
     pd.testing.assert_frame_equal(model.differential_expression("group", "B", "A"), table)
+
+
+def test_samples_that_take_the_place_of_the_first_have_a_record_of_their_own(
+    answers: tuple[bv.BulkVI, pd.DataFrame],
+) -> None:
+    model, table = answers
+    first, other = model.adata, registered()[::-1].copy()
+    try:
+        model.adata = other
+        again = model.differential_expression("group", "B", "A")
+        np.testing.assert_allclose(again["log_fc_mle"], table["log_fc_mle"], rtol=1e-5, atol=1e-7)
+        swap(other)
+        with pytest.raises(ValueError, match=r"adata.obs\['group'\] has other values"):
+            model.differential_expression("group", "B", "A")
+    finally:
+        model.adata = first

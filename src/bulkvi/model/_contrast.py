@@ -67,7 +67,7 @@ def _warn_of_slope(features: Features, groupby: str, group1: Any, group2: Any) -
     """Warn if the groups are two points of a line, and not two groups of samples."""
     column = features.obs[groupby]
     slopes = set(covariate_columns(features.registry)) - set(categorical_columns(features.registry))
-    if groupby in slopes and is_number(column) and column.nunique() > 2:
+    if groupby in slopes and is_number(column) and 2 < column.nunique() <= len(column) / 2:
         warn(
             f"{groupby!r} is a slope in the design: {group1} vs {group2} is the change along a straight line through all of its values, "
             f"not a comparison of these samples. For groups write C({groupby}) in the design.",

@@ -6,7 +6,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
-from scvi.model.base import BaseModelClass
 
 from bulkvi import names
 from bulkvi.model._arguments import check_number
@@ -16,7 +15,7 @@ from bulkvi.model._decoded import decoded_difference
 from bulkvi.model._features import Features
 from bulkvi.model._flags import TREND_UNSETTLED, effect_flags, gene_flags, join_flags, unit_of_contrast
 from bulkvi.model._hidden import EffectKind, Weighted, beside_latent, latent_alone
-from bulkvi.model._record import check_unchanged
+from bulkvi.model._record import RecordedMixin
 from bulkvi.model._regression import GeneRegression, regress_genes
 from bulkvi.model._size_factor_source import as_state
 from bulkvi.stats.composition import CompositionShift
@@ -25,10 +24,8 @@ from bulkvi.stats.effect_summary import summarise_effect
 LN2 = np.log(2)
 
 
-class DifferentialMixin(BaseModelClass):
+class DifferentialMixin(RecordedMixin):
     """``differential_expression`` of :class:`~bulkvi.BulkVI`."""
-
-    _record: dict[str, Any]
 
     def differential_expression(
         self,
@@ -199,7 +196,7 @@ class DifferentialMixin(BaseModelClass):
     def _features(self) -> Features:
         if self.adata is None:
             raise ValueError("The model has no samples attached; load it with BulkVI.load(folder, adata=adata).")
-        check_unchanged(self._record, self.adata)
+        self._check_unchanged()
         return Features(self.registry, self.module.coding, self.adata.obs)
 
     def _regress(self, features: Features) -> GeneRegression:

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 CATEGORY: Final = "category"
 NUMBER: Final = "number"
 PLAIN: Final = "plain"
+MOST_LISTED: Final = 30
 ROLES: Final = (CATEGORY, NUMBER, PLAIN)
 
 
@@ -101,7 +102,7 @@ class Names:
             return found
         name = self.quoted.get(word, word)
         raise MissingColumnError(
-            f"The design {brief(self.formula)} needs a column that adata.obs lacks: {name!r}. It has {self.columns}."
+            f"The design {brief(self.formula)} needs a column that adata.obs lacks: {name!r}. It has {listed(self.columns)}."
             f"{hint(self.formula, self.columns)}",
             name,
         )
@@ -132,10 +133,22 @@ def backticked(name: object) -> str:
 def hint(formula: str, columns: list[str]) -> str:
     """How to write the column that a formula seems to mean."""
     for name in sorted(columns, key=len, reverse=True):
-        if name and not name.isidentifier() and name in formula and f"`{name}`" not in formula and "`" not in name:
+        if (
+            any(map(str.isalnum, name))
+            and not name.isidentifier()
+            and name in formula
+            and f"`{name}`" not in formula
+            and "`" not in name
+        ):
             return f" Such a name goes in backticks: `{name}`."
     return ""
 
 
 def brief(formula: str) -> str:
     return repr(formula if len(formula) <= 200 else f"{formula[:100]} ... {formula[-40:]}")
+
+
+def listed(names: list[str]) -> str:
+    """Names as a list, of which the first are shown if they are many."""
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return f"{names[:MOST_LISTED]}{more}"

@@ -15,7 +15,6 @@ from bulkvi.model._module import BulkVAE, DecoderKind, Dispersion, GeneLikelihoo
 from bulkvi.model._offset import log_offset_means
 from bulkvi.model._query import QueryMixin
 from bulkvi.model._questions import QuestionsMixin
-from bulkvi.model._record import check_unchanged, recorded
 from bulkvi.model._registered import levels_of_categories
 from bulkvi.model._saving import SavingMixin
 from bulkvi.model._seeding import seeded
@@ -118,8 +117,7 @@ class BulkVI(
         seed: int = 0,
     ):
         super().__init__(adata, registry)
-        self._record = {} if adata is None else recorded(self.registry)
-        check_unchanged(self._record, adata)
+        self._check_unchanged()
         n_samples = self.summary_stats.n_cells
         # resolved here and stored resolved: a query with other samples must build the same network
         n_latent = min(10, max(2, n_samples // 2 - 1)) if n_latent is None else n_latent

@@ -16,7 +16,7 @@ GROUPS: Final = frozenset(
 """Words of a name that say: the values are names."""
 QUANTITIES: Final = frozenset(
     "age ages year years yr yrs month months week weeks day days hour hours hr hrs h min mins minute minutes sec second seconds "
-    "time times timepoint tp date dose doses conc concentration amount weight height length width mass volume bmi rin rqn score "
+    "time times timepoint tp when date dose doses conc concentration amount weight height length width mass volume bmi rin rqn score "
     "scores percent percentage pct fraction frac ratio rate purity size sizes depth count counts "
     "number num n reads umi umis pc pcs sv dim umap temperature temp ph od mg ug ng ml ul mm um nm log coverage yield quality "
     "quantity mean sum total median".split()

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from scvi.data.fields import BaseAnnDataField
+from scvi.model.base import BaseModelClass
 
 from bulkvi.stats.blocks import by_rows, read_rows
 
@@ -85,12 +86,30 @@ class RecordField(BaseAnnDataField):
         """No table."""
 
 
+class RecordedMixin(BaseModelClass):
+    """A model that notices when its samples change."""
+
+    _recorded: AnnData | None = None
+    _record: dict[str, Any]
+
+    def _check_unchanged(self) -> None:
+        """Raise ValueError if the samples of the model are not what was registered any more.
+
+        The record is kept from the first time on: scvi-tools registers samples again when another model was made of them.
+        """
+        if self.adata is None:
+            return
+        if self._recorded is not self.adata:
+            self._recorded, self._record = self.adata, recorded(self.registry)
+        check_unchanged(self._record, self.adata)
+
+
 def recorded(registry: dict[str, Any]) -> dict[str, Any]:
     """The record in a registry; empty in a model saved before there was one."""
     return registry["field_registries"].get(REGISTERED, {}).get("state_registry", {})
 
 
-def check_unchanged(record: dict[str, Any], adata: AnnData | None) -> None:
+def check_unchanged(record: dict[str, Any], adata: AnnData) -> None:
     """Raise ValueError if the samples are not those of the record any more.
 
     Raises
@@ -98,7 +117,7 @@ def check_unchanged(record: dict[str, Any], adata: AnnData | None) -> None:
     ValueError
         If genes, a column of obs, the counts or the offsets changed; the message names which.
     """
-    if not record or adata is None:
+    if not record:
         return
     if adata.var_names.astype(str).tolist() != record[GENES]:
         raise ValueError(

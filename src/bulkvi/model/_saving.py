@@ -11,7 +11,7 @@ import torch
 from anndata import AnnData, read_h5ad
 from scvi.model.base import BaseModelClass
 
-from bulkvi.model._record import GENES, check_unchanged, recorded
+from bulkvi.model._record import GENES, RecordedMixin, recorded
 from bulkvi.model._same_genes import check_genes, with_genes
 
 MODEL_FILE: Final = "model.pt"
@@ -20,10 +20,8 @@ PARTS: Final = ("model_state_dict", "var_names", "attr_dict")
 """What a saved model holds."""
 
 
-class SavingMixin(BaseModelClass):
+class SavingMixin(RecordedMixin):
     """``save`` and ``load`` that cannot mistake a part for the whole, or other samples for those of the model."""
-
-    _record: dict[str, Any]
 
     def save(
         self,
@@ -182,7 +180,7 @@ class SavingMixin(BaseModelClass):
         if record and adata is not None and adata is not self.adata:
             check_genes(adata, record[GENES])
         elif self.adata is not None:
-            check_unchanged(self._record, self.adata)
+            self._check_unchanged()
         return super()._validate_anndata(adata, copy_if_view=copy_if_view)
 
 

@@ -13,7 +13,6 @@ from threadpoolctl import threadpool_limits
 from bulkvi.model._arguments import check_number, check_whole
 from bulkvi.model._initialise import MAX_SAMPLES, initialise
 from bulkvi.model._interruption import signals_of_the_caller, unchanged_unless_finished
-from bulkvi.model._registered import registered_columns
 from bulkvi.model._scvi_private import Runner, use_distributed_sampler
 from bulkvi.model._seeding import seeded
 from bulkvi.model._training_data import FullBatch
@@ -204,20 +203,11 @@ class TrainingMixin(UnsupervisedTrainingMixin):
         Raises
         ------
         ValueError
-            If there are no samples, or their columns or levels are no longer those of the model.
+            If there are no samples, or they changed since they were registered.
         """
         if self.adata is None:
             raise ValueError("The model has no samples attached: give a datamodule, or load it with adata=adata.")
-        known = registered_columns(self.registry)
         self._validate_anndata()
-        found = registered_columns(self.adata_manager.registry)
-        if found != known:
-            changed = [name for kind in known for name in known[kind] if name not in found.get(kind, [])]
-            changed += [name for kind in found for name in found[kind] if name not in known.get(kind, [])]
-            raise ValueError(
-                f"adata.obs has changed since this model was made: the columns {changed} that its levels give are no longer the "
-                "same. Call setup_anndata again and make a new model."
-            )
 
     def _start_from_data(self, datamodule: Any, samples: np.ndarray, rng: np.random.Generator) -> None:
         """Initialise an untrained module from training samples, once."""
