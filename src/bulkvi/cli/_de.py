@@ -38,6 +38,8 @@ def de(
     ],
     out: Annotated[Path, typer.Option(help="Folder for the results, made if it does not exist.", file_okay=False)],
     size_factors: reading.SizeFactors = "median_of_ratios",
+    control_genes: reading.ControlGenes = None,
+    composition_shift: reading.CompositionShift = None,
     min_counts: reading.MinCounts = 10,
     level: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="False discovery rate at which genes are counted as changed.")
@@ -122,7 +124,7 @@ def de(
             if gene_sets is not None:
                 check_gene_sets(gene_sets, organism, adata)
             pp.filter_genes(adata, min_counts=min_counts)
-            offset = reading.add_size_factors(adata, size_factors)
+            offset = reading.add_size_factors(adata, size_factors, control_genes)
             factors = adata.obs[SIZE_FACTOR]
             say(
                 f"{adata.n_vars:,} genes with at least {min_counts} counts; size factors {factors.min():.2f} to "
@@ -131,7 +133,7 @@ def de(
             BulkVI.setup_anndata(adata, size_factor_key=SIZE_FACTOR, design=design, offset_key=offset, donor_key=donor)
             clear_folder(out, RESULTS)  # fails now rather than after the work
         with exits(FAILURE):
-            model, table = _compare(adata, design, groups, out, say=say, seed=seed)
+            model, table = _compare(adata, design, groups, out, shift=composition_shift, say=say, seed=seed)
             if hidden := _hidden(model, table):
                 notes.append(hidden)
                 say(f"Note: {hidden}")
@@ -154,7 +156,12 @@ def de(
                     "read": dict(adata.uns[COUNTS_SOURCE]),
                     "design": design,
                     "donor": donor,
-                    "size_factors": {"chosen": size_factors, "min": factors.min(), "max": factors.max()},
+                    "size_factors": {
+                        "chosen": size_factors,
+                        "control_genes": control_genes,
+                        "min": factors.min(),
+                        "max": factors.max(),
+                    },
                     "n_genes_read": n_read,
                     "min_counts": min_counts,
                     "gene_sets": gene_sets,
@@ -208,7 +215,7 @@ def _check(adata: "AnnData", design: str, in_design: set[str]) -> list[dict[str,
 
 
 def _compare(
-    adata: "AnnData", design: str, groups: tuple[str, Any, Any], out: Path, *, say: Any, seed: int
+    adata: "AnnData", design: str, groups: tuple[str, Any, Any], out: Path, *, shift: bool | None, say: Any, seed: int
 ) -> tuple["BulkVI", "pd.DataFrame"]:
     """Fit, compare and write."""
     from bulkvi import BulkVI
@@ -220,7 +227,7 @@ def _compare(
     adata.obsm[LATENT] = model.get_latent_representation()
     factor, test, reference = groups
     say(f"Comparing {test} with {reference}; the first time, code is compiled for this machine")
-    result = model.differential_expression(factor, test, reference)
+    result = model.differential_expression(factor, test, reference, composition_shift=shift)
     say(f"Writing to {out}")
     table = write_table(result, adata, out / "de.csv")
     adata.write_h5ad(out / "adata.h5ad")

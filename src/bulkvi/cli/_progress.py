@@ -90,6 +90,7 @@ FLAGS: Final = {
     "strandedness": "--strandedness",
     "transcripts": "--transcripts",
     "min_counts": "--min-counts",
+    "control_genes": "--control-genes",
 }
 """How the arguments that messages name are given on the command line."""
 
@@ -101,6 +102,11 @@ IN_WORDS: Final = (
     (r"(a column that )?adata\.obs lacks", r"\1the sample sheet lacks"),
     (r"\badata\.obs\b", "the sample sheet"),
     (r"\bround_counts=True", "--round"),
+    (r"\bgive composition_shift=True", "add --composition-shift"),
+    (r"\bgive composition_shift=False", "add --no-composition-shift"),
+    (r"\bmethod='poscounts'", "--size-factors poscounts"),
+    (r"\bcontrol_genes: ", "--control-genes: "),
+    (r"bulkvi\.pp\.filter_genes may have removed (\w+)", r"--min-counts may have removed \1"),
 )
 """What messages say in Python, and what it is called here."""
 

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from bulkvi.model._arguments import check_number
 from bulkvi import comparison_names as cn
+from bulkvi.model._arguments import check_number
 from bulkvi.pl._axes import OKABE_ITO, legend_height, new_axes
 from bulkvi.pl._compared import Compared, check_compared
 from bulkvi.pl._finish import finish

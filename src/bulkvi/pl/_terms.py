@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from bulkvi.model._arguments import check_number, check_whole
 from bulkvi import enrichment_names as en
+from bulkvi.model._arguments import check_number, check_whole
 from bulkvi.pl._axes import new_axes
 
 WIDTH: Final = 26

@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
-from bulkvi.model._arguments import check_number
 from bulkvi import comparison_names as cn
 from bulkvi import enrichment_names as en
+from bulkvi.model._arguments import check_number
 from bulkvi.names import ADJ_P_VALUE, P_VALUE
 
 NEEDED = (en.TERM, en.TERM_ID, en.DIRECTION, en.SCORE, P_VALUE, ADJ_P_VALUE)
