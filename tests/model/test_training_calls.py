@@ -1,5 +1,6 @@
 """What ``train`` takes, and what it reads."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import lightning.pytorch as pl
@@ -88,3 +89,28 @@ def test_without_a_seed_all_of_training_follows_torch(cohort: AnnData) -> None:
         split.append(sorted(model.train_indices))
     assert split[0] == split[1]
     assert split[0] != split[2]
+
+
+@pytest.mark.parametrize("devices", [2, -1, [0, 1], "2", "0,1", "-1"], ids=repr)
+def test_several_devices_need_a_strategy(cohort: AnnData, devices: Any) -> None:
+    """Each process would train on all samples and stop by itself: a wrong ELBO, and an early end."""
+    model = set_up(cohort, design="~ group")
+    with pytest.raises(ValueError, match=r"devices=.* without a strategy.*strategy='ddp'.*devices=1"):
+        model.train(10, devices=devices, accelerator="cpu", progress_bar=False)
+
+
+@pytest.mark.parametrize("devices", [1, "1", "auto"], ids=repr)
+def test_one_device_needs_none(cohort: AnnData, devices: Any) -> None:
+    set_up(cohort, design="~ group").train(2, devices=devices, accelerator="cpu", progress_bar=False)
+
+
+def test_two_threads_train_as_one_after_the_other(cohort: AnnData) -> None:
+    def trained(seed: int) -> np.ndarray:
+        model = set_up(cohort.copy(), design="~ group")
+        model.train(40, seed=seed, progress_bar=False)
+        return model.get_latent_representation()
+
+    alone = [trained(seed) for seed in (1, 2)]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(trained, (1, 2)))
+    np.testing.assert_array_equal(together, alone)

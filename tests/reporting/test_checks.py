@@ -51,9 +51,7 @@ def test_what_to_watch_is_said_once():
     asked = Asked("a", {}, {"composition_shift": -0.5, "n_latent_columns": 2})
     said = to_watch(FLAGS, asked, None, ["Sample x."], ["Around: Sample x. And more.", "New."])
     assert said[0] == "Sample x."
-    assert said[1].startswith(
-        "Most genes change, more of them up: unchanged genes stood at a log2 fold change of -0.50"
-    )
+    assert said[1].startswith("Most genes change, more of them up: unchanged genes had a log2 fold change of -0.50")
     assert said[2].startswith("2 hidden directions of the data entered")
     assert said[3] == "The fit of 25 % of the genes did not settle; their rows are flagged not_converged."
     assert said[4:] == ["New."]

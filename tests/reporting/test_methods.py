@@ -55,7 +55,7 @@ def test_what_is_not_known_is_left_out(study: Study, monkeypatch: pytest.MonkeyP
     found = methods(study, asked=Asked("arm: a vs b", {}, {}))
     said = " ".join(found.paragraphs)
     assert "were read" not in said
-    assert "Size factors" not in said
+    assert "Size factors were given by the user." in said
     assert "latent state" not in said
     assert "credible" not in said
     assert "gene sets" not in said

@@ -60,3 +60,23 @@ def test_order_of_genes_sign_and_unit_do_not_matter(rng):
     in_log2 = align(estimate / np.log(2), se / np.log(2), loadings / np.log(2), 0.4)
     np.testing.assert_allclose(in_log2.delta, found.delta, rtol=1e-4)
     assert in_log2.near_null == pytest.approx(found.near_null, abs=1e-4)
+
+
+def test_a_common_effect_is_left_alone_where_size_factors_decide(rng):
+    """Loadings of one sign could explain a change of all genes; without ``common`` they do."""
+    loadings = rng.normal(0.3, 0.1, (1, 2000))
+    estimate = rng.normal(0.7 + 0.5 * (loadings[0] - 0.3), 0.1)
+    explained = align(estimate, np.full(2000, 0.1), loadings, 0.5)
+    assert explained.delta[0] * 0.3 > 0.5
+    kept = align(estimate, np.full(2000, 0.1), loadings, 0.5, common=True)
+    assert kept.delta[0] == pytest.approx(0.5, abs=0.1)
+    assert kept.accepted and kept.covariance.shape == (1, 1)
+
+
+def test_a_common_effect_of_any_size_changes_nothing_else(rng):
+    estimate, se, loadings = effects(rng)
+    plain = align(estimate, se, loadings, 0.4, common=True)
+    for shift in (-3.0, 0.5, 20.0):
+        moved = align(estimate + shift, se, loadings, 0.4, common=True)
+        np.testing.assert_allclose(moved.delta, plain.delta, atol=2e-3)
+        np.testing.assert_allclose(moved.covariance, plain.covariance, rtol=0.05)

@@ -51,6 +51,8 @@ class Choices(NamedTuple):
     delta: float
     gene_sets: str | None
     organism: Organism
+    composition_shift: bool | None
+    """Whether the shift that all effects share is taken off; None for the rule of the size factors."""
 
 
 def files_written(out: Path, questions: Sequence[Question]) -> list[str]:
@@ -101,7 +103,7 @@ def answer(
     folder = folder_of(result.new, question, questions)
     with noted(say) as own:
         say(f"{_announced(question)}{FIRST if question is questions[0] else ''}")
-        found = _table_of(model, question, choices.delta)
+        found = _table_of(model, question, choices)
         say(f"Writing to {folder_of(result.out, question, questions)}")
         folder.mkdir(exist_ok=True)
         table = write_table(found, adata, folder / "de.csv")
@@ -154,12 +156,13 @@ def _announced(question: Question) -> str:
     )
 
 
-def _table_of(model: "BulkVI", question: Question, delta: float) -> "pd.DataFrame":
+def _table_of(model: "BulkVI", question: Question, choices: Choices) -> "pd.DataFrame":
     if question.kind == "omnibus":
         return model.omnibus_test(str(question.column))
+    delta, shift = choices.delta, choices.composition_shift
     if question.groups is not None:
-        return model.differential_expression(*question.groups, delta=delta)
-    return model.differential_expression(contrast=question.weights, delta=delta)
+        return model.differential_expression(*question.groups, delta=delta, composition_shift=shift)
+    return model.differential_expression(contrast=question.weights, delta=delta, composition_shift=shift)
 
 
 def _along(question: Question, model: "BulkVI") -> str | None:

@@ -38,6 +38,7 @@ def check(
         ),
     ] = None,
     size_factors: reading.SizeFactors = "median_of_ratios",
+    control_genes: reading.ControlGenes = None,
     min_counts: reading.MinCounts = 10,
     json: reading.Json = False,
     force: reading.Force = False,
@@ -101,7 +102,7 @@ def check(
 
         found = tl.check_design(adata, design)
         pp.filter_genes(adata, min_counts=min_counts)
-        offset = reading.add_size_factors(adata, size_factors)
+        offset = reading.add_size_factors(adata, size_factors, control_genes)
         labels = label or [str(name) for name in found.cells.columns if name != N_SAMPLES]
         tables, skipped = _check_labels(adata, labels, design, offset, say=say, asked=bool(label))
         summary = of_this_run(ctx) | {

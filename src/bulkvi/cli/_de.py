@@ -38,6 +38,8 @@ def de(
     delta: questions.Delta = 0.0,
     out: Annotated[Path, typer.Option(help="Folder for the results, made if it does not exist.", file_okay=False)],
     size_factors: reading.SizeFactors = "median_of_ratios",
+    control_genes: reading.ControlGenes = None,
+    composition_shift: reading.CompositionShift = None,
     min_counts: reading.MinCounts = 10,
     level: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="False discovery rate at which genes are counted as changed.")
@@ -105,7 +107,7 @@ def de(
     if not 0 < level < 1:
         raise typer.BadParameter(f"{level:g} is not between 0 and 1; give 0.05, say.", param_hint="--level")
     asked = questions.questions_in(contrast, slope, weights, omnibus, delta=delta, gene_sets=gene_sets)
-    choices = Choices(level, delta, gene_sets, organism)
+    choices = Choices(level, delta, gene_sets, organism, composition_shift)
     inputs = [counts, samples, transcripts, lengths, genes, gene_sets]
     writes = files_written(out, asked)
     result = ctx.with_resource(
@@ -144,7 +146,7 @@ def de(
             if gene_sets is not None:
                 check_gene_sets(gene_sets, organism, adata)
             pp.filter_genes(adata, min_counts=min_counts)
-            offset = reading.add_size_factors(adata, size_factors)
+            offset = reading.add_size_factors(adata, size_factors, control_genes)
             factors = adata.obs[SIZE_FACTOR]
             say(
                 f"{adata.n_vars:,} genes with at least {min_counts} counts; size factors {factors.min():.2f} to "
@@ -162,7 +164,12 @@ def de(
                 "read": dict(adata.uns[COUNTS_SOURCE]),
                 "design": design,
                 "donor": donor,
-                "size_factors": {"chosen": size_factors, "min": factors.min(), "max": factors.max()},
+                "size_factors": {
+                    "chosen": size_factors,
+                    "control_genes": control_genes,
+                    "min": factors.min(),
+                    "max": factors.max(),
+                },
                 "n_genes_read": n_read,
                 "min_counts": min_counts,
                 "gene_sets": gene_sets,

@@ -160,6 +160,7 @@ FLAGS: Final = {
     "lengths": "--lengths",
     "genes": "--genes",
     "min_counts": "--min-counts",
+    "control_genes": "--control-genes",
 }
 """How the arguments that messages name are given on the command line."""
 
@@ -176,6 +177,11 @@ IN_WORDS: Final = (
     (r"\bWeigh columns of the design in its place", "In its place weigh columns of the design with --weights"),
     (r"\bround_counts=True", "--round"),
     (r"with bulkvi\.pp\.sum_replicates", "with --sum-replicates COLUMN"),
+    (r"\bgive composition_shift=True", "add --composition-shift"),
+    (r"\bgive composition_shift=False", "add --no-composition-shift"),
+    (r"\bmethod='poscounts'", "--size-factors poscounts"),
+    (r"\bcontrol_genes: ", "--control-genes: "),
+    (r"bulkvi\.pp\.filter_genes may have removed (\w+)", r"--min-counts may have removed \1"),
 )
 """What messages say in Python, and what it is called here."""
 

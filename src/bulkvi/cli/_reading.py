@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from bulkvi.cli._columns import as_groups, in_backticks
+from bulkvi.cli._control_genes import find_control_genes
 from bulkvi.cli._sheets import check_columns, choose_sheets
 
 if TYPE_CHECKING:
@@ -102,6 +103,23 @@ DropIncomplete = Annotated[
 SizeFactors = Annotated[
     str, typer.Option(help="median_of_ratios, poscounts (for counts with many zeros), or a column of SAMPLES.")
 ]
+ControlGenes = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|NAMES",
+        help="Genes that do not change, such as spike-ins or housekeeping genes, to estimate size factors from: a file with a "
+        "name on each line, names separated by commas, or the beginning of their names (ERCC-). Zero then stays where they put it.",
+    ),
+]
+CompositionShift = Annotated[
+    bool | None,
+    typer.Option(
+        "--composition-shift/--no-composition-shift",
+        help="Whether the shift that most effects share is subtracted from all of them. By default only if size factors were "
+        "estimated from all genes; those of a column or of control genes decide where zero is.",
+        show_default=False,
+    ),
+]
 MinCounts = Annotated[int, typer.Option(min=1, help="Genes with fewer counts over all samples are left out.")]
 
 
@@ -168,13 +186,16 @@ def in_words(adata: "AnnData") -> str:
     )
 
 
-def add_size_factors(adata: "AnnData", chosen: str) -> str | None:
+def add_size_factors(adata: "AnnData", chosen: str, control_genes: str | None = None) -> str | None:
     """Put size factors into ``obs["size_factor"]``, by a method or from a column; and return the offset's layer, if any.
 
     Raises
     ------
     ValueError
-        If the choice is neither a method nor a column, or the column does not hold numbers above 0.
+        If the choice is neither a method nor a column, the column does not hold numbers above 0, or control genes are given
+        with a column.
+    KeyError
+        If there are no such control genes.
     """
     from bulkvi import pp
     from bulkvi.names import LENGTH, SIZE_FACTOR
@@ -188,7 +209,13 @@ def add_size_factors(adata: "AnnData", chosen: str) -> str | None:
             stacklevel=1,
         )
     if chosen in ("median_of_ratios", "poscounts"):
-        pp.size_factors(adata, method=chosen, offset_key=offset)  # type: ignore[arg-type]  # one of the two
+        genes = None if control_genes is None else find_control_genes(adata, control_genes)
+        pp.size_factors(adata, method=chosen, offset_key=offset, control_genes=genes)  # type: ignore[arg-type]
+    elif control_genes is not None:
+        raise ValueError(
+            f"--control-genes with --size-factors {chosen}: size factors are either estimated from control genes "
+            "(--size-factors median_of_ratios or poscounts) or taken from a column. Leave one of the two out."
+        )
     elif chosen in adata.obs:
         adata.obs[SIZE_FACTOR] = _size_factor_column(adata.obs[chosen], chosen)
     else:

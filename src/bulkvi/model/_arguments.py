@@ -59,6 +59,13 @@ def check_whole(name: str, value: Any, *, least: int | None = None, most: int | 
         raise ValueError(f"{name} is {value}: give {allowed}.")
 
 
+def check_interval(level: Any) -> None:
+    """Raise unless ``level`` is the probability of an interval."""
+    check_number("level", level)
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level}: give the probability of an interval, between 0 and 1.")
+
+
 def _in_words(kind: str, above: float | None, least: float | None, below: float | None, most: float | None) -> str:
     limits = [(above, "above"), (least, "of at least"), (below, "below"), (most, "of at most")]
     words = " and ".join(f"{word} {limit:g}" for limit, word in limits if limit is not None)

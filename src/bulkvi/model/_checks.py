@@ -13,6 +13,7 @@ from bulkvi.stats.offsets import Offset
 MIN_SAMPLES = 4
 MAX_DEPTH_RATIO = 1.5
 MAX_SCALE = 100.0
+MAX_SPREAD = 1e6
 
 
 def check_sample_number(adata: AnnData) -> None:
@@ -76,8 +77,15 @@ def check_size_factor_varies(adata: AnnData, key: str, depth: np.ndarray, offset
 
 
 def check_size_factor_scale(adata: AnnData, key: str) -> None:
-    """Raise ValueError if size factors are not relative, such as total counts: thresholds and priors are in counts."""
-    scale = float(np.exp(np.log(adata.obs[key].to_numpy(float)).mean()))
+    """Raise ValueError if size factors are not relative, such as total counts, or differ without bound: thresholds and priors are in counts."""
+    values = adata.obs[key].to_numpy(float)
+    if values.max() > MAX_SPREAD * values.min():
+        raise ValueError(
+            f"adata.obs[{key!r}] goes from {values.min():.3g} (sample {str(adata.obs_names[values.argmin()])!r}) to {values.max():.3g} "
+            f"(sample {str(adata.obs_names[values.argmax()])!r}): samples whose depths differ more than a million-fold cannot be "
+            "compared. Leave them out, or correct the column."
+        )
+    scale = float(np.exp(np.log(values).mean()))
     if not 1 / MAX_SCALE <= scale <= MAX_SCALE:
         raise ValueError(
             f"adata.obs[{key!r}] has a geometric mean of {scale:.3g}; size factors are relative, about 1 for the usual sample. "

@@ -21,7 +21,7 @@ def current_source(manager: AnnDataManager) -> SizeFactorSource:
     return source_from(source_of(manager.adata, key, field["state_registry"].get(SOURCE)))
 
 
-def resolve_shift(source: SizeFactorSource, *, given: bool | None) -> bool:
+def resolve_shift(source: SizeFactorSource, *, given: Any) -> bool:
     """Decide whether the shift is subtracted; by default only where size factors assume that most genes do not change.
 
     Raises

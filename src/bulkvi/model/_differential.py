@@ -2,19 +2,19 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from bulkvi import names
-from bulkvi.model._arguments import check_number
+from bulkvi.model._arguments import check_interval, check_number
 from bulkvi.model._composition_shift import current_source, resolve_shift, shift_warning
 from bulkvi.model._contrast import Contrast, group_contrast, numeric_contrast
 from bulkvi.model._decoded import decoded_difference
 from bulkvi.model._features import Features
 from bulkvi.model._flags import TREND_UNSETTLED, effect_flags, gene_flags, join_flags, unit_of_contrast
-from bulkvi.model._hidden import EffectKind, Weighted, beside_latent, latent_alone
+from bulkvi.model._hidden import EffectKind, Weighted, beside_latent, check_latent, latent_alone
 from bulkvi.model._record import RecordedMixin
 from bulkvi.model._regression import GeneRegression, regress_genes
 from bulkvi.model._size_factor_source import as_state
@@ -206,28 +206,6 @@ class DifferentialMixin(RecordedMixin):
 def _plain(level: Any) -> Any:
     """A level of a column without NumPy around it, so that ``attrs`` can be written as JSON."""
     return level.item() if isinstance(level, np.generic) else level
-
-
-def check_interval(level: Any) -> None:
-    """Raise unless ``level`` is the probability of an interval."""
-    check_number("level", level)
-    if not 0 < level < 1:
-        raise ValueError(f"level is {level}: give the probability of an interval, between 0 and 1.")
-
-
-def check_latent(effect: str | None, latent_columns: int | str, n_latent: int) -> None:
-    """Raise unless the kind of effect is known and the number of latent columns exists."""
-    if effect not in (None, *get_args(EffectKind)):
-        raise ValueError(
-            f"effect must be one of {', '.join(map(repr, get_args(EffectKind)))} or None; it is {effect!r}."
-        )
-    whole = isinstance(latent_columns, int | np.integer) and not isinstance(latent_columns, bool)
-    if not (isinstance(latent_columns, str) and latent_columns == "auto") and not (
-        whole and 0 <= latent_columns <= n_latent
-    ):
-        raise ValueError(
-            f"latent_columns must be 'auto' or a whole number from 0 to n_latent = {n_latent}; it is {latent_columns!r}."
-        )
 
 
 def resolve_contrast(features: Features, groupby: str | None, group1: Any, group2: Any, contrast: Any) -> Contrast:

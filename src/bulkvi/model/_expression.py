@@ -15,6 +15,9 @@ from bulkvi.model._arguments import check_number, check_whole
 from bulkvi.model._gene_positions import gene_positions
 from bulkvi.model._scvi_private import MODULE_KEYS, batch_codes
 from bulkvi.model._seeding import seeded
+from bulkvi.stats.counts import LARGEST
+
+LARGEST_LIBRARY = 1e3 * LARGEST
 
 
 def _positions(indices: Sequence[int], adata: AnnData) -> np.ndarray:
@@ -131,11 +134,11 @@ class ExpressionMixin(VAEMixin, BaseModelClass):
         TypeError
             If ``gene_list`` is one name and not a list, or a number is none.
         ValueError
-            If ``library_size`` is not finite and above 0, ``n_samples`` is below 0, a batch is not one of the model's, or an
+            If ``library_size`` is not above 0 and at most 1e15, ``n_samples`` is below 0, a batch is not one of the model's, or an
             index of a sample is out of range.
         """
         self._check_if_trained(warn=False)
-        check_number("library_size", library_size, above=0)
+        check_number("library_size", library_size, above=0, most=LARGEST_LIBRARY)
         check_whole("n_samples", n_samples, least=0)
         if batch_size is not None:
             check_whole("batch_size", batch_size, least=1)

@@ -9,12 +9,13 @@ import pandas as pd
 from scipy.stats import norm
 
 from bulkvi import names
+from bulkvi.model._arguments import check_interval
 from bulkvi.model._composition_shift import current_source
-from bulkvi.model._differential import DifferentialMixin, check_interval, check_latent
+from bulkvi.model._differential import DifferentialMixin
 from bulkvi.model._features import NEAR_ONE, Features, intercept_of
 from bulkvi.model._flags import TREND_UNSETTLED, gene_flags, join_flags
 from bulkvi.model._gene_positions import gene_positions
-from bulkvi.model._hidden import align_with, hidden_regression
+from bulkvi.model._hidden import align_with, check_latent, hidden_regression
 from bulkvi.model._registered import columns_of, covariate_columns
 from bulkvi.model._regression import GeneRegression
 from bulkvi.model._strata import strata_columns

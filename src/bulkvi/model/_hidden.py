@@ -1,6 +1,6 @@
 """Effects beside a latent state: held fixed, carried by it, or both."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,20 @@ class Weighted(NamedTuple):
     """Latent columns in the regression."""
     expected: ExpectedInflation | None = None
     """Where most genes are known not to change: the factor on the variances that held-out contrasts let expect."""
+
+
+def check_latent(effect: str | None, latent_columns: Any, n_latent: int) -> None:
+    """Raise unless the kind of effect is known and the number of latent columns exists."""
+    if effect not in (None, *get_args(EffectKind)):
+        raise ValueError(
+            f"effect must be one of {', '.join(map(repr, get_args(EffectKind)))} or None; it is {effect!r}."
+        )
+    automatic = isinstance(latent_columns, str) and latent_columns == "auto"
+    whole = isinstance(latent_columns, int | np.integer) and not isinstance(latent_columns, bool)
+    if not automatic and not (whole and 0 <= latent_columns <= n_latent):
+        raise ValueError(
+            f"latent_columns must be 'auto' or a whole number from 0 to n_latent = {n_latent}; it is {latent_columns!r}."
+        )
 
 
 def count_latent(regression: GeneRegression) -> LatentNumber:

@@ -8,6 +8,8 @@ from scvi.distributions import NegativeBinomial, Poisson, ZeroInflatedNegativeBi
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+LARGEST_LOG_RATE = 80.0
+
 
 class _NegativeBinomialLogProb(torch.autograd.Function):
     """Negative-binomial log likelihood with its gradient written out.
@@ -59,6 +61,11 @@ def negative_binomial_log_prob(x: Tensor, log_mean: Tensor, log_dispersion: Tens
     return _NegativeBinomialLogProb.apply(x.expand_as(log_mean), log_mean, log_dispersion)
 
 
+def finite_exp(log_rate: Tensor) -> Tensor:
+    """Exponential that does not overflow a float32."""
+    return torch.exp(log_rate.clamp(max=LARGEST_LOG_RATE))
+
+
 class LogNegativeBinomial(NegativeBinomial):
     """scvi-tools' negative binomial, built from logs.
 
@@ -78,7 +85,7 @@ class LogNegativeBinomial(NegativeBinomial):
     def __init__(self, log_mean: Tensor, log_dispersion: Tensor, log_rate: Tensor):
         self.log_mean = log_mean
         self.log_dispersion = log_dispersion
-        super().__init__(mu=torch.exp(log_mean), theta=torch.exp(-log_dispersion), scale=torch.exp(log_rate))
+        super().__init__(mu=torch.exp(log_mean), theta=torch.exp(-log_dispersion), scale=finite_exp(log_rate))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log likelihood of counts, elementwise."""
@@ -94,7 +101,7 @@ class LogZeroInflatedNegativeBinomial(ZeroInflatedNegativeBinomial):
         super().__init__(
             mu=torch.exp(log_mean),
             theta=torch.exp(-log_dispersion),
-            scale=torch.exp(log_rate),
+            scale=finite_exp(log_rate),
             zi_logits=zi_logits,
         )
 
@@ -110,7 +117,7 @@ class LogPoisson(Poisson):
 
     def __init__(self, log_mean: Tensor, log_rate: Tensor):
         self.log_mean = log_mean
-        super().__init__(rate=torch.exp(log_mean), scale=torch.exp(log_rate), validate_args=False)
+        super().__init__(rate=torch.exp(log_mean), scale=finite_exp(log_rate), validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log likelihood of counts, elementwise."""

@@ -2,13 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import RLock
 
 import torch
+
+# torch's generators belong to the process: two threads with seeds of their own would draw from each other's numbers
+_ONE_AT_A_TIME = RLock()
 
 
 @contextmanager
 def seeded(seed: int | None) -> Iterator[None]:
     """Run a block with torch's generators at ``seed`` and put the caller's state back afterwards.
+
+    Blocks with a seed wait for those of other threads, so that each has the numbers of its own seed.
 
     Parameters
     ----------
@@ -18,6 +24,6 @@ def seeded(seed: int | None) -> Iterator[None]:
     if seed is None:
         yield
         return
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+    with _ONE_AT_A_TIME, torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         yield

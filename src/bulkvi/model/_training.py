@@ -171,7 +171,7 @@ class TrainingMixin(UnsupervisedTrainingMixin):
             )
         defaults = {
             "enable_progress_bar": progress_bar,
-            "log_every_n_steps": min(10, steps_per_epoch),
+            "log_every_n_steps": min(10, steps_per_epoch, max_steps),
             "check_val_every_n_epoch": 1 if train_size < 1 else None,
         }
         few = min(batch_size, n_samples) * self.summary_stats.n_vars <= MAX_ONE_THREAD

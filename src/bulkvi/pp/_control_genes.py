@@ -101,7 +101,8 @@ def _truth(values: pd.Series, what: str) -> np.ndarray:
 
 
 def _named(adata: AnnData, given: Any) -> np.ndarray:
-    if isinstance(given, dict | AnnData | pd.DataFrame) or not isinstance(given, Iterable) or np.ndim(given) > 1:
+    flat = not isinstance(given, dict | bytes | AnnData | pd.DataFrame) and np.ndim(given) <= 1
+    if not (flat and isinstance(given, Iterable)):
         raise TypeError(
             f"control_genes must be a list of gene names, a boolean for each gene, or the name of a column of adata.var; it is of "
             f"type {type(given).__name__}."

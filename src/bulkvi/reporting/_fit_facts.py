@@ -1,12 +1,14 @@
 """What the fit says about itself, in words, and what in it to watch."""
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
 from bulkvi import design_names as dn
 from bulkvi import names
+from bulkvi.model._composition_shift import describe_source
+from bulkvi.model._size_factor_source import source_from
 from bulkvi.reporting._asked import Asked
 from bulkvi.reporting._gene_table import FLAG_WORDS
 from bulkvi.tl import DesignCheck
@@ -35,7 +37,7 @@ def fit_facts(de: pd.DataFrame, asked: Asked) -> list[Fact]:
         Fact(
             "Shift of all genes (log2)",
             unknown if shift is None else f"{shift:+.2f}",
-            "what all effects shared because most genes change; it was taken off each",
+            _shift_in_words(attrs),
         ),
         Fact(
             "Hidden directions held",
@@ -61,6 +63,18 @@ def fit_facts(de: pd.DataFrame, asked: Asked) -> list[Fact]:
     return facts
 
 
+def _shift_in_words(attrs: Mapping[str, Any]) -> str:
+    """Whether the shift that most effects share was subtracted."""
+    seen, shift = attrs.get(names.COMPOSITION_SHIFT_SEEN, 0.0), attrs.get(names.COMPOSITION_SHIFT)
+    source = attrs.get(names.SIZE_FACTORS)
+    origin = "" if source is None else f", which {describe_source(source_from(source))},"
+    if shift == 0.0 and seen:
+        return f"nothing was subtracted, as the size factors{origin} decide where zero is; most effects lie around {seen:+.2f}"
+    if source is not None and not source_from(source).most_genes_unchanged and not shift:
+        return f"nothing was subtracted, as the size factors{origin} decide where zero is"
+    return "what all effects shared because most genes change; it was subtracted from each"
+
+
 def to_watch(
     de: pd.DataFrame, asked: Asked, design: DesignCheck | None, samples: Sequence[str], warnings: Sequence[str]
 ) -> list[str]:
@@ -73,8 +87,13 @@ def to_watch(
     shift = float(asked.attrs.get(names.COMPOSITION_SHIFT, 0.0))
     if abs(shift) > LARGE_SHIFT_LOG2:
         watch.append(
-            f"Most genes change, more of them {'up' if shift < 0 else 'down'}: unchanged genes stood at a log2 fold change of "
-            f"{shift:+.2f}, which was taken off all effects."
+            f"Most genes change, more of them {'up' if shift < 0 else 'down'}: unchanged genes had a log2 fold change of "
+            f"{shift:+.2f}, which was subtracted from all effects."
+        )
+    seen = float(asked.attrs.get(names.COMPOSITION_SHIFT_SEEN, 0.0))
+    if not shift and abs(seen) > LARGE_SHIFT_LOG2:
+        watch.append(
+            f"Most effects lie around a log2 fold change of {seen:+.2f}. Nothing was subtracted: size factors decide where zero is."
         )
     n_latent = int(asked.attrs.get(names.N_LATENT_COLUMNS, 0))
     if n_latent:

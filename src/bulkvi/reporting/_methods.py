@@ -5,10 +5,13 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scvi import REGISTRY_KEYS
 
 from bulkvi import enrichment_names as en
 from bulkvi import names
 from bulkvi.model import BulkVI
+from bulkvi.model._composition_shift import SOURCE, current_source
+from bulkvi.model._size_factor_source import source_from
 from bulkvi.reporting._asked import Asked
 from bulkvi.stats import size_factors as estimators
 from bulkvi.stats.blocks import iter_row_blocks
@@ -82,9 +85,8 @@ def methods_of(
     versions
         Of packages, by name.
     """
-    factors = _size_factors(model, run)
     paragraphs = [
-        " ".join([_genes(model, run), *_factor_sentence(factors)]),
+        " ".join([_genes(model, run), *_factor_sentence(model, run)]),
         " ".join([_regression(model, de), *_hidden(asked), *_compared(model, asked)]),
         " ".join([*_tested(de, asked, level), *_effects(asked)]),
     ]
@@ -125,12 +127,29 @@ def _counts(model: BulkVI) -> Any:
     return model.adata.X if layer is None else model.adata.layers[layer]
 
 
-def _size_factors(model: BulkVI, run: Mapping[str, Any]) -> str | None:
-    """Which size factors they are, by the run or, without one, by making them again; None if that gives others."""
+def _factor_sentence(model: BulkVI, run: Mapping[str, Any]) -> list[str]:
+    """Origin of the size factors, by what is recorded or, without a record, by estimating them again."""
+    source = current_source(model.adata_manager)
     chosen = run.get("size_factors", {})
     chosen = chosen.get("chosen") if isinstance(chosen, Mapping) else None
-    if chosen is not None:
-        return str(chosen)
+    if chosen is not None and chosen not in SIZE_FACTORS:
+        return [f"Size factors were taken from {chosen}."]
+    method = chosen or source.method or _estimated_again(model)
+    if method is None:
+        return ["Size factors were given by the user."] if _is_recorded(model) else []
+    over = f", over {source.n_control_genes:,} control genes" if source.n_control_genes else ""
+    frozen = ", measured against the reference of other samples" if source.reference else ""
+    return [f"Size factors were {SIZE_FACTORS[method]}{over}{frozen}."]
+
+
+def _is_recorded(model: BulkVI) -> bool:
+    """Whether the size factors were registered by a version that records where they come from."""
+    field = model.adata_manager.registry["field_registries"][REGISTRY_KEYS.SIZE_FACTOR_KEY]
+    return SOURCE in field["state_registry"]
+
+
+def _estimated_again(model: BulkVI) -> str | None:
+    """Method that gives these size factors on these counts; None if none does."""
     adata, setup = model.adata, model.registry["setup_args"]
     if setup["offset_key"] is not None:
         return None
@@ -143,14 +162,6 @@ def _size_factors(model: BulkVI, run: Mapping[str, Any]) -> str | None:
         if np.allclose(again, given, rtol=TOLERANCE):
             return name
     return None
-
-
-def _factor_sentence(chosen: str | None) -> list[str]:
-    if chosen is None:
-        return []
-    if chosen in SIZE_FACTORS:
-        return [f"Size factors were {SIZE_FACTORS[chosen]}."]
-    return [f"Size factors were taken from {chosen}."]
 
 
 def _regression(model: BulkVI, de: pd.DataFrame) -> str:
@@ -217,9 +228,15 @@ def _effects(asked: Asked) -> list[str]:
         f"Log2 fold changes{asked.of_what() if asked.slope else ''} are posterior means, shrunk towards zero by a prior learned from all genes"
     ]
     said[0] += f", with {100 * asked.arguments['level']:g} % credible intervals." if asked.arguments else "."
-    shift = asked.attrs.get(names.COMPOSITION_SHIFT)
+    shift, seen = asked.attrs.get(names.COMPOSITION_SHIFT), asked.attrs.get(names.COMPOSITION_SHIFT_SEEN)
     if shift:
-        said.append(f"A shift of {shift:+.2f} (log2) that unchanged genes shared was taken off all of them.")
+        said.append(f"A shift of {shift:+.2f} (log2) that unchanged genes shared was subtracted from all of them.")
+    elif seen:
+        said.append(
+            f"Most of them lie around {seen:+.2f} (log2); no shift was subtracted, as size factors decide where zero is."
+        )
+    elif names.SIZE_FACTORS in asked.attrs and not source_from(asked.attrs[names.SIZE_FACTORS]).most_genes_unchanged:
+        said.append("No shift that they share was subtracted, as size factors decide where zero is.")
     wider = asked.attrs.get(names.NULL_VARIANCE)
     if wider and wider > 1:
         said.append(

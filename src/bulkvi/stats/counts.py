@@ -7,6 +7,9 @@ from scipy import sparse
 
 from bulkvi.stats.blocks import RowMatrix, iter_stored_blocks
 
+LARGEST = 1e12
+"""Largest count: far more reads than any library has, and the most that the likelihood resolves."""
+
 
 def check_counts(
     x: RowMatrix,
@@ -38,7 +41,7 @@ def check_counts(
     TypeError
         If ``x`` does not hold real numbers.
     ValueError
-        If ``x`` is not two-dimensional or is empty, if an entry is not finite, negative or not an integer, or if a
+        If ``x`` is not two-dimensional or is empty, if an entry is not finite, negative, not an integer or above 1e12, or if a
         sample has no count at all. The first offending entry, or the offending samples, are named.
 
     Examples
@@ -59,6 +62,14 @@ def check_counts(
             raise ValueError(
                 f"{matrix} must hold raw counts (finite, non-negative integers); sample {sample!r} has {value} at "
                 f"gene {gene_name!r}. {_advice(value)}"
+            )
+        if values.size and float(values.max()) > LARGEST:
+            row, gene, value = _entry(block, int(np.argmax(values.astype(np.float64) > LARGEST)), values)
+            sample, gene_name = _name(sample_names, rows.start + row), _name(gene_names, gene)
+            raise ValueError(
+                f"{matrix} has a count of {value:.3g} for sample {sample!r} at gene {gene_name!r}: no library has so many reads (the "
+                f"largest allowed is {LARGEST:.0e}). Check how the counts were read; intensities and sums over cohorts are no "
+                "counts."
             )
         totals[rows] = np.asarray(block.sum(axis=1, dtype=np.float64)).ravel()
     empty = np.flatnonzero(totals == 0)
@@ -85,8 +96,14 @@ def _first_offence(block: np.ndarray | sparse.csr_array | sparse.csr_matrix) -> 
     values = block.ravel() if isinstance(block, np.ndarray) else block.data
     with np.errstate(invalid="ignore"):
         bad = ~((values >= 0) & (values < np.inf) & (values == np.rint(values)))
-    first = int(np.argmax(bad))
-    value = float(values[first])
+    return _entry(block, int(np.argmax(bad)), values)
+
+
+def _entry(
+    block: np.ndarray | sparse.csr_array | sparse.csr_matrix, first: int, values: np.ndarray
+) -> tuple[int, int, float]:
+    """Row, gene and value of a stored entry of a block."""
+    value = float(values.ravel()[first])
     if isinstance(block, np.ndarray):
         return *divmod(first, block.shape[1]), value
     return int(np.searchsorted(block.indptr, first, side="right")) - 1, int(block.indices[first]), value

@@ -173,7 +173,7 @@ def dispersion_prior(
     sd = xp.sqrt(variance * (1 - known))
     cut_variance = 1 - 2 * tail * norm.pdf(tail) / (1 - 2 * norm.sf(tail))  # of a standard normal within +- tail
     last_change, converged = 0.0, False
-    log_variances = []
+    log_variances: list[float] = []
     for round_ in range(2 * max_iter):
         sharp = round_ < max_iter
         if round_ == max_iter:
@@ -186,7 +186,8 @@ def dispersion_prior(
         tame = known * counted * inside
         change = 0.0
         if sharp:
-            new_variance = float((tame * deviation**2 / known).sum() / tame.sum()) / cut_variance
+            total = float(tame.sum())  # 0 where no gene says anything, as a single one
+            new_variance = float((tame * deviation**2 / known).sum() / total) / cut_variance if total else variance
             change = float(np.log(min(max(new_variance, MIN_VARIANCE), MAX_VARIANCE) / variance))
         heights = regress(deviation / known, tame, heights)
         shift = basis @ heights - trend

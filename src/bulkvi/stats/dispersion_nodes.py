@@ -13,6 +13,7 @@ N_NODES = 9
 NODE_REACH = 4.5
 LARGEST_LOG_NODE = float(np.log(1e6))
 """Log dispersion beyond which the likelihood loses its digits."""
+LOST_VARIANCE = 100.0
 
 
 class NodeFit(NamedTuple):
@@ -75,6 +76,24 @@ def fit_nodes(
             coef[node] = 2 * coef[node + inward] - coef[node + 2 * inward]
         converged[climb(block, dispersion[node], coef[node], tol=tol)] = False
         kernels(nodes).evaluate(everyone, *block, dispersion[node], coef[node], log_likelihood[node], covariance[node])
+    _set_aside(log_likelihood, coef, covariance, converged)
     log_weight = log_likelihood - 0.5 * (nodes - prior.log_trend) ** 2 / prior.variance
     weight = xp.exp(log_weight - xp.amax(log_weight, 0))
     return NodeFit(nodes, weight / weight.sum(0), coef, covariance, converged)
+
+
+def _set_aside(log_likelihood: Array, coef: Array, covariance: Array, converged: Array) -> None:
+    """Give nodes whose numbers overflowed no weight; a gene without any other has no effect, of a standard error of 10."""
+    xp = namespace(log_likelihood)
+    good = xp.isfinite(log_likelihood) & xp.isfinite(coef).all(1) & xp.isfinite(covariance).all(1)
+    if bool(good.all()):
+        return
+    converged[~good.all(0)] = False
+    log_likelihood[~good] = -xp.inf
+    lost = ~good.any(0)
+    log_likelihood[:, lost] = 0.0
+    p = coef.shape[1]
+    for j in range(p):
+        coef[:, j][~good] = 0.0
+        for k in range(j + 1):
+            covariance[:, j * (j + 1) // 2 + k][~good] = LOST_VARIANCE if j == k else 0.0

@@ -9,6 +9,7 @@ from bulkvi.stats.gene_fit import GeneFit
 from bulkvi.stats.held_out_direction import held_out_noise
 from bulkvi.stats.noise_inflation import standardise, standardised_residuals
 
+LARGEST_RATE = 1e15
 MARGIN = 1.05
 MAX_FACTORS = 10
 MIN_RESIDUAL_DF = 4
@@ -90,7 +91,9 @@ def latent_number(
     limit = int(np.clip(n - rank - MIN_RESIDUAL_DF, 0, MAX_FACTORS))
     largest = np.zeros_like(observed)
     for _ in range(N_SIMULATIONS if observed.size else 0):
-        drawn = rng.poisson(rng.gamma(1 / dispersion, dispersion * mean)).astype(float)
+        rate = rng.gamma(1 / dispersion, dispersion * mean)
+        # beyond what a Poisson draw holds its noise does not matter
+        drawn = np.where(rate > LARGEST_RATE, np.rint(rate), rng.poisson(np.minimum(rate, LARGEST_RATE)))
         if own is not None:
             own = own._replace(effect=rng.normal(0.0, np.sqrt(own.variance), own.effect.shape))
         alone = standardise(drawn, mean, dispersion, features, own)

@@ -100,7 +100,9 @@ def omnibus_test(
         else:
             full = regress_at_node(counts, features, ridge=ridge, **given).log_likelihood
         ratio = np.clip(2 * (full - null.log_likelihood), 0.0, None) / variance
+        known = np.isfinite(ratio)  # a likelihood that overflows says nothing
+        ratio = np.where(known, ratio, 0.0)
         stat += weight * ratio
         p_value += weight * chi2.sf(ratio, df)
-        converged &= null.converged
+        converged &= null.converged & known
     return OmnibusTest(stat, np.minimum(p_value, 1.0), df, converged)
