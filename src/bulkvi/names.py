@@ -156,51 +156,7 @@ EXPECTED_COUNT: Final = "expected_count"
 DF: Final = "df"
 """Degrees of freedom of ``stat``."""
 
-# tables of a calibration by relabelled samples
-SCORE: Final = "score"
-"""What genes are called on: ``adj_p_value`` or ``s_value``."""
-
-THRESHOLD: Final = "threshold"
-"""Genes are called below it."""
-
-CALLS: Final = "calls"
-"""Number of genes called."""
-
-CUTOFF: Final = "cutoff"
-"""The p-value up to which there are as many genes as were called; NaN for none."""
-
-NULL_CALLS: Final = "null_calls"
-"""Number of relabelled p-values up to ``cutoff``; of one relabelling, or the mean over the dissimilar ones."""
-
-CALLS_RELABELLED: Final = "calls_relabelled"
-"""Number of genes called by the whole method on relabelled samples; the mean over the dissimilar relabellings."""
-
-SHARE_AS_MANY: Final = "share_as_many"
-"""Share of the relabellings in which the whole method calls at least as many genes as on the data."""
-
-EMPIRICAL_FDR: Final = "empirical_fdr"
-"""Share of false calls that relabelled samples let expect; NaN where nothing is called."""
-
-EMPIRICAL_FDR_LOW: Final = "empirical_fdr_low"
-"""Lower end of its Monte-Carlo interval (95 %)."""
-
-EMPIRICAL_FDR_HIGH: Final = "empirical_fdr_high"
-"""Upper end of its Monte-Carlo interval (95 %)."""
-
-RELABELLING: Final = "relabelling"
-"""Number of a relabelling of the samples, from 0."""
-
-OVERLAP: Final = "overlap"
-"""Share of every real effect that a relabelled comparison still carries: 0 to 1."""
-
-DISSIMILAR: Final = "dissimilar"
-"""Whether ``overlap`` is small enough for a relabelling to count in ``empirical_fdr`` and ``perm_p_value``."""
-
-PERM_P_VALUE: Final = "perm_p_value"
-"""p-value by rank among the relabelled p-values of all genes."""
-
-PERM_Q_VALUE: Final = "perm_q_value"
-"""``perm_p_value`` adjusted by Benjamini-Hochberg."""
+# latent columns
 LATENT_COLUMN: Final = "latent"
 """Prefix of the columns ``latent_0``, ... that the latent state adds to the features of the regressions."""
 

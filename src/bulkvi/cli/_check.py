@@ -8,6 +8,7 @@ import typer
 from bulkvi.cli import _beside_counts as beside
 from bulkvi.cli import _reading as reading
 from bulkvi.cli._columns import complete
+from bulkvi.cli._design import check_formula
 from bulkvi.cli._figures import new_figure, save_figure
 from bulkvi.cli._folder import CHECKS, new_result
 from bulkvi.cli._progress import FAILURE, WRONG_INPUT, exits, noted, reporter
@@ -94,7 +95,7 @@ def check(
         say("Reading; libraries take some seconds to load")
         adata = reading.read(counts, samples, how)
         say(f"Counts: {reading.in_words(adata)}")
-        in_design = reading.check_formula(design, adata.obs)
+        in_design = check_formula(design, adata.obs)
         adata = complete(adata, in_design, drop=drop_incomplete)
         adata = beside.sum_replicates(adata, sum_replicates, in_design, None, size_factors)
         from bulkvi import pp, tl

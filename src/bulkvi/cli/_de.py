@@ -13,6 +13,7 @@ from bulkvi.cli import _questions as questions
 from bulkvi.cli import _reading as reading
 from bulkvi.cli._answers import Choices, answer, files_written, show_answers, summarise
 from bulkvi.cli._columns import complete
+from bulkvi.cli._design import check_formula
 from bulkvi.cli._folder import new_result
 from bulkvi.cli._progress import FAILURE, WRONG_INPUT, exits, noted, reporter
 from bulkvi.cli._run_file import as_json, of_this_run
@@ -137,7 +138,7 @@ def de(
 
             adata = reading.read(counts, samples, how)
             say(f"Counts: {reading.in_words(adata)}")
-            in_design = reading.check_formula(design, adata.obs)
+            in_design = check_formula(design, adata.obs)
             adata = complete(adata, in_design | {str(donor)}, drop=drop_incomplete)
             adata = beside.sum_replicates(adata, sum_replicates, in_design, donor, size_factors)
             asked = find_questions(asked, adata.obs, in_design, design)

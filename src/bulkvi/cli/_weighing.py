@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
+from bulkvi.cli._design import find_groups
 from bulkvi.cli._questions import Question
-from bulkvi.cli._reading import find_groups
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,8 +11,8 @@ from rich.progress import track
 from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager
 
-from bulkvi import names
-from bulkvi.model._arguments import check_whole
+from bulkvi import calibration_names, names
+from bulkvi.arguments import check_whole
 from bulkvi.model._calibration_report import CalibrationReport
 from bulkvi.model._composition_shift import current_source, resolve_shift
 from bulkvi.model._contrast import Contrast, group_contrast
@@ -243,7 +243,10 @@ def _in_threads(work: Callable[[Any], Counted], given: Sequence[Any], n_jobs: in
 def _by_score(data: Answers) -> pd.DataFrame:
     scores = list(data.scores)
     return pd.DataFrame(
-        {names.SCORE: np.repeat(scores, len(THRESHOLDS)), names.THRESHOLD: np.tile(THRESHOLDS, len(scores))}
+        {
+            calibration_names.SCORE: np.repeat(scores, len(THRESHOLDS)),
+            calibration_names.THRESHOLD: np.tile(THRESHOLDS, len(scores)),
+        }
     )
 
 
@@ -252,14 +255,14 @@ def _fdr_table(
 ) -> pd.DataFrame:
     return _by_score(data).assign(
         **{
-            names.CALLS: calls,
-            names.CUTOFF: cutoffs,
-            names.NULL_CALLS: counted.null_calls[used].mean(0),
-            names.EMPIRICAL_FDR: fdr.fdr,
-            names.EMPIRICAL_FDR_LOW: fdr.low,
-            names.EMPIRICAL_FDR_HIGH: fdr.high,
-            names.CALLS_RELABELLED: counted.calls[used].mean(0),
-            names.SHARE_AS_MANY: fdr.share_as_many,
+            calibration_names.CALLS: calls,
+            calibration_names.CUTOFF: cutoffs,
+            calibration_names.NULL_CALLS: counted.null_calls[used].mean(0),
+            calibration_names.EMPIRICAL_FDR: fdr.fdr,
+            calibration_names.EMPIRICAL_FDR_LOW: fdr.low,
+            calibration_names.EMPIRICAL_FDR_HIGH: fdr.high,
+            calibration_names.CALLS_RELABELLED: counted.calls[used].mean(0),
+            calibration_names.SHARE_AS_MANY: fdr.share_as_many,
         }
     )
 
@@ -267,13 +270,13 @@ def _fdr_table(
 def _relabelling_table(data: Answers, counted: Counted, shared: np.ndarray, used: np.ndarray) -> pd.DataFrame:
     n, n_rows = counted.calls.shape
     table = pd.concat([_by_score(data)] * n, ignore_index=True)
-    table.insert(0, names.RELABELLING, np.repeat(np.arange(n), n_rows))
+    table.insert(0, calibration_names.RELABELLING, np.repeat(np.arange(n), n_rows))
     return table.assign(
         **{
-            names.OVERLAP: np.repeat(shared, n_rows),
-            names.DISSIMILAR: np.repeat(used, n_rows),
-            names.CALLS: counted.calls.ravel(),
-            names.NULL_CALLS: counted.null_calls.ravel(),
+            calibration_names.OVERLAP: np.repeat(shared, n_rows),
+            calibration_names.DISSIMILAR: np.repeat(used, n_rows),
+            calibration_names.CALLS: counted.calls.ravel(),
+            calibration_names.NULL_CALLS: counted.null_calls.ravel(),
         }
     )
 
@@ -281,5 +284,10 @@ def _relabelling_table(data: Answers, counted: Counted, shared: np.ndarray, used
 def _gene_table(data: Answers, counted: Counted, used: np.ndarray) -> pd.DataFrame:
     p_value, q_value = recalibrate(data.p_value, counted.up_to[used].sum(0), int(counted.n_tested[used].sum()))
     return pd.DataFrame(
-        {names.P_VALUE: data.p_value, **data.scores, names.PERM_P_VALUE: p_value, names.PERM_Q_VALUE: q_value}
+        {
+            names.P_VALUE: data.p_value,
+            **data.scores,
+            calibration_names.PERM_P_VALUE: p_value,
+            calibration_names.PERM_Q_VALUE: q_value,
+        }
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bulkvi import names
+from bulkvi import calibration_names, names
 from bulkvi.stats.empirical_fdr import EXCEPTIONAL
 from bulkvi.stats.permutation import LARGEST_OVERLAP
 
@@ -50,7 +50,7 @@ class CalibrationReport:
         inside = f" within the levels of {' and '.join(self.within)}" if self.within else ""
         lines = [
             f"{self.contrast}, {self.method}, against {how_many} {self.n_distinct:,} distinct relabellings{inside}.",
-            *(self._of_score(score) for score in self.fdr[names.SCORE].unique()),
+            *(self._of_score(score) for score in self.fdr[calibration_names.SCORE].unique()),
             *self._limits(),
         ]
         return "\n".join(lines)
@@ -62,18 +62,24 @@ class CalibrationReport:
         return f"<CalibrationReport>\n{self.verdict}"
 
     def _of_score(self, score: str) -> str:
-        row = self.fdr[(self.fdr[names.SCORE] == score) & (self.fdr[names.THRESHOLD] == NOMINAL)].iloc[0]
-        calls, fdr, share = int(row[names.CALLS]), row[names.EMPIRICAL_FDR], row[names.SHARE_AS_MANY]
+        row = self.fdr[
+            (self.fdr[calibration_names.SCORE] == score) & (self.fdr[calibration_names.THRESHOLD] == NOMINAL)
+        ].iloc[0]
+        calls, fdr, share = (
+            int(row[calibration_names.CALLS]),
+            row[calibration_names.EMPIRICAL_FDR],
+            row[calibration_names.SHARE_AS_MANY],
+        )
         about = f"{score} < {NOMINAL}: {calls:,} genes called"
         if not calls:
-            mean = row[names.CALLS_RELABELLED]
+            mean = row[calibration_names.CALLS_RELABELLED]
             return f"{score} < {NOMINAL}: no gene is called (relabelled samples: {mean:.1f} on average)."
         if share > EXCEPTIONAL:
             return (
                 f"{about}; {share:.0%} of the relabellings give at least as many, so that nothing tells these from chance: "
                 "each may be false (empirical FDR 1)."
             )
-        low, high = row[names.EMPIRICAL_FDR_LOW], row[names.EMPIRICAL_FDR_HIGH]
+        low, high = row[calibration_names.EMPIRICAL_FDR_LOW], row[calibration_names.EMPIRICAL_FDR_HIGH]
         expected = f"empirical FDR {fdr:.3f}, Monte-Carlo interval {low:.3f} to {high:.3f}"
         if low > NOMINAL:
             return f"{about}; {expected}: above nominal. {self._advice(score)}"
@@ -87,11 +93,11 @@ class CalibrationReport:
                 f"An s-value counts wrong signs, and a gene that hardly changes has the right one half the time: call on "
                 f"{names.ADJ_P_VALUE} if such genes must not be among the calls."
             )
-        return f"Its p-values are too small on these samples: call on {names.PERM_Q_VALUE}, or take another method."
+        return f"Its p-values are too small on these samples: call on {calibration_names.PERM_Q_VALUE}, or take another method."
 
     def _limits(self) -> list[str]:
-        each = self.relabellings.drop_duplicates(names.RELABELLING)
-        used = each[each[names.DISSIMILAR]]
+        each = self.relabellings.drop_duplicates(calibration_names.RELABELLING)
+        used = each[each[calibration_names.DISSIMILAR]]
         limits = []
         if len(used) < FEW_RELABELLINGS:
             limits.append(
@@ -101,11 +107,11 @@ class CalibrationReport:
         if self.null_share < MANY_CHANGED:
             limits.append(
                 f"Limits: about {1 - self.null_share:.0%} of the genes seem to change. Once labels are exchanged their effects "
-                f"are noise to all genes: the empirical FDR and {names.PERM_Q_VALUE} come out somewhat low."
+                f"are noise to all genes: the empirical FDR and {calibration_names.PERM_Q_VALUE} come out somewhat low."
             )
-            if used[names.OVERLAP].max() > LARGEST_OVERLAP:
+            if used[calibration_names.OVERLAP].max() > LARGEST_OVERLAP:
                 limits.append(
-                    f"Limits: the relabellings still carry up to {used[names.OVERLAP].max():.0%} of each real effect, which "
+                    f"Limits: the relabellings still carry up to {used[calibration_names.OVERLAP].max():.0%} of each real effect, which "
                     "makes both somewhat high."
                 )
         return limits

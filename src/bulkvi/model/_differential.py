@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bulkvi import names
-from bulkvi.model._arguments import check_interval, check_number
+from bulkvi.arguments import check_interval, check_number
 from bulkvi.model._composition_shift import current_source, resolve_shift, shift_warning
 from bulkvi.model._contrast import Contrast, group_contrast, numeric_contrast
 from bulkvi.model._decoded import decoded_difference

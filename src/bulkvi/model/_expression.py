@@ -11,7 +11,7 @@ from scvi import REGISTRY_KEYS
 from scvi.model.base import BaseModelClass, VAEMixin
 from torch import Tensor
 
-from bulkvi.model._arguments import check_number, check_whole
+from bulkvi.arguments import check_number, check_whole
 from bulkvi.model._gene_positions import gene_positions
 from bulkvi.model._scvi_private import MODULE_KEYS, batch_codes
 from bulkvi.model._seeding import seeded

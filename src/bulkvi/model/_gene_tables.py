@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from bulkvi import names
-from bulkvi.model._arguments import check_interval
+from bulkvi.arguments import check_interval
 from bulkvi.model._composition_shift import current_source
 from bulkvi.model._differential import DifferentialMixin
 from bulkvi.model._features import NEAR_ONE, Features, intercept_of

@@ -7,7 +7,7 @@ import torch
 from anndata import AnnData
 from scvi.model.base import ArchesMixin, BaseModelClass, RNASeqMixin, VAEMixin
 
-from bulkvi.model._arguments import check_number, check_whole
+from bulkvi.arguments import check_number, check_whole
 from bulkvi.model._calibrate import CalibrateMixin
 from bulkvi.model._expression import ExpressionMixin
 from bulkvi.model._latent_report import LatentReportMixin

@@ -10,7 +10,7 @@ from scvi.dataloaders import DataSplitter
 from scvi.model.base import UnsupervisedTrainingMixin
 from threadpoolctl import threadpool_limits
 
-from bulkvi.model._arguments import check_number, check_whole
+from bulkvi.arguments import check_number, check_whole
 from bulkvi.model._initialise import MAX_SAMPLES, initialise
 from bulkvi.model._interruption import signals_of_the_caller, unchanged_unless_finished
 from bulkvi.model._scvi_private import Runner, use_distributed_sampler

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
 
-from bulkvi import names
+from bulkvi import calibration_names
 from bulkvi.pl._axes import AXES_HEIGHT, OKABE_ITO, legend_height, new_axes
 from bulkvi.pl._finish import finish
 from bulkvi.pl._gene_points import legend_beneath, say_above
@@ -89,10 +89,10 @@ def calibration(
         raise TypeError(f"`report` must be what model.calibrate returns, not {type(report).__name__}.")
     if kind not in ("fdr", "calls"):
         raise ValueError(f"`kind` must be 'fdr' or 'calls'; it is {kind!r}.")
-    known = list(report.fdr[names.SCORE].unique())
+    known = list(report.fdr[calibration_names.SCORE].unique())
     if score is not None and score not in known:
         raise KeyError(f"the report has no score {score!r}; it has {known}.")
-    thresholds = report.fdr[names.THRESHOLD].unique().tolist()
+    thresholds = report.fdr[calibration_names.THRESHOLD].unique().tolist()
     if threshold not in thresholds:
         raise ValueError(f"`threshold` is {threshold}; the report has {thresholds}.")
     if ax is None:
@@ -105,13 +105,19 @@ def calibration(
 
 
 def _draw_fdr(ax: Axes, table: pd.DataFrame, scores: list[str]) -> None:
-    nominal = table[names.THRESHOLD].to_numpy()
+    nominal = table[calibration_names.THRESHOLD].to_numpy()
     ends = (nominal.min() * NOT_FINER, 1.0)
     handles = [*ax.plot(ends, ends, color="0.5", linewidth=0.8, linestyle="--", label="as nominal")]
     for i, score in enumerate(scores):
-        rows = table[(table[names.SCORE] == score) & table[names.EMPIRICAL_FDR].notna()]
-        x, y = rows[names.THRESHOLD].to_numpy(), rows[names.EMPIRICAL_FDR].clip(LOWEST).to_numpy()
-        low, high = (rows[name].clip(LOWEST).to_numpy() for name in (names.EMPIRICAL_FDR_LOW, names.EMPIRICAL_FDR_HIGH))
+        rows = table[(table[calibration_names.SCORE] == score) & table[calibration_names.EMPIRICAL_FDR].notna()]
+        x, y = (
+            rows[calibration_names.THRESHOLD].to_numpy(),
+            rows[calibration_names.EMPIRICAL_FDR].clip(LOWEST).to_numpy(),
+        )
+        low, high = (
+            rows[name].clip(LOWEST).to_numpy()
+            for name in (calibration_names.EMPIRICAL_FDR_LOW, calibration_names.EMPIRICAL_FDR_HIGH)
+        )
         colour, aside = OKABE_ITO[i], 1.04 ** (2 * i - len(scores) + 1)
         ax.vlines(x * aside, low, high, color=colour, linewidth=0.8)
         handles += ax.plot(x * aside, y, color=colour, marker="os"[i % 2], markersize=3.5, linewidth=1, label=score)
@@ -124,10 +130,10 @@ def _draw_fdr(ax: Axes, table: pd.DataFrame, scores: list[str]) -> None:
 
 def _draw_calls(ax: Axes, report: Calibration, score: str, threshold: float) -> None:
     here = [
-        table[(table[names.SCORE] == score) & (table[names.THRESHOLD] == threshold)]
+        table[(table[calibration_names.SCORE] == score) & (table[calibration_names.THRESHOLD] == threshold)]
         for table in (report.fdr, report.relabellings)
     ]
-    on_data, relabelled = int(here[0][names.CALLS].iloc[0]), here[1][names.CALLS].to_numpy()
+    on_data, relabelled = int(here[0][calibration_names.CALLS].iloc[0]), here[1][calibration_names.CALLS].to_numpy()
     largest = max(on_data, int(relabelled.max()), 1)
     bins = np.linspace(-0.5, largest + 0.5, min(largest + 1, 30) + 1)
     ax.hist(relabelled, bins=bins.tolist(), color=OKABE_ITO[0], edgecolor="white", linewidth=0.4)

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from bulkvi import comparison_names as cn
-from bulkvi.model._arguments import check_number
+from bulkvi.arguments import check_number
 from bulkvi.pl._axes import OKABE_ITO, legend_height, new_axes
 from bulkvi.pl._compared import Compared, check_compared
 from bulkvi.pl._finish import finish

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from bulkvi.model._arguments import check_number
+from bulkvi.arguments import check_number
 from bulkvi.names import ADJ_P_VALUE, P_VALUE
 from bulkvi.pl._axes import MAX_VECTOR_POINTS, OKABE_ITO, beneath, text_width, width_in_points
 from bulkvi.pl._text import set_fonts

@@ -8,8 +8,8 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from bulkvi.arguments import check_number
 from bulkvi.gene_order import order_by_significance
-from bulkvi.model._arguments import check_number
 from bulkvi.names import ADJ_P_VALUE, LOG_FC, LOG_FC_HIGH, LOG_FC_LOW, P_VALUE, SIZE_FACTOR
 from bulkvi.pl._annotation import (
     GAP,

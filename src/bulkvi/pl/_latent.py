@@ -6,7 +6,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.patches import Ellipse
 
-from bulkvi.model._arguments import check_number
+from bulkvi.arguments import check_number
 from bulkvi.names import LATENT
 from bulkvi.pl._axes import Colouring, colour_samples, draw_samples, new_sample_axes
 from bulkvi.pl._finish import finish

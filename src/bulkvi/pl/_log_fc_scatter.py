@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from bulkvi.model._arguments import check_number
+from bulkvi.arguments import check_number
 from bulkvi.pl._axes import OKABE_ITO, draw_colour_bar, new_axes
 from bulkvi.pl._finish import finish
 from bulkvi.pl._gene_points import count_genes, points_look, say_above

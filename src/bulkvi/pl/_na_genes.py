@@ -8,7 +8,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from bulkvi import comparison_names as cn
-from bulkvi.model._arguments import check_number, check_whole
+from bulkvi.arguments import check_number, check_whole
 from bulkvi.pl._axes import AXES_HEIGHT, OKABE_ITO, legend_height, new_axes
 from bulkvi.pl._compared import Compared, check_compared
 from bulkvi.pl._finish import finish

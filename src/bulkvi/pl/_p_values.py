@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from bulkvi.model._arguments import check_whole
+from bulkvi.arguments import check_whole
 from bulkvi.names import P_VALUE
 from bulkvi.pl._axes import AXES_HEIGHT, OKABE_ITO, legend_height, new_axes
 from bulkvi.pl._finish import finish

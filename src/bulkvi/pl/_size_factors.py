@@ -6,7 +6,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, StrMethodFormatter
 
-from bulkvi.model._arguments import check_number
+from bulkvi.arguments import check_number
 from bulkvi.names import SIZE_FACTOR
 from bulkvi.pl._axes import (
     check_column,

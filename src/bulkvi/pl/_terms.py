@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from bulkvi import enrichment_names as en
-from bulkvi.model._arguments import check_number, check_whole
+from bulkvi.arguments import check_number, check_whole
 from bulkvi.pl._axes import new_axes
 from bulkvi.pl._text import plain, set_fonts
 

@@ -2,7 +2,7 @@ import numpy as np
 import scanpy as sc
 from anndata import AnnData
 
-from bulkvi.model._arguments import check_number
+from bulkvi.arguments import check_number
 from bulkvi.model._checked_counts import checked_counts
 from bulkvi.names import N_COUNTS, N_SAMPLES
 

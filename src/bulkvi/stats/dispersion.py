@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import norm
 
 from bulkvi.stats import _dispersion_numba
-from bulkvi.stats._nb_block import Array, convert, full, is_torch, namespace, take_rows
+from bulkvi.stats._nb_block import Array, convert, full, is_torch, namespace
 from bulkvi.stats.dispersion_profile import MIN_LARGEST, DispersionProfile, spline_bends
 
 N_KNOTS = 10
@@ -252,38 +252,6 @@ def posterior_moments(
         sd,
     )
     return mean, sd
-
-
-def most_likely_dispersion(profile: DispersionProfile) -> Array:
-    """Dispersion at which each gene's profile is highest: the top of the parabola through the three highest places.
-
-    0 for a gene whose counts vary no more than a Poisson distribution's.
-
-    Parameters
-    ----------
-    profile
-        Likelihood of the dispersions.
-
-    Returns
-    -------
-    Dispersions, genes.
-
-    Examples
-    --------
-    >>> place = np.arange(9.0)[:, None]
-    >>> profile = DispersionProfile(-((place - [3.3, -1]) ** 2), np.zeros(2), np.full(2, 50.0), 1.0, 0.5, None, None)
-    >>> most_likely_dispersion(profile).round(4).tolist()
-    [0.0841, 0.0]
-    """
-    xp = namespace(profile.largest)
-    values = profile.log_likelihood
-    highest = xp.argmax(values, 0)
-    inner = xp.clip(highest, 1, values.shape[0] - 2)
-    left, middle, right = (take_rows(values, (inner + step)[None])[0] for step in (-1, 0, 1))
-    bend = xp.clip(2 * middle - left - right, 1e-12, None)
-    offset = xp.clip((right - left) / (2 * bend), -1.0, 1.0)
-    place = profile.first + xp.where(highest == inner, inner + offset, highest)
-    return xp.expm1(xp.clip(place, 0.0, None) * (profile.spacing / profile.root_df)) / profile.largest
 
 
 def hat_basis(x: np.ndarray, knots: np.ndarray) -> np.ndarray:

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from bulkvi.stats._nb_block import Array, blocks, join, make_layout, namespace
-from bulkvi.stats.dispersion import DispersionPrior, dispersion_prior, most_likely_dispersion
+from bulkvi.stats.dispersion import DispersionPrior, dispersion_prior
 from bulkvi.stats.dispersion_nodes import N_NODES, NodeFit, fit_nodes
-from bulkvi.stats.dispersion_profile import dispersion_profile, join_profiles
+from bulkvi.stats.dispersion_profile import dispersion_profile, join_profiles, most_likely_dispersion
 from bulkvi.stats.nb_regression import block_genes, check_regression
 
 EFFECT_PRECISION = 4e-2

@@ -5,7 +5,7 @@ import pandas as pd
 from scipy.stats import pearsonr, spearmanr
 
 from bulkvi import comparison_names as cn
-from bulkvi.model._arguments import check_number
+from bulkvi.arguments import check_number
 from bulkvi.names import P_VALUE, STAT, SYMBOL
 from bulkvi.stats.concordance import rank_rank_overlap, total_least_squares_slope
 from bulkvi.tl._comparison import Comparison

@@ -4,7 +4,7 @@ from scipy.stats import spearmanr
 
 from bulkvi import comparison_names as cn
 from bulkvi import enrichment_names as en
-from bulkvi.model._arguments import check_number
+from bulkvi.arguments import check_number
 from bulkvi.names import ADJ_P_VALUE, P_VALUE
 
 NEEDED = (en.TERM, en.TERM_ID, en.DIRECTION, en.SCORE, P_VALUE, ADJ_P_VALUE)

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from bulkvi import enrichment_names as en
+from bulkvi.arguments import check_number, check_whole
 from bulkvi.datasets._gene_sets import Organism
-from bulkvi.model._arguments import check_number, check_whole
 from bulkvi.names import ADJ_P_VALUE, P_VALUE
 from bulkvi.stats.multiplicity import benjamini_hochberg
 from bulkvi.tl._gene_set_input import GeneSets, members_of
