@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 WIDTH: Final = 3.3
 N_TERMS: Final = 12
+LONGEST: Final = 24
+"""Characters of a column's name that are drawn."""
 FIGURES: Final = tuple("volcano ma p_values dispersion shrinkage gene latent size_factors training enrichment".split())
 """Names of all figures; the last only where gene sets were scored."""
 OF_EFFECTS: Final = ("volcano", "ma", "shrinkage")
@@ -100,10 +102,9 @@ def draw_figures(
 
 def _say_unit(axes: "Axes", column: str) -> None:
     """Say above the Axes of effects that they are per unit of a column."""
-    from bulkvi.pl._text import plain, set_fonts
-
-    unit = f"Fold changes per unit of {plain(column)}"
-    set_fonts([axes.set_title(f"{unit}\n{axes.get_title(loc='left')}", loc="left", fontsize="small")])
+    shown = column if len(column) <= LONGEST else f"{column[: LONGEST - 1]}…"
+    unit = " ".join(f"Fold changes per unit of {shown}".split()).replace("$", r"\$")
+    axes.set_title(f"{unit}\n{axes.get_title(loc='left')}", loc="left", fontsize="small")
 
 
 def new_figure(height: float) -> "Figure":

@@ -21,6 +21,11 @@ def current_source(manager: AnnDataManager) -> SizeFactorSource:
     return source_from(source_of(manager.adata, key, field["state_registry"].get(SOURCE)))
 
 
+def is_recorded(manager: AnnDataManager) -> bool:
+    """Whether the size factors were registered by a version that records where they come from."""
+    return SOURCE in manager.registry["field_registries"][REGISTRY_KEYS.SIZE_FACTOR_KEY]["state_registry"]
+
+
 def resolve_shift(source: SizeFactorSource, *, given: Any) -> bool:
     """Decide whether the shift is subtracted; by default only where size factors assume that most genes do not change.
 

@@ -5,12 +5,11 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scvi import REGISTRY_KEYS
 
 from bulkvi import enrichment_names as en
 from bulkvi import names
 from bulkvi.model import BulkVI
-from bulkvi.model._composition_shift import SOURCE, current_source
+from bulkvi.model._composition_shift import current_source, is_recorded
 from bulkvi.model._size_factor_source import source_from
 from bulkvi.reporting._asked import Asked
 from bulkvi.stats import size_factors as estimators
@@ -136,16 +135,10 @@ def _factor_sentence(model: BulkVI, run: Mapping[str, Any]) -> list[str]:
         return [f"Size factors were taken from {chosen}."]
     method = chosen or source.method or _estimated_again(model)
     if method is None:
-        return ["Size factors were given by the user."] if _is_recorded(model) else []
+        return ["Size factors were given by the user."] if is_recorded(model.adata_manager) else []
     over = f", over {source.n_control_genes:,} control genes" if source.n_control_genes else ""
     frozen = ", measured against the reference of other samples" if source.reference else ""
     return [f"Size factors were {SIZE_FACTORS[method]}{over}{frozen}."]
-
-
-def _is_recorded(model: BulkVI) -> bool:
-    """Whether the size factors were registered by a version that records where they come from."""
-    field = model.adata_manager.registry["field_registries"][REGISTRY_KEYS.SIZE_FACTOR_KEY]
-    return SOURCE in field["state_registry"]
 
 
 def _estimated_again(model: BulkVI) -> str | None:
