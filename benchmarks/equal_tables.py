@@ -140,7 +140,9 @@ def main() -> None:
         return
     other = Path(options.rest[0])
     for path in sorted(options.folder.glob("*.csv")):
-        tables = [pd.read_csv(folder / path.name, index_col=0, keep_default_na=False) for folder in (options.folder, other)]
+        tables = [
+            pd.read_csv(folder / path.name, index_col=0, keep_default_na=False) for folder in (options.folder, other)
+        ]
         found = differences(*tables)
         print(f"{path.stem}: {'; '.join(found) or 'equal'}")
 

@@ -142,7 +142,12 @@ def test_the_argument_is_true_false_or_none(doubled: bulkvi.BulkVI, wrong: Any) 
 def test_the_alignment_is_told_who_decides(doubled: bulkvi.BulkVI, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     align = _hidden.align
-    monkeypatch.setattr(_hidden, "align", lambda *a, **k: seen.append(k["common"]) or align(*a, **k))
+
+    def watched(*args: Any, **options: Any) -> Any:
+        seen.append(options["common"])
+        return align(*args, **options)
+
+    monkeypatch.setattr(_hidden, "align", watched)
     with warnings.catch_warnings(action="ignore"):
         for shift in (None, False, True):
             doubled.differential_expression("group", "B", "A", latent_columns=1, composition_shift=shift)

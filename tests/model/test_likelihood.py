@@ -87,11 +87,10 @@ def test_log_likelihoods_equal_scipy_at_every_depth_and_dispersion(dtype: torch.
     for scores in (-2, 0, 5):
         x = np.rint(np.maximum(mean + scores * np.sqrt(mean + mean**2 / r), 0)).astype(np.float32).astype(float)
         counts = torch.tensor(x, dtype=dtype)
-        tolerance = {"rtol": 1e-6, "atol": 2e-6}
         found = negative_binomial_log_prob(counts, log_mean, log_dispersion).double().numpy()
-        np.testing.assert_allclose(found, stats.nbinom.logpmf(x, r, r / (r + mean)), **tolerance)
+        np.testing.assert_allclose(found, stats.nbinom.logpmf(x, r, r / (r + mean)), rtol=1e-6, atol=2e-6)
         poisson = LogPoisson(log_mean, log_mean).log_prob(counts).double().numpy()
-        np.testing.assert_allclose(poisson, stats.poisson.logpmf(x, mean), **tolerance)
+        np.testing.assert_allclose(poisson, stats.poisson.logpmf(x, mean), rtol=1e-6, atol=2e-6)
 
 
 def test_rates_do_not_overflow() -> None:

@@ -30,9 +30,9 @@ def test_counts_over_size_factors_are_drawn_over_the_covariate(cohort: AnnData):
 def test_the_curve_of_the_gene_is_drawn_from_left_to_right(cohort: AnnData):
     ax = pl.gene_trend(cohort, "4", "age", curve=CURVE)
     (line,) = ax.lines
-    assert line.get_xdata().tolist() == [10.0, 60.0]
-    assert line.get_ydata().tolist() == [50.0, 150.0]
-    heights = ax.collections[1].get_paths()[0].vertices[:, 1]
+    assert np.asarray(line.get_xdata()).tolist() == [10.0, 60.0]
+    assert np.asarray(line.get_ydata()).tolist() == [50.0, 150.0]
+    heights = np.asarray(ax.collections[1].get_paths()[0].vertices)[:, 1]
     assert (heights.min(), heights.max()) == (40.0, 200.0)
 
 

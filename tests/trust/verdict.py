@@ -22,7 +22,7 @@ counted: Counter[str] = Counter()
 """Verdicts of this run of pytest, for its closing lines."""
 
 
-def equal(found: Any, plain: Any, **tolerance: float) -> None:
+def equal(found: Any, plain: Any, **tolerance: Any) -> None:
     """Assert that an answer equals that of the plain input, and count the verdict."""
     if isinstance(plain, pd.DataFrame):
         pd.testing.assert_frame_equal(found, plain, **tolerance)

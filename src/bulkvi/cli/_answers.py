@@ -143,7 +143,7 @@ def answer(
                 level=choices.level,
                 warnings=[*notes, *own],
                 command=run["command"],
-                run=run | entry,
+                run={**run, **entry},
             )
     return Answer(question, table, terms, own, entry)
 
