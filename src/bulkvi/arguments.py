@@ -27,7 +27,7 @@ def check_number(
     """
     allowed = _in_words("a finite number", above, least, below, most)
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
-        raise TypeError(f"{name} is {value!r} ({type(value).__name__}): give {allowed}.")
+        raise TypeError(f"{name} is {value!r}: give {allowed}.")
     number = float(value)
     inside = (
         math.isfinite(number)
@@ -54,7 +54,7 @@ def check_whole(name: str, value: Any, *, least: int | None = None, most: int | 
     if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
         if isinstance(value, Real) and not math.isfinite(float(value)):
             raise ValueError(f"{name} is {value}: give {allowed}.")
-        raise TypeError(f"{name} is {value!r} ({type(value).__name__}): give {allowed}.")
+        raise TypeError(f"{name} is {value!r}: give {allowed}.")
     if (least is not None and int(value) < least) or (most is not None and int(value) > most):
         raise ValueError(f"{name} is {value}: give {allowed}.")
 

@@ -93,8 +93,8 @@ def test_control_genes_that_were_filtered_out_are_left_out_with_a_warning(spiked
 REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "no such column": ("ERCC-", KeyError, r"not a column of adata.var.*str.startswith\('ERCC-'\)"),
     "no such gene": (["a", "b", "c"], KeyError, "none of the 3 names.*filter_genes"),
-    "none": ([], ValueError, "0 are in adata, and at least 3 are needed"),
-    "two": (SPIKES[:2], ValueError, "2 are in adata, and at least 3"),
+    "none": ([], ValueError, "0 are among the genes, and at least 3 are needed"),
+    "two": (SPIKES[:2], ValueError, "2 are among the genes, and at least 3"),
     "short mask": ([True] * 5, ValueError, "mask of 5 values; adata has 68 genes"),
     "positions": ([60, 61, 62], TypeError, "names of genes.*it holds 60"),
     "number": (3, TypeError, "list of gene names.*type int"),

@@ -47,10 +47,10 @@ def control_mask(adata: AnnData, control_genes: Any, usable: np.ndarray | None =
         mask = _named(adata, control_genes)
     n_usable = int(mask.sum() if usable is None else (mask & usable).sum())
     if n_usable < FEWEST:
-        left_out = "" if usable is None else f" of the {int(mask.sum())} control genes in adata have a reference, and"
+        found = "are among the genes" if usable is None else f"of {int(mask.sum())} among the genes have a reference"
         raise ValueError(
-            f"control_genes: {n_usable}{left_out or ' are in adata, and'} at least {FEWEST} are needed, because size factors are "
-            "medians over them. Give more genes; bulkvi.pp.filter_genes may have removed those with few counts."
+            f"control_genes: {n_usable} {found}, and at least {FEWEST} are needed, because size factors are medians over them. Give "
+            "more genes; bulkvi.pp.filter_genes may have removed those with few counts."
         )
     return mask
 

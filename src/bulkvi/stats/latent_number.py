@@ -10,6 +10,7 @@ from bulkvi.stats.held_out_direction import held_out_noise
 from bulkvi.stats.noise_inflation import standardise, standardised_residuals
 
 LARGEST_RATE = 1e15
+NEGLIGIBLE = 1e-8
 MARGIN = 1.05
 MAX_FACTORS = 10
 MIN_RESIDUAL_DF = 4
@@ -89,6 +90,8 @@ def latent_number(
     residuals, mean, dispersion, own, rank = standardised_residuals(counts, features, offset, fit, donors)
     observed = np.linalg.svd(residuals, compute_uv=False)[: n - rank] if residuals.size else np.zeros(0)
     limit = int(np.clip(n - rank - MIN_RESIDUAL_DF, 0, MAX_FACTORS))
+    # a few genes, or copies of one, span fewer directions than there are samples
+    limit = min(limit, max(int((observed > NEGLIGIBLE * observed.max(initial=0.0)).sum()) - 1, 0))
     largest = np.zeros_like(observed)
     for _ in range(N_SIMULATIONS if observed.size else 0):
         rate = rng.gamma(1 / dispersion, dispersion * mean)
