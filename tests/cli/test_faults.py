@@ -18,10 +18,9 @@ from typer.testing import CliRunner
 
 from bulkvi import BulkVI
 from bulkvi.cli import _folder, app
-from bulkvi.cli._command import RECEIVED
 from bulkvi.cli._folder import RESULTS, locked, new_result
 from bulkvi.cli._progress import STATE
-from bulkvi.cli._signals import SIGNALS, Interrupted, deferred, interruptible
+from bulkvi.cli._signals import SIGNALS, Interrupted, interruptible
 from bulkvi.cli._whole import check_whole, checksums, read_run
 from tests.cli.conftest import Files
 from tests.cli.results import NAMES, contents, context, fill, is_whole, write
@@ -51,16 +50,6 @@ def test_a_signal_in_training_ends_with_its_code_and_writes_nothing(
     assert [signal.getsignal(each) for each in SIGNALS] == handlers
 
 
-def test_a_signal_that_a_library_swallowed_still_counts(tmp_path: Path):
-    with pytest.raises(Interrupted), interruptible() as received:
-        ctx = context()
-        ctx.meta[RECEIVED] = received
-        with suppress(BaseException):
-            signal.raise_signal(signal.SIGTERM)
-        write(tmp_path / "out", "new", ctx=ctx)
-    assert not (tmp_path / "out").exists()
-
-
 def test_a_signal_while_files_are_moved_waits_until_all_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     write(tmp_path, "old")
     plain = shutil.move
@@ -76,16 +65,6 @@ def test_a_signal_while_files_are_moved_waits_until_all_are(tmp_path: Path, monk
     assert ctx.meta[STATE] == f"The result in {tmp_path} is whole."
     assert is_whole(tmp_path) == "new"
     assert sorted(contents(tmp_path)) == sorted([*NAMES, "run.json"])
-
-
-def test_a_signal_that_was_ignored_stays_ignored():
-    """As SIGHUP under nohup."""
-    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    try:
-        with interruptible(), deferred():
-            signal.raise_signal(signal.SIGTERM)
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 # one command at a time
