@@ -262,7 +262,7 @@ def main() -> None:
         log, old, out = folder / "log", folder / "old", folder / "out"
         arguments = make_files(folder)
         if len(os.listdir("/proc/self/task")) > 1:
-            print("Threads run before the forks: a fork may hang.")
+            print("Threads run before the forks; with more than that of the memory allocator a fork may hang.")
         if ended(forked(lambda: command([*arguments, "--out", str(old), "--seed", str(OLD_SEED)]), log)):
             raise RuntimeError(log.read_text())
         older = contents(old)
@@ -303,8 +303,8 @@ def main() -> None:
             with_older = repeat % 2 == 1
             disk = folder / "disk"
             disk.mkdir(exist_ok=True)
-            used = sum(map(len, older.values())) // 1024 + 200 if with_older else 0
-            size = f"size={used + rng.randrange(40, 1_200)}k"
+            used = sum(map(len, older.values())) // 1024 + 120 if with_older else 0
+            size = f"size={used + rng.randrange(40, 450)}k"
             if subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(disk)], capture_output=True).returncode:
                 print("Full disk: left out, no tmpfs can be mounted here.")
                 break

@@ -12,7 +12,7 @@ import typer
 
 from bulkvi.cli._command import RECEIVED
 from bulkvi.cli._figures import FIGURES
-from bulkvi.cli._progress import FAILURE, HIDDEN, STATE, exits
+from bulkvi.cli._progress import FAILURE, HIDDEN, STATE, WRONG_INPUT, exits, print_error
 from bulkvi.cli._run_file import as_json
 from bulkvi.cli._signals import Interrupted, deferred
 from bulkvi.cli._whole import CHECKSUMS, checksums
@@ -168,9 +168,9 @@ def new_result(
     Raises
     ------
     typer.BadParameter
-        If the folder is refused, or another command writes into it.
+        If the folder is refused.
     typer.Exit
-        With code 1 if it cannot be written into.
+        With code 2 if another command writes into it, with 1 if it cannot be written into.
     """
     with exits(FAILURE, ctx):
         check_folder(out, writes, force=force, what=what, inputs=inputs)
@@ -199,8 +199,8 @@ def locked(out: Path) -> Iterator[None]:
 
     Raises
     ------
-    typer.BadParameter
-        If another command writes there now.
+    typer.Exit
+        With code 2 if another command writes there now.
     """
     lock, made = _lock(out)
     try:
@@ -225,10 +225,8 @@ def _lock(out: Path) -> tuple[Any, list[Path]]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise typer.BadParameter(
-                f"Another bulkvi is writing into {out}. Wait until it is done, or name another folder.",
-                param_hint="--out",
-            ) from None
+            print_error(f"Error: Another bulkvi is writing into {out}. Wait until it is done, or name another folder.")
+            raise typer.Exit(WRONG_INPUT) from None
         except FileNotFoundError:  # another command removed its folder between the two steps
             continue
         except NotImplementedError:  # a file system without locks

@@ -1,6 +1,7 @@
 """Signals that end a command."""
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ SIGNALS: Final = tuple(
 )  # Windows has no SIGHUP
 BY_SIGNAL: Final = 128
 """Exit codes above it are those of signals."""
+DELAY: Final = 0.05
+"""Seconds until a swallowed signal is sent again."""
 
 
 class Interrupted(BaseException):
@@ -26,16 +29,34 @@ class Interrupted(BaseException):
 def interruptible() -> Iterator[list[int]]:
     """Raise :class:`Interrupted` when a signal arrives; yield the list of those that did.
 
-    Libraries swallow exceptions in some places: who writes the result looks into the list.
+    Libraries swallow exceptions in some places: who writes the result looks into the list. Python swallows them where it
+    cleans up objects: the signal is sent again.
     """
     received: list[int] = []
+    again: list[threading.Timer] = []
+    report_unraisable = sys.unraisablehook
 
     def stop(number: int, _: FrameType | None) -> None:
         received.append(number)
         raise Interrupted(number)
 
-    with _handled_by(stop):
-        yield received
+    def send_again(unraisable: "sys.UnraisableHookArgs") -> None:
+        if not isinstance(unraisable.exc_value, Interrupted):
+            report_unraisable(unraisable)
+            return
+        again.append(threading.Timer(DELAY, signal.raise_signal, [unraisable.exc_value.signal]))
+        again[-1].start()
+
+    sys.unraisablehook = send_again
+    try:
+        with _handled_by(stop):
+            try:
+                yield received
+            finally:
+                for timer in again:
+                    timer.cancel()
+    finally:
+        sys.unraisablehook = report_unraisable
 
 
 @contextmanager
