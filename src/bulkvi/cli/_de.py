@@ -118,7 +118,7 @@ def de(
             in_design = reading.check_formula(design, adata.obs)
             groups = reading.find_groups(contrast, adata.obs, in_design)
             n_read = adata.n_vars
-            findings = _check(adata, design, in_design)
+            findings = _check(adata, design, in_design, groups)
             if gene_sets is not None:
                 check_gene_sets(gene_sets, organism, adata)
             pp.filter_genes(adata, min_counts=min_counts)
@@ -189,11 +189,11 @@ def de(
     show_files(table, out, files | {RUN_FILE: "what was asked and found, the versions and the command"})
 
 
-def _check(adata: "AnnData", design: str, in_design: set[str]) -> list[dict[str, str]]:
+def _check(adata: "AnnData", design: str, in_design: set[str], groups: tuple[str, Any, Any]) -> list[dict[str, str]]:
     """What there is to know about the design, before anything takes long."""
     from bulkvi import tl
 
-    found = tl.check_design(adata, design)
+    found = tl.check_design(adata, design, contrast=groups)
     if found.residual_df < 1:
         remedy = (
             "Take a variable out of the design, or add samples."
@@ -237,12 +237,17 @@ def _hidden(model: "BulkVI", table: "pd.DataFrame") -> str | None:
         return None
     held = model.latent_report()
     held = held[held[ENTERS] & (held[STRENGTH] > GOES_WITH)]
-    known = ", ".join(dict.fromkeys(map(repr, held[STRONGEST_WITH])))
-    advice = (
-        f" Of the columns in SAMPLES {known} goes with it: if that moves the counts, add it to the design."
-        if known
-        else ""
-    )
+    obs = model.adata.obs
+    free = len(obs) - model.get_design_matrix().shape[1]
+    known = [name for name in dict.fromkeys(held[STRONGEST_WITH]) if name in obs]
+    sizes = {name: 2 if obs[name].dtype.kind in "if" else obs[name].nunique() for name in known}
+    fitting = ", ".join(repr(name) for name in known if sizes[name] - 1 < free)
+    donors = [name for name in known if sizes[name] - 1 >= free and sizes[name] < len(obs)]
+    advice = ""
+    if fitting:
+        advice = f" Of the columns in SAMPLES {fitting} goes with it: if that moves the counts, add it to the design."
+    if donors:
+        advice += f" {donors[0]!r} goes with it and has too many levels for the design: if samples repeat, use --donor {donors[0]}."
     return (
         f"{n} hidden direction{'s' * (n > 1)} of the data, such as a batch that the design does not name, "
         f"{'were' if n > 1 else 'was'} found and held fixed.{advice}"

@@ -98,7 +98,7 @@ def report(
     asked = asked_of(model, de)
     groupby = groupby or asked.groupby
     de = _with_symbols(de, model, asked)
-    design, samples = design_check(model), sample_check(model, groupby)
+    design, samples = design_check(model, groupby), sample_check(model, groupby)
     columns = gene_columns(de, de[names.SYMBOL], level)
     called = de[de[names.ADJ_P_VALUE] < level]
     up = int((called[names.LOG_FC] > 0).sum())

@@ -4,17 +4,18 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import betaln
+from scipy.special import betaln, gammaln
 
 from bulkvi.stats.leave_one_out import LabelFit, label_fit
 from bulkvi.stats.rank import well_conditioned
 
-PRIOR_GIVEN = 0.3
-PRIOR_CHANGED = 0.5
+PRIOR_GIVEN = 0.32
+PRIOR_CHANGED = 0.6
 PRIOR_PARTLY = 0.02
-PRIOR_MEANINGLESS = 0.18
+PRIOR_MEANINGLESS = 0.06
 SHARE_EXCHANGED = 0.75
 PRIOR_WRONG = 0.01
+SMALL_COHORT = 8
 N_SUSPECTS = 40
 N_TRIED = 4
 SETTLED = -0.1
@@ -64,11 +65,12 @@ def search_labels(values: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> L
         \log \frac{P(b_n \mid \text{values}, c_{-n})}{P(a_n \mid \text{values}, c_{-n})}.
 
     That the samples differ as b says and the labels are right all the same (a subtype, or an unrecorded factor that a share of
-    the samples has, uniform prior on the share) is a hypothesis too, and so is that the labels mean nothing (each with
-    probability one over the number of labels). All are averaged with their prior: 0.3 for the given labels, 0.18 for
-    meaningless ones, 0.02 for such factors, and 0.5 for changes: three quarters of it divided by the number of possible
-    exchanges, one quarter by that of single changes. Within a hypothesis every single label is wrong with prior probability
-    0.01: where the values tell nothing a label keeps that prior.
+    the samples has, uniform prior on the share) is a hypothesis too, and so is that the labels mean nothing (every
+    arrangement of as many of each is as probable). All are averaged with their prior: 0.32 for the given labels, 0.06 for
+    meaningless ones, 0.02 for such factors, and 0.6 for changes: three quarters of it divided by the number of possible
+    exchanges, one quarter by that of single changes. With n > 8 samples changes have the prior 4.8 / n, and the given labels the
+    rest: more samples can be wrong by chance, and a true change has more evidence. Within a hypothesis every single label is
+    wrong with prior probability 0.01: where the values tell nothing a label keeps that prior.
 
     Parameters
     ----------
@@ -113,7 +115,9 @@ def search_labels(values: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> L
     best = tried[int((log_prior + log_likelihood).argmax())]
     log_share = betaln(1 + n_changed, 1 + len(labels) - n_changed) - n_changed * math.log(max(len(rows) - 1, 1))
     log_partly = np.where(n_changed > 0, math.log(PRIOR_PARTLY) + log_share + log_likelihood, -np.inf)
-    log_meaningless = math.log(PRIOR_MEANINGLESS) - int(judged.sum()) * math.log(len(rows))
+    # the sizes of the groups are part of the plan of a study, whatever the labels mean
+    sizes = np.bincount(labels[judged], minlength=len(rows))
+    log_meaningless = math.log(PRIOR_MEANINGLESS) + float(gammaln(sizes + 1).sum() - gammaln(sizes.sum() + 1))
     log_weights = np.array([*(log_prior + log_likelihood), *log_partly, log_meaningless])
     weights = np.exp(log_weights - log_weights.max())
     weights /= weights.sum()
@@ -132,9 +136,9 @@ def _try_assignments(values: np.ndarray, rows: np.ndarray, labels: np.ndarray) -
     centred = values - values.mean(0)
     products = centred @ centred.T
     patience = PATIENCE
-    log_change = _log_prior(labels, _one_change(labels), len(rows)) - math.log(PRIOR_CHANGED)
-    # a change costs at least `log_change` and can bring at most the pseudo-likelihood up to zero
-    while patience and best_weight < math.log(PRIOR_CHANGED) + log_change:
+    # a change has at most this prior, and can bring at most the pseudo-likelihood up to zero
+    most = max(_log_prior(labels, changed, len(rows)) for changed in _smallest_changes(labels))
+    while patience and best_weight < most:
         patience -= 1  # with many wrong labels it is only the second or third change that shows
         proposals = _proposals(products, rows, start.labels, start.fit)
         level = -np.inf
@@ -156,10 +160,13 @@ def _try_assignments(values: np.ndarray, rows: np.ndarray, labels: np.ndarray) -
     return tried
 
 
-def _one_change(labels: np.ndarray) -> np.ndarray:
-    changed = labels.copy()
-    changed[0] = (labels[0] + 1) % (labels.max() + 1)
-    return changed
+def _smallest_changes(labels: np.ndarray) -> list[np.ndarray]:
+    """One label changed, and two exchanged."""
+    changed, exchanged = labels.copy(), labels.copy()
+    other = int((labels != labels[0]).argmax())
+    changed[0] = labels[other]
+    exchanged[[0, other]] = labels[[other, 0]]
+    return [changed, exchanged]
 
 
 def _weight(given: np.ndarray, one: _Tried, n_labels: int) -> float:
@@ -169,8 +176,9 @@ def _weight(given: np.ndarray, one: _Tried, n_labels: int) -> float:
 def _log_prior(given: np.ndarray, labels: np.ndarray, n_labels: int) -> float:
     """Log prior of an assignment: exchanges of two labels, and single changes, each kind one of its number."""
     n = len(given)
+    log_changed = math.log(PRIOR_CHANGED * min(1.0, SMALL_COHORT / n))
     if not (given != labels).any():
-        return math.log(PRIOR_GIVEN)
+        return math.log(PRIOR_GIVEN + PRIOR_CHANGED - math.exp(log_changed))
     moves = np.zeros((n_labels, n_labels), int)
     np.add.at(moves, (given, labels), 1)
     np.fill_diagonal(moves, 0)
@@ -178,7 +186,7 @@ def _log_prior(given: np.ndarray, labels: np.ndarray, n_labels: int) -> float:
     n_single = int(moves.sum()) - 2 * n_exchanged
     possible = (n**2 - int((np.bincount(given, minlength=n_labels) ** 2).sum())) // 2
     return (
-        math.log(PRIOR_CHANGED)
+        log_changed
         + n_exchanged * math.log(SHARE_EXCHANGED / max(possible, 1))
         + n_single * math.log((1 - SHARE_EXCHANGED) / (n * (n_labels - 1)))
         + math.lgamma(n_exchanged + 1)

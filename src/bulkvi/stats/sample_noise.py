@@ -7,8 +7,8 @@ import numpy as np
 from scipy.stats import t as student
 
 SIGMA_PER_MAD = 1.4826
-PRIOR_SPREAD = 0.3
-PRIOR_DF = 6.0
+PRIOR_SPREAD = 0.4
+PRIOR_DF = 12.0
 EFFICIENCY = 0.37
 FAMILY_LEVEL = 0.05
 SAMPLE_LEVEL = 0.0025
@@ -29,7 +29,7 @@ def noise_deviation(fit: np.ndarray, groups: Sequence[np.ndarray] = ()) -> Noise
 
     A sample whose values scatter by v times the usual variance has a mean log density of about :math:`(v - 1) / 2` less, so
     :math:`\log v = \log(1 + 2 (\mathrm{median} - \mathrm{fit}))`. Samples differ in quality even in good studies: the
-    spread of :math:`\log v` is estimated from its median absolute value and moderated towards 0.3, with 6 prior degrees
+    spread of :math:`\log v` is estimated from its median absolute value and moderated towards 0.4, with 12 prior degrees
     of freedom. A sample deviates as much as it does from all samples and from those of its own level in each
     grouping, whichever is less: the libraries of a noisy platform are compared with each other. The limit is the quantile of
     Student's t at 0.05 divided by the number of samples, or at 0.0025 if that is less.

@@ -3,6 +3,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from scipy.special import gammaln
 
 from bulkvi import names
 from bulkvi.model._checked_counts import checked_counts
@@ -104,7 +105,8 @@ def check_samples(
     Notes
     -----
     On clean data about one sample in 1,000 is flagged (:doc:`/method/samples`). A swap between groups of two samples each, such
-    as A1 with B1, cannot be told from A2 with B2: all four are then ``doubtful``. If the labels are made of two factors, check each with the other in the design.
+    as A1 with B1, cannot be told from A2 with B2: all four are then ``doubtful``. Six samples in groups of three have ten
+    divisions into groups, each one exchange from the others: no label is called wrong with fewer than 20. If the labels are made of two factors, check each with the other in the design.
 
     Examples
     --------
@@ -169,10 +171,11 @@ def _table(found: LabelSearch, coded: LabelRows, labels: np.ndarray, sexes: Sexe
     likely = np.where(judged, np.nan_to_num(prob, nan=-1).argmax(1), labels)
     best_fit = found.fit.log_density[everyone, np.where(judged, likely, found.labels)]
     noise = noise_deviation(best_fit, coded.groups)
+    # with few arrangements of the labels, as of three against three, one of them looks right by chance
+    decidable = judged & (_n_arrangements(np.bincount(labels)) > 1 / WRONG)
     # a label with one other sample is only as good as that sample
-    supported = np.bincount(labels)[labels] > 2
-    wrong = judged & (own < WRONG) & supported
-    doubtful = judged & ~wrong & (own < DOUBT) & (found.prob_changed > 1 - WRONG)
+    wrong = decidable & (own < WRONG) & (np.bincount(labels)[labels] > 2)
+    doubtful = decidable & ~wrong & (own < DOUBT) & (found.prob_changed > 1 - WRONG)
     flags = {
         names.SWAPPED: wrong,
         names.DOUBTFUL: doubtful,
@@ -205,6 +208,12 @@ def _table(found: LabelSearch, coded: LabelRows, labels: np.ndarray, sexes: Sexe
             names.SEX_REMARK: sexes.remark,
         }
     return table
+
+
+def _n_arrangements(sizes: np.ndarray) -> float:
+    """Ways to divide samples into groups of these sizes, whatever the groups are called."""
+    log_ways = gammaln(sizes.sum() + 1) - gammaln(sizes + 1).sum() - gammaln(np.bincount(sizes) + 1).sum()
+    return float(np.exp(min(log_ways, 700)))
 
 
 def _partners(prob: np.ndarray, labels: np.ndarray, moved: np.ndarray, samples: pd.Index) -> list[str]:

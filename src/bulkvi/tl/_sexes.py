@@ -131,9 +131,7 @@ def call_sexes(
         return called.astype(object), "no sample has counts of genes of the Y chromosome: only XIST is used"
     if x is None:
         return np.select([y == 1, y == -1], [MALE, FEMALE], UNCLEAR).astype(object), ""
-    called = np.select(
-        [(y == 1) & (x == 1), (y == 1) & (x == -1), (y == -1) & (x == 1)], [BOTH, MALE, FEMALE], UNCLEAR
-    )
+    called = np.select([(y == 1) & (x == 1), (y == 1) & (x == -1), (y == -1) & (x == 1)], [BOTH, MALE, FEMALE], UNCLEAR)
     return called.astype(object), ""
 
 
@@ -144,7 +142,9 @@ def _state(counts: np.ndarray, size_factor: np.ndarray, least: float) -> np.ndar
     if level < max(PRESENT, least):
         return None
     expected = level * size_factor
-    return np.select([(rates > ON * level) & (counts >= PRESENT / 4), (rates < OFF * level) & (expected >= PRESENT)], [1, -1], 0)
+    return np.select(
+        [(rates > ON * level) & (counts >= PRESENT / 4), (rates < OFF * level) & (expected >= PRESENT)], [1, -1], 0
+    )
 
 
 def marker_genes(adata: AnnData) -> tuple[np.ndarray, np.ndarray]:
