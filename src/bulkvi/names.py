@@ -224,7 +224,7 @@ FIT: Final = "fit"
 """Log density of a sample as all others predict it, mean over the genes (natural log); with ``_<label>`` under each label."""
 
 FIT_DEVIATION: Final = "fit_deviation"
-"""``fit`` under the likely label against the other samples: robust standard deviations from their median; below 0 is worse."""
+"""Log noise of a sample under the likely label against that of the others: robust standard deviations; below 0 is noisier."""
 
 SEX: Final = "sex"
 """``female``, ``male``, ``both`` or ``unclear``, from the counts of the genes that tell the sexes apart."""
@@ -232,15 +232,27 @@ SEX: Final = "sex"
 PROB_MEANINGLESS: Final = "prob_meaningless"
 """``attrs`` of the table: posterior probability that the labels have nothing to do with the counts."""
 
+OUTLYING_BELOW: Final = "outlying_below"
+"""``attrs`` of the table: ``fit_deviation`` below which a sample is outlying."""
+
+SEX_KEY: Final = "sex_key"
+"""``attrs`` of the table: the column of ``obs`` with the sex, or None."""
+
+SEX_GENES: Final = "sex_genes"
+"""``attrs`` of the table: the genes that the sex was told from."""
+
+SEX_REMARK: Final = "sex_remark"
+"""``attrs`` of the table: what could not be told of the sex, and why; empty otherwise."""
+
 # reason codes of samples, in the column ``flag``
 SWAPPED: Final = "swapped"
 """The label is wrong: its posterior probability is below 0.05."""
 
 DOUBTFUL: Final = "doubtful"
-"""Another label is more probable, not beyond doubt."""
+"""Some labels are wrong, and this one may be among them."""
 
 OUTLYING: Final = "outlying"
-"""The sample is unlike the others under every label."""
+"""The sample is an outlier whichever group it is assigned to."""
 
 SEX_MISMATCH: Final = "sex_mismatch"
 """The genes tell another sex than the table of samples, or both sexes."""

@@ -2,6 +2,7 @@ import json
 import signal
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
@@ -80,3 +81,58 @@ def test_an_interrupted_check_leaves_the_older_one(files: Files, tmp_path: Path,
     assert result.exit_code == 143
     assert result.stderr.endswith(f"Interrupted (SIGTERM). The older result in {out} is as it was.\n")
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_there_is_one_line_for_each_kind_of_finding(files: Files, tmp_path: Path):
+    sheet = pd.read_csv(files.samples, index_col=0)
+    sheet["random"] = ["a", "b"] * 5
+    counts = pd.read_csv(files.counts, index_col=0)
+    noise = np.random.default_rng(0).lognormal(0, 2, (len(counts), 2))
+    counts[["ctrl-1", "ctrl-2"]] = (counts[["ctrl-1", "ctrl-2"]] * noise).round().astype(int)
+    counts.to_csv(tmp_path / "noisy.csv")
+    sheet.to_csv(tmp_path / "samples.csv")
+    result = CliRunner().invoke(
+        app, ["check", str(tmp_path / "noisy.csv"), str(tmp_path / "samples.csv"), "--design", "~ treatment"]
+    )
+    assert result.exit_code == 0, result.output
+    (line,) = [line for line in result.stdout.splitlines() if "[outlying]" in line]
+    assert "ctrl-1: labelled control; ctrl-2: labelled control. Each is an outlier" in line
+
+
+@pytest.mark.parametrize("name", ["sex", "Gender", "patient info"])
+def test_the_sex_is_checked_on_the_command_line(files: Files, tmp_path: Path, name: str):
+    counts = pd.read_csv(files.counts, index_col=0)
+    counts["gene_name"] = ["XIST", "UTY", *counts["gene_name"][2:]]
+    samples = [column for column in counts if column != "gene_name"]
+    sex = np.array(["female", "male"] * 5)
+    counts.loc[counts.index[0], samples] = np.where(sex == "female", 900, 1)
+    counts.loc[counts.index[1], samples] = np.where(sex == "male", 900, 1)
+    counts.to_csv(tmp_path / "counts.csv")
+    sheet = pd.read_csv(files.samples, index_col=0).assign(**{name: sex})
+    sheet.iloc[3, -1] = "female"
+    sheet.to_csv(tmp_path / "samples.csv")
+    options = [] if name != "patient info" else ["--sex", name]
+    result = run(tmp_path / "counts.csv", tmp_path / "samples.csv", *options)
+    assert result.exit_code == 0, result.output
+    lines = [line for line in result.stdout.splitlines() if line.startswith(("Sex", "    [sex_mismatch]"))]
+    assert f"Sex ({name}) by" in lines[0]
+    assert "5 female, 5 male" in lines[0]
+    assert lines[1] == f"    [sex_mismatch] {sheet.index[3]}: genes of male"
+    wrong = run(tmp_path / "counts.csv", tmp_path / "samples.csv", "--sex", "treatment")
+    assert wrong.exit_code == 2
+    assert "Error: --sex treatment" in wrong.stderr
+
+
+def test_lanes_of_one_library_are_called_repeats_with_the_option_that_adds_them_up(files: Files, tmp_path: Path):
+    counts = pd.read_csv(files.counts, index_col=0).drop(columns="gene_name")
+    sheet = pd.read_csv(files.samples, index_col=0)[["treatment"]].assign(library=lambda table: table.index)
+    lanes = pd.concat([counts.add_suffix("_L1"), counts.add_suffix("_L2")], axis=1)
+    lanes.to_csv(tmp_path / "counts.csv")
+    twice = pd.concat([sheet.set_axis(sheet.index + lane) for lane in ("_L1", "_L2")])
+    twice.to_csv(tmp_path / "samples.csv", index_label="sample")
+    arguments = ["check", str(tmp_path / "counts.csv"), str(tmp_path / "samples.csv"), "--design", "~ treatment"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "--sum-replicates 'library'" in result.stdout
+    assert "add --donor 'library'" in result.stdout
+    assert "confounded" not in result.stdout

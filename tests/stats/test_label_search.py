@@ -50,3 +50,25 @@ def test_labels_that_mean_nothing_raise_few_alarms(rng: np.random.Generator) -> 
         meaningless.append(found.prob_meaningless)
     assert (np.array(own) < 0.05).mean() <= 0.05
     assert np.median(meaningless) > 0.3
+
+
+def test_labels_of_which_the_values_tell_nothing_keep_their_prior(rng: np.random.Generator) -> None:
+    """A weak effect made one sample in three doubtful, since labels started from even odds."""
+    labels = np.repeat([0, 1], 8)
+    found = search_labels(cohort(rng, labels, strength=0.05), rows_of(16), labels)
+    assert found.prob_changed < 0.5
+    assert found.prob[np.arange(16), labels].min() > 0.5
+
+
+def test_a_subtype_that_many_samples_have_is_no_swap(rng: np.random.Generator) -> None:
+    """A third of one group looks like the other along the direction in which the groups differ: too many to be wrong labels."""
+    labels = np.repeat([0, 1], 30)
+    like = labels.copy()
+    like[:10] = 1
+    values = rng.normal(size=(60, 200)) + np.outer(like, rng.normal(size=200)) * 0.7
+    own = search_labels(values, rows_of(60), labels).prob[np.arange(60), labels]
+    assert (own[:10] > 0.05).all()
+    few = np.repeat([0, 1], 30)
+    few[[0, 59]] = [1, 0]
+    swapped = rng.normal(size=(60, 200)) + np.outer(labels, rng.normal(size=200)) * 0.7
+    assert np.flatnonzero(search_labels(swapped, rows_of(60), few).prob[np.arange(60), few] < 0.05).tolist() == [0, 59]

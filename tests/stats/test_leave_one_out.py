@@ -97,3 +97,30 @@ def test_shrunken_is_the_posterior_mean(rng: np.random.Generator) -> None:
     oracle = z * 0.8 * part / (part + 0.7 * norm.pdf(z))
     best = np.mean((oracle - truth) ** 2)
     assert np.mean((shrunken(z) - truth) ** 2) < 1.03 * best
+
+
+def test_neither_the_unit_nor_the_offset_of_a_covariate_matters(rng: np.random.Generator) -> None:
+    """Dates written as numbers made every posterior 0.5: products of 20,240,131 leave no digit for the groups."""
+    labels = np.tile([0, 1], 6)
+    days = rng.integers(0, 60, 12).astype(float)
+    values = (
+        rng.normal(size=(12, 200)) + np.outer(labels, rng.normal(size=200)) + np.outer(days / 30, rng.normal(size=200))
+    )
+
+    def fit(covariate: np.ndarray) -> np.ndarray:
+        rows = np.stack([np.column_stack([np.ones(12), np.full(12, k), covariate]) for k in (0.0, 1.0)])
+        return label_fit(values, rows, labels).log_posterior
+
+    plain = fit(days)
+    assert np.exp(plain[np.arange(12), labels]).min() > 0.9
+    for other in (days + 20240101, days * 86400 + 1.7e9, days * 1e-9):
+        np.testing.assert_allclose(fit(other), plain, atol=1e-4)
+
+
+def test_of_many_labels_the_nearest_are_compared_and_all_have_a_posterior(rng: np.random.Generator) -> None:
+    labels = np.repeat(np.arange(15), 3)
+    values = rng.normal(size=(45, 200)) + 2 * rng.normal(size=(15, 200))[labels]
+    rows = np.repeat(np.eye(15)[:, None, :], 45, axis=1)
+    posterior = np.exp(label_fit(values, rows, labels).log_posterior)
+    np.testing.assert_allclose(posterior.sum(1), 1)
+    assert (posterior.argmax(1) == labels).all()

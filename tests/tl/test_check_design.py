@@ -163,6 +163,16 @@ WRONG: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
         ValueError,
         "missing for 1 samples",
     ),
+    "contrast not in design": (
+        lambda: bulkvi.tl.check_design(samples(group=GROUP, site=["x", "y"] * 4), "~ group", contrast="site"),
+        ValueError,
+        "does not hold 'site'",
+    ),
+    "level of no sample": (
+        lambda: bulkvi.tl.check_design(samples(group=GROUP), "~ group", contrast=("group", "c", "a")),
+        ValueError,
+        "two of its levels",
+    ),
     "donor nested in group": (
         lambda: bulkvi.tl.check_design(samples(group=GROUP, donor=list("ddeeffgg")), "~ donor + group"),
         ValueError,
@@ -207,3 +217,78 @@ def test_levels_that_differ_only_in_capitals_or_spaces_are_named() -> None:
     (said,) = found.loc[found["finding"].str.contains("differ only"), "finding"]
     assert "'Control', 'control', 'control '" in said
     assert "drug" not in said
+
+
+LIBRARIES = [f"L{k}" for k in range(8)] * 2
+
+
+@pytest.mark.parametrize("name", ["library", "sample_id", "replicate", "run", "lane_of_run"])
+def test_rows_of_one_library_are_called_repeats_and_not_confounded(name: str) -> None:
+    """Each library on two lanes: "No analysis can tell their effects apart" was said of library and condition."""
+    adata = samples(group=(["a"] * 4 + ["b"] * 4) * 2, **{name: LIBRARIES})
+    text = said(adata, "~ group")
+    assert "repeats of one sample" in text
+    assert f"bulkvi.pp.sum_replicates(adata, {name!r})" in text
+    assert "donor_key" in text
+    assert "confounded" not in text
+
+
+def test_replicates_that_are_numbered_anew_in_each_group_are_not_to_be_added_up() -> None:
+    adata = samples(group=["a"] * 6 + ["b"] * 6, replicate=[1, 1, 2, 2, 3, 3] * 2)
+    text = said(adata, "~ group")
+    assert "sum_replicates" not in text
+    assert serious(adata, "~ group") == []
+
+
+def test_batches_nested_in_groups_may_be_compared_as_donors() -> None:
+    adata = samples(group=GROUP, batch=["w", "w", "x", "x", "y", "y", "z", "z"])
+    assert "name 'batch' as donor_key" in said(adata, "~ group")
+    assert "No analysis" in said(samples(group=GROUP, batch=["w"] * 4 + ["x"] * 4), "~ group")
+
+
+def test_findings_beside_the_comparison_are_notes() -> None:
+    adata = samples(group=["a"] * 4 + ["b"] * 4, clinic=["x", "y", "x", "y", "x", "y", "x", "z"])
+    assert serious(adata, "~ clinic + group") == ["'clinic' has levels with one sample: z."]
+    check = bulkvi.tl.check_design(adata, "~ clinic + group", contrast="group")
+    assert set(check.findings["severity"]) == {"note"}
+    assert "'clinic' has levels with one sample: z." in check.findings["finding"].tolist()
+
+
+def test_confounding_of_the_two_groups_compared_is_serious_though_a_third_crosses() -> None:
+    adata = samples(group=["a"] * 3 + ["b"] * 3 + ["c"] * 2, batch=["x"] * 3 + ["y"] * 3 + ["x", "y"])
+    assert serious(adata, "~ group") == []
+    found = bulkvi.tl.check_design(adata, "~ group", contrast=("group", "b", "a")).findings
+    assert found.loc[found["severity"] == "serious", "finding"].str.contains("fully confounded with 'batch'").all()
+    assert (found["severity"] == "serious").sum() == 1
+    single = samples(group=["a"] * 4 + ["b"] * 3 + ["c"])
+    assert serious(single, "~ group") != []
+    table = bulkvi.tl.check_design(single, "~ group", contrast=("group", "b", "a")).findings
+    assert "serious" not in set(table["severity"])
+
+
+def test_a_column_that_would_use_up_the_design_is_offered_as_donor() -> None:
+    adata = samples(
+        group=["a", "b"] * 4,
+        donor=["d1", "d1", "d2", "d2", "d3", "d3", "d4", "d4"],
+        age=[30.0, 31, 40, 44, 51, 50, 63, 66],
+    )
+    adata.obs["dose"] = [0.1, 2.0, 0.4, 1.0, 3.0, 0.2, 5.0, 0.3]
+    assert "'~ donor + group'" in said(adata, "~ group")
+    text = said(adata, "~ group + age + dose")
+    assert "'~ donor + group'" not in text
+    assert "name 'donor' as donor_key in setup_anndata: in the design its 4 levels would leave 1 residual" in text
+
+
+def test_identifiers_constants_and_free_text_are_one_line_each() -> None:
+    adata = samples(group=GROUP, file=[f"run{k}.bam" for k in range(8)], srr=[f"SRR{k}" for k in range(8)])
+    adata.obs["species"], adata.obs["note"] = "mouse", ["ok", "ok", *"abcdef"]
+    adata.obs["taken"] = pd.date_range("2024-01-01", periods=8)
+    check = bulkvi.tl.check_design(adata, "~ group")
+    assert check.findings.empty
+    assert "file, srr, taken: another value in every sample (an identifier)" in str(check)
+    assert check.left_out["note"].startswith("another value in nearly every sample")
+    assert check.left_out["species"] == "the same in every sample"
+
+
+def test_dots_of_numbers_do_not_make_levels_alike() -> None:
+    assert serious(samples(dose=["1.0", "10", "1.0", "10", "0.1", "0.1", "01", "01"]), "~ dose") == []

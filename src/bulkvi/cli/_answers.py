@@ -255,12 +255,17 @@ def _hidden(model: "BulkVI", table: "pd.DataFrame") -> str | None:
         return None
     held = model.latent_report()
     held = held[held[ENTERS] & (held[STRENGTH] > GOES_WITH)]
-    known = ", ".join(dict.fromkeys(map(repr, held[STRONGEST_WITH])))
-    advice = (
-        f" Of the columns in SAMPLES {known} goes with it: if that moves the counts, add it to the design."
-        if known
-        else ""
-    )
+    obs = model.adata.obs
+    free = len(obs) - model.get_design_matrix().shape[1]
+    known = [name for name in dict.fromkeys(held[STRONGEST_WITH]) if name in obs]
+    sizes = {name: 2 if obs[name].dtype.kind in "if" else obs[name].nunique() for name in known}
+    fitting = ", ".join(repr(name) for name in known if sizes[name] - 1 < free)
+    donors = [name for name in known if sizes[name] - 1 >= free and sizes[name] < len(obs)]
+    advice = ""
+    if fitting:
+        advice = f" Of the columns in SAMPLES {fitting} goes with it: if that moves the counts, add it to the design."
+    if donors:
+        advice += f" {donors[0]!r} goes with it and has too many levels for the design: if samples repeat, use --donor {donors[0]}."
     return (
         f"{n} hidden direction{'s' * (n > 1)} of the data, such as a batch that the design does not name, "
         f"{'were' if n > 1 else 'was'} found and held fixed.{advice}"

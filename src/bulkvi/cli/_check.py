@@ -1,4 +1,4 @@
-"""``bulkvi check``: what a design can tell, and whether samples are what their labels say."""
+"""``bulkvi check``: replicates and confounding of a design, and labels of samples that the counts contradict."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +11,7 @@ from bulkvi.cli._columns import complete
 from bulkvi.cli._design import check_formula
 from bulkvi.cli._figures import new_figure, save_figure
 from bulkvi.cli._folder import CHECKS, new_result
-from bulkvi.cli._progress import FAILURE, WRONG_INPUT, exits, noted, reporter
+from bulkvi.cli._progress import FAILURE, WRONG_INPUT, exits, in_flags, noted, reporter
 from bulkvi.cli._run_file import as_json, of_this_run
 
 if TYPE_CHECKING:
@@ -29,6 +29,14 @@ def check(
         list[str] | None,
         typer.Option(
             help="Column whose labels are checked; may be given again. Without it, each grouping of the design."
+        ),
+    ] = None,
+    sex: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Column with the sex (female, male; F, M), compared with XIST and genes of the Y chromosome. Without it, a column "
+            "that is called sex or gender or has these levels.",
         ),
     ] = None,
     out: Annotated[
@@ -59,15 +67,15 @@ def check(
     sheet: reading.Sheet = None,
     drop_incomplete: reading.DropIncomplete = False,
 ) -> None:
-    """Say what a design can tell from these samples, and which samples are not what their label says.
+    """Check what a design can tell from these samples, and find samples that are not what their label says.
 
     \b
     Example:
       bulkvi check counts.csv samples.csv --design '~ batch + treatment'
 
-    Looks for variables that cannot be told apart, groups without replicates, columns of SAMPLES that go with the
-    comparison, swapped labels and samples unlike all others. Nothing is changed. The exit code is 0 with findings as
-    without; 2 if something in the input is wrong.
+    Looks for variables that are confounded, groups without replicates, columns of SAMPLES that are confounded with the
+    comparison, technical replicates, swapped labels, outlying samples, and samples of the wrong sex. Nothing is changed. The exit
+    code is 0 with findings as without; 2 if something in the input is wrong.
     """  # noqa: D301  # click wraps what is not below a backspace
     result = None
     if out is not None:
@@ -105,7 +113,7 @@ def check(
         pp.filter_genes(adata, min_counts=min_counts)
         offset = reading.add_size_factors(adata, size_factors, control_genes)
         labels = label or [str(name) for name in found.cells.columns if name != N_SAMPLES]
-        tables, skipped = _check_labels(adata, labels, design, offset, say=say, asked=bool(label))
+        tables, skipped = _check_labels(adata, labels, design, offset, sex, say=say, required=bool(label))
         summary = of_this_run(ctx) | {
             "counts": str(counts),
             "samples": str(samples or counts),
@@ -129,17 +137,19 @@ def check(
     if json:
         typer.echo(as_json(summary))
         return
-    typer.echo(f"{found}\n")
+    typer.echo(f"{in_flags(str(found))}\n")
     for name, table in tables.items():
         typer.echo("\n".join(_in_words(name, table)))
     for name, why in skipped.items():
-        typer.echo(f"Labels of {name}: not checked. {why}")
+        typer.echo(f"Labels of {name}: not checked. {in_flags(why)}")
+    for line in _sexes_in_words(next(iter(tables.values()))) if tables else []:
+        typer.echo(line)
     if out is not None:
         typer.echo(f"\nIn {out}: {', '.join(summary['files'])}")
 
 
 def _check_labels(
-    adata: "AnnData", labels: list[str], design: str, offset: str | None, *, say: Any, asked: bool
+    adata: "AnnData", labels: list[str], design: str, offset: str | None, sex: str | None, *, say: Any, required: bool
 ) -> tuple[dict[str, "pd.DataFrame"], dict[str, str]]:
     from bulkvi import tl
 
@@ -148,9 +158,9 @@ def _check_labels(
     for name in labels:
         say(f"Checking the labels of {name}")
         try:
-            tables[name] = tl.check_samples(adata, name, design=design, offset_key=offset)
+            tables[name] = tl.check_samples(adata, name, design=design, offset_key=offset, sex_key=sex)
         except ValueError as error:
-            if asked:
+            if required or sex is not None:
                 raise
             skipped[name] = str(error)
     return tables, skipped
@@ -166,21 +176,68 @@ def _as_records(table: "pd.DataFrame") -> dict[str, Any]:
 
 
 def _in_words(name: str, table: "pd.DataFrame") -> list[str]:
-    from bulkvi.names import FLAG, LABEL, LIKELY_LABEL, PROB_LABEL, PROB_MEANINGLESS, SWAPPED_WITH
+    """A line on all samples of a column, and one for each kind of finding."""
+    from bulkvi.names import DOUBTFUL, FLAG, NOT_CHECKED, OUTLYING, PROB_MEANINGLESS, SWAPPED
 
-    flagged = table[table[FLAG] != ""]
-    lines = [f"Labels of {name}: {len(table) - len(flagged)} of {len(table)} samples are what they say."]
+    kinds = (SWAPPED, DOUBTFUL, OUTLYING)
+    codes = table[FLAG].str.split(",")
+    found = codes.map(lambda flags: bool({*flags} & {*kinds}))
+    lines = [f"Labels of {name}: {int((~found).sum())} of {len(table)} samples are what they say."]
     if table.attrs[PROB_MEANINGLESS] > 0.5:
         lines.append(
             f"    The labels tell little about the counts (probability {table.attrs[PROB_MEANINGLESS]:.2f} that they mean nothing)."
         )
-    for sample, row in flagged.iterrows():
-        said = f"    [{row[FLAG]}] {sample}: labelled {row[LABEL]}"
-        if row[LABEL] != row[LIKELY_LABEL]:
-            said += f", more likely {row[LIKELY_LABEL]} (probability of {row[LABEL]}: {row[PROB_LABEL]:.2g})"
-        if row[SWAPPED_WITH]:
-            said += f"; may have been exchanged with {row[SWAPPED_WITH]}"
-        lines.append(said)
+    for kind in (*kinds, NOT_CHECKED):
+        rows = table[codes.map(lambda flags, kind=kind: kind in flags)]
+        if len(rows):
+            described = _list([_describe(kind, str(sample), row) for sample, row in rows.iterrows()])
+            lines.append(f"    [{kind}] {described}{WORDS[kind]}")
+    return lines
+
+
+WORDS = {
+    "swapped": "",
+    "doubtful": ". Some of these labels are wrong; the counts do not tell which.",
+    "outlying": ". Each is an outlier whichever group it is assigned to.",
+    "not_checked": ". No other sample tells what to expect of them.",
+}
+MOST_SHOWN = 5
+
+
+def _list(texts: list[str]) -> str:
+    more = f"; and {len(texts) - MOST_SHOWN} more (all with --out or --json)" if len(texts) > MOST_SHOWN else ""
+    return "; ".join(texts[:MOST_SHOWN]) + more
+
+
+def _describe(kind: str, sample: str, row: "pd.Series") -> str:
+    from bulkvi.names import LABEL, LIKELY_LABEL, OUTLYING, PROB_LABEL, SWAPPED, SWAPPED_WITH
+
+    if kind not in (SWAPPED, OUTLYING):
+        return sample
+    text = f"{sample}: labelled {row[LABEL]}"
+    if kind == SWAPPED:
+        text += f", more likely {row[LIKELY_LABEL]} (probability of {row[LABEL]}: {row[PROB_LABEL]:.2g})"
+        text += f", may have been exchanged with {row[SWAPPED_WITH]}" if row[SWAPPED_WITH] else ""
+    return text
+
+
+def _sexes_in_words(table: "pd.DataFrame") -> list[str]:
+    """Lines on the sex of the samples; none where it was not checked."""
+    from bulkvi.names import FLAG, SEX, SEX_GENES, SEX_KEY, SEX_MISMATCH, SEX_REMARK
+
+    if SEX not in table:
+        return []
+    key, genes, remark = (table.attrs[name] for name in (SEX_KEY, SEX_GENES, SEX_REMARK))
+    wrong = table[table[FLAG].str.split(",").map(lambda flags: SEX_MISMATCH in flags)]
+    counted = ", ".join(f"{n} {sex}" for sex, n in table[SEX].value_counts().items())
+    lines = [
+        f"Sex ({key}) by {', '.join(genes[:4])}{', ...' if len(genes) > 4 else ''}: {counted}{'; ' * bool(remark)}{remark}."
+    ]
+    if len(wrong):
+        told = [
+            f"{sample}: genes of {'both sexes' if row[SEX] == 'both' else row[SEX]}" for sample, row in wrong.iterrows()
+        ]
+        lines.append(f"    [{SEX_MISMATCH}] {_list(told)}")
     return lines
 
 

@@ -3,6 +3,7 @@
 Only light imports at the top: ``bulkvi --help`` is not to wait for PyTorch.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -143,7 +144,7 @@ def de(
             adata = beside.sum_replicates(adata, sum_replicates, in_design, donor, size_factors)
             asked = find_questions(asked, adata.obs, in_design, design)
             n_read = adata.n_vars
-            findings = _check(adata, design, in_design)
+            findings = _check(adata, design, in_design, asked)
             if gene_sets is not None:
                 check_gene_sets(gene_sets, organism, adata)
             pp.filter_genes(adata, min_counts=min_counts)
@@ -190,11 +191,15 @@ def de(
     show_answers(answers, choices, notes, out)
 
 
-def _check(adata: "AnnData", design: str, in_design: set[str]) -> list[dict[str, str]]:
+def _check(
+    adata: "AnnData", design: str, in_design: set[str], asked: Sequence[questions.Question]
+) -> list[dict[str, str]]:
     """What there is to know about the design, before anything takes long."""
     from bulkvi import tl
 
-    found = tl.check_design(adata, design)
+    # with several questions every finding touches one
+    contrast = asked[0].groups if len(asked) == 1 else None
+    found = tl.check_design(adata, design, contrast=contrast)
     if found.residual_df < 1:
         remedy = (
             "Take a variable out of the design, or add samples."

@@ -161,14 +161,17 @@ FLAGS: Final = {
     "genes": "--genes",
     "min_counts": "--min-counts",
     "control_genes": "--control-genes",
+    "sex_key": "--sex",
 }
 """How the arguments that messages name are given on the command line."""
 
 
 IN_WORDS: Final = (
     (r"print\(bulkvi\.tl\.check_design\(adata, ('[^']*')\)\)", r"bulkvi check COUNTS SAMPLES --design \1"),
+    (r"name ('[^']*') as donor_key in setup_anndata", r"add --donor \1"),
     (r"donor_key='([^']*)' (of|in) setup_anndata", r"--donor '\1'"),
     (r"donor_key (of|in) setup_anndata", "--donor"),
+    (r"bulkvi\.pp\.sum_replicates\(adata, ('[^']*')\)", r"--sum-replicates \1"),
     (r": adata\[adata\.obs\[.*?\]\.notna\(\)\]", " (take their rows out of the sheet, or add --drop-incomplete)"),
     (r"(a column that )?adata\.obs lacks", r"\1the sample sheet lacks"),
     (r"\badata\.obs\b", "the sample sheet"),

@@ -1,4 +1,4 @@
-"""What the checks of design and samples say, and what in them to watch."""
+"""Findings of the checks of design and samples, and those that need attention."""
 
 from typing import Any, NamedTuple
 
@@ -7,15 +7,16 @@ import pandas as pd
 
 from bulkvi import names
 from bulkvi.model import BulkVI
+from bulkvi.model._design import make_design
 from bulkvi.stats.blocks import iter_row_blocks
 from bulkvi.tl import DesignCheck, check_design, check_samples
 
 MANY_SAMPLES = 1_000
-SEX_WORDS = "the genes tell another sex than the table of samples"
+SEX_WORDS = "its genes are those of another sex than the table of samples says, or of both"
 SAMPLE_WORDS = {
     names.SWAPPED: "another label fits far better",
-    names.DOUBTFUL: "another label fits better, not beyond doubt",
-    names.OUTLYING: "unlike all others under every label",
+    names.DOUBTFUL: "some labels are wrong, and this one may be among them",
+    names.OUTLYING: "an outlier whichever group it is assigned to",
     names.SEX_MISMATCH: SEX_WORDS,
     names.NOT_CHECKED: "no other sample to compare with",
 }
@@ -34,10 +35,13 @@ class SampleCheck(NamedTuple):
     """What deserves attention."""
 
 
-def design_check(model: BulkVI) -> DesignCheck | None:
-    """The check of the design formula, or None without one."""
+def design_check(model: BulkVI, groupby: str | None = None) -> DesignCheck | None:
+    """The check of the design formula for a comparison of groups, or None without a formula."""
     formula = model.registry["setup_args"]["design"]
-    return None if formula is None else check_design(model.adata, formula)
+    if formula is None:
+        return None
+    variables = make_design(formula, model.adata.obs)[0].variables
+    return check_design(model.adata, formula, contrast=groupby if groupby in variables else None)
 
 
 def sample_check(model: BulkVI, groupby: str | None) -> SampleCheck:

@@ -105,7 +105,7 @@ def report(
     groupby = groupby or asked.groupby
     colour = groupby or asked.slope
     de = _with_symbols(de, model, asked)
-    design, samples = design_check(model), sample_check(model, groupby)
+    design, samples = design_check(model, groupby), sample_check(model, groupby)
     columns = gene_columns(de, de[names.SYMBOL], level, any_unit=asked.slope is not None)
     called = de[de[names.ADJ_P_VALUE] < level]
     up = int((called[names.LOG_FC] > 0).sum())

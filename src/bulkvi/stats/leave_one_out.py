@@ -1,4 +1,4 @@
-"""Which label do the other samples give to a sample: predictions that leave it out, with the noise that genes share."""
+"""Labels of samples as all other samples predict them: leave-one-out, with the noise that genes share."""
 
 from typing import NamedTuple
 
@@ -6,6 +6,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import digamma, polygamma
 from scipy.stats import t as student
+
+from bulkvi.stats.rank import well_conditioned
 
 SHIFT = 3 / 8
 EFFECT_VARIANCES = np.concatenate([[0.0], np.geomspace(0.02, 200, 12)])[:, None]
@@ -15,10 +17,13 @@ LARGEST_Z = 40.0
 MAX_PRIOR_DF = 1000.0
 SMALL = 1e-6
 MIN_PAIR_FREE = 3.0
+MAX_DF = 10.0
+WIDENING_DF = 8.0
+MOST_COMPARED = 8
 
 
 class LabelFit(NamedTuple):
-    """What the other samples say of each sample's label; NaN where they cannot say anything."""
+    """Prediction of each sample from all others; NaN where it cannot be estimated without the sample."""
 
     log_posterior: np.ndarray
     """Log posterior probability of each label under a flat prior, samples x labels; -inf never occurs."""
@@ -56,17 +61,33 @@ def stabilise(counts: np.ndarray, exposure: np.ndarray, dispersion: np.ndarray) 
     return 2 / np.sqrt(dispersion) * np.arcsinh(np.sqrt(dispersion * (counts + SHIFT) / per_unit))
 
 
+class _Comparison(NamedTuple):
+    """Labels of one sample, each compared with the best one along the direction in which the two differ."""
+
+    best: int
+    place: np.ndarray
+    """Where the sample lies between the best label (0) and each other one (`distance`); NaN where not compared."""
+    distance: np.ndarray
+    noise: np.ndarray
+    """Variance that samples have along that direction."""
+    spread: np.ndarray
+    """Variance of a prediction for each label, in units of `noise`."""
+    log_density: np.ndarray
+
+
 def label_fit(values: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> LabelFit:
     r"""Predict each sample from all others, under each label.
 
     Genes follow a linear model on the design; leaving a sample out is exact and costs no new fit. Variances of genes are
     moderated (`moderated_variance`). The labels k and r (the better fitting one) predict the sample's values at
     :math:`\mu_k, \mu_r`; genes are weighed by the shrunken difference :math:`w` of the two (`shrunken`), and the
-    sample stands at :math:`w^\top (y - \mu_r)`. Were genes independent, the likelihood ratio of the labels would be astronomical;
+    sample lies at :math:`w^\top (y - \mu_r)`. Were genes independent, the likelihood ratio of the labels would be astronomical;
     they are not. So the spread of this one number is taken from the residuals :math:`R` of the other samples along
-    the same direction, :math:`\sum_m (R_m w)^2 / \nu`, of all samples or of those with label k or r, whichever is larger, and
-    the two labels are compared by Student's density with :math:`\nu` residual degrees of freedom: what genes share in a
-    sample counts once.
+    the same direction, :math:`\sum_m (R_m w)^2 / \nu`, of all samples or of those with label k or r, whichever is larger: what
+    genes share in a sample counts once. The distances of all samples from what their labels predict, in units of that spread,
+    have a robust variance (from their median absolute value); where it is above one, the spread is widened by its power
+    :math:`\nu / (\nu + 8)`, since few residual degrees of freedom tell little of it. The two labels are compared by Student's density with :math:`\nu` residual degrees of freedom, at most 10: a sample of low quality lies
+    further out than a normal distribution allows.
 
     Parameters
     ----------
@@ -98,6 +119,7 @@ def label_fit(values: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> Label
     [0, 0, 0, 0, 1, 1, 1, 1]
     """
     n, everyone = len(values), np.arange(len(values))
+    rows = well_conditioned(rows)
     design = rows[labels, everyone]
     n_free = n - 1 - int(np.linalg.matrix_rank(design))
     if n_free < 1:
@@ -110,13 +132,12 @@ def label_fit(values: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> Label
     coef = inverse @ (design.T @ values)
     residual = values - design @ coef
     squares = (residual**2).sum(0)
-    log_posterior = np.full((n, len(rows)), np.nan)
-    log_density = np.full((n, len(rows)), np.nan)
+    compared: dict[int, _Comparison] = {}
     for sample in np.flatnonzero(leverage < 1 - SMALL):
         error = residual[sample] / (1 - leverage[sample])
         variance, df = moderated_variance(np.clip(squares - residual[sample] * error, 0, None) / n_free, n_free)
         other = everyone != sample
-        log_posterior[sample], log_density[sample] = _one_sample(
+        compared[int(sample)] = _compare_labels(
             values[sample],
             rows[:, sample],
             (values[other], design[other], labels[other]),
@@ -124,33 +145,70 @@ def label_fit(values: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> Label
             (variance, df),
             n_free,
         )
+    widened = _widening(compared, labels, n_free)
+    log_posterior = np.full((n, len(rows)), np.nan)
+    log_density = np.full((n, len(rows)), np.nan)
+    for place, comparison in compared.items():
+        log_posterior[place] = _posterior(comparison, widened, min(float(n_free), MAX_DF))
+        log_density[place] = comparison.log_density
     return LabelFit(log_posterior, log_density)
 
 
-def _one_sample(
+def _widening(compared: dict[int, _Comparison], labels: np.ndarray, n_free: int) -> float:
+    """Variance of the distances between samples and their predictions, in units of `noise`: robust, moderated, at least 1."""
+    distances = []
+    for sample, one in compared.items():
+        own = labels[sample]
+        # the nearest other label, where the own one is the best
+        against = own if own != one.best else int(np.where(np.isnan(one.place), -np.inf, one.log_density).argmax())
+        if np.isnan(one.place[against]):
+            continue
+        away = one.place[against] - (one.distance[against] if own != one.best else 0.0)
+        distances.append(abs(away) / np.sqrt(one.noise[against] * one.spread[own]))
+    if not distances:
+        return 1.0
+    expected = float(student.ppf(0.75, n_free))
+    return max(1.0, float(np.median(distances)) / expected) ** (2 * n_free / (n_free + WIDENING_DF))
+
+
+def _posterior(one: _Comparison, widened: float, df: float) -> np.ndarray:
+    score = np.full(len(one.place), np.nan)
+    score[one.best] = 0.0
+    for label in np.flatnonzero(~np.isnan(one.place)):
+        scales = np.sqrt(widened * one.noise[label] * one.spread[[label, one.best]])
+        places = np.array([one.place[label] - one.distance[label], one.place[label]])
+        at_label, at_best = student.logpdf(places / scales, df) - np.log(scales)
+        score[label] = at_label - at_best
+    # with many labels those that fit worst get the least score of the others
+    score[~np.isnan(one.log_density) & np.isnan(score)] = np.nanmin(score)
+    top = np.nanmax(score)
+    return score - top - np.log(np.nansum(np.exp(score - top)))
+
+
+def _compare_labels(
     y: np.ndarray,
     rows: np.ndarray,
     others: tuple[np.ndarray, np.ndarray, np.ndarray],
     coef: np.ndarray,
     variance_df: tuple[np.ndarray, float],
     n_free: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Log posterior and predictive log density of each label for a sample that ``coef`` has not seen."""
+) -> _Comparison:
+    """Where a sample that ``coef`` has not seen lies between its labels."""
     values, design, labels = others
     variance, df = variance_df
     inverse = np.linalg.pinv(design.T @ design)
     free = 1 - np.einsum("ni,ij,nj->n", design, inverse, design)
     unseen = rows - rows @ inverse @ (design.T @ design)
     known = np.flatnonzero(np.abs(unseen).max(1) < SMALL * (1 + np.abs(rows).max()))
-    score, density = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
+    place, distance, shared, density = np.full((4, len(rows)), np.nan)
     mean = rows @ coef
     spread = 1 + np.einsum("ki,ij,kj->k", rows, inverse, rows)
     for label in known:
         scale = np.sqrt(variance * spread[label])
         density[label] = np.mean(student.logpdf((y - mean[label]) / scale, df) - np.log(scale))
-    best = known[density[known].argmax()]
-    score[best] = 0.0
-    for label in known[known != best]:
+    best = int(known[density[known].argmax()])
+    nearest = known[np.argsort(-density[known], kind="stable")][: MOST_COMPARED + 1]
+    for label in nearest[nearest != best]:
         step = rows[label] - rows[best]
         two = np.isin(labels, [label, best])
         # samples of other labels may vary less, being another tissue, say
@@ -162,14 +220,10 @@ def _one_sample(
         # genes weighed by what is known of the difference; both sides in units of the gene's variance
         unit = np.sqrt(noise * (step @ inverse @ step))
         weight = shrunken(difference / unit) * unit / noise
-        place, distance = weight @ (y - mean[best]), weight @ difference
+        place[label], distance[label] = weight @ (y - mean[best]), weight @ difference
         along = (values @ weight - design @ (coef @ weight)) ** 2
-        shared = max(along.sum() / n_free, along[two].sum() / max(free[two].sum(), 1.0), SMALL**2)
-        scales = np.sqrt(shared * spread[[label, best]])
-        at_label, at_best = student.logpdf(np.array([place - distance, place]) / scales, n_free) - np.log(scales)
-        score[label] = at_label - at_best
-    top = np.nanmax(score)
-    return score - top - np.log(np.nansum(np.exp(score - top))), density
+        shared[label] = max(along.sum() / n_free, along[two].sum() / max(free[two].sum(), 1.0), SMALL**2)
+    return _Comparison(best, place, distance, shared, spread, density)
 
 
 def moderated_variance(variance: np.ndarray, df: float) -> tuple[np.ndarray, float]:

@@ -1,4 +1,4 @@
-"""Rank of a design matrix, and which columns are to blame."""
+"""Rank of a design matrix, the columns to blame for a lack of it, and a basis of full rank."""
 
 import numpy as np
 
@@ -35,3 +35,37 @@ def aliased_columns(matrix: np.ndarray, tolerance: float = 1e-8) -> dict[int, li
         else:
             aliased[column] = [kept[k] for k in np.flatnonzero(np.abs(weights) > 1e-6)]
     return aliased
+
+
+def well_conditioned(rows: np.ndarray) -> np.ndarray:
+    """Span the columns of all rows by as many uncorrelated ones of variance about one, whatever their units and offsets.
+
+    Parameters
+    ----------
+    rows
+        Row of the design for each sample under each label, labels x samples x columns.
+
+    Returns
+    -------
+    Labels x samples x rank. Dates such as 20240131, or ages in days, lose their large mean before any product is taken.
+
+    Examples
+    --------
+    >>> dates = np.array([[[1.0, 20230105.0], [1.0, 20230306.0], [1.0, 20230105.0]]])
+    >>> well_conditioned(dates).shape, bool(np.abs(well_conditioned(dates)).max() < 3)
+    ((1, 3, 2), True)
+    """
+    flat = rows.reshape(-1, rows.shape[-1])
+    mean = flat.mean(0)
+    centred = flat - mean
+    scale = np.abs(centred).max(0)
+    varies = scale > 1e-12 * np.abs(mean)
+    centred = centred[:, varies] / scale[varies]
+    # a constant is kept, or brought in, where the columns span one
+    ones = np.ones((len(flat), 1))
+    unit = flat / np.where(np.abs(flat).max(0) > 0, np.abs(flat).max(0), 1)
+    left = ones - unit @ np.linalg.lstsq(unit, ones, rcond=None)[0]
+    whole = np.hstack([ones, centred]) if np.abs(left).max() < 1e-6 else unit
+    directions, sizes, _ = np.linalg.svd(whole, full_matrices=False)
+    directions = directions[:, sizes > 1e-9 * sizes[0]]
+    return (directions * np.sqrt(len(flat))).reshape(*rows.shape[:2], -1)

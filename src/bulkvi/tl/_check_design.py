@@ -1,6 +1,7 @@
 import warnings
+from collections.abc import Sequence
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,8 @@ from anndata import AnnData
 
 from bulkvi.design_names import ASSOCIATION, COLUMN, FINDING, MEASURE, OTHER_COLUMN, REMEDY, SEVERITY
 from bulkvi.model._design import make_design, numbers_in_design
-from bulkvi.model._design_check import Columns, design_findings, findings_table, sort_columns
+from bulkvi.model._design_check import design_findings, findings_table
+from bulkvi.model._obs_columns import Columns, sort_columns
 from bulkvi.names import N_SAMPLES
 from bulkvi.stats.association import correlation_ratio, cramers_v, squared_correlation
 
@@ -47,22 +49,24 @@ class DesignCheck(NamedTuple):
             span = f"{sizes.min()}" if sizes.nunique() == 1 else f"{sizes.min()} to {sizes.max()}"
             lines.append(f"Cells of the design: {len(sizes)}, samples in each: {span}{empty}")
         if self.findings.empty:
-            lines.append("Nothing found that speaks against it.")
+            lines.append("Nothing found against it.")
         for row in self.findings.to_dict("records"):
             lines += ["", f"[{row[SEVERITY]}] {row[FINDING]}", f"    {row[REMEDY]}"]
         if self.left_out:
-            lines += ["", "Not compared:"] + [f"    {name}: {why}" for name, why in self.left_out.items()]
+            reasons = dict.fromkeys(self.left_out.values())
+            names = {why: [name for name, other in self.left_out.items() if other == why] for why in reasons}
+            lines += ["", "Not compared:"] + [f"    {', '.join(names[why])}: {why}" for why in reasons]
         return "\n".join(lines)
 
 
-def check_design(adata: AnnData, design: str) -> DesignCheck:
-    """What can these samples tell under this design, and what not?
+def check_design(adata: AnnData, design: str, *, contrast: str | Sequence[Any] | None = None) -> DesignCheck:
+    """Check what a design can tell: replicates, confounding, repeated measures.
 
     Looks at the table of samples alone: sizes of the cells of the design, residual degrees of freedom, levels with one
     sample, variables of the design that are confounded with another column, columns that look like repeated measures,
-    and how closely every two columns go together. ``setup_anndata`` runs it and warns of what is serious: a
-    variable confounded with a column whose name looks technical (batch, lane, plate, run, ...), or a level with one sample.
-    No residual degree of freedom is serious too, and said when a variance is asked for.
+    and how closely every two columns are associated. ``setup_anndata`` runs it and warns of what is serious: a
+    variable confounded with a column whose name looks technical (batch, lane, plate, run, ...), a level with one sample, or
+    libraries that are in several rows. No residual degree of freedom is serious too.
 
     Parameters
     ----------
@@ -70,13 +74,16 @@ def check_design(adata: AnnData, design: str) -> DesignCheck:
         Samples x genes; only ``obs`` is read. It is not changed.
     design
         Formula of what is to be explained, for example ``"~ cell + dex"``.
+    contrast
+        The column that is compared, or a tuple of column, test and reference level. Findings that do not concern this
+        comparison are notes then. Without one every variable of the design may be compared.
 
     Returns
     -------
     Tables, with a summary in words: ``print(check)``. :func:`bulkvi.pl.design` draws the associations: Cramer's V of two
     categorical columns, eta squared (share of variance between the levels) of a categorical and a numeric one, squared
     correlation of two numeric ones. Whole numbers that repeat count as categories; columns with another value in
-    every sample, or the same in all, are left out and listed. Missing values are left out pair by pair.
+    (nearly) every sample, or the same in all, are left out and listed. Missing values are left out pair by pair.
 
     Warns
     -----
@@ -90,8 +97,8 @@ def check_design(adata: AnnData, design: str) -> DesignCheck:
     KeyError
         If a variable is not a column of ``obs``.
     ValueError
-        If the formula cannot be read, a variable has missing values or a level without samples, or the design is not of full
-        rank (a donor nested in a group, say); the message names the columns.
+        If the formula cannot be read, a variable has missing values or a level without samples, the design is not of full
+        rank (a donor nested in a group, say), or it does not hold the contrast; the message names the columns.
 
     Examples
     --------
@@ -100,14 +107,14 @@ def check_design(adata: AnnData, design: str) -> DesignCheck:
     >>> print(bv.tl.check_design(adata, "~ cell + dex"))
     Design ~ cell + dex: 8 samples, 5 columns, 3 residual degrees of freedom
     Cells of the design: 8, samples in each: 1
-    Nothing found that speaks against it.
+    Nothing found against it.
     <BLANKLINE>
     Not compared:
         geo: another value in every sample (an identifier)
     """
     if not isinstance(adata, AnnData):
         raise TypeError(f"`adata` must be an AnnData (samples x genes), not {type(adata).__name__}.")
-    findings = design_findings(adata.obs, design)
+    findings = design_findings(adata.obs, design, contrast=contrast)
     coded, matrix = make_design(design, adata.obs)
     columns = sort_columns(adata.obs, coded.variables, coded.levels)
     for numbers in numbers_in_design(coded, adata.obs):

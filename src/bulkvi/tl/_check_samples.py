@@ -3,27 +3,28 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from scipy.special import gammaln
 
 from bulkvi import names
 from bulkvi.model._checked_counts import checked_counts
 from bulkvi.model._checks import check_size_factor
-from bulkvi.model._design import apply_design, make_design
 from bulkvi.model._flags import join_flags
-from bulkvi.model._formula_names import backticked
 from bulkvi.model._offset import checked_offset
 from bulkvi.stats.blocks import iter_row_blocks
 from bulkvi.stats.gene_fit import effect_ridge, fit_genes
 from bulkvi.stats.label_search import LabelSearch, search_labels
 from bulkvi.stats.leave_one_out import stabilise
-from bulkvi.tl._sexes import BOTH, UNCLEAR, called_sexes, known_sexes
+from bulkvi.stats.rank import well_conditioned
+from bulkvi.stats.sample_noise import noise_deviation
+from bulkvi.tl._label_rows import LabelRows, label_rows
+from bulkvi.tl._sexes import Sexes, find_sexes, with_sexes
 
 MIN_MEAN = 5.0
 MIN_GENES = 50
 MIN_DISPERSION = 1e-4
 WRONG = 0.05
+DOUBT = 0.6
 PARTNER = 0.25
-OUTLYING_DEVIATION = -6.0
-MIN_SPREAD = 0.05
 
 
 def check_samples(
@@ -38,7 +39,7 @@ def check_samples(
     male_genes: Sequence[str] | None = None,
     sex_key: str | None = None,
 ) -> pd.DataFrame:
-    """Is each sample what its label says? Find swapped labels, outlying samples, and samples of the wrong sex.
+    """Find swapped labels, outlying samples, and samples of the wrong sex. Is each sample what its label says?
 
     Each sample is predicted from all others, under its own label and under every other one; a sample that another label
     predicts much better is mislabelled. Samples that were exchanged with each other hide each other, so single changes
@@ -53,7 +54,8 @@ def check_samples(
         Column of ``obs`` with the labels to check.
     design
         Formula with ``groupby`` and what else is known to move the counts, for example ``"~ cell + dex"``; without one
-        ``groupby`` alone. A known batch in the design makes the check sharper.
+        ``groupby`` alone. A known batch in the design makes the check sharper, and a noisy batch does not make its samples
+        outlying.
     size_factor_key
         Column of ``obs`` with the size factors (see :func:`bulkvi.pp.size_factors`).
     layer
@@ -61,9 +63,12 @@ def check_samples(
     offset_key
         Layer with a factor for each count, as in :meth:`bulkvi.BulkVI.setup_anndata`; None for none.
     female_genes, male_genes
-        Names of genes that only one sex has on, such as Xist and genes of the Y chromosome; give both or none.
+        Names of genes that only one sex expresses; give both or none. By default XIST and genes of the Y chromosome
+        (RPS4Y1, DDX3Y, KDM5D, UTY, USP9Y, EIF1AY, Eif2s3y, ...) of human or mouse, found in ``var_names`` or ``var["symbol"]``
+        by symbol, in capitals or not, or by Ensembl id, with or without version.
     sex_key
-        Column of ``obs`` with the sex (female, male, or f, m), to be compared with the genes.
+        Column of ``obs`` with the sex (female, male, or f, m), to be compared with the genes. By default the column that is
+        called sex or gender, or has these levels; without one the sex is not checked unless genes are named.
 
     Returns
     -------
@@ -72,15 +77,19 @@ def check_samples(
     - ``label``; ``likely_label``: the most probable one; ``prob_label``: posterior probability of the sample's own label
     - ``swapped_with``: samples that it may have been exchanged with
     - ``fit``: mean over the genes of the log density predicted for the sample under its own label (natural log)
-    - ``fit_deviation``: the same under the likely label, against the other samples (robust standard deviations)
-    - ``sex``: with ``female_genes`` and ``male_genes``, ``female``, ``male``, ``both`` or ``unclear``
-    - ``flag``: ``swapped`` (``prob_label`` below 0.05, and the label has two other samples), ``doubtful`` (another label is
-      more probable), ``outlying``
-      (``fit_deviation`` below -6), ``sex_mismatch``, ``not_checked``; joined by commas, empty where all is well
+    - ``fit_deviation``: log noise of the sample under the likely label against that of all samples, and of those with the
+      same level in each variable of the design, whichever is less (robust standard deviations; below 0 is noisier)
+    - ``sex``, where it is checked: ``female``, ``male``, ``both`` (XIST and Y are expressed: Klinefelter syndrome, or a mixture of
+      samples) or ``unclear`` (neither, too few counts, or levels in between)
+    - ``flag``: ``swapped`` (``prob_label`` below 0.05, and the label has two other samples), ``doubtful`` (some labels are wrong with
+      a probability above 0.95, and this one may be among them: ``prob_label`` below 0.6), ``outlying`` (``fit_deviation`` below
+      ``attrs["outlying_below"]``, which depends on the number of samples), ``sex_mismatch``, ``not_checked``; joined by commas,
+      empty where all is well
     - ``prob_label_<label>``, ``fit_<label>``: probability and fit for each label
 
     ``attrs["prob_meaningless"]`` is the probability that the labels have nothing to do with the counts; where it is high,
-    do not act on single samples.
+    do not act on single samples. With a check of the sex ``attrs`` has ``sex_key``, ``sex_genes`` and ``sex_remark`` (what
+    could not be told). If ``groupby`` is the column of the sex, its genes decide where they are clear.
 
     Raises
     ------
@@ -89,14 +98,15 @@ def check_samples(
     KeyError
         If a column, a layer or a gene does not exist.
     ValueError
-        If the counts are not raw counts, an offset is not finite and > 0, a label is missing, no label has two samples,
-        the design does not hold ``groupby``, is not of full rank or leaves too few samples to leave one out, or only one
-        of the two sexes' genes is given.
+        If the counts are not raw counts, an offset is not finite and > 0, a label is missing, no label has two samples, the
+        labels are more than 12 different numbers, the design does not hold ``groupby``, is not of full rank or leaves too few
+        samples to leave one out, only one of the two sexes' genes is given, or a level of ``sex_key`` is no word for a sex.
 
     Notes
     -----
-    A swap between groups of two samples each, such as A1 with B1, cannot be told from A2 with B2: all four are then
-    ``doubtful``. If the labels are made of two factors, check each with the other in the design.
+    On clean data about one sample in 1,000 is flagged (:doc:`/method/samples`). A swap between groups of two samples each, such
+    as A1 with B1, cannot be told from A2 with B2: all four are then ``doubtful``. Six samples in groups of three have ten
+    divisions into groups, each one exchange from the others: no label is called wrong with fewer than 20. If the labels are made of two factors, check each with the other in the design.
 
     Examples
     --------
@@ -113,60 +123,32 @@ def check_samples(
     matrix = checked_counts(adata, layer).matrix
     check_size_factor(adata, size_factor_key)
     offset = None if offset_key is None else checked_offset(adata, offset_key)
-    if (female_genes is None) != (male_genes is None):
-        raise ValueError("Give both `female_genes` and `male_genes`, or none of them: one sex is told from the other.")
-    if sex_key is not None and female_genes is None:
-        raise ValueError(f"sex_key={sex_key!r} needs `female_genes` and `male_genes` to compare with.")
-    obs = _labelled(adata.obs, groupby)
+    coded = label_rows(adata.obs, groupby, design)
     counts = np.concatenate([block for _, block in iter_row_blocks(matrix)])
     size_factor = adata.obs[size_factor_key].to_numpy(float)
-    exposure = size_factor if offset is None else size_factor[:, None] * np.exp(offset.log_relative())
-    rates = counts / (size_factor[:, None] if offset is None else exposure)
-    sexes = _sexes(adata, rates, female_genes, male_genes, sex_key)
-    rows, labels = _design_rows(obs, groupby, f"~ {backticked(groupby)}" if design is None else design)
-    enough = rates.mean(0) >= MIN_MEAN
-    exposure = exposure if offset is None else exposure[:, enough]
+    relative = 1.0 if offset is None else np.exp(offset.log_relative())
+    sexes = find_sexes(
+        adata,
+        counts / relative,
+        size_factor,
+        female_genes=female_genes,
+        male_genes=male_genes,
+        sex_key=sex_key,
+    )
+    enough = (counts / (size_factor[:, None] * relative)).mean(0) >= MIN_MEAN
+    exposure = size_factor if offset is None else size_factor[:, None] * relative[:, enough]
+    labels = coded.column.cat.codes.to_numpy(int)
+    rows = well_conditioned(coded.rows)
     values = _values(counts[:, enough], exposure, rows[labels, np.arange(len(labels))])
     found = search_labels(values, rows, labels)
-    return _table(found, obs[groupby], labels, sexes)
-
-
-def _labelled(obs: pd.DataFrame, groupby: str) -> pd.DataFrame:
-    if groupby not in obs.columns:
-        raise KeyError(f"groupby={groupby!r} is not a column of adata.obs; it has {list(obs.columns)}.")
-    column = obs[groupby]
-    if column.isna().any():
-        raise ValueError(
-            f"groupby={groupby!r}: the label is missing for {int(column.isna().sum())} samples (first: "
-            f"{list(obs.index[column.isna()][:5])}). Fill it in or leave these samples out."
-        )
-    column = column.astype("category").cat.remove_unused_categories()
-    sizes = column.value_counts()
-    if len(sizes) < 2 or sizes.max() < 2:
-        raise ValueError(
-            f"groupby={groupby!r} has the labels {dict(sizes.iloc[:6])}: give a column with at least two labels, one of "
-            "them with two samples or more."
-        )
-    return obs.assign(**{groupby: column})
-
-
-def _design_rows(obs: pd.DataFrame, groupby: str, formula: str) -> tuple[np.ndarray, np.ndarray]:
-    """Row of the design for each sample under each label (labels x samples x columns), and the labels as indices."""
-    design, _ = make_design(formula, obs)
-    if groupby not in design.variables:
-        raise ValueError(
-            f"The design {formula!r} does not hold groupby={groupby!r}: write for example '{formula} + {backticked(groupby)}'."
-        )
-    levels = obs[groupby].cat.categories
-    rows = [apply_design(design, obs.assign(**{groupby: pd.Categorical([k] * len(obs), levels)})) for k in levels]
-    return np.stack([table.to_numpy() for table in rows]), obs[groupby].cat.codes.to_numpy(int)
+    return _table(found, coded, labels, sexes)
 
 
 def _values(counts: np.ndarray, exposure: np.ndarray, features: np.ndarray) -> np.ndarray:
     """Counts on a scale of about one variance; the dispersion is that of the trend, which no swap moves."""
     if counts.shape[1] < MIN_GENES:
         raise ValueError(
-            f"{counts.shape[1]} genes have a mean of at least {MIN_MEAN:g} counts; {MIN_GENES} are needed to tell samples apart."
+            f"{counts.shape[1]} genes have a mean of at least {MIN_MEAN:g} counts; {MIN_GENES} are needed to check labels."
         )
     n, p = features.shape
     if n < p + 2:
@@ -178,81 +160,60 @@ def _values(counts: np.ndarray, exposure: np.ndarray, features: np.ndarray) -> n
     return stabilise(counts, exposure, np.clip(np.exp(fit.prior.log_trend), MIN_DISPERSION, None))
 
 
-def _sexes(
-    adata: AnnData,
-    rates: np.ndarray,
-    female_genes: Sequence[str] | None,
-    male_genes: Sequence[str] | None,
-    sex_key: str | None,
-) -> pd.DataFrame | None:
-    """Columns ``called`` and ``known`` (missing without a ``sex_key``), or None without genes."""
-    if female_genes is None or male_genes is None:
-        return None
-    for name, genes in {"female_genes": female_genes, "male_genes": male_genes}.items():
-        if isinstance(genes, str):
-            raise TypeError(f"`{name}` must be a list of gene names; it is the text {genes!r}. Write [{genes!r}].")
-        missing = [gene for gene in genes if gene not in adata.var_names]
-        if missing or not len(genes):
-            raise KeyError(f"`{name}`: {missing or 'the list is empty; its genes'} are not in adata.var_names.")
-    if sex_key is not None and sex_key not in adata.obs.columns:
-        raise KeyError(f"sex_key={sex_key!r} is not a column of adata.obs; it has {list(adata.obs.columns)}.")
-    chosen = [*dict.fromkeys([*female_genes, *male_genes])]
-    places = adata.var_names.get_indexer(chosen)
-    chosen_rates = pd.DataFrame(rates[:, places], adata.obs_names, chosen)
-    known = pd.Series(None, index=adata.obs_names, dtype=object)
-    if sex_key is not None:
-        known = known_sexes(adata.obs[sex_key], sex_key)
-    return pd.DataFrame({"called": called_sexes(chosen_rates, female_genes, male_genes), "known": known})
-
-
-def _table(found: LabelSearch, column: pd.Series, labels: np.ndarray, sexes: pd.DataFrame | None) -> pd.DataFrame:
+def _table(found: LabelSearch, coded: LabelRows, labels: np.ndarray, sexes: Sexes | None) -> pd.DataFrame:
+    column = coded.column
     n, levels = len(labels), column.cat.categories
     everyone = np.arange(n)
-    own = found.prob[everyone, labels]
+    is_sex = sexes is not None and sexes.key == column.name
+    prob = with_sexes(found.prob, levels, sexes.called) if sexes is not None and is_sex else found.prob
+    own = prob[everyone, labels]
     judged = ~np.isnan(own)
-    likely = np.where(judged, np.nan_to_num(found.prob, nan=-1).argmax(1), labels)
+    likely = np.where(judged, np.nan_to_num(prob, nan=-1).argmax(1), labels)
     best_fit = found.fit.log_density[everyone, np.where(judged, likely, found.labels)]
-    deviation = _deviation(best_fit)
+    noise = noise_deviation(best_fit, coded.groups)
+    # with few arrangements of the labels, as of three against three, one of them looks right by chance
+    decidable = judged & (_n_arrangements(np.bincount(labels)) > 1 / WRONG)
     # a label with one other sample is only as good as that sample
-    supported = np.bincount(labels)[labels] > 2
-    wrong = judged & (own < WRONG) & supported
-    doubtful = judged & ~wrong & (likely != labels)
+    wrong = decidable & (own < WRONG) & (np.bincount(labels)[labels] > 2)
+    doubtful = decidable & ~wrong & (own < DOUBT) & (found.prob_changed > 1 - WRONG)
     flags = {
         names.SWAPPED: wrong,
         names.DOUBTFUL: doubtful,
-        names.OUTLYING: np.nan_to_num(deviation) < OUTLYING_DEVIATION,
+        names.OUTLYING: np.nan_to_num(noise.deviation) < noise.limit,
         names.NOT_CHECKED: ~judged,
     }
     columns: dict[str, object] = {
         names.LABEL: column.to_numpy(),
         names.LIKELY_LABEL: levels.to_numpy()[likely],
         names.PROB_LABEL: own,
-        names.SWAPPED_WITH: _partners(found.prob, labels, wrong | doubtful, column.index),
+        names.SWAPPED_WITH: _partners(prob, labels, wrong | doubtful, column.index),
         names.FIT: found.fit.log_density[everyone, labels],
-        names.FIT_DEVIATION: deviation,
+        names.FIT_DEVIATION: noise.deviation,
     }
     if sexes is not None:
-        columns[names.SEX] = sexes["called"].to_numpy()
-        told = sexes["called"].isin([BOTH]) | (
-            sexes["known"].notna() & (sexes["called"] != sexes["known"]) & (sexes["called"] != UNCLEAR)
-        )
-        flags[names.SEX_MISMATCH] = told.to_numpy()
+        columns[names.SEX] = sexes.called.to_numpy()
+        flags[names.SEX_MISMATCH] = sexes.mismatch
     columns[names.FLAG] = join_flags(flags)
     for k, level in enumerate(levels):
-        columns[f"{names.PROB_LABEL}_{level}"] = found.prob[:, k]
+        columns[f"{names.PROB_LABEL}_{level}"] = prob[:, k]
     for k, level in enumerate(levels):
         columns[f"{names.FIT}_{level}"] = found.fit.log_density[:, k]
     table = pd.DataFrame(columns, index=column.index)
     table.attrs[names.PROB_MEANINGLESS] = found.prob_meaningless
+    table.attrs[names.OUTLYING_BELOW] = noise.limit
+    if sexes is not None:
+        table.attrs |= {
+            names.SEX_KEY: sexes.key,
+            names.SEX_GENES: [*map(str, [*sexes.genes[0], *sexes.genes[1]])],
+            names.SEX_REMARK: sexes.remark,
+        }
     return table
 
 
-def _deviation(fit: np.ndarray) -> np.ndarray:
-    known = fit[~np.isnan(fit)]
-    if not known.size:
-        return fit
-    centre = np.median(known)
-    return (fit - centre) / max(1.4826 * np.median(np.abs(known - centre)), MIN_SPREAD)
+def _n_arrangements(sizes: np.ndarray) -> float:
+    """Ways to divide samples into groups of these sizes, whatever the groups are called."""
+    log_ways = gammaln(sizes.sum() + 1) - gammaln(sizes + 1).sum() - gammaln(np.bincount(sizes) + 1).sum()
+    return float(np.exp(min(log_ways, 700)))
 
 
 def _partners(prob: np.ndarray, labels: np.ndarray, moved: np.ndarray, samples: pd.Index) -> list[str]:
