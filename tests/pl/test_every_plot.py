@@ -110,6 +110,7 @@ PLOTS: dict[str, Draw] = {
     "enrichment": lambda adata, history, ax, **last: pl.enrichment(TERMS, ax=ax, **last),
     "enrichment_compare": lambda adata, history, ax, **last: pl.enrichment_compare(TWO_TERMS, ax=ax, **last),
     "gene": lambda adata, history, ax, **last: pl.gene(adata, "3", "stage", ax=ax, **last),
+    "gene_trend": lambda adata, history, ax, **last: pl.gene_trend(adata, "3", "size_factor", ax=ax, **last),
     "gene with rates": lambda adata, history, ax, **last: pl.gene(adata, "3", "stage", rates=RATES, ax=ax, **last),
     "heatmap": lambda adata, history, ax, **last: pl.heatmap(adata, TOP, color=["stage", "age"], ax=ax, **last),
     "heatmap of named genes": lambda adata, history, ax, **last: pl.heatmap(
@@ -144,6 +145,7 @@ WRONG: dict[str, Callable[[AnnData], Any]] = {
     "enrichment": lambda adata: pl.enrichment(DE),
     "enrichment_compare": lambda adata: pl.enrichment_compare(DE),
     "gene": lambda adata: pl.gene(adata, "3", "no such column"),
+    "gene_trend": lambda adata: pl.gene_trend(adata, "3", "no such column"),
     "heatmap": lambda adata: pl.heatmap(adata, TOP, genes=["no such gene"]),
     "latent": lambda adata: pl.latent(adata, color="no such column"),
     "log_fc_scatter": lambda adata: pl.log_fc_scatter("a", "no such column", data=LOG_FC),

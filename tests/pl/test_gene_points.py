@@ -48,7 +48,9 @@ def test_calls_are_below_the_level_and_genes_without_a_value_are_not_called():
 
 @pytest.mark.parametrize("level", [0, 1, -0.1, np.nan])
 def test_a_level_that_is_no_rate_is_refused(level: float):
-    with pytest.raises(ValueError, match="`level` is a false discovery rate between 0 and 1"):
+    with pytest.raises(
+        ValueError, match=r"`level` is a false discovery rate between 0 and 1|level is nan: give a finite number"
+    ):
         called_genes(pd.DataFrame({"adj_p_value": [0.1]}), level)
 
 

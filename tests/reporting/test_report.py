@@ -248,7 +248,7 @@ def test_the_latent_state_is_drawn_by_what_is_compared_and_by_what_goes_with_it(
     ]
 
 
-@pytest.mark.parametrize("step", ["write_text", "replace"])
+@pytest.mark.parametrize("step", ["write_bytes", "replace"])
 def test_a_page_that_cannot_be_written_leaves_the_older_one(
     step: str, study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -259,7 +259,7 @@ def test_a_page_that_cannot_be_written_leaves_the_older_one(
 
     page = tmp_path / "report.html"
     page.write_text("older")
-    monkeypatch.setattr(Path if step == "write_text" else _report.os, step, fail)
+    monkeypatch.setattr(Path if step == "write_bytes" else _report.os, step, fail)
     with pytest.raises(OSError, match="No space"):
         bv.report(study.model, study.de, page)
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
