@@ -1,6 +1,7 @@
 """Labels, designs and genes that are not as the check of samples would like them."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,8 +33,8 @@ def cohort() -> AnnData:
     return adata
 
 
-def check(adata: AnnData, groupby: str = "group", **arguments: object) -> pd.DataFrame:
-    return bulkvi.tl.check_samples(adata, groupby, **arguments)  # type: ignore[arg-type]  # hostile on purpose
+def check(adata: AnnData, groupby: str = "group", **arguments: Any) -> pd.DataFrame:
+    return bulkvi.tl.check_samples(adata, groupby, **arguments)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +131,9 @@ def wrong(**changes: object) -> Callable[[], object]:
         adata.obs = adata.obs.assign(
             **{name: value for name, value in changes.items() if name in {"group", "batch", "sex", "x"}}
         )
-        arguments = {name: value for name, value in changes.items() if name not in {"group", "batch", "sex", "x"}}
+        arguments: dict[str, Any] = {
+            name: value for name, value in changes.items() if name not in {"group", "batch", "sex", "x"}
+        }
         return check(adata, **arguments)
 
     return call

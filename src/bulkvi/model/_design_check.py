@@ -75,7 +75,8 @@ def _compared(
 ) -> tuple[str | None, list[Any]]:
     if contrast is None:
         return None, []
-    column, *levels = [contrast] if isinstance(contrast, str) else contrast
+    parts: list[Any] = [contrast] if isinstance(contrast, str) else list(contrast)
+    column, levels = parts[0], parts[1:]
     if column not in variables:
         raise ValueError(
             f"contrast={contrast!r}: the design {formula!r} does not hold {column!r}; it has {list(variables)}."

@@ -175,7 +175,7 @@ def _posterior(one: _Comparison, widened: float, df: float) -> np.ndarray:
     score = np.full(len(one.place), np.nan)
     score[one.best] = 0.0
     for label in np.flatnonzero(~np.isnan(one.place)):
-        scales = np.sqrt(widened * one.noise[label] * one.spread[[label, one.best]])
+        scales = np.sqrt(widened * one.noise[label] * one.spread[np.array([label, one.best])])
         places = np.array([one.place[label] - one.distance[label], one.place[label]])
         at_label, at_best = student.logpdf(places / scales, df) - np.log(scales)
         score[label] = at_label - at_best

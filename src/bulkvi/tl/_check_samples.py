@@ -126,7 +126,7 @@ def check_samples(
     coded = label_rows(adata.obs, groupby, design)
     counts = np.concatenate([block for _, block in iter_row_blocks(matrix)])
     size_factor = adata.obs[size_factor_key].to_numpy(float)
-    relative = 1.0 if offset is None else np.exp(offset.log_relative())
+    relative = np.ones((1, counts.shape[1])) if offset is None else np.exp(offset.log_relative())
     sexes = find_sexes(
         adata,
         counts / relative,

@@ -60,7 +60,7 @@ def find_sexes(
     male_genes: Sequence[str] | None,
     sex_key: str | None,
 ) -> Sexes | None:
-    """Call the sex of each sample; None where nobody asks for it and no column looks like one, or no gene is known.
+    """Call the sex of each sample; None without an argument for it where no column looks like a sex or no gene is known.
 
     Parameters
     ----------
@@ -80,9 +80,8 @@ def find_sexes(
         raise ValueError("Give both `female_genes` and `male_genes`, or none of them: one sex is told from the other.")
     if sex_key is not None and sex_key not in adata.obs.columns:
         raise KeyError(f"sex_key={sex_key!r} is not a column of adata.obs; it has {list(adata.obs.columns)}.")
-    named = female_genes is not None and male_genes is not None
-    key = sex_column(adata.obs) if sex_key is None and not named else sex_key
-    if named:
+    key = sex_column(adata.obs) if sex_key is None and female_genes is None else sex_key
+    if female_genes is not None and male_genes is not None:
         females, males = _positions(adata, female_genes, "female_genes"), _positions(adata, male_genes, "male_genes")
     elif key is None:
         return None
@@ -98,8 +97,11 @@ def find_sexes(
             f"sex_key={sex_key!r}: neither XIST nor a gene of the Y chromosome is among the genes, by symbol or Ensembl id. Name "
             "`female_genes` and `male_genes` as adata.var_names has them."
         )
-    per_million = 0.0 if named else PER_MILLION * float(np.median(counts.sum(1) / size_factor)) / 1e6
-    called, remark = call_sexes(counts[:, females].sum(1), counts[:, males].sum(1), size_factor, per_million)
+    # genes that are named are taken at any level
+    per_million = float(np.median(counts.sum(1) / size_factor)) / 1e6 if female_genes is None else 0.0
+    called, remark = call_sexes(
+        counts[:, females].sum(1), counts[:, males].sum(1), size_factor, PER_MILLION * per_million
+    )
     genes = (list(adata.var_names[females]), list(adata.var_names[males]))
     return Sexes(pd.Series(called, adata.obs_names), known, key, genes, remark)
 
