@@ -90,7 +90,7 @@ def ended(child: int) -> int:
 def command(arguments: list[str], *, wrapped: Callable[[], None] = lambda: None, short_training: bool = True) -> None:
     """`bulkvi` in this process, with one coarse figure for all, a short page and short training."""
     import bulkvi
-    from bulkvi.cli import _de, _figures, app
+    from bulkvi.cli import _answers, _figures, app
 
     def same_figure(*given: object, **_: object) -> None:
         figure = _figures.new_figure(2)
@@ -98,7 +98,7 @@ def command(arguments: list[str], *, wrapped: Callable[[], None] = lambda: None,
         for name in _figures.FIGURES[:-1]:
             _figures.save_figure(figure, given[3] / name)
 
-    _de.draw_figures = same_figure
+    _answers.draw_figures = same_figure
     _figures.save_figure = lambda figure, path: [figure.savefig(f"{path}.{kind}", dpi=20) for kind in ("png", "pdf")]
 
     def short_page(model: object, table: object, path: Path, **_: object) -> Path:

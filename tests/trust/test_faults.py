@@ -20,7 +20,7 @@ from anndata import AnnData
 from typer.testing import CliRunner
 
 import bulkvi
-from bulkvi.cli import _de, _figures, _folder, app
+from bulkvi.cli import _answers, _de, _figures, _folder, app
 from tests.trust.verdict import check_message, equal, refused
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and limits of POSIX")
@@ -51,7 +51,7 @@ def short_results() -> Iterator[None]:
         return path
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_de, "draw_figures", draw)
+        patch.setattr(_answers, "draw_figures", draw)
         patch.setattr(bulkvi, "report", page)
         yield
 

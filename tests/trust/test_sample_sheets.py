@@ -105,6 +105,7 @@ def test_one_of_two_texts_is_a_level(level: str, tmp_path: Path) -> None:
         (["WT", "null", "NA", "WT"], ["WT", "null", None, "WT"], ("'NA'.*missing", "'null'.*level")),
         (["1", "NA", "2.5", "null"], [1.0, None, 2.5, None], ()),
         (["NA", "NA", "NA", ""], [None] * 4, ()),
+        (["null", "null", "NA", "NA"], ["null", "null", "NA", "NA"], ("'NA', 'null'|'NA' and 'null'",)),
         (["TRUE", "false", "True", "FALSE"], [True, False, True, False], ()),
         (["TRUE", "", "FALSE", "TRUE"], ["TRUE", None, "FALSE", "TRUE"], ()),
         (["20" * 15, "1", "2", "3"], ["20" * 15, "1", "2", "3"], ()),

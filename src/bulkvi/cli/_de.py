@@ -24,8 +24,6 @@ from bulkvi.cli._weighing import find_questions, weigh_questions
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from bulkvi import BulkVI
-
 
 def de(
     ctx: typer.Context,
@@ -135,7 +133,7 @@ def de(
         with exits(WRONG_INPUT):
             say("Reading; libraries take some seconds to load")
             from bulkvi import BulkVI, pp
-            from bulkvi.names import COUNTS_SOURCE, SIZE_FACTOR
+            from bulkvi.names import COUNTS_SOURCE, LATENT, SIZE_FACTOR
 
             adata = reading.read(counts, samples, how)
             say(f"Counts: {reading.in_words(adata)}")
@@ -159,7 +157,8 @@ def de(
             asked = weigh_questions(asked, model)
         with exits(FAILURE, ctx):
             say(f"Training on {design}")
-            _train(model, adata, result.new, seed=seed)
+            model.train(seed=seed, progress_bar=False)
+            adata.obsm[LATENT] = model.get_latent_representation()
             run = of_this_run(ctx) | {
                 "counts": str(counts),
                 "samples": str(samples or counts),
@@ -183,6 +182,8 @@ def de(
                 answer(model, adata, each, result, questions=asked, choices=choices, run=run, notes=notes, say=say)
                 for each in asked
             ]
+            adata.write_h5ad(result.new / "adata.h5ad")
+            model.save(result.new / "model")
             summary = result.move_in(summarise(answers, run, notes, result.new))
             say("Done")
     if json:
@@ -211,13 +212,3 @@ def _check(
             f"how much replicates differ. {remedy}"
         )
     return found.findings.to_dict("records")
-
-
-def _train(model: "BulkVI", adata: "AnnData", out: Path, *, seed: int) -> None:
-    """Train, and write what all questions have in common."""
-    from bulkvi.names import LATENT
-
-    model.train(seed=seed, progress_bar=False)
-    adata.obsm[LATENT] = model.get_latent_representation()
-    adata.write_h5ad(out / "adata.h5ad")
-    model.save(out / "model")

@@ -1,6 +1,5 @@
 """Which sheet of a spreadsheet is read, and whether the columns of a sample sheet can be written with the results."""
 
-import tempfile
 import warnings
 import zipfile
 from pathlib import Path
@@ -65,11 +64,15 @@ def check_columns(samples: "pd.DataFrame") -> None:
 
 def _is_writable(samples: "pd.DataFrame") -> bool:
     """Whether anndata writes these columns, and reads the same ones."""
-    from anndata import AnnData, read_h5ad
+    from anndata.io import read_elem, write_elem
+    from h5py import File
 
-    with warnings.catch_warnings(action="ignore"), tempfile.TemporaryDirectory() as folder:
+    with (
+        warnings.catch_warnings(action="ignore"),
+        File("samples.h5ad", "w", driver="core", backing_store=False) as in_memory,
+    ):
         try:
-            AnnData(obs=samples).write_h5ad(Path(folder) / "samples.h5ad")
-            return list(read_h5ad(Path(folder) / "samples.h5ad").obs.columns) == list(samples.columns)
+            write_elem(in_memory, "obs", samples)
+            return list(read_elem(in_memory["obs"]).columns) == list(samples.columns)
         except (ValueError, TypeError, AttributeError, KeyError, RuntimeError):
             return False

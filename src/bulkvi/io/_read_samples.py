@@ -109,8 +109,8 @@ def _check_names(names: pd.Series, column: str, path: Path, lines: list[int]) ->
 def _as_column(text: pd.Series, path: Path, separator: str) -> pd.Series:
     """Numbers, truth values, or text with its missing values."""
     known = text[~text.isin(MISSING)]
-    all_empty = (text == "").all()
-    if all_empty or len(known) and known.map(_is_number).all() and not _are_names(known):
+    nothing = known.empty and text[text != ""].nunique() < 2
+    if nothing or len(known) and known.map(_is_number).all() and not _are_names(known):
         return _as_numbers(text, known)
     if len(known) == len(text) and text.str.lower().isin(["true", "false"]).all():
         return text.str.lower() == "true"
