@@ -141,7 +141,7 @@ def test_numbers_of_numpy_are_numbers(model: bv.BulkVI, table: pd.DataFrame) -> 
     given = {"delta": np.float32(0), "level": np.float64(0.95), "latent_columns": np.int64(0)}
     found = model.differential_expression("group", "B", "A", **given)  # type: ignore[arg-type]
     equal(found, model.differential_expression("group", "B", "A", latent_columns=0))
-    rates = model.get_normalized_expression(library_size=np.int64(2), n_samples=np.int64(0), return_numpy=True)
+    rates = model.get_normalized_expression(library_size=np.int64(2), n_samples=np.int64(0), return_numpy=True)  # type: ignore[arg-type]
     equal(rates, 2 * model.get_normalized_expression(return_numpy=True), rtol=1e-6)
 
 
