@@ -246,7 +246,7 @@ SEX_REMARK: Final = "sex_remark"
 
 # reason codes of samples, in the column ``flag``
 SWAPPED: Final = "swapped"
-"""The label is wrong: its posterior probability is below 0.05."""
+"""The label is wrong: its posterior probability is below 0.05, and some labels are wrong with one above 0.93."""
 
 DOUBTFUL: Final = "doubtful"
 """Some labels are wrong, and this one may be among them."""

@@ -14,6 +14,7 @@ PRIOR_CHANGED = 0.6
 PRIOR_PARTLY = 0.02
 PRIOR_MEANINGLESS = 0.06
 SHARE_EXCHANGED = 0.75
+FURTHER_EXCHANGE = 0.8
 PRIOR_WRONG = 0.01
 SMALL_COHORT = 8
 N_SUSPECTS = 40
@@ -68,7 +69,7 @@ def search_labels(values: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> L
     the samples has, uniform prior on the share) is a hypothesis too, and so is that the labels mean nothing (every
     arrangement of as many of each is as probable). All are averaged with their prior: 0.32 for the given labels, 0.06 for
     meaningless ones, 0.02 for such factors, and 0.6 for changes: three quarters of it divided by the number of possible
-    exchanges, one quarter by that of single changes. With n > 8 samples changes have the prior 4.8 / n, and the given labels the
+    exchanges, one quarter by that of single changes; each further exchange costs a factor of 0.8. With n > 8 samples changes have the prior 4.8 / n, and the given labels the
     rest: more samples can be wrong by chance, and a true change has more evidence. Within a hypothesis every single label is
     wrong with prior probability 0.01: where the values tell nothing a label keeps that prior.
 
@@ -190,6 +191,7 @@ def _log_prior(given: np.ndarray, labels: np.ndarray, n_labels: int) -> float:
         + n_exchanged * math.log(SHARE_EXCHANGED / max(possible, 1))
         + n_single * math.log((1 - SHARE_EXCHANGED) / (n * (n_labels - 1)))
         + math.lgamma(n_exchanged + 1)
+        + max(n_exchanged - 1, 0) * math.log(FURTHER_EXCHANGE)
         + math.lgamma(n_single + 1)
     )
 

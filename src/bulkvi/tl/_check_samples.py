@@ -24,6 +24,7 @@ MIN_GENES = 50
 MIN_DISPERSION = 1e-4
 WRONG = 0.05
 DOUBT = 0.6
+ALARM = 0.93
 PARTNER = 0.25
 
 
@@ -81,8 +82,8 @@ def check_samples(
       same level in each variable of the design, whichever is less (robust standard deviations; below 0 is noisier)
     - ``sex``, where it is checked: ``female``, ``male``, ``both`` (XIST and Y are expressed: Klinefelter syndrome, or a mixture of
       samples) or ``unclear`` (neither, too few counts, or levels in between)
-    - ``flag``: ``swapped`` (``prob_label`` below 0.05, and the label has two other samples), ``doubtful`` (some labels are wrong with
-      a probability above 0.95, and this one may be among them: ``prob_label`` below 0.6), ``outlying`` (``fit_deviation`` below
+    - ``flag``: ``swapped`` (``prob_label`` below 0.05, some labels are wrong with a probability above 0.93, and the label has two
+      other samples), ``doubtful`` (some labels are wrong with a probability above 0.95, and this one may be among them: ``prob_label`` below 0.6), ``outlying`` (``fit_deviation`` below
       ``attrs["outlying_below"]``, which depends on the number of samples), ``sex_mismatch``, ``not_checked``; joined by commas,
       empty where all is well
     - ``prob_label_<label>``, ``fit_<label>``: probability and fit for each label
@@ -174,7 +175,7 @@ def _table(found: LabelSearch, coded: LabelRows, labels: np.ndarray, sexes: Sexe
     # with few arrangements of the labels, as of three against three, one of them looks right by chance
     decidable = judged & (_n_arrangements(np.bincount(labels)) > 1 / WRONG)
     # a label with one other sample is only as good as that sample
-    wrong = decidable & (own < WRONG) & (np.bincount(labels)[labels] > 2)
+    wrong = decidable & (own < WRONG) & (found.prob_changed > ALARM) & (np.bincount(labels)[labels] > 2)
     doubtful = decidable & ~wrong & (own < DOUBT) & (found.prob_changed > 1 - WRONG)
     flags = {
         names.SWAPPED: wrong,
