@@ -119,3 +119,13 @@ def test_closed_streams_do_not_lend_their_numbers_to_files(tmp_path: Path):
         f'"{sys.executable}" -c "$CODE" {tmp_path}/file <&- >&- 2>&-', shell=True, env=os.environ | {"CODE": code}
     )
     assert (tmp_path / "file").read_bytes() == b"data"
+
+
+def test_a_full_disk_is_named_where_hdf5_hides_it():
+    """Closing a file on a full disk ended in a traceback."""
+    text = (
+        "Disable slist on flush dest failure failed (file write failed: time = Mon, filename = '/out/.bulkvi-x/adata.h5ad', "
+        f"file descriptor = 6, errno = {errno.ENOSPC}, error message = 'No space left on device')"
+    )
+    assert explained(RuntimeError(text)) == "/out/adata.h5ad: no space is left on the disk."
+    assert explained(RuntimeError(text.replace("errno", "number"))).startswith("Disable slist")

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import re
 import shlex
 import time
@@ -142,6 +143,12 @@ def of_the_disk(error: BaseException | None) -> OSError | None:
         seen.add(id(error))
         if isinstance(error, OSError) and error.errno in OF_THE_DISK:
             return error
+        # HDF5 closes a file with an error of its own, which holds that of the disk as text
+        if isinstance(error, RuntimeError) and (found := re.search(r"\berrno = (\d+)", str(error))):
+            number = int(found[1])
+            if number in OF_THE_DISK:
+                file = re.search(r"filename = '([^']*)'", str(error))
+                return OSError(number, os.strerror(number), file[1] if file else None)
         error = error.__cause__ or error.__context__
     return None
 
