@@ -15,14 +15,14 @@ import bulkvi
 from benchmarks.calibration_scenarios import MIN_COUNTS
 from benchmarks.peers import CACHE, METHODS, CountData, PeerResult, content_key, run_peers
 from benchmarks.scores import INTERVAL_LEVELS, normal_intervals, score
-from bulkvi.stats.composition import composition_shift
-from bulkvi.stats.effect import EffectLikelihood, effect_likelihood
-from bulkvi.stats.effect_summary import summarise_effect
-from bulkvi.stats.gene_fit import effect_ridge, fit_genes
-from bulkvi.stats.noise_inflation import noise_inflation
-from bulkvi.stats.outliers import find_outliers
-from bulkvi.stats.separation import settle_separated
-from bulkvi.stats.size_factors import median_of_ratios
+from bulkvi.stats.counts.size_factors import median_of_ratios
+from bulkvi.stats.effects.composition import composition_shift
+from bulkvi.stats.effects.effect import EffectLikelihood, effect_likelihood
+from bulkvi.stats.effects.noise_inflation import noise_inflation
+from bulkvi.stats.effects.separation import handle_separation
+from bulkvi.stats.effects.summary import summarise_effect
+from bulkvi.stats.genes import effect_ridge, fit_genes
+from bulkvi.stats.outliers.outliers import find_outliers
 
 OURS = CACHE.with_name("ours")
 CODE = [*sorted(Path(bulkvi.__file__).parent.joinpath("stats").glob("*.py")), Path(__file__).with_name("scores.py")]
@@ -56,10 +56,10 @@ def answer(data: CountData, levels: Sequence[float] = INTERVAL_LEVELS, *, outlie
     inflation = noise_inflation(counts, features, offset, fit)
     given = {"offset": offset, "ridge": ridge, "weights": weights}
     raw = effect_likelihood(fit.nodes, contrast)
-    settled = settle_separated(raw, counts, features, contrast, fit, **given)
+    settled = handle_separation(raw, counts, features, contrast, fit, **given)
     shift = composition_shift(settled.effect, counts.sum(0) >= MIN_COUNTS)
     if shift.shift:
-        settled = settle_separated(raw, counts, features, contrast, fit, null=shift.shift, **given)
+        settled = handle_separation(raw, counts, features, contrast, fit, null=shift.shift, **given)
     effect = settled.effect
     unit = np.log(2)
     tested = counts.any(0)

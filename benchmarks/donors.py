@@ -23,14 +23,14 @@ from benchmarks.calibration_scenarios import read_counts
 from benchmarks.scores import called, fdp, null_share, tpr, tpr_at_fdp
 from bulkvi.datasets._draws import draw_effects
 from bulkvi.datasets._trends import TRENDS
-from bulkvi.stats.donor_fit import fit_donor_genes
-from bulkvi.stats.effect import effect_likelihood
-from bulkvi.stats.effect_summary import summarise_effect
-from bulkvi.stats.gene_fit import effect_ridge, fit_genes
-from bulkvi.stats.noise_inflation import noise_inflation
-from bulkvi.stats.outliers import find_outliers
-from bulkvi.stats.separation import settle_separated
-from bulkvi.stats.size_factors import median_of_ratios
+from bulkvi.stats.counts.size_factors import median_of_ratios
+from bulkvi.stats.donors.fit import fit_donor_genes
+from bulkvi.stats.effects.effect import effect_likelihood
+from bulkvi.stats.effects.noise_inflation import noise_inflation
+from bulkvi.stats.effects.separation import handle_separation
+from bulkvi.stats.effects.summary import summarise_effect
+from bulkvi.stats.genes import effect_ridge, fit_genes
+from bulkvi.stats.outliers.outliers import find_outliers
 
 LN2 = np.log(2)
 R_SCRIPT = Path(__file__).with_suffix(".R")
@@ -143,7 +143,7 @@ def ours(cohort: Cohort, donors: str) -> Answer | None:
         fit = fit_genes(cohort.counts, design, **given)
     contrast = np.eye(design.shape[1])[-1]
     effect = effect_likelihood(fit.nodes, contrast)
-    settled = settle_separated(effect, cohort.counts, design, contrast, fit, donors=random, **given)
+    settled = handle_separation(effect, cohort.counts, design, contrast, fit, donors=random, **given)
     summary = summarise_effect(
         settled.effect,
         log_p=settled.log_p,

@@ -12,9 +12,9 @@ from scipy.stats import norm
 import bulkvi as bv
 from benchmarks.calibration_scenarios import yeast_null_splits, yeast_snf2_subsets
 from benchmarks.peers import CountData
-from bulkvi.stats.gene_fit import effect_ridge, fit_genes
-from bulkvi.stats.nb_regression import nb_regression
-from bulkvi.stats.size_factors import median_of_ratios
+from bulkvi.stats.counts.size_factors import median_of_ratios
+from bulkvi.stats.genes import effect_ridge, fit_genes
+from bulkvi.stats.nb.regression import nb_regression
 
 Method = Callable[[np.ndarray, np.ndarray], np.ndarray]
 NOMINAL = 0.05

@@ -58,7 +58,7 @@ nitpick_ignore = [
     ("py:class", "bulkvi.pl._calibration.Calibration"),
     ("py:class", "bulkvi.pl._compared.Compared"),
     # a field that only the fit itself reads
-    ("py:class", "bulkvi.stats._donor_posterior.DonorPrior"),
+    ("py:class", "bulkvi.stats.donors.posterior.DonorPrior"),
 ]
 nitpick_ignore_regex = [(r"py:.*", r"(?!bulkvi\b).*")]
 

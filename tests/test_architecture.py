@@ -182,13 +182,13 @@ Rule = Callable[[str, str], list[str]]
 RULES: dict[Rule, list[tuple[str, str]]] = {
     # each rule with sources that break it
     wrong_floor: [
-        ("import anndata as ad", "bulkvi.stats.blocks"),
-        ("def f():\n    from scvi import settings", "bulkvi.stats.blocks"),
-        ("from bulkvi.model import BulkVI", "bulkvi.stats.blocks"),
-        ("from bulkvi import model", "bulkvi.stats.blocks"),
+        ("import anndata as ad", "bulkvi.stats.counts.blocks"),
+        ("def f():\n    from scvi import settings", "bulkvi.stats.counts.blocks"),
+        ("from bulkvi.model import BulkVI", "bulkvi.stats.counts.blocks"),
+        ("from bulkvi import model", "bulkvi.stats.counts.blocks"),
         ("import bulkvi", "bulkvi.pl._latent"),
         ("from bulkvi.pp import size_factors", "bulkvi.model._model"),
-        ("from bulkvi.stats.blocks import by_rows", "bulkvi.pl._latent"),
+        ("from bulkvi.stats.counts.blocks import by_rows", "bulkvi.pl._latent"),
         ("from bulkvi.pl import latent", "bulkvi.tl._compare"),
         ("from bulkvi.tl import compare", "bulkvi.baselines._scvi"),
         ("from bulkvi.baselines import scvi", "bulkvi.tl._compare"),
@@ -246,7 +246,7 @@ INNOCENT = [
     ("from scvi.model._utils import use_distributed_sampler", SCVI_PRIVATE),
     ("from scvi import REGISTRY_KEYS, __version__", "bulkvi.model._model"),
     ("import bulkvi as bv\nfrom bulkvi.cli._app import app", "bulkvi.cli._demo"),
-    ("from bulkvi.stats.blocks import by_rows\nfrom bulkvi.names import LATENT", "bulkvi.pp._x"),
+    ("from bulkvi.stats.counts.blocks import by_rows\nfrom bulkvi.names import LATENT", "bulkvi.pp._x"),
     ("x = 1\n" * MAX_LINES, "bulkvi.pl._corelation"),
 ]
 

@@ -1,6 +1,8 @@
-"""Checks of numbers that a user gives."""
+"""Checks of numbers that a user gives, and warnings at the user's line."""
 
 import math
+import sys
+import warnings
 from numbers import Integral, Real
 from typing import Any
 
@@ -70,3 +72,11 @@ def _in_words(kind: str, above: float | None, least: float | None, below: float 
     limits = [(above, "above"), (least, "of at least"), (below, "below"), (most, "of at most")]
     words = " and ".join(f"{word} {limit:g}" for limit, word in limits if limit is not None)
     return f"{kind} {words}".strip()
+
+
+def warn_user(message: str) -> None:
+    """Issue a UserWarning whose place is the first caller outside the package."""
+    level, frame = 2, sys._getframe(1).f_back
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("bulkvi."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, UserWarning, stacklevel=level)

@@ -123,7 +123,7 @@ SIZE_FACTORS: Final = "size_factors"
 NULL_SHARE: Final = "null_share"
 """``attrs`` of the table: share of the genes' prior that is exactly no effect."""
 
-ASKED: Final = "asked"
+QUERY: Final = "query"
 """``attrs`` of the table: the arguments of ``differential_expression`` that gave it, defaults resolved, as plain values."""
 
 # reason codes of the column ``flag``

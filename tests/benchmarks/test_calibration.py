@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bulkvi.stats.effect import EffectLikelihood, wald_p_value
+from bulkvi.stats.effects.effect import EffectLikelihood, wald_p_value
 
 ROOT = Path(__file__).parents[2]
 

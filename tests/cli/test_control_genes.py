@@ -94,4 +94,4 @@ def test_the_shift_is_asked_for_by_an_option(files: Files, tmp_path: Path) -> No
         result = run(files, tmp_path / option.strip("-"), option)
         assert result.exit_code == 0, result.output
         summary = json.loads((tmp_path / option.strip("-") / "run.json").read_text())
-        assert summary["fit"]["asked"]["composition_shift"] is expected
+        assert summary["fit"]["query"]["composition_shift"] is expected

@@ -23,7 +23,7 @@ from bulkvi.cli._run_file import SEPARATOR
 from bulkvi.cli._weighing import parse_weights
 
 DESIGN = "~ sex * dose + age"
-ASKED = "--contrast dose high none --slope age --weights 'sex[T.m]:dose[T.low]=1' --omnibus dose"
+QUERY = "--contrast dose high none --slope age --weights 'sex[T.m]:dose[T.low]=1' --omnibus dose"
 FOLDERS = ("dose_high_vs_none", "slope_age", "weights_sex_T.m_dose_T.low_1", "omnibus_dose")
 
 
@@ -79,7 +79,7 @@ def touch(_: Figure, path: Path) -> None:
 
 def no_page(_: BulkVI, de: pd.DataFrame, path: Path, **options: Any) -> Path:
     """In place of a page: what it was asked to be about."""
-    told = {"asked": de.attrs.get("asked"), "level": options["level"], "groupby": options["groupby"]}
+    told = {"query": de.attrs.get("query"), "level": options["level"], "groupby": options["groupby"]}
     path.write_text(json.dumps(told))
     return path
 
@@ -91,7 +91,7 @@ def several(cohort: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Asked:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_figures, "save_figure", touch)
         patch.setattr(bulkvi, "report", no_page)
-        result = de(cohort, out, ASKED)
+        result = de(cohort, out, QUERY)
     assert result.exit_code == 0, result.output
     return Asked(out, result, json.loads((out / "run.json").read_text()))
 
@@ -249,7 +249,7 @@ def test_one_question_keeps_the_folder_as_it_was(cohort: Cohort, tmp_path: Path)
 def test_delta_reaches_the_test(several: Asked, cohort: Cohort, tmp_path: Path):
     result = de(cohort, tmp_path / "out", "--contrast dose high none --delta 1.9 --json")
     run = json.loads(result.stdout)
-    assert run["fit"]["asked"]["delta"] == run["delta"] == 1.9
+    assert run["fit"]["query"]["delta"] == run["delta"] == 1.9
     assert run["calls"]["all"] < several.run["questions"][0]["calls"]["all"] / 2
 
 

@@ -8,12 +8,12 @@ from scipy.stats import mannwhitneyu, norm
 
 import bulkvi
 from bulkvi.datasets import simulate
-from bulkvi.model._calibration_report import CalibrationReport
-from bulkvi.model._groups import find_groups
-from bulkvi.model._relabelling import find_exchange
-from bulkvi.stats.gene_fit import effect_ridge, fit_genes
-from bulkvi.stats.nb_regression import nb_regression
-from bulkvi.stats.size_factors import median_of_ratios
+from bulkvi.regression.calibration_report import CalibrationReport
+from bulkvi.regression.permutation import find_exchange
+from bulkvi.stats.counts.size_factors import median_of_ratios
+from bulkvi.stats.genes import effect_ridge, fit_genes
+from bulkvi.stats.nb.regression import nb_regression
+from bulkvi.study.groups import find_groups
 from tests.model.cohorts import set_up, t_test
 
 

@@ -9,7 +9,7 @@ import pytest
 from anndata import AnnData
 
 import bulkvi
-from bulkvi.model import _hidden
+from bulkvi.regression import hidden as _hidden
 from tests.model.cohorts import fit
 
 N_GENES, N_SPIKES = 250, 30
@@ -70,7 +70,7 @@ def test_a_global_change_stays_under_control_genes(doubled: bulkvi.BulkVI) -> No
         "n_control_genes": 30,
         "reference": False,
     }
-    assert table.attrs["asked"]["composition_shift"] is None
+    assert table.attrs["query"]["composition_shift"] is None
 
 
 @pytest.mark.filterwarnings("ignore:Most effects lie around", "ignore:Unchanged genes have")
@@ -82,7 +82,7 @@ def test_either_can_be_asked_for_and_differ_by_the_shift(doubled: bulkvi.BulkVI)
     np.testing.assert_allclose(raw["log_fc_mle"] - shift, moved["log_fc_mle"], atol=1e-9)
     np.testing.assert_allclose(raw["log_fc_decoded"] - shift, moved["log_fc_decoded"], atol=1e-6)
     assert (moved["adj_p_value"].iloc[N_GENES:] < 0.05).mean() > 0.9  # the spike-ins seem to go down
-    assert moved.attrs["asked"]["composition_shift"] is True and raw.attrs["asked"]["composition_shift"] is False
+    assert moved.attrs["query"]["composition_shift"] is True and raw.attrs["query"]["composition_shift"] is False
     pd.testing.assert_frame_equal(raw, doubled.differential_expression("group", "B", "A"))
 
 

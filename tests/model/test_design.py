@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bulkvi.model._design import apply_design, columns_of_variable, make_design
+from bulkvi.study.design import apply_design, columns_of_variable, make_design
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from anndata import AnnData
 
 import bulkvi as bv
-from bulkvi.model._design_matrix import add_design_matrix
+from bulkvi.study.design_matrix import add_design_matrix
 from tests.model.cohorts import fit
 
 

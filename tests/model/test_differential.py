@@ -61,13 +61,13 @@ def test_calls_are_right_and_intervals_hold_the_truth(with_design: bulkvi.BulkVI
 
 def test_the_table_remembers_what_was_asked(with_design: bulkvi.BulkVI) -> None:
     table = with_design.differential_expression("group", np.str_("B"), "A", delta=0.5, level=0.9)
-    asked = table.attrs["asked"]
+    asked = table.attrs["query"]
     assert (asked["groupby"], asked["group1"], asked["group2"], asked["contrast"]) == ("group", "B", "A", None)
     assert (asked["delta"], asked["level"], asked["effect"], asked["latent_columns"]) == (0.5, 0.9, "direct", "auto")
     assert json.loads(json.dumps(table.attrs)) == table.attrs
     columns = with_design.get_design_matrix().columns
     table = with_design.differential_expression(contrast=[0] * (len(columns) - 1) + [2])
-    assert table.attrs["asked"]["contrast"] == {columns[-1]: 2.0}
+    assert table.attrs["query"]["contrast"] == {columns[-1]: 2.0}
 
 
 def test_groups_and_columns_are_two_ways_to_say_the_same(with_design: bulkvi.BulkVI) -> None:

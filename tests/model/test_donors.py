@@ -6,7 +6,7 @@ import pytest
 from anndata import AnnData
 
 import bulkvi
-from bulkvi.model._donors import donor_of_samples
+from bulkvi.study.groups import donor_of_samples
 from tests.model.cohorts import set_up
 from tests.stats.donor_cohorts import make_donors, pairs, repeats
 
@@ -116,8 +116,8 @@ def test_a_design_with_donors_nested_in_the_group_points_to_donor_key() -> None:
 
 
 def exchange_of(samples: list[tuple[int, int]], within: Any = None, **columns: Any) -> Any:
-    from bulkvi.model._groups import find_groups
-    from bulkvi.model._relabelling import find_exchange
+    from bulkvi.regression.permutation import find_exchange
+    from bulkvi.study.groups import find_groups
 
     adata = cohort_of(samples, 60)
     for name, values in columns.items():

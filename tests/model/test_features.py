@@ -6,7 +6,7 @@ import pytest
 from anndata import AnnData
 
 import bulkvi
-from bulkvi.model._features import intercept_of
+from bulkvi.regression.features import intercept_of
 from tests.model.cohorts import fit
 from tests.model.test_query import new_samples
 
@@ -69,7 +69,7 @@ def test_contrasts_do_not_depend_on_the_unit_of_a_measurement(cohort: AnnData, u
         tables += [model.differential_expression(contrast={"age": size}, latent_columns=0)]
         with pytest.raises(ValueError, match="compares nothing"):
             model.differential_expression(contrast={"group[A]": 1, "age": 1 / size})
-    assert tables[2].attrs["asked"]["effect"] == "direct"
+    assert tables[2].attrs["query"]["effect"] == "direct"
     for one, same in ((0, 2), (1, 3)):
         np.testing.assert_allclose(tables[same]["log_fc_mle"], tables[one]["log_fc_mle"], rtol=1e-4, atol=1e-6)
 

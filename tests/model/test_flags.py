@@ -8,9 +8,8 @@ import pytest
 from anndata import AnnData
 
 import bulkvi
-from bulkvi.model import _flags
-from bulkvi.model._contrast import Contrast
-from bulkvi.model._flags import unit_of_contrast
+from bulkvi.regression import contrast as _flags
+from bulkvi.regression.contrast import Contrast, unit_of_contrast
 from tests.model.cohorts import make_cohort, set_up
 
 

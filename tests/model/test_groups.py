@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bulkvi.model._groups import as_if_in_group, find_groups
+from bulkvi.study.groups import counterfactual_obs, find_groups
 
 OBS = pd.DataFrame(
     {
@@ -23,14 +23,14 @@ def test_groups_are_found() -> None:
 def test_what_a_grouping_decides_goes_along_and_the_rest_stays() -> None:
     """Of a grouping that the model does not read: the lane follows from it in all samples."""
     groups = find_groups(OBS, "group", "b", "a")
-    table = as_if_in_group(OBS, groups, "group", ["lane", "batch"], groups.second)
+    table = counterfactual_obs(OBS, groups, "group", ["lane", "batch"], groups.second)
     assert set(table["lane"]) == {"l1"}
     assert list(table["batch"]) == ["y", "y", "x", "x", "x", "y"]
 
 
 def test_of_a_grouping_in_the_design_nothing_else_goes_along() -> None:
     groups = find_groups(OBS, "group", "b", "a")
-    table = as_if_in_group(OBS, groups, "group", ["group", "lane", "batch"], groups.second)
+    table = counterfactual_obs(OBS, groups, "group", ["group", "lane", "batch"], groups.second)
     assert set(table["group"]) == {"a"}
     assert list(table["group"].cat.categories) == ["a", "b", "c"]
     assert list(table["lane"]) == ["l2"] * 3 + ["l1"] * 3
@@ -39,7 +39,7 @@ def test_of_a_grouping_in_the_design_nothing_else_goes_along() -> None:
 def test_a_column_that_another_group_crosses_does_not_go_along() -> None:
     run = OBS.assign(run=list("pppqqqpq"))  # constant within a and within b, not within c
     groups = find_groups(run, "group", "b", "a")
-    table = as_if_in_group(run, groups, "group", ["run"], groups.second)
+    table = counterfactual_obs(run, groups, "group", ["run"], groups.second)
     assert list(table["run"]) == ["q"] * 3 + ["p"] * 3
 
 

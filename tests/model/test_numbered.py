@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 import bulkvi as bv
-from bulkvi.model._design import apply_design, make_design
-from bulkvi.model._numbered import as_labels, names_groups
+from bulkvi.study.columns import as_labels, names_groups
+from bulkvi.study.design import apply_design, make_design
 
 GROUPS = {
     "donor": [1, 2, 3, 4, 5, 1, 2, 3, 4],  # a partner is missing

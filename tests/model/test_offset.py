@@ -15,7 +15,7 @@ from scipy import sparse
 
 import bulkvi
 from bulkvi.model._initialise import initialise
-from bulkvi.model._offset import log_exposure, log_offset_means
+from bulkvi.study.offsets import log_exposure, log_offset_means
 from tests.model.cohorts import fit, make_lengths
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 
-from bulkvi.model._regression import completed_verdicts
-from bulkvi.stats.gene_fit import effect_ridge
-from bulkvi.stats.outliers import find_outliers
+from bulkvi.regression.regression import fill_unjudged
+from bulkvi.stats.genes import effect_ridge
+from bulkvi.stats.outliers.outliers import find_outliers
 
 
 def test_a_sample_of_high_leverage_keeps_the_verdict_beside_fewer_features(rng: np.random.Generator) -> None:
@@ -20,7 +20,7 @@ def test_a_sample_of_high_leverage_keeps_the_verdict_beside_fewer_features(rng: 
     assert few.judged.all()
     assert not many.judged[2]
     assert not many.called[2].any()
-    both = completed_verdicts(many, few)
+    both = fill_unjudged(many, few)
     assert both.called[2, gene]
     assert both.weight[2, gene] == few.weight[2, gene] < 0.3
     others = many.judged

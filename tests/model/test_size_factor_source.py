@@ -10,8 +10,8 @@ import pytest
 from anndata import AnnData
 
 import bulkvi
-from bulkvi.model._composition_shift import current_source, describe_source
-from bulkvi.model._size_factor_source import SizeFactorSource, source_from, source_of
+from bulkvi.regression.composition_shift import current_source, describe_source
+from bulkvi.study.size_factors import SizeFactorSource, source_from, source_of
 from tests.model.cohorts import make_cohort, set_up
 
 OWN = SizeFactorSource("median_of_ratios", 0, reference=False)

@@ -10,7 +10,7 @@ from pydeseq2.preprocessing import deseq2_norm
 from scipy import sparse
 
 import bulkvi.pp as pp
-from bulkvi.stats.size_factors import median_of_ratios, poscounts
+from bulkvi.stats.counts.size_factors import median_of_ratios, poscounts
 
 METHODS = {"median_of_ratios": median_of_ratios, "poscounts": poscounts}
 CONVERT = {

@@ -8,8 +8,8 @@ from anndata import AnnData
 from scipy import sparse
 
 import bulkvi.pp as pp
-from bulkvi.stats.offsets import check_offset
-from bulkvi.stats.size_factors import median_of_ratios, poscounts
+from bulkvi.stats.counts.offsets import check_offset
+from bulkvi.stats.counts.size_factors import median_of_ratios, poscounts
 
 METHODS = {"median_of_ratios": median_of_ratios, "poscounts": poscounts}
 COLUMN = "log_geometric_mean_per_offset"

@@ -39,7 +39,7 @@ def test_what_a_file_does_not_tell_is_left_open(study: Study, options: dict):
 def test_attrs_survive_as_json(study: Study):
     kept = json.loads(json.dumps(study.de.attrs))
     assert kept == study.de.attrs
-    assert kept["asked"]["group1"] == GROUPS[0]
+    assert kept["query"]["group1"] == GROUPS[0]
 
 
 @pytest.mark.parametrize(

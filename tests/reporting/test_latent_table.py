@@ -8,10 +8,10 @@ from bulkvi.reporting._asked import Asked
 from bulkvi.reporting._latent_table import latent_table
 from bulkvi.tl import DesignCheck
 
-ASKED = Asked("arm: a vs b", {"latent_columns": "auto"}, {"n_latent_columns": 0})
+QUERY = Asked("arm: a vs b", {"latent_columns": "auto"}, {"n_latent_columns": 0})
 
 
-def said(monkeypatch_table: dict[str, Any], asked: Asked = ASKED) -> str:
+def said(monkeypatch_table: dict[str, Any], asked: Asked = QUERY) -> str:
     table = pd.DataFrame(
         {
             "singular_value": [70.2, 50.0],
@@ -50,5 +50,5 @@ def test_the_reason_why_directions_enter_or_not_is_given(table: dict[str, Any], 
 def test_that_none_entered_this_comparison_is_explained():
     enters = {"information": [1.2, 1.1], "enters": [True, False]}
     assert "too many genes change" in said(enters)
-    assert "asked for without" in said(enters, ASKED._replace(arguments={"latent_columns": 0}))
-    assert "None entered" not in said(enters, ASKED._replace(attrs={"n_latent_columns": 1}))
+    assert "asked for without" in said(enters, QUERY._replace(arguments={"latent_columns": 0}))
+    assert "None entered" not in said(enters, QUERY._replace(attrs={"n_latent_columns": 1}))

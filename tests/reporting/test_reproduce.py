@@ -21,7 +21,7 @@ def test_the_code_gives_the_table(study: Study, tmp_path: Path, monkeypatch: pyt
         code.replace("model.train(", "model.train(progress_bar=False, "), space
     )  # what the page tells its readers to run
     pd.testing.assert_frame_equal(space["de"], de, rtol=1e-6)
-    assert space["de"].attrs["asked"] == de.attrs["asked"]
+    assert space["de"].attrs["query"] == de.attrs["query"]
 
 
 def test_the_code_names_seeds_and_steps(study: Study):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency, f_oneway, pearsonr
 
-from bulkvi.stats.association import correlation_ratio, cramers_v, squared_correlation
+from bulkvi.tl._check_design import correlation_ratio, cramers_v, squared_correlation
 
 
 def test_cramers_v_is_chi_squared_over_its_largest_value(rng: np.random.Generator) -> None:

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from bulkvi.stats import blocks
-from bulkvi.stats.blocks import by_rows, iter_row_blocks, iter_stored_blocks, read_rows
+from bulkvi.stats.counts import blocks
+from bulkvi.stats.counts.blocks import by_rows, iter_row_blocks, iter_stored_blocks, read_rows
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bulkvi.stats.concordance import rank_rank_overlap, total_least_squares_slope
+from bulkvi.tl._comparison import rank_rank_overlap, total_least_squares_slope
 
 
 def overlap_by_loop(first: np.ndarray, second: np.ndarray, share: float) -> float:

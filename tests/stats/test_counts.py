@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from bulkvi.stats import counts as counts_module
-from bulkvi.stats.counts import check_counts
+from bulkvi.stats.counts import counts as counts_module
+from bulkvi.stats.counts.counts import check_counts
 
 SAMPLES = [f"s{i}" for i in range(6)]
 GENES = [f"g{i}" for i in range(5)]

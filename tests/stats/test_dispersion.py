@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from bulkvi.stats._nb_block import blocks, make_layout, namespace
-from bulkvi.stats.dispersion import dispersion_prior, hat_basis, posterior_moments, profile_spline
-from bulkvi.stats.dispersion_profile import dispersion_profile, spline_bends
-from bulkvi.stats.gene_fit import effect_ridge, fit_genes
-from bulkvi.stats.nb_regression import nb_regression
+from bulkvi.stats.dispersion.prior import dispersion_prior, hat_basis, posterior_moments, profile_spline
+from bulkvi.stats.dispersion.profile import dispersion_profile, spline_bends
+from bulkvi.stats.genes import effect_ridge, fit_genes
+from bulkvi.stats.nb.block import blocks, make_layout, namespace
+from bulkvi.stats.nb.regression import nb_regression
 
 RIDGE = np.array([1e-6, 1e-2])
 
@@ -79,7 +79,7 @@ def test_variance_and_trend_are_where_the_marginal_likelihood_is_highest(simulat
     profile, log_mean = profile_of(cohort)
     prior = dispersion_prior(profile, log_mean, tol=1e-4, max_iter=200)
     bends = torch.as_tensor(spline_bends(profile.log_likelihood))
-    from bulkvi.stats._dispersion_torch import profile_at
+    from bulkvi.stats.dispersion.torch_twin import profile_at
 
     nodes = prior.mean + np.linspace(-6, 6, 61)[:, None] * prior.sd
     place = np.log1p(np.exp(nodes) * profile.largest) * profile.root_df / profile.spacing - profile.first

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
-from bulkvi.stats.donor_fit import fit_donor_genes
-from bulkvi.stats.donor_regression import donor_regression
-from bulkvi.stats.effect import effect_likelihood, wald_p_value
-from bulkvi.stats.gene_fit import fit_genes
-from bulkvi.stats.multiplicity import benjamini_hochberg
+from bulkvi.stats.donors.donors import donor_regression
+from bulkvi.stats.donors.fit import fit_donor_genes
+from bulkvi.stats.effects.effect import effect_likelihood, wald_p_value
+from bulkvi.stats.effects.multiplicity import benjamini_hochberg
+from bulkvi.stats.genes import fit_genes
 from tests.stats.donor_cohorts import RIDGE, make_donors, pairs, repeats
 
 GROUP = np.array([0.0, 1.0])
@@ -73,7 +73,7 @@ def test_offset_by_gene_and_in_blocks_of_genes_is_the_same(rng, monkeypatch):
     np.testing.assert_allclose(
         p_values(fit(cohort, offset=np.repeat(cohort.offset[:, None], 300, axis=1))), p_values(mine), rtol=1e-9
     )
-    monkeypatch.setattr("bulkvi.stats.donor_fit.block_genes", lambda _: 800)
+    monkeypatch.setattr("bulkvi.stats.donors.fit.block_genes", lambda _: 800)
     np.testing.assert_allclose(p_values(fit(cohort)), p_values(mine), rtol=1e-9)
 
 

@@ -5,8 +5,8 @@ import pytest
 from scipy.special import gammaln, logsumexp
 from scipy.stats import nbinom
 
-from bulkvi.stats.donor_regression import donor_regression
-from bulkvi.stats.nb_regression import nb_regression
+from bulkvi.stats.donors.donors import donor_regression
+from bulkvi.stats.nb.regression import nb_regression
 from tests.stats.donor_cohorts import RIDGE, DonorCohort, make_donors, pairs, repeats
 
 SHAPES = {"pairs": pairs(7), "repeats": repeats(6, 3), "some single": [*pairs(4), (4, 0), (5, 1), (6, 1)]}

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from bulkvi.stats.donor_fit import fit_donor_genes
-from bulkvi.stats.donors import Donors, regress_at_node
-from bulkvi.stats.effect import effect_likelihood
-from bulkvi.stats.latent_number import latent_number
-from bulkvi.stats.noise_inflation import noise_inflation, standardised_residuals
-from bulkvi.stats.omnibus import omnibus_test
-from bulkvi.stats.separation import settle_separated
+from bulkvi.stats.donors.donors import Donors, regress_at_node
+from bulkvi.stats.donors.fit import fit_donor_genes
+from bulkvi.stats.effects.effect import effect_likelihood
+from bulkvi.stats.effects.noise_inflation import noise_inflation, standardised_residuals
+from bulkvi.stats.effects.omnibus import omnibus_test
+from bulkvi.stats.effects.separation import handle_separation
+from bulkvi.stats.hidden.latent_number import latent_number
 from tests.stats.donor_cohorts import RIDGE, make_donors, pairs, repeats
 
 
@@ -91,7 +91,7 @@ def test_a_group_without_counts_is_weaker_proof_from_fewer_donors(rng):
         cohort = make_donors(rng, repeats(n_donors, 24 // n_donors), 400)
         cohort.counts[:, 0] = np.where(cohort.features[:, 1] == 1, 4.0, 0.0)
         result = fit(cohort)
-        settled = settle_separated(
+        settled = handle_separation(
             effect_likelihood(result.genes.nodes, contrast),
             cohort.counts,
             cohort.features,

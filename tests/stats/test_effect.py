@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from bulkvi.stats.dispersion_nodes import NodeFit
-from bulkvi.stats.effect import EffectLikelihood, effect_likelihood, wald_p_value
-from bulkvi.stats.gene_fit import fit_genes
+from bulkvi.stats.dispersion.nodes import NodeFit
+from bulkvi.stats.effects.effect import EffectLikelihood, effect_likelihood, wald_p_value
+from bulkvi.stats.genes import fit_genes
 
 
 @pytest.fixture

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from bulkvi.stats.composition import CompositionShift
-from bulkvi.stats.effect import effect_likelihood, log_p_value, wald_p_value
-from bulkvi.stats.effect_summary import summarise_effect
-from bulkvi.stats.gene_fit import effect_ridge, fit_genes
-from bulkvi.stats.multiplicity import benjamini_hochberg, s_value
-from bulkvi.stats.noise_inflation import NoiseInflation
+from bulkvi.stats.effects.composition import CompositionShift
+from bulkvi.stats.effects.effect import effect_likelihood, log_p_value, wald_p_value
+from bulkvi.stats.effects.multiplicity import benjamini_hochberg, s_value
+from bulkvi.stats.effects.noise_inflation import NoiseInflation
+from bulkvi.stats.effects.summary import summarise_effect
+from bulkvi.stats.genes import effect_ridge, fit_genes
 
 GROUP = np.array([0.0, 1.0])
 SHARED = NoiseInflation(np.array([0.7, 1.2, 2.0]), np.array([0.6, 0.3, 0.1]))
@@ -63,7 +63,7 @@ def test_genes_without_a_count_are_not_tested(effect):
 
 def test_the_test_of_a_minimum_effect_holds_its_level(rng):
     """Every effect is exactly delta: at most 5 % of p-values may be under 0.05, and hardly fewer."""
-    from bulkvi.stats.effect import EffectLikelihood
+    from bulkvi.stats.effects.effect import EffectLikelihood
 
     se = np.full((1, 20_000), 0.2)
     at_edge = EffectLikelihood(rng.normal(0.5, 0.2, (1, 20_000)), se, np.ones((1, 20_000)))

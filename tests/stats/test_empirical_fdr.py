@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.random import Generator
 
-from bulkvi.stats.empirical_fdr import (
+from bulkvi.stats.permutation.empirical_fdr import (
     Answers,
     count_answers,
     count_up_to,

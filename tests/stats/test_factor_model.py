@@ -3,8 +3,8 @@ import pytest
 import torch
 from scipy import stats
 
-from bulkvi.stats import factor_model
-from bulkvi.stats.factor_model import FactorModel, fit_factor_model
+from bulkvi.stats.hidden import factor_model
+from bulkvi.stats.hidden.factor_model import FactorModel, fit_factor_model
 
 N, G, K = 30, 400, 2
 

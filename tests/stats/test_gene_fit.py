@@ -3,12 +3,12 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from bulkvi.stats import nb_regression as regression
-from bulkvi.stats.effect import effect_likelihood, wald_p_value
-from bulkvi.stats.gene_fit import fit_genes
-from bulkvi.stats.multiplicity import benjamini_hochberg
-from bulkvi.stats.nb_regression import nb_regression
-from bulkvi.stats.shrinkage import shrink, shrinkage_prior
+from bulkvi.stats.effects.effect import effect_likelihood, wald_p_value
+from bulkvi.stats.effects.multiplicity import benjamini_hochberg
+from bulkvi.stats.effects.shrinkage import shrink, shrinkage_prior
+from bulkvi.stats.genes import fit_genes
+from bulkvi.stats.nb import regression
+from bulkvi.stats.nb.regression import nb_regression
 
 RIDGE = np.array([1e-6, 1e-2])
 GROUP = np.array([0.0, 1.0])

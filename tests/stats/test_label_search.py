@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bulkvi.stats.label_search import search_labels
+from bulkvi.stats.samples.label_search import search_labels
 
 
 def rows_of(n: int) -> np.ndarray:

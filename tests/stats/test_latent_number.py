@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from bulkvi.stats.gene_fit import effect_ridge, fit_genes
-from bulkvi.stats.latent_number import latent_number
+from bulkvi.stats.genes import effect_ridge, fit_genes
+from bulkvi.stats.hidden.latent_number import latent_number
 
 
 def count(cohort, seed=0):

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from bulkvi.stats.leave_one_out import label_fit, moderated_variance, shrunken, stabilise
+from bulkvi.stats.samples.leave_one_out import label_fit, moderated_variance, shrunken, stabilise
 
 
 def two_labels(n: int) -> np.ndarray:

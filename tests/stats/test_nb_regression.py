@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import approx_fprime, minimize
 from scipy.stats import nbinom
 
-from bulkvi.stats.nb_regression import nb_regression
+from bulkvi.stats.nb.regression import nb_regression
 
 
 def penalised(theta, y, x, offset, dispersion, ridge, weight=1.0):

@@ -1,8 +1,8 @@
 import numpy as np
 
-from bulkvi.stats.effect import effect_likelihood
-from bulkvi.stats.gene_fit import effect_ridge, fit_genes
-from bulkvi.stats.noise_inflation import noise_inflation
+from bulkvi.stats.effects.effect import effect_likelihood
+from bulkvi.stats.effects.noise_inflation import noise_inflation
+from bulkvi.stats.genes import effect_ridge, fit_genes
 
 
 def fit(cohort):

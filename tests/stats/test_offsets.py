@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from bulkvi.stats.effect import effect_likelihood
-from bulkvi.stats.gene_fit import effect_ridge, fit_genes
-from bulkvi.stats.latent_number import latent_number
-from bulkvi.stats.leave_one_out import stabilise
-from bulkvi.stats.noise_inflation import noise_inflation
-from bulkvi.stats.offsets import check_offset
-from bulkvi.stats.omnibus import omnibus_test
-from bulkvi.stats.outliers import find_outliers
-from bulkvi.stats.separation import settle_separated
+from bulkvi.stats.counts.offsets import check_offset
+from bulkvi.stats.effects.effect import effect_likelihood
+from bulkvi.stats.effects.noise_inflation import noise_inflation
+from bulkvi.stats.effects.omnibus import omnibus_test
+from bulkvi.stats.effects.separation import handle_separation
+from bulkvi.stats.genes import effect_ridge, fit_genes
+from bulkvi.stats.hidden.latent_number import latent_number
+from bulkvi.stats.outliers.outliers import find_outliers
+from bulkvi.stats.samples.leave_one_out import stabilise
 
 
 @pytest.fixture
@@ -101,8 +101,8 @@ READERS: dict[str, Any] = {
     "fit_genes": lambda x, o, fit: np.vstack([fit.prior.mean, fit.nodes.coef.reshape(-1, x.shape[1])]),
     "find_outliers": lambda x, o, fit: find_outliers(x, FEATURES, **_given(o)).weight,
     "omnibus_test": lambda x, o, fit: omnibus_test(x, FEATURES, CONTRAST[None], fit, **_given(o)).stat,
-    "settle_separated": lambda x, o, fit: (
-        settle_separated(effect_likelihood(fit.nodes, CONTRAST), x, FEATURES, CONTRAST, fit, **_given(o)).log_p
+    "handle_separation": lambda x, o, fit: (
+        handle_separation(effect_likelihood(fit.nodes, CONTRAST), x, FEATURES, CONTRAST, fit, **_given(o)).log_p
     ),
     "stabilise": lambda x, o, fit: stabilise(x, np.exp(o), np.exp(fit.prior.mean)),
 }

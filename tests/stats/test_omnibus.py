@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from bulkvi.stats.gene_fit import effect_ridge, fit_genes
-from bulkvi.stats.nb_regression import coef_log_likelihood, nb_regression
-from bulkvi.stats.omnibus import omnibus_test
+from bulkvi.stats.effects.omnibus import omnibus_test
+from bulkvi.stats.genes import effect_ridge, fit_genes
+from bulkvi.stats.nb.regression import coef_log_likelihood, nb_regression
 
 
 def three_groups(rng, n_per_group, n_genes, share=0.0):

@@ -7,15 +7,15 @@ from scipy.special import gammaln
 from scipy.stats import nbinom
 
 import bulkvi as bv
-from bulkvi.stats import nb_regression as regression
-from bulkvi.stats import outliers
-from bulkvi.stats._contamination_numba import WILD_SCALE, judge
-from bulkvi.stats._nb_block import make_layout
-from bulkvi.stats.effect import effect_likelihood, wald_p_value
-from bulkvi.stats.gene_fit import fit_genes
-from bulkvi.stats.multiplicity import benjamini_hochberg
-from bulkvi.stats.outliers import find_outliers
-from bulkvi.stats.size_factors import median_of_ratios
+from bulkvi.stats.counts.size_factors import median_of_ratios
+from bulkvi.stats.effects.effect import effect_likelihood, wald_p_value
+from bulkvi.stats.effects.multiplicity import benjamini_hochberg
+from bulkvi.stats.genes import fit_genes
+from bulkvi.stats.nb import regression
+from bulkvi.stats.nb.block import make_layout
+from bulkvi.stats.outliers import outliers
+from bulkvi.stats.outliers.kernels import WILD_SCALE, judge
+from bulkvi.stats.outliers.outliers import find_outliers
 
 RIDGE = np.array([1e-6, 1e-2])
 GROUP = np.array([0.0, 1.0])

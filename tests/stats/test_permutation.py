@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.random import Generator
 
-from bulkvi.stats.permutation import count_relabellings, dissimilar, draw_relabellings, overlap
+from bulkvi.stats.permutation.permutation import count_relabellings, dissimilar, draw_relabellings, overlap
 
 PAIRS = np.tile([True, False], 4), np.repeat(np.arange(4), 2)
 DESIGNS = {

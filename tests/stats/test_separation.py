@@ -3,9 +3,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import binom
 
-from bulkvi.stats.effect import effect_likelihood, wald_p_value
-from bulkvi.stats.gene_fit import effect_ridge, fit_genes
-from bulkvi.stats.separation import compared_sides, settle_separated
+from bulkvi.stats.effects.effect import effect_likelihood, wald_p_value
+from bulkvi.stats.effects.separation import compared_sides, handle_separation
+from bulkvi.stats.genes import effect_ridge, fit_genes
 
 GROUP = np.array([0.0, 1.0])
 
@@ -14,7 +14,7 @@ def settled(counts, features, contrast=GROUP):
     given: dict[str, Any] = {"offset": np.zeros(len(counts)), "ridge": effect_ridge(features)}
     fit = fit_genes(counts, features, **given)
     effect = effect_likelihood(fit.nodes, contrast)
-    return effect, settle_separated(effect, counts, features, contrast, fit, **given)
+    return effect, handle_separation(effect, counts, features, contrast, fit, **given)
 
 
 def poisson_with_silent_side(rng, totals, n=4):

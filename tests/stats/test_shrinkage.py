@@ -3,8 +3,8 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from bulkvi.stats.effect import EffectLikelihood
-from bulkvi.stats.shrinkage import (
+from bulkvi.stats.effects.effect import EffectLikelihood
+from bulkvi.stats.effects.shrinkage import (
     ShrinkagePrior,
     marginal_likelihoods,
     mixture_weights,

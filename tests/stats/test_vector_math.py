@@ -3,7 +3,7 @@ import pytest
 from numba import njit
 from scipy.special import ndtr
 
-from bulkvi.stats import _vector_math
+from bulkvi.stats.nb import compiled_math as _vector_math
 
 
 def over(function):

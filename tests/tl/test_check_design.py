@@ -7,7 +7,7 @@ import pytest
 from anndata import AnnData
 
 import bulkvi
-from bulkvi.stats.association import cramers_v
+from bulkvi.tl._check_design import cramers_v
 
 
 def samples(**columns: list) -> AnnData:

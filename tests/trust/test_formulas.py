@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import bulkvi as bv
 from bulkvi.cli import app
-from bulkvi.model._design import Design, apply_design, make_design
+from bulkvi.study.design import Design, apply_design, make_design
 from tests.trust.verdict import equal, refused
 
 N = 24

@@ -11,12 +11,11 @@ from anndata import AnnData
 from bulkvi import names
 from bulkvi.baselines._table import baseline_table
 from bulkvi.comparison_names import PYDESEQ2
-from bulkvi.model._checked_counts import checked_counts
-from bulkvi.model._checks import check_size_factor
-from bulkvi.model._contrast import numeric_contrast
-from bulkvi.model._design import plain_design
-from bulkvi.model._groups import find_groups
-from bulkvi.stats.blocks import iter_row_blocks
+from bulkvi.regression.contrast import numeric_contrast
+from bulkvi.stats.counts.blocks import iter_row_blocks
+from bulkvi.study.counts import check_size_factor, checked_counts
+from bulkvi.study.design import plain_design
+from bulkvi.study.groups import find_groups
 
 
 def pydeseq2(

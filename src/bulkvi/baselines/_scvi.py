@@ -9,11 +9,10 @@ from scvi.model import SCVI
 from bulkvi import names
 from bulkvi.baselines._seeding import seeded_everywhere
 from bulkvi.baselines._table import baseline_table
-from bulkvi.model._checked_counts import checked_counts
-from bulkvi.model._checks import check_columns, check_size_factor
-from bulkvi.model._groups import find_groups
-from bulkvi.stats.blocks import iter_row_blocks
-from bulkvi.stats.multiplicity import s_value
+from bulkvi.stats.counts.blocks import iter_row_blocks
+from bulkvi.stats.effects.multiplicity import s_value
+from bulkvi.study.counts import check_columns, check_size_factor, checked_counts
+from bulkvi.study.groups import find_groups
 
 # The best of a search on held-out samples (benchmarks/heldout.py); the last depends on where the depth comes from.
 NETWORK = {"n_latent": 10, "n_layers": 1, "n_hidden": 64, "dropout_rate": 0.1}

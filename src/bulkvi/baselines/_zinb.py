@@ -9,11 +9,10 @@ from anndata import AnnData
 from bulkvi import names
 from bulkvi.baselines._table import baseline_table
 from bulkvi.model import BulkVI
-from bulkvi.model._checked_counts import checked_counts
-from bulkvi.model._contrast import group_contrast
-from bulkvi.model._decoded import decoded_difference
-from bulkvi.model._features import Features
-from bulkvi.stats.blocks import iter_row_blocks
+from bulkvi.model._decoded import DecodedRates
+from bulkvi.regression.contrast import group_contrast
+from bulkvi.stats.counts.blocks import iter_row_blocks
+from bulkvi.study.counts import checked_counts
 
 
 def zinb(
@@ -85,10 +84,10 @@ def zinb(
     own = AnnData(counts, obs=adata.obs.copy(), var=pd.DataFrame(index=adata.var_names))
     BulkVI.setup_anndata(own, size_factor_key=size_factor_key, design=design)
     model = BulkVI(own, n_latent=n_latent, gene_likelihood="zinb", seed=seed)
-    features = Features(model.registry, model.module.coding, own.obs)
-    compared = group_contrast(features, groupby, group1, group2)
+    design = model.gene_fit().study.design
+    compared = group_contrast(design, groupby, group1, group2)
     model.train(max_steps=max_steps, seed=seed, accelerator=accelerator, progress_bar=False)
-    decoded = decoded_difference(model, features, compared)
+    decoded = DecodedRates(model).decoded_log_fc(design, compared)
     with torch.inference_mode():
         dispersion = model.module.log_dispersion_of({}).exp().cpu().numpy()
     return baseline_table(

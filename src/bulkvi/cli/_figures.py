@@ -56,10 +56,10 @@ def draw_figures(
     """
     from bulkvi import pl
     from bulkvi.gene_order import order_by_significance
-    from bulkvi.names import ASKED, LOG_FC
+    from bulkvi.names import LOG_FC, QUERY
 
     top = str(table.index[order_by_significance(table)[0]])
-    asked = table.attrs.get(ASKED, {})
+    asked = table.attrs.get(QUERY, {})
     # the reference on the left, so that up looks like up
     order = [asked["group2"], asked["group1"]] if groupby and asked.get("groupby") == groupby else None
     setup = model.registry["setup_args"]

@@ -1,31 +1,75 @@
-"""Differential expression: any contrast of the design, as a calibrated posterior and through the decoder."""
+"""Differential expression and its kin: delegates to the kept fit of all genes."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
+from scvi.model.base import BaseModelClass
 
-from bulkvi import names
-from bulkvi.arguments import check_interval, check_number
-from bulkvi.model._composition_shift import current_source, resolve_shift, shift_warning
-from bulkvi.model._contrast import Contrast, group_contrast, numeric_contrast
-from bulkvi.model._decoded import decoded_difference
-from bulkvi.model._features import Features
-from bulkvi.model._flags import TREND_UNSETTLED, effect_flags, gene_flags, join_flags, unit_of_contrast
-from bulkvi.model._hidden import EffectKind, Weighted, beside_latent, check_latent, latent_alone
-from bulkvi.model._record import RecordedMixin
-from bulkvi.model._regression import GeneRegression, regress_genes
-from bulkvi.model._size_factor_source import as_state
-from bulkvi.stats.composition import CompositionShift
-from bulkvi.stats.effect_summary import summarise_effect
-
-LN2 = np.log(2)
+from bulkvi.model._decoded import DecodedRates
+from bulkvi.model._registered import recorded, study_of
+from bulkvi.regression.calibrate import Method, calibrate
+from bulkvi.regression.calibration_report import CalibrationReport
+from bulkvi.regression.fit import GeneFit
+from bulkvi.regression.hidden import EffectKind
+from bulkvi.study.fingerprint import check_unchanged
 
 
-class DifferentialMixin(RecordedMixin):
-    """``differential_expression`` of :class:`~bulkvi.BulkVI`."""
+class DifferentialMixin(BaseModelClass):
+    """The fit of all genes of :class:`~bulkvi.BulkVI`, and what is queried most often."""
+
+    _recorded: AnnData | None = None
+    _record: dict[str, Any]
+    # scvi-tools saves attributes whose names end with an underscore: the fit is none of them
+    _fit: GeneFit | None = None
+
+    def gene_fit(self) -> GeneFit:
+        """Return the regressions of all genes: fitted once, queried often.
+
+        Returns
+        -------
+        The fit that all tables of this model are read from. It is kept until the model is trained again (regressions on the
+        design alone survive that) or gets other samples, and never saved.
+
+        Raises
+        ------
+        ValueError
+            If the model has no data attached, or the samples changed since they were registered.
+
+        Examples
+        --------
+        >>> import bulkvi as bv
+        >>> adata = bv.datasets.simulate(n_per_group=4, n_genes=200)
+        >>> bv.pp.size_factors(adata)
+        >>> bv.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ group")
+        >>> fit = bv.BulkVI(adata).gene_fit()
+        >>> fit.dispersions().columns.tolist()
+        ['base_mean', 'dispersion_gene', 'dispersion_trend', 'dispersion', 'flag']
+        """
+        if self.adata is None:
+            raise ValueError("The model has no samples attached; load it with BulkVI.load(folder, adata=adata).")
+        self._check_unchanged()
+        if self._fit is None or self._fit.study.adata is not self.adata:
+            self._fit = GeneFit(study_of(self.registry, self.adata, self._record), DecodedRates(self))
+        return self._fit
+
+    def _forget_network(self) -> None:
+        """Drop what the kept fit computed from the network, which has changed."""
+        if self._fit is not None:
+            self._fit = self._fit.with_network(DecodedRates(self))
+
+    def _check_unchanged(self) -> None:
+        """Raise ValueError if the samples of the model are not what was registered any more.
+
+        The record is kept from the first time on: scvi-tools registers samples again when another model was made of them.
+        """
+        if self.adata is None:
+            return
+        if self._recorded is not self.adata:
+            self._recorded, self._record = self.adata, recorded(self.registry)
+        check_unchanged(self._record, self.adata)
 
     def differential_expression(
         self,
@@ -116,7 +160,7 @@ class DifferentialMixin(RecordedMixin):
         in the prior.
 
         ``attrs["n_latent_columns"]`` is the number of latent columns that entered. Of one analysis, ``log_fc_mle`` of
-        direct and latent add up to that of total. ``attrs["asked"]`` holds the arguments that gave the table. A file such
+        direct and latent add up to that of total. ``attrs["query"]`` holds the arguments that gave the table. A file such
         as csv keeps no ``attrs``; ``json.dumps(table.attrs)`` does.
 
         Raises
@@ -130,163 +174,119 @@ class DifferentialMixin(RecordedMixin):
             ``effect`` or ``latent_columns`` is out of range; the part of the latent state is asked for and none enters; the samples
             lack what the comparison needs; no residual degrees of freedom are left; or the model has no data attached.
         """
-        check_number("delta", delta)
-        if delta < 0:
-            raise ValueError(f"delta is {delta}: give a smallest absolute effect, 0 or more (log2).")
-        check_interval(level)
-        check_latent(effect, latent_columns, self.module.n_latent)
-        features = self._features()
-        source = current_source(self.adata_manager)
-        subtract = resolve_shift(source, given=composition_shift)
-        compared = resolve_contrast(features, groupby, group1, group2, contrast)
-        decoded = decoded_difference(self, features, compared)
-        if compared.weights.any():
-            plain = self._regress(features)
-            weighted = beside_latent(
-                self, plain, compared.weights, effect or "direct", latent_columns, common=not subtract
-            )
-        elif effect in (None, "latent") and compared.groups is not None:
-            weighted = latent_alone(self, features.matrix(), *compared.groups)
-        else:
-            raise ValueError(
-                f"The design does not tell {compared.label} apart, so there is no {effect} effect: put {groupby!r} into the "
-                "design of setup_anndata, or ask for effect='latent'."
-            )
-        recentre = (effect or "direct") == "direct" and compared.weights.any()
-        table = _effect_table(
-            weighted,
-            compared,
-            decoded,
-            unit=unit_of_contrast(features.matrix(), compared),
-            subtract=subtract if recentre else None,
+        return self.gene_fit().contrast(
+            groupby,
+            group1,
+            group2,
+            contrast=contrast,
+            effect=effect,
+            latent_columns=latent_columns,
+            composition_shift=composition_shift,
             delta=delta,
             level=level,
         )
-        table.attrs[names.SIZE_FACTORS] = as_state(source)
-        table = table.set_index(self.adata.var_names.copy())
-        table.attrs[names.ASKED] = {
-            "groupby": groupby,
-            "group1": _plain(group1),
-            "group2": _plain(group2),
-            "contrast": None if contrast is None else {k: float(v) for k, v in compared.weights.items() if v},
-            "effect": effect or ("direct" if compared.weights.any() else "latent"),
-            "latent_columns": _plain(latent_columns),
-            "composition_shift": None if composition_shift is None else subtract,
-            "delta": float(delta),
-            "level": float(level),
-        }
-        if (warning := shift_warning(table.attrs, source)) is not None:
-            warnings.warn(warning, UserWarning, stacklevel=2)
-        return table
 
-    def get_design_matrix(self) -> pd.DataFrame:
-        """Which columns can a contrast weigh, and what are their values?
+    def calibrate(
+        self,
+        groupby: str,
+        group1: Any,
+        group2: Any,
+        *,
+        within: str | Sequence[str] | None = None,
+        n_permutations: int = 100,
+        seed: int = 0,
+        method: Method | None = None,
+        composition_shift: bool | None = None,
+        n_jobs: int = 1,
+        progress_bar: bool = True,
+    ) -> CalibrationReport:
+        r"""Is the false discovery rate of these calls what it says, on these samples?
+
+        The labels of the two groups are exchanged between samples, and all else is kept: counts, size factors and
+        offsets (they are not made from labels), other covariates, samples of other groups. Each time all genes are
+        regressed anew on the relabelled design, outliers, dispersions, shared noise and prior included. Latent columns do not
+        take part: what is measured is ``differential_expression(..., latent_columns=0)``, and the network is not trained
+        anew. As nothing then differs between the groups by design, what is still called is false.
+        The empirical false discovery rate at a threshold is
+
+        .. math:: \max(\pi_0 \overline{V}, \overline{W}) / R
+
+        with R the calls on the data, :math:`\overline{V}` the mean number of relabelled p-values that reach the p-value of
+        the last of them (Tusher, Tibshirani & Chu 2001), and :math:`\overline{W}` the mean number of calls of the whole
+        method on relabelled samples. :math:`\pi_0` is 1 for ``adj_p_value``, which takes all genes for possibly unchanged, and
+        for ``s_value``, which does not, the share of genes without effect. The rate is 1 where more than 5 % of the
+        relabellings give at least as many calls: nothing then tells the data from chance.
+
+        Relabellings are distinct; neither the real one nor those that swap the names of the groups are among them. Those
+        that resemble the real one still carry part of every real effect (column ``overlap``) and count only if there are
+        too few others.
+
+        Limits: the effects of genes that really change are noise once labels are exchanged. That makes relabelled p-values
+        of all genes a little larger, and the empirical rate of data with many effects too low: 0.03 to 0.04 for a true 0.05
+        if a tenth of the genes change. Covariates that go along with the group, such as an age, stay with their samples.
+        Samples that are not independent (several of one donor) must not be exchanged one by one: name the donor as
+        ``donor_key`` of ``setup_anndata``. Labels are then exchanged within donors that are in both groups, and whole donors
+        among those that are in one.
+
+        Parameters
+        ----------
+        groupby
+            Column of ``obs``.
+        group1, group2
+            Levels of that column, as in :meth:`differential_expression`.
+        within
+            Columns of ``obs``: labels are exchanged between samples that are the same in all of them. By default the other
+            categorical covariates of the design; ``[]`` for none.
+        n_permutations
+            Most relabellings; all of them if there are fewer.
+        seed
+            Seed of their choice; the caller's random state is left alone.
+        method
+            Instead of the model: any function of raw counts (samples of the two groups x genes) and group (1 for group1, 0
+            for group2) that returns a p-value for each gene, NaN where it has none. It sees the same relabellings, and no
+            offset.
+        composition_shift
+            Whether the shift that most effects share is subtracted, as in :meth:`differential_expression`. Not used with
+            ``method``.
+        n_jobs
+            Relabellings worked on at a time, in threads. ``method`` must allow for threads if it is above 1.
+        progress_bar
+            Whether to show progress.
 
         Returns
         -------
-        Samples x columns: the intercept, the terms of the design formula, batches and covariates.
+        Tables and a verdict: ``print(report)``.
 
         Raises
         ------
+        KeyError
+            If a column does not exist.
         ValueError
-            If the model has no data attached.
+            If a group has no samples, labels are missing, the design cannot tell the groups apart, too few relabellings
+            exist, a number is below 1, or ``method`` does not return p-values.
+
+        Examples
+        --------
+        >>> import bulkvi
+        >>> adata = bulkvi.datasets.simulate(n_per_group=4, n_genes=300)
+        >>> bulkvi.pp.size_factors(adata)
+        >>> bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ group")
+        >>> report = bulkvi.BulkVI(adata).calibrate("group", "B", "A", n_permutations=10, progress_bar=False)
+        >>> report.n_relabellings, report.n_distinct
+        (10, 34)
         """
-        return self._features().matrix()
-
-    def _features(self) -> Features:
-        if self.adata is None:
-            raise ValueError("The model has no samples attached; load it with BulkVI.load(folder, adata=adata).")
-        self._check_unchanged()
-        return Features(self.registry, self.module.coding, self.adata.obs)
-
-    def _regress(self, features: Features) -> GeneRegression:
-        return regress_genes(self.adata_manager, features.matrix())
-
-
-def _plain(level: Any) -> Any:
-    """A level of a column without NumPy around it, so that ``attrs`` can be written as JSON."""
-    return level.item() if isinstance(level, np.generic) else level
-
-
-def resolve_contrast(features: Features, groupby: str | None, group1: Any, group2: Any, contrast: Any) -> Contrast:
-    """Return the comparison that arguments of ``differential_expression`` describe, or raise."""
-    given = [value is not None for value in (groupby, group1, group2)]
-    if (contrast is None) == (not any(given)) or (contrast is None and not all(given)):
-        raise ValueError(
-            "Give either groupby, group1 and group2, or contrast; given are "
-            f"groupby={groupby!r}, group1={group1!r}, group2={group2!r}, contrast={contrast!r}."
+        fit = self.gene_fit()
+        return calibrate(
+            fit.study,
+            lambda: fit.regression,
+            groupby,
+            group1,
+            group2,
+            within=within,
+            n_permutations=n_permutations,
+            seed=seed,
+            method=method,
+            composition_shift=composition_shift,
+            n_jobs=n_jobs,
+            progress_bar=progress_bar,
         )
-    if contrast is not None:
-        return numeric_contrast(features.matrix(), contrast)
-    return group_contrast(features, str(groupby), group1, group2)
-
-
-def _effect_table(
-    weighted: Weighted,
-    compared: Contrast,
-    decoded: np.ndarray,
-    *,
-    unit: float,
-    subtract: bool | None,
-    delta: float,
-    level: float,
-) -> pd.DataFrame:
-    """Return the table of one effect; ``subtract`` is None where no shift is looked for."""
-    regression = weighted.regression
-    query = weighted.weights, weighted.covariance, weighted.sides
-    if subtract is None:
-        contrasted, seen = regression.contrast(*query), CompositionShift()
-    else:
-        contrasted, seen = regression.recentred(*query, subtract=subtract)
-    summary = summarise_effect(
-        contrasted.effect,
-        log_p=contrasted.log_p,
-        tested=regression.counts.max(0) > 0,
-        informative=regression.informative,
-        inflation=regression.inflation,
-        shift=seen if subtract else CompositionShift(),
-        null_centre=0.0 if subtract else seen.shift,
-        expected=weighted.expected,
-        level=level,
-        delta=delta * LN2,
-    )
-    if not summary.converged:
-        warnings.warn(
-            "The prior of the effects was still moving after its last round: take shrunken effects, lfsr and s_value of this "
-            "table as approximate. log_fc_mle, log_fc_se and the p-values do not depend on it.",
-            UserWarning,
-            stacklevel=3,
-        )
-    se = summary.se / LN2
-    if not regression.fit.prior.converged:
-        warnings.warn(TREND_UNSETTLED, UserWarning, stacklevel=3)
-    flags = gene_flags(regression) | effect_flags(contrasted.separated, se, unit)
-    table = pd.DataFrame(
-        {
-            names.BASE_MEAN: regression.base_mean,
-            names.LOG_FC: summary.mean / LN2,
-            names.LOG_FC_SD: summary.sd / LN2,
-            names.LOG_FC_LOW: summary.low / LN2,
-            names.LOG_FC_HIGH: summary.high / LN2,
-            names.LOG_FC_MLE: summary.mle / LN2,
-            names.LOG_FC_SE: se,
-            names.LOG_FC_DECODED: decoded - summary.shift.shift / LN2,
-            names.STAT: summary.stat,
-            names.P_VALUE: summary.p_value,
-            names.ADJ_P_VALUE: summary.adj_p_value,
-            names.LFSR: summary.lfsr,
-            names.S_VALUE: summary.s_value,
-            names.PROB_EFFECT: summary.prob_effect,
-            names.DISPERSION: np.exp(regression.fit.prior.mean),
-            names.FLAG: join_flags(flags),
-            names.CONTRAST: compared.label,
-        }
-    )
-    table.attrs = {
-        names.COMPOSITION_SHIFT: float(summary.shift.shift / LN2),
-        names.COMPOSITION_SHIFT_SEEN: float(seen.shift / LN2),
-        names.NULL_SHARE: float(summary.null_share),
-        names.N_LATENT_COLUMNS: weighted.n_latent,
-        names.NULL_VARIANCE: float(summary.null_variance),
-    }
-    return table

@@ -8,14 +8,14 @@ import pandas as pd
 import torch
 from anndata import AnnData
 from scvi import REGISTRY_KEYS
-from scvi.model.base import BaseModelClass, VAEMixin
+from scvi.model.base import RNASeqMixin, VAEMixin
 from torch import Tensor
 
 from bulkvi.arguments import check_number, check_whole
-from bulkvi.model._gene_positions import gene_positions
 from bulkvi.model._scvi_private import MODULE_KEYS, batch_codes
 from bulkvi.model._seeding import seeded
-from bulkvi.stats.counts import LARGEST
+from bulkvi.stats.counts.counts import LARGEST
+from bulkvi.study.groups import gene_positions
 
 LARGEST_LIBRARY = 1e3 * LARGEST
 
@@ -34,7 +34,7 @@ def _positions(indices: Sequence[int], adata: AnnData) -> np.ndarray:
     return np.arange(adata.n_obs)[given]
 
 
-class ExpressionMixin(VAEMixin, BaseModelClass):
+class ExpressionMixin(RNASeqMixin, VAEMixin):
     """Decoded rates, and the doors of scvi-tools that have another meaning here."""
 
     def get_latent_representation(

@@ -1,33 +1,16 @@
-"""More that the regressions of a model's genes say: tests of several effects, dispersions, outlying counts, rates."""
+"""Further tables of the fit, and the weights and columns that tests use."""
 
-import warnings
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
-from bulkvi import names
-from bulkvi.arguments import check_interval
-from bulkvi.model._composition_shift import current_source
 from bulkvi.model._differential import DifferentialMixin
-from bulkvi.model._features import NEAR_ONE, Features, intercept_of
-from bulkvi.model._flags import TREND_UNSETTLED, gene_flags, join_flags
-from bulkvi.model._gene_positions import gene_positions
-from bulkvi.model._hidden import align_with, check_latent, hidden_regression
-from bulkvi.model._registered import columns_of, covariate_columns
-from bulkvi.model._regression import GeneRegression
-from bulkvi.model._strata import strata_columns
-from bulkvi.stats.composition import composition_shift
-from bulkvi.stats.empirical_null import null_inflation
-from bulkvi.stats.multiplicity import benjamini_hochberg
-from bulkvi.stats.omnibus import omnibus_test
-from bulkvi.stats.rank import aliased_columns
 
 
 class GeneTablesMixin(DifferentialMixin):
-    """Tables of :class:`~bulkvi.BulkVI` by gene, next to ``differential_expression``."""
+    """Tables of :class:`~bulkvi.BulkVI` beside ``differential_expression``."""
 
     def omnibus_test(
         self, what: str | Sequence[str], *, latent_columns: int | Literal["auto"] = "auto"
@@ -35,7 +18,7 @@ class GeneTablesMixin(DifferentialMixin):
         """Does a factor with several levels, or any of several columns, matter at all?
 
         A likelihood ratio test of the design against the design without them, the dispersion integrated out
-        (:func:`bulkvi.stats.omnibus.omnibus_test`): what DESeq2 calls LRT and edgeR a test of several coefficients.
+        (:func:`bulkvi.stats.effects.omnibus.omnibus_test`): what DESeq2 calls LRT and edgeR a test of several coefficients.
 
         Parameters
         ----------
@@ -60,39 +43,28 @@ class GeneTablesMixin(DifferentialMixin):
             If ``latent_columns`` is out of range; the design does not hold the factor; the intercept goes with what is tested; the samples do not tell it from the rest
             of the design; or no residual degrees of freedom are left.
         """
-        check_latent(None, latent_columns, self.module.n_latent)
-        features = self._features()
-        columns = tested_columns(features, what)
-        regression, contrasts, variance = _aligned_contrasts(self, self._regress(features), columns, latent_columns)
-        test = omnibus_test(
-            regression.counts,
-            regression.features.to_numpy(),
-            contrasts,
-            regression.fit,
-            offset=regression.offset,
-            ridge=regression.ridge,
-            weights=regression.weights,
-            variance=variance,
-            donors=regression.random,
-        )
-        tested = regression.counts.max(0) > 0
-        p_value = np.where(tested, test.p_value, 1.0)
-        if not regression.fit.prior.converged:
-            warnings.warn(TREND_UNSETTLED, UserWarning, stacklevel=2)
-        flags = gene_flags(regression)
-        flags[names.NOT_CONVERGED] |= ~test.converged
-        return pd.DataFrame(
-            {
-                names.BASE_MEAN: regression.base_mean,
-                names.STAT: test.stat,
-                names.DF: test.df,
-                names.P_VALUE: p_value,
-                names.ADJ_P_VALUE: np.where(tested, benjamini_hochberg(np.where(tested, p_value, np.nan)), 1.0),
-                names.FLAG: join_flags(flags),
-                names.CONTRAST: ", ".join(columns),
-            },
-            index=self.adata.var_names.copy(),
-        )
+        return self.gene_fit().omnibus(what, latent_columns=latent_columns)
+
+    def latent_report(self) -> pd.DataFrame:
+        """What does the latent state find beyond the design, and does a column of ``obs`` explain it?
+
+        Returns
+        -------
+        A row for each latent column, strongest first. ``singular_value`` of the residuals of the design and
+        ``singular_value_by_chance``, what independent genes would give (parallel analysis); ``information``, what a comparison is
+        expected to tell with this column and those before it held fixed, relative to none of them (not known, NaN, where
+        nothing stands out or no degrees of freedom are left); ``enters``, whether the column is let into comparisons, as
+        far as their alignment can be told; ``variance_share``, its share of the residuals' variance;
+        ``strongest_with``, the column of ``obs`` that goes with it best, and ``strength``, the share of the latent
+        column's variance which that explains (adjusted for the number of levels). Columns of ``obs`` that are different
+        in every sample and not numbers are left out.
+
+        Raises
+        ------
+        ValueError
+            If the model has no data attached, or no residual degrees of freedom are left.
+        """
+        return self.gene_fit().hidden()
 
     def get_dispersions(self) -> pd.DataFrame:
         """How much do replicates of each gene differ beyond counting noise?
@@ -104,18 +76,7 @@ class GeneTablesMixin(DifferentialMixin):
         ``dispersion_trend``, the prior's median at its mean; ``dispersion``, the posterior's; ``flag``. Those of the
         regressions that ``differential_expression`` reads; the network has its own.
         """
-        regression = self._regress(self._features())
-        prior = regression.fit.prior
-        return pd.DataFrame(
-            {
-                names.BASE_MEAN: regression.base_mean,
-                names.DISPERSION_GENE: regression.fit.gene_dispersion,
-                names.DISPERSION_TREND: np.exp(prior.log_trend),
-                names.DISPERSION: np.exp(prior.mean),
-                names.FLAG: join_flags(gene_flags(regression)),
-            },
-            index=self.adata.var_names.copy(),
-        )
+        return self.gene_fit().dispersions()
 
     def get_outliers(self) -> pd.DataFrame:
         """Which single counts are far from the others like them, and were weighted down?
@@ -127,26 +88,7 @@ class GeneTablesMixin(DifferentialMixin):
         genes that it is no chance (a batch, another condition, a failed library: look at them),
         ``attrs["unjudged_samples"]`` those with too few others like them to say which one is wild.
         """
-        regression = self._regress(self._features())
-        sample, gene = np.nonzero(regression.outliers.called)
-        middle = regression.fit.nodes.coef.shape[0] // 2
-        log_rate = np.einsum(
-            "sp,ps->s", regression.features.to_numpy()[sample], regression.fit.nodes.coef[middle][:, gene]
-        )
-        offset = regression.offset[sample] if regression.offset.ndim == 1 else regression.offset[sample, gene]
-        table = pd.DataFrame(
-            {
-                names.SAMPLE: self.adata.obs_names[sample],
-                names.COUNT: regression.counts[sample, gene],
-                names.EXPECTED_COUNT: np.exp(offset + log_rate),
-            },
-            index=self.adata.var_names[gene],
-        )
-        table.attrs = {
-            names.STRUCTURED_SAMPLES: list(self.adata.obs_names[regression.outliers.structured]),
-            names.UNJUDGED_SAMPLES: list(self.adata.obs_names[~regression.outliers.judged]),
-        }
-        return table
+        return self.gene_fit().outliers()
 
     def get_group_rates(
         self,
@@ -189,101 +131,147 @@ class GeneTablesMixin(DifferentialMixin):
         ValueError
             If ``level`` is not between 0 and 1.
         """
-        check_interval(level)
-        features = self._features()
-        position = gene_positions("genes", genes, self.adata.var_names)
-        if groupby not in features.obs:
-            raise KeyError(f"groupby={groupby!r} is not a column of adata.obs; it has {list(features.obs.columns)}.")
-        columns = strata_columns(features, groupby, within)
-        regression = self._regress(features)
-        reach = norm.ppf(0.5 + level / 2)
-        parts = []
-        by = [features.obs[name] for name in (groupby, *columns)]
-        for values, rows in regression.features.groupby(by, observed=True):
-            effect = regression.effect(rows.mean())
-            centre, spread = effect.mean()[position], effect.sd()[position]
-            parts.append(
-                pd.DataFrame(
-                    {
-                        names.GROUP: values[0],
-                        **({names.STRATUM: ", ".join(map(str, values[1:]))} if columns else {}),
-                        names.RATE: np.exp(centre),
-                        names.RATE_LOW: np.exp(centre - reach * spread),
-                        names.RATE_HIGH: np.exp(centre + reach * spread),
-                    },
-                    index=self.adata.var_names[position],
-                )
-            )
-        rates = pd.concat(parts)
-        if columns:
-            rates.attrs[names.WITHIN] = columns
-        return rates
+        return self.gene_fit().group_rates(genes, groupby, within=within, level=level)
 
+    def get_rate_curve(
+        self, genes: Sequence[str], column: str, *, n_points: int = 50, level: float = 0.95
+    ) -> pd.DataFrame:
+        """Return the fitted rate of genes along a numeric column, with its uncertainty. For :func:`bulkvi.pl.gene_trend`.
 
-def _aligned_contrasts(
-    model: GeneTablesMixin, plain: GeneRegression, columns: list[str], latent_columns: int | Literal["auto"]
-) -> tuple[GeneRegression, np.ndarray, float]:
-    """The regression to test in, a contrast for each column tested with hidden variation held fixed, their null variance."""
-    design = plain.features.columns
-    contrasts = np.eye(len(design))[design.get_indexer(columns)]
-    beside = hidden_regression(model, plain, latent_columns)
-    if beside is None:
-        return plain, contrasts, 1.0
-    hidden = beside.regression
-    common = not current_source(model.adata_manager).most_genes_unchanged
-    alignments = [align_with(hidden, pd.Series(row, design), common=common) for row in contrasts]
-    accepted = all(alignment.accepted for alignment in alignments)
-    if latent_columns == "auto" and not accepted:
-        return plain, contrasts, 1.0
-    # the design's columns come first, then the latent ones
-    aligned = np.hstack([contrasts, -np.stack([alignment.delta for alignment in alignments])])
-    if not accepted or beside.expected is None:
-        return hidden, aligned, 1.0
-    effects = [hidden.effect(pd.Series(row, hidden.features.columns)) for row in aligned]
-    centres = [composition_shift(effect, hidden.informative).shift if common else 0.0 for effect in effects]
-    inflations = [
-        null_inflation((effect.mean() - centre) / effect.sd(), beside.expected)
-        for effect, centre in zip(effects, centres, strict=True)
-    ]
-    return hidden, aligned, float(np.mean([inflation.weight @ inflation.factor for inflation in inflations]))
+        All other columns of the design are at their mean over the samples: exp of the mean log rate.
 
+        Parameters
+        ----------
+        genes
+            Names of genes.
+        column
+            Column of ``obs`` that is in the design as a number.
+        n_points
+            Number of values of the column, at equal distances over its range; at least 2.
+        level
+            Probability of the interval.
 
-def tested_columns(features: Features, what: str | Sequence[str]) -> list[str]:
-    """Columns of the features that a test is about."""
-    matrix = features.matrix()
-    if not isinstance(what, str):
-        columns = list(what)
-        unknown = [name for name in columns if name not in matrix.columns]
-        if unknown or not columns:
-            raise KeyError(f"The design has no columns {unknown}; it has {list(matrix.columns)}.")
-        _check_question(features, columns, f"the columns {columns}")
-        return columns
-    if what not in features.obs.columns:
-        raise KeyError(f"{what!r} is not a column of adata.obs; it has {list(features.obs.columns)}.")
-    if what not in covariate_columns(features.registry):
-        raise ValueError(
-            f"{what!r} is not in the design; it has {covariate_columns(features.registry)}. Add it in setup_anndata."
-        )
-    columns = columns_of(features.registry, features.obs, what)
-    _check_question(features, columns, repr(what))
-    return [name for name in columns if name in matrix.columns]
+        Returns
+        -------
+        Indexed by gene: ``covariate``, the value of the column; ``rate``, ``rate_low``, ``rate_high``; expected counts per unit size factor.
 
+        Raises
+        ------
+        KeyError
+            If a gene or the column does not exist.
+        TypeError
+            If ``genes`` is one name and not a list.
+        ValueError
+            If the design does not hold the column as a number, or ``level`` or ``n_points`` is out of range.
+        """
+        return self.gene_fit().rate_curve(genes, column, n_points=n_points, level=level)
 
-def _check_question(features: Features, columns: list[str], what: str) -> None:
-    """Raise unless it is a question whether all these columns have no effect, and the samples can answer it."""
-    everything = features.all_columns(features.obs)
-    rest = everything.drop(columns=columns)
-    # the intercept goes with these columns, as with ``~ 0 + group``
-    if np.abs(rest.to_numpy() @ intercept_of(rest) - 1).max() > NEAR_ONE:
-        raise ValueError(
-            f"Without {what} the design has no intercept left: the columns {columns} hold the level of expression itself, and that "
-            "they are all zero is no question. Write the design with an intercept, and ask for columns other than that."
-        )
-    kept = features.matrix()
-    tested = [name for name in columns if name in kept.columns]
-    n_left = rest.shape[1] - len(aliased_columns(rest.to_numpy()))
-    if not tested or n_left > kept.shape[1] - len(tested):
-        raise ValueError(
-            f"These samples do not tell {what} from the rest of the design, or have one level of it: its columns are {columns}, "
-            f"and what the samples tell apart is {list(kept.columns)}."
-        )
+    def get_design_matrix(self) -> pd.DataFrame:
+        """Which columns can a contrast weigh, and what are their values?
+
+        Returns
+        -------
+        Samples x columns: the intercept, the terms of the design formula, batches and covariates.
+
+        Raises
+        ------
+        ValueError
+            If the model has no data attached.
+        """
+        return self.gene_fit().design_matrix
+
+    def get_contrast_weights(
+        self,
+        groupby: str | None = None,
+        group1: Any = None,
+        group2: Any = None,
+        *,
+        contrast: Mapping[str, float] | Sequence[float] | np.ndarray | None = None,
+    ) -> pd.Series:
+        """Return the weights of the design's columns in a comparison. Can these samples answer it?
+
+        Parameters
+        ----------
+        groupby, group1, group2, contrast
+            As in :meth:`differential_expression`.
+
+        Returns
+        -------
+        Weight of each column of :meth:`get_design_matrix`; all zero if the design does not distinguish the groups.
+
+        Raises
+        ------
+        KeyError
+            If a column does not exist, of ``obs`` or of the design.
+        ValueError
+            If a group has no samples; a contrast is empty, of the wrong length or compares nothing; or the samples lack what
+            the comparison needs.
+
+        Examples
+        --------
+        >>> import bulkvi
+        >>> adata = bulkvi.datasets.airway()
+        >>> bulkvi.pp.size_factors(adata)
+        >>> bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ cell + dex")
+        >>> weights = bulkvi.BulkVI(adata).get_contrast_weights("dex", "trt", "untrt")
+        >>> weights[weights != 0].to_dict()
+        {'dex[T.trt]': 1.0}
+        """
+        return self.gene_fit().contrast_weights(groupby, group1, group2, contrast=contrast)
+
+    def get_slope_weights(self, column: str) -> pd.Series:
+        """Return the contrast whose effect is the change of log2 expression per unit of a numeric column.
+
+        Where the column is in an interaction, or behind a linear transform such as ``scale(age)``, the slope is the mean of
+        those of all samples, per unit of the column itself.
+
+        Parameters
+        ----------
+        column
+            Column of ``obs`` that is in the design as a number.
+
+        Returns
+        -------
+        Weight of each column of :meth:`get_design_matrix`, for ``contrast`` of :meth:`differential_expression`.
+
+        Raises
+        ------
+        KeyError
+            If the column does not exist.
+        ValueError
+            If the design does not hold it, or holds it as categories or along a curve; or the samples do not determine the
+            slope.
+
+        Examples
+        --------
+        >>> import bulkvi
+        >>> adata = bulkvi.datasets.simulate(n_per_group=4, n_genes=300)
+        >>> adata.obs["age"] = [31, 40, 28, 55, 61, 33, 47, 52]
+        >>> bulkvi.pp.size_factors(adata)
+        >>> bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ group + age")
+        >>> bulkvi.BulkVI(adata).get_slope_weights("age").to_dict()
+        {'Intercept': 0.0, 'group[T.B]': 0.0, 'age': 1.0}
+        """
+        return self.gene_fit().slope_weights(column)
+
+    def get_tested_columns(self, what: str | Sequence[str]) -> list[str]:
+        """Return the columns of the design that :meth:`omnibus_test` tests together. Can these samples answer it?
+
+        Parameters
+        ----------
+        what
+            As in :meth:`omnibus_test`.
+
+        Returns
+        -------
+        Names of columns of :meth:`get_design_matrix`.
+
+        Raises
+        ------
+        KeyError
+            If a column is neither in ``obs`` nor in the design.
+        ValueError
+            If the design does not hold the factor, the intercept goes with what is tested, or the samples do not
+            distinguish it from the rest of the design.
+        """
+        return self.gene_fit().tested_columns(what)

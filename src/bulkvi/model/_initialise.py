@@ -9,9 +9,9 @@ from scvi import REGISTRY_KEYS
 from torch import Tensor, nn
 
 from bulkvi.model._covariates import CovariateEffects, Covariates, standardised, units_of
+from bulkvi.model._likelihood import DISPERSION_PRIOR_SD, EFFECT_PRIOR_SD
 from bulkvi.model._module import LOG_DISPERSION_FLOOR, BulkVAE
-from bulkvi.model._priors import DISPERSION_PRIOR_SD, EFFECT_PRIOR_SD
-from bulkvi.stats.factor_model import FactorModel, fit_factor_model
+from bulkvi.stats.hidden.factor_model import FactorModel, fit_factor_model
 
 # Samples that enter the start; a cohort larger than this is represented by its first shuffled batches.
 MAX_SAMPLES = 512
@@ -75,7 +75,7 @@ def initialise(module: BulkVAE, batches: Iterable[dict[str, Tensor]]) -> None:
 
     ``log1p(x / s)`` is regressed on the covariates; the leading singular vectors of the residuals give the encoder's axes
     and a first latent state with its loadings; moments around that fit give the dispersions and their trend over genes.
-    From there the linear model is climbed to its mode (:func:`bulkvi.stats.factor_model.fit_factor_model`) and the
+    From there the linear model is climbed to its mode (:func:`bulkvi.stats.hidden.factor_model.fit_factor_model`) and the
     encoder's linear part is regressed on the latent state found. Measured in ``docs/method/training.md``.
 
     Parameters

@@ -5,16 +5,14 @@ from typing import Any
 import numpy as np
 import torch
 from anndata import AnnData
-from scvi.model.base import ArchesMixin, BaseModelClass, RNASeqMixin, VAEMixin
+from scvi.model.base import BaseModelClass
 
 from bulkvi.arguments import check_number, check_whole
-from bulkvi.model._calibrate import CalibrateMixin
 from bulkvi.model._expression import ExpressionMixin
-from bulkvi.model._latent_report import LatentReportMixin
+from bulkvi.model._fields import log_offset_means
+from bulkvi.model._gene_tables import GeneTablesMixin
 from bulkvi.model._module import BulkVAE, DecoderKind, Dispersion, GeneLikelihood
-from bulkvi.model._offset import log_offset_means
 from bulkvi.model._query import QueryMixin
-from bulkvi.model._questions import QuestionsMixin
 from bulkvi.model._registered import levels_of_categories
 from bulkvi.model._saving import SavingMixin
 from bulkvi.model._seeding import seeded
@@ -34,14 +32,9 @@ class BulkVI(
     SavingMixin,
     SetupMixin,
     TrainingMixin,
+    GeneTablesMixin,
     ExpressionMixin,
-    CalibrateMixin,
-    QuestionsMixin,
-    LatentReportMixin,
     QueryMixin,
-    RNASeqMixin,
-    VAEMixin,
-    ArchesMixin,
     BaseModelClass,
 ):
     r"""Deep generative model of bulk RNA-seq counts.

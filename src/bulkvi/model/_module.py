@@ -9,11 +9,13 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Normal, kl_divergence
 
 from bulkvi.model._covariates import BATCH, CovariateCoding, CovariateEffects, Covariates
-from bulkvi.model._decoder import Decoder, DeepDecoder
-from bulkvi.model._encoder import Encoder
-from bulkvi.model._exposure import Exposure
-from bulkvi.model._likelihood import LogNegativeBinomial, LogPoisson, LogZeroInflatedNegativeBinomial
-from bulkvi.model._priors import negative_log_prior
+from bulkvi.model._likelihood import (
+    LogNegativeBinomial,
+    LogPoisson,
+    LogZeroInflatedNegativeBinomial,
+    negative_log_prior,
+)
+from bulkvi.model._networks import Decoder, DeepDecoder, Encoder, Exposure
 from bulkvi.model._scvi_private import MODULE_KEYS
 
 GeneLikelihood = Literal["nb", "zinb", "poisson"]

@@ -8,10 +8,10 @@ from scvi.model.base import ArchesMixin
 from torch import nn
 
 from bulkvi.model._covariates import BATCH, CovariateEffects
-from bulkvi.model._offset import fill_offset
-from bulkvi.model._record import GENES, recorded
-from bulkvi.model._same_genes import check_genes
+from bulkvi.model._fields import fill_offset
+from bulkvi.model._registered import recorded
 from bulkvi.model._saving import check_saved
+from bulkvi.study.fingerprint import GENES, check_genes
 
 
 class QueryMixin(ArchesMixin):

@@ -11,8 +11,9 @@ import torch
 from anndata import AnnData, read_h5ad
 from scvi.model.base import BaseModelClass
 
-from bulkvi.model._record import GENES, RecordedMixin, recorded
-from bulkvi.model._same_genes import check_genes, with_genes
+from bulkvi.model._differential import DifferentialMixin
+from bulkvi.model._registered import recorded
+from bulkvi.study.fingerprint import GENES, check_genes, with_genes
 
 MODEL_FILE: Final = "model.pt"
 SAMPLES_FILE: Final = "adata.h5ad"
@@ -20,7 +21,7 @@ PARTS: Final = ("model_state_dict", "var_names", "attr_dict")
 """What a saved model holds."""
 
 
-class SavingMixin(RecordedMixin):
+class SavingMixin(DifferentialMixin):
     """``save`` and ``load`` that cannot mistake a part for the whole, or other samples for those of the model."""
 
     def save(

@@ -17,12 +17,11 @@ from scvi.data.fields import (
     CategoricalObsField,
     LayerField,
     NumericalJointObsField,
-    NumericalObsField,
 )
 from scvi.model.base import BaseModelClass
 
-from bulkvi.model._checked_counts import checked_counts
-from bulkvi.model._checks import (
+from bulkvi.model._fields import DesignField, OffsetField, RecordField, SizeFactorField
+from bulkvi.study.counts import (
     check_column_names,
     check_columns,
     check_joint_rank,
@@ -31,17 +30,14 @@ from bulkvi.model._checks import (
     check_size_factor,
     check_size_factor_scale,
     check_size_factor_varies,
+    checked_counts,
 )
-from bulkvi.model._composition_shift import SOURCE
-from bulkvi.model._design import make_design, numbers_in_design
-from bulkvi.model._design_check import first_warning
-from bulkvi.model._design_field import DesignField
-from bulkvi.model._design_matrix import add_design_matrix
-from bulkvi.model._donors import check_donor_key
-from bulkvi.model._formula import read_formula
-from bulkvi.model._offset import OffsetField, checked_offset
-from bulkvi.model._record import RecordField
-from bulkvi.model._size_factor_source import source_of
+from bulkvi.study.design import make_design, numbers_in_design
+from bulkvi.study.design_check import first_warning
+from bulkvi.study.design_matrix import add_design_matrix
+from bulkvi.study.formula import read_formula
+from bulkvi.study.groups import check_donor_key
+from bulkvi.study.offsets import checked_offset
 
 
 class SetupMixin(BaseModelClass):
@@ -239,23 +235,6 @@ def _check(
         warn(numbers, UserWarning, stacklevel=3)
     if (serious := first_warning(adata.obs, design, held)) is not None:
         warn(serious, UserWarning, stacklevel=3)
-
-
-class SizeFactorField(NumericalObsField):
-    """Column of ``obs`` with size factors, checked for new samples as for the first ones; its origin is registered."""
-
-    def register_field(self, adata: AnnData) -> dict[str, Any]:
-        """Register where the size factors come from."""
-        return super().register_field(adata) | {SOURCE: source_of(adata, self.attr_key)}
-
-    def transfer_field(self, state_registry: dict, adata_target: AnnData, **kwargs: Any) -> dict[str, Any]:
-        """Register where the size factors of new samples come from."""
-        state = super().transfer_field(state_registry, adata_target, **kwargs)
-        return state | {SOURCE: source_of(adata_target, self.attr_key, state_registry.get(SOURCE))}
-
-    def validate_field(self, adata: AnnData) -> None:
-        """Raise if the column is not a size factor."""
-        check_size_factor(adata, self.attr_key)
 
 
 @contextmanager

@@ -11,12 +11,18 @@ from scvi.model.base import UnsupervisedTrainingMixin
 from threadpoolctl import threadpool_limits
 
 from bulkvi.arguments import check_number, check_whole
+from bulkvi.model._differential import DifferentialMixin
 from bulkvi.model._initialise import MAX_SAMPLES, initialise
-from bulkvi.model._interruption import signals_of_the_caller, unchanged_unless_finished
 from bulkvi.model._scvi_private import Runner, use_distributed_sampler
 from bulkvi.model._seeding import seeded
-from bulkvi.model._training_data import FullBatch
-from bulkvi.model._training_plan import KL_WARM_UP_SHARE, BulkTrainingPlan, PlateauStop
+from bulkvi.model._training_plan import (
+    KL_WARM_UP_SHARE,
+    BulkTrainingPlan,
+    FullBatch,
+    PlateauStop,
+    signals_of_the_caller,
+    unchanged_unless_finished,
+)
 
 # Up to here all samples make one minibatch.
 MAX_FULL_BATCH = 256
@@ -33,7 +39,7 @@ PLATEAU_STEPS = 30
 OWN_ARGUMENTS = ("max_steps", "max_epochs", "accelerator", "devices", "strategy")
 
 
-class TrainingMixin(UnsupervisedTrainingMixin):
+class TrainingMixin(DifferentialMixin, UnsupervisedTrainingMixin):
     """``train`` with a budget in steps and a start from the data."""
 
     decoder_: str
@@ -196,6 +202,7 @@ class TrainingMixin(UnsupervisedTrainingMixin):
                 **(defaults | further | {"callbacks": [*callbacks, *_as_list(further.get("callbacks"))]}),
             )()
             self.train_params_ = [*self.train_params_, given]
+        self._forget_network()
 
     def _take_samples_back(self) -> None:
         """Register the model's own fields again where the AnnData was set up for another model since.

@@ -1,11 +1,18 @@
 """How training steps are taken, and when they stop."""
 
 import math
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from scvi.data import AnnDataManager
+from scvi.dataloaders import AnnDataLoader
 from scvi.train import TrainingPlan
+from torch import Tensor
 
 from bulkvi.model._module import BulkVAE
 
@@ -104,3 +111,87 @@ class PlateauStop(pl.Callback):
         now = sum(self.elbo[-self.window :]) / self.window
         # every rank sees the same, synchronised metric
         trainer.should_stop = trainer.should_stop or before - now < self.tolerance * abs(before)
+
+
+class _Repeated:
+    """One minibatch, several times."""
+
+    def __init__(self, tensors: dict[str, Tensor], times: int):
+        self.tensors = tensors
+        self.times = times
+
+    def __len__(self) -> int:
+        return self.times
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        return iter([self.tensors] * self.times)
+
+
+class FullBatch(pl.LightningDataModule):
+    """All samples as one minibatch, read once; an epoch repeats it.
+
+    Parameters
+    ----------
+    adata_manager
+        Registered data.
+    steps_per_epoch
+        How often an epoch repeats the minibatch. The overhead of an epoch is that of several steps at this size.
+    """
+
+    def __init__(self, adata_manager: AnnDataManager, steps_per_epoch: int):
+        super().__init__()
+        self.adata_manager = adata_manager
+        self.steps_per_epoch = steps_per_epoch
+        self.n_train = adata_manager.adata.n_obs
+        self.n_val = 0
+
+    def train_dataloader(self) -> _Repeated:
+        """One epoch."""
+        loader = AnnDataLoader(self.adata_manager, shuffle=False, batch_size=self.n_train)
+        return _Repeated(next(iter(loader)), self.steps_per_epoch)
+
+    def val_dataloader(self) -> list[dict[str, Tensor]]:
+        """No validation; an absent loader would make Lightning warn every user."""
+        return []
+
+
+@contextmanager
+def signals_of_the_caller() -> Iterator[None]:
+    """Raise KeyboardInterrupt where Lightning would end the program, and keep the caller's handler of SIGINT.
+
+    Lightning turns Ctrl-C into ``sys.exit(1)`` and ignores any further one.
+    """
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):
+            raise end.__context__ from None
+        raise
+    finally:
+        if in_main_thread and before is not None and signal.getsignal(signal.SIGINT) is not before:
+            signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def unchanged_unless_finished(model: Any) -> Iterator[None]:
+    """Put parameters and attributes of a model back if the block ends with an error or an interruption."""
+    attributes = dict(vars(model))
+    history = model.history_
+    copied = dict(history) if isinstance(history, dict) else history
+    state = {name: value.clone() for name, value in model.module.state_dict().items()}
+    training = model.module.training
+    try:
+        yield
+    except BaseException:
+        # until all is back it does not count as trained: a second signal may arrive here
+        model.is_trained_ = False
+        model.module.load_state_dict(state)
+        model.module.zero_grad()
+        model.module.train(training)
+        for name in set(vars(model)) - set(attributes):
+            delattr(model, name)
+        vars(model).update(attributes | {"history_": copied, "is_trained_": False})
+        model.is_trained_ = attributes["is_trained_"]
+        raise

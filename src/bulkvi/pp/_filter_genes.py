@@ -3,8 +3,8 @@ import scanpy as sc
 from anndata import AnnData
 
 from bulkvi.arguments import check_number
-from bulkvi.model._checked_counts import checked_counts
 from bulkvi.names import N_COUNTS, N_SAMPLES
+from bulkvi.study.counts import checked_counts
 
 
 def filter_genes(

@@ -5,12 +5,12 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from bulkvi.model._checked_counts import check_unique, checked_counts
-from bulkvi.model._offset import checked_offset
-from bulkvi.model._size_factor_source import SizeFactorSource, control_genes_of_reference, record_source
 from bulkvi.names import LOG_GEOMETRIC_MEAN, LOG_GEOMETRIC_MEAN_PER_OFFSET, SIZE_FACTOR
 from bulkvi.pp._control_genes import FEWEST, control_mask
-from bulkvi.stats import size_factors as _stats
+from bulkvi.stats.counts import size_factors as _stats
+from bulkvi.study.counts import check_unique, checked_counts
+from bulkvi.study.offsets import checked_offset
+from bulkvi.study.size_factors import SizeFactorSource, control_genes_of_reference, record_source
 
 METHODS: Final = {"median_of_ratios": _stats.median_of_ratios, "poscounts": _stats.poscounts}
 MIN_SHARE: Final = 0.5

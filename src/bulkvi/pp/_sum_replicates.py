@@ -8,8 +8,8 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
-from bulkvi.model._checked_counts import checked_counts
 from bulkvi.names import LENGTH, REPLICATES, SAMPLE, SIZE_FACTOR
+from bulkvi.study.counts import checked_counts
 
 N_SHOWN: Final = 5
 FEW_GENES: Final = 20

@@ -95,8 +95,8 @@ def asked_of(model: BulkVI, de: pd.DataFrame) -> Asked:
     with default arguments; where it gives the same table, that is what was asked, and else it is left unknown.
     """
     label = str(de[names.CONTRAST].iloc[0])
-    if names.ASKED in de.attrs:
-        asked = Asked(label, dict(de.attrs[names.ASKED]), dict(de.attrs))
+    if names.QUERY in de.attrs:
+        asked = Asked(label, dict(de.attrs[names.QUERY]), dict(de.attrs))
         if asked.groups is None:
             slope = _slope_of(model, asked.arguments)
             return asked if slope is None else asked._replace(label=f"Change per unit of {slope}", slope=slope)
@@ -107,7 +107,7 @@ def asked_of(model: BulkVI, de: pd.DataFrame) -> Asked:
         return Asked(label, {}, {})
     again = model.differential_expression(*groups)
     same = np.allclose(again[TELLING], de[TELLING], rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
-    return Asked(label, dict(again.attrs[names.ASKED]), dict(again.attrs)) if same else Asked(label, {}, {})
+    return Asked(label, dict(again.attrs[names.QUERY]), dict(again.attrs)) if same else Asked(label, {}, {})
 
 
 def _slope_of(model: BulkVI, arguments: Mapping[str, Any]) -> str | None:

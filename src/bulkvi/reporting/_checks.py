@@ -7,8 +7,8 @@ import pandas as pd
 
 from bulkvi import names
 from bulkvi.model import BulkVI
-from bulkvi.model._design import make_design
-from bulkvi.stats.blocks import iter_row_blocks
+from bulkvi.stats.counts.blocks import iter_row_blocks
+from bulkvi.study.design import make_design
 from bulkvi.tl import DesignCheck, check_design, check_samples
 
 MANY_SAMPLES = 1_000

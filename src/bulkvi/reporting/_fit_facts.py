@@ -7,10 +7,10 @@ import pandas as pd
 
 from bulkvi import design_names as dn
 from bulkvi import names
-from bulkvi.model._composition_shift import describe_source
-from bulkvi.model._size_factor_source import source_from
+from bulkvi.regression.composition_shift import describe_source
 from bulkvi.reporting._asked import Asked
 from bulkvi.reporting._gene_table import FLAG_WORDS
+from bulkvi.study.size_factors import source_from
 from bulkvi.tl import DesignCheck
 
 LARGE_SHIFT_LOG2: Final = 0.1

@@ -9,11 +9,11 @@ import pandas as pd
 from bulkvi import enrichment_names as en
 from bulkvi import names
 from bulkvi.model import BulkVI
-from bulkvi.model._composition_shift import current_source, is_recorded
-from bulkvi.model._size_factor_source import source_from
+from bulkvi.model._registered import has_recorded_source
 from bulkvi.reporting._asked import Asked
-from bulkvi.stats import size_factors as estimators
-from bulkvi.stats.blocks import iter_row_blocks
+from bulkvi.stats.counts import size_factors as estimators
+from bulkvi.stats.counts.blocks import iter_row_blocks
+from bulkvi.study.size_factors import source_from
 
 TOLERANCE: Final = 1e-6
 SETS: Final = {
@@ -128,14 +128,14 @@ def _counts(model: BulkVI) -> Any:
 
 def _factor_sentence(model: BulkVI, run: Mapping[str, Any]) -> list[str]:
     """Origin of the size factors, by what is recorded or, without a record, by estimating them again."""
-    source = current_source(model.adata_manager)
+    source = model.gene_fit().study.source
     chosen = run.get("size_factors", {})
     chosen = chosen.get("chosen") if isinstance(chosen, Mapping) else None
     if chosen is not None and chosen not in SIZE_FACTORS:
         return [f"Size factors were taken from {chosen}."]
     method = chosen or source.method or _estimated_again(model)
     if method is None:
-        return ["Size factors were given by the user."] if is_recorded(model.adata_manager) else []
+        return ["Size factors were given by the user."] if has_recorded_source(model.registry) else []
     over = f", over {source.n_control_genes:,} control genes" if source.n_control_genes else ""
     frozen = ", measured against the reference of other samples" if source.reference else ""
     return [f"Size factors were {SIZE_FACTORS[method]}{over}{frozen}."]

@@ -11,10 +11,10 @@ from bulkvi import enrichment_names as en
 from bulkvi import names, pl
 from bulkvi.gene_order import order_by_significance
 from bulkvi.model import BulkVI
-from bulkvi.model._design import make_design
 from bulkvi.reporting._asked import Asked
 from bulkvi.reporting._gene_table import signed
 from bulkvi.reporting._picture import Picture, draw
+from bulkvi.study.design import make_design
 from bulkvi.tl import DesignCheck
 
 N_GENES: Final = 6

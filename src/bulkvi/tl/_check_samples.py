@@ -6,16 +6,15 @@ from anndata import AnnData
 from scipy.special import gammaln
 
 from bulkvi import names
-from bulkvi.model._checked_counts import checked_counts
-from bulkvi.model._checks import check_size_factor
-from bulkvi.model._flags import join_flags
-from bulkvi.model._offset import checked_offset
-from bulkvi.stats.blocks import iter_row_blocks
-from bulkvi.stats.gene_fit import effect_ridge, fit_genes
-from bulkvi.stats.label_search import LabelSearch, search_labels
-from bulkvi.stats.leave_one_out import stabilise
+from bulkvi.regression.contrast import join_flags
+from bulkvi.stats.counts.blocks import iter_row_blocks
+from bulkvi.stats.genes import effect_ridge, fit_genes
 from bulkvi.stats.rank import well_conditioned
-from bulkvi.stats.sample_noise import noise_deviation
+from bulkvi.stats.samples.label_search import LabelSearch, search_labels
+from bulkvi.stats.samples.leave_one_out import stabilise
+from bulkvi.stats.samples.sample_noise import noise_deviation
+from bulkvi.study.counts import check_size_factor, checked_counts
+from bulkvi.study.offsets import checked_offset
 from bulkvi.tl._label_rows import LabelRows, label_rows
 from bulkvi.tl._sexes import Sexes, find_sexes, with_sexes
 
@@ -44,8 +43,8 @@ def check_samples(
 
     Each sample is predicted from all others, under its own label and under every other one; a sample that another label
     predicts much better is mislabelled. Samples that were exchanged with each other hide each other, so single changes
-    and exchanges of labels are tried as well. See :func:`~bulkvi.stats.leave_one_out.label_fit` and
-    :func:`~bulkvi.stats.label_search.search_labels` for the arithmetic.
+    and exchanges of labels are tried as well. See :func:`~bulkvi.stats.samples.leave_one_out.label_fit` and
+    :func:`~bulkvi.stats.samples.label_search.search_labels` for the arithmetic.
 
     Parameters
     ----------

@@ -7,8 +7,7 @@ from scipy.stats import pearsonr, spearmanr
 from bulkvi import comparison_names as cn
 from bulkvi.arguments import check_number
 from bulkvi.names import P_VALUE, STAT, SYMBOL
-from bulkvi.stats.concordance import rank_rank_overlap, total_least_squares_slope
-from bulkvi.tl._comparison import Comparison
+from bulkvi.tl._comparison import Comparison, rank_rank_overlap, total_least_squares_slope
 from bulkvi.tl._disagreement import Side, classify, explain, side_of
 from bulkvi.tl._foreign_tables import Recognised, recognise
 
@@ -68,14 +67,14 @@ def compare(
 
     ``pearson, spearman, slope``
         Of the effects that are finite in both. The slope is that of ``de`` over ``other`` by total least squares
-        (:func:`~bulkvi.stats.concordance.total_least_squares_slope`): below 1, ours are the smaller ones.
+        (:func:`~bulkvi.tl._comparison.total_least_squares_slope`): below 1, ours are the smaller ones.
     ``sign_agreement``
         Share of the same sign among the genes called in either.
     ``called_here, called_other, called_both, jaccard``
         Numbers of genes called, and called in both over called in either; who has no answer is not called.
     ``rank_rank_overlap``
         Mean overlap of the first genes, up to a tenth, from both ends of the rankings by p-value and sign
-        (:func:`~bulkvi.stats.concordance.rank_rank_overlap`); about .05 by chance.
+        (:func:`~bulkvi.tl._comparison.rank_rank_overlap`); about .05 by chance.
 
     The classes, the first that holds:
 

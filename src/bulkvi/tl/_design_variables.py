@@ -2,10 +2,9 @@ from typing import NamedTuple
 
 from anndata import AnnData
 
-from bulkvi.model._design_columns import column_of
-from bulkvi.model._formula import read_formula
-from bulkvi.model._formula_names import CATEGORY, NUMBER
-from bulkvi.model._numbered import is_number, names_groups
+from bulkvi.study.columns import column_of, is_number, names_groups
+from bulkvi.study.formula import read_formula
+from bulkvi.study.formula_names import CATEGORY, NUMBER
 
 
 class DesignVariable(NamedTuple):

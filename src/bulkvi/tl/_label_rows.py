@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from bulkvi.model._design import apply_design, make_design
-from bulkvi.model._formula_names import backticked
+from bulkvi.study.design import apply_design, make_design
+from bulkvi.study.formula_names import backticked
 
 MOST_NUMBERS = 12
 

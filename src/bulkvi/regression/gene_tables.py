@@ -1,0 +1,127 @@
+"""Tables per gene from the regression on the design: dispersions, outliers, rates of groups and along a covariate."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from bulkvi import names
+from bulkvi.regression.contrast import gene_flags, join_flags
+from bulkvi.regression.regression import GeneRegression
+from bulkvi.study.groups import gene_positions
+from bulkvi.study.study import Study
+from bulkvi.study.study_design import strata_columns
+
+
+def dispersion_table(study: Study, regression: GeneRegression) -> pd.DataFrame:
+    """Tabulate the dispersion of every gene (:meth:`bulkvi.BulkVI.get_dispersions`)."""
+    prior = regression.fit.prior
+    return pd.DataFrame(
+        {
+            names.BASE_MEAN: regression.base_mean,
+            names.DISPERSION_GENE: regression.fit.gene_dispersion,
+            names.DISPERSION_TREND: np.exp(prior.log_trend),
+            names.DISPERSION: np.exp(prior.mean),
+            names.FLAG: join_flags(gene_flags(regression)),
+        },
+        index=study.genes.copy(),
+    )
+
+
+def outlier_table(study: Study, regression: GeneRegression) -> pd.DataFrame:
+    """Tabulate outlying counts (:meth:`bulkvi.BulkVI.get_outliers`)."""
+    sample, gene = np.nonzero(regression.outliers.called)
+    middle = regression.fit.nodes.coef.shape[0] // 2
+    log_rate = np.einsum("sp,ps->s", regression.features.to_numpy()[sample], regression.fit.nodes.coef[middle][:, gene])
+    offset = regression.offset[sample] if regression.offset.ndim == 1 else regression.offset[sample, gene]
+    obs_names = study.adata.obs_names
+    table = pd.DataFrame(
+        {
+            names.SAMPLE: obs_names[sample],
+            names.COUNT: regression.counts[sample, gene],
+            names.EXPECTED_COUNT: np.exp(offset + log_rate),
+        },
+        index=study.genes[gene],
+    )
+    table.attrs = {
+        names.STRUCTURED_SAMPLES: list(obs_names[regression.outliers.structured]),
+        names.UNJUDGED_SAMPLES: list(obs_names[~regression.outliers.judged]),
+    }
+    return table
+
+
+def check_rates(study: Study, genes: Sequence[str], groupby: str, within: str | Sequence[str] | None) -> list[str]:
+    """Check what rates are asked for and return the columns that strata are formed by."""
+    gene_positions("genes", genes, study.genes)
+    if groupby not in study.obs:
+        raise KeyError(f"groupby={groupby!r} is not a column of adata.obs; it has {list(study.obs.columns)}.")
+    return strata_columns(study.design, groupby, within)
+
+
+def group_rates(
+    study: Study, regression: GeneRegression, genes: Sequence[str], groupby: str, columns: list[str], level: float
+) -> pd.DataFrame:
+    """Estimate the rate of each group within the levels of ``columns`` (:meth:`bulkvi.BulkVI.get_group_rates`)."""
+    position = gene_positions("genes", genes, study.genes)
+    parts = []
+    by = [study.obs[name] for name in (groupby, *columns)]
+    for values, rows in regression.features.groupby(by, observed=True):
+        named = {names.GROUP: values[0]}
+        if columns:
+            named[names.STRATUM] = ", ".join(map(str, values[1:]))
+        parts.append(_rates(study, regression, rows.mean(), position, level, named))
+    rates = pd.concat(parts)
+    if columns:
+        rates.attrs[names.WITHIN] = columns
+    return rates
+
+
+def rate_curve(
+    study: Study,
+    regression: GeneRegression,
+    genes: Sequence[str],
+    values: pd.Series,
+    n_points: int,
+    level: float,
+) -> pd.DataFrame:
+    """Estimate rates along a numeric column of obs, ``values`` (:meth:`bulkvi.BulkVI.get_rate_curve`).
+
+    Raises
+    ------
+    ValueError
+        If the design codes the column as categories.
+    """
+    position, design, column = gene_positions("genes", genes, study.genes), study.design, values.name
+    mean = design.matrix.mean() - regression.features.mean()  # the regressions centre measurements
+    parts = []
+    for value in np.linspace(values.min(), values.max(), n_points):
+        try:
+            at = design.code(study.obs.assign(**{str(column): value})).mean()
+        except ValueError as error:
+            raise ValueError(f"The design holds {column!r} as categories, so there is no curve along it.") from error
+        parts.append(_rates(study, regression, at - mean, position, level, {names.COVARIATE: value}))
+    return pd.concat(parts)
+
+
+def _rates(
+    study: Study,
+    regression: GeneRegression,
+    weights: pd.Series,
+    position: np.ndarray,
+    level: float,
+    named: dict[str, object],
+) -> pd.DataFrame:
+    """Rates of some genes at one row of the design, with their interval; ``named`` are columns put before them."""
+    effect = regression.effect(weights)
+    centre, spread = effect.mean()[position], effect.sd()[position]
+    half_width = norm.ppf(0.5 + level / 2) * spread
+    return pd.DataFrame(
+        {
+            **named,
+            names.RATE: np.exp(centre),
+            names.RATE_LOW: np.exp(centre - half_width),
+            names.RATE_HIGH: np.exp(centre + half_width),
+        },
+        index=study.genes[position],
+    )

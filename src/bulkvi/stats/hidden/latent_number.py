@@ -1,0 +1,202 @@
+"""How many hidden factors do the residuals of a design show, and how many are worth their degrees of freedom?"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import eigh
+
+from bulkvi.stats.donors.donors import Donors
+from bulkvi.stats.effects.noise_inflation import standardise, standardised_residuals
+from bulkvi.stats.genes import FittedGenes
+
+LARGEST_RATE = 1e15
+NEGLIGIBLE = 1e-8
+MARGIN = 1.05
+MAX_FACTORS = 10
+MIN_RESIDUAL_DF = 4
+N_SIMULATIONS = 3
+WORTHWHILE = 0.97
+
+
+class LatentNumber(NamedTuple):
+    """Number of hidden factors and what it was judged by."""
+
+    number: int
+    """Factors to hold fixed; 0 if none stands out."""
+    singular_values: np.ndarray
+    """Of the standardised residuals, descending."""
+    threshold: np.ndarray
+    """The largest that independent genes gave, times `MARGIN`."""
+    information: np.ndarray
+    """What a contrast is expected to tell beside 0, 1, 2, ... factors, relative to none; empty where none stands out."""
+    inflation: np.ndarray
+    """Mean and standard deviation of the log of how much the variance of a contrast is above what the regression beside
+    0, 1, 2, ... factors says, 2 x numbers; empty where no factor stands out."""
+    limit: int
+    """Most factors that the residual degrees of freedom allow."""
+
+
+def latent_number(
+    counts: np.ndarray,
+    features: np.ndarray,
+    offset: np.ndarray,
+    fit: FittedGenes,
+    rng: np.random.Generator,
+    donors: Donors | None = None,
+) -> LatentNumber:
+    r"""Whether there are hidden factors, by parallel analysis; if so, how many, by what a contrast gains.
+
+    Whether: the largest singular value of the residuals (`standardised_residuals`) is compared with that of negative
+    binomial draws at the means and dispersions of the fit, with independent genes (Horn 1965; `N_SIMULATIONS` draws, the
+    largest counts).
+
+    How many: strong factors hide weaker ones from parallel analysis, and weak ones may cost more than they are worth. A contrast
+    with noise :math:`e_k` beside k factors (`held_out_noise`) and a variance known from
+    :math:`\nu = n - p - k` degrees of freedom has the information of Student's t, :math:`(\nu + 1) / (\nu + 3) / e_k`. The
+    smallest number with at least `WORTHWHILE` of the most is taken. At least `MIN_RESIDUAL_DF` residual degrees of freedom are
+    left: with fewer a factor makes null comparisons look like findings.
+
+    Parameters
+    ----------
+    counts
+        Counts, samples x genes.
+    features
+        Samples x p.
+    offset
+        Natural log of the size factors, one a sample, or samples x genes.
+    fit
+        What `fit_genes` made of them.
+    rng
+        Source of the simulated counts and of the directions held out.
+    donors
+        Random intercepts of the fit, if it has any; simulated data have their own.
+
+    Returns
+    -------
+    The number, and the singular values behind it.
+
+    Examples
+    --------
+    >>> from bulkvi.stats.genes import effect_ridge, fit_genes
+    >>> rng = np.random.default_rng(0)
+    >>> features = np.column_stack([np.ones(12), np.repeat([0.0, 1.0], 6)])
+    >>> hidden = np.outer(np.tile([-1, 1], 6), rng.normal(0, 0.3, 300))
+    >>> counts = rng.poisson(100 * np.exp(hidden)).astype(float)
+    >>> fit = fit_genes(counts, features, offset=np.zeros(12), ridge=effect_ridge(features))
+    >>> latent_number(counts, features, np.zeros(12), fit, rng).number
+    1
+    """
+    n = len(features)
+    residuals, mean, dispersion, own, rank = standardised_residuals(counts, features, offset, fit, donors)
+    observed = np.linalg.svd(residuals, compute_uv=False)[: n - rank] if residuals.size else np.zeros(0)
+    limit = int(np.clip(n - rank - MIN_RESIDUAL_DF, 0, MAX_FACTORS))
+    # a few genes, or copies of one, span fewer directions than there are samples
+    limit = min(limit, max(int((observed > NEGLIGIBLE * observed.max(initial=0.0)).sum()) - 1, 0))
+    largest = np.zeros_like(observed)
+    for _ in range(N_SIMULATIONS if observed.size else 0):
+        rate = rng.gamma(1 / dispersion, dispersion * mean)
+        # beyond what a Poisson draw holds its noise does not matter
+        drawn = np.where(rate > LARGEST_RATE, np.rint(rate), rng.poisson(np.minimum(rate, LARGEST_RATE)))
+        if own is not None:
+            own = own._replace(effect=rng.normal(0.0, np.sqrt(own.variance), own.effect.shape))
+        alone = standardise(drawn, mean, dispersion, features, own)
+        largest = np.maximum(largest, np.linalg.svd(alone, compute_uv=False)[: n - rank])
+    threshold = MARGIN * largest
+    if not limit or not observed.size or observed[0] <= threshold[0]:
+        return LatentNumber(0, observed, threshold, np.zeros(0), np.zeros((2, 0)), limit)
+    held_out = held_out_noise(residuals, rank, limit, rng)
+    df = n - rank - np.arange(limit + 1)
+    information = (df + 1) / (df + 3) / np.exp(np.log(held_out.noise).mean(0))
+    number = int(np.argmax(information >= WORTHWHILE * information.max()))
+    log_inflation = np.log(held_out.inflation)
+    inflation = np.stack([log_inflation.mean(0), log_inflation.std(0)])
+    return LatentNumber(number, observed, threshold, information / information[0], inflation, limit)
+
+
+N_DIRECTIONS = 60
+N_DIRECTIONS_LARGE = 24
+LARGE = 200
+
+
+class HeldOut(NamedTuple):
+    """Contrasts that were held out, beside 0, 1, 2, ... factors learned without them; directions x numbers of factors."""
+
+    noise: np.ndarray
+    """Their variance over genes, what the factors take off it left out."""
+    inflation: np.ndarray
+    """That over the variance which the other directions promise."""
+
+
+def held_out_noise(residuals: np.ndarray, n_features: int, max_factors: int, rng: np.random.Generator) -> HeldOut:
+    r"""Noise of random contrasts of the samples beside 0, 1, 2, ... leading factors of all others.
+
+    A contrast of the design is one direction in the space of the samples, of which the residuals know nothing. So a random
+    direction v of the residuals is held out, :math:`y_g = v^\top r_g`; the leading k factors are learned from all other
+    directions, as singular vectors with loadings :math:`W`; where they stand along v is told by all genes together, least
+    squares of y on W; and
+
+    .. math:: e_k(v) = \frac{1}{G} \sum_g (y_g - W_g^\top \delta)^2
+
+    is what remains. A factor that is there takes its part off; one that is made of noise brings its loadings' noise in.
+    A regression beside k factors foresees it from what is left in the other directions, and from the loadings' noise,
+
+    .. math:: s_k^2(v) \, (1 + \lvert \delta \rvert^2), \quad
+        s_k^2 = \frac{1}{G (n - p - 1 - k)} \sum_g \lVert r_g \rVert^2_{\text{others}} - \lVert W_g \rVert^2 ,
+
+    too little of it, since the factors were chosen to leave little; and noise that genes share makes it vary from contrast to
+    contrast. (Leaving out one direction is to a factor analysis what leaving out one sample is to a regression; see Owen & Wang
+    2016, *Bi-cross-validation for factor analysis*.)
+
+    Parameters
+    ----------
+    residuals
+        Standardised residuals, samples x genes, projected off the features.
+    n_features
+        Rank p of the features.
+    max_factors
+        Most factors, at most n - p - 2.
+    rng
+        Source of the directions. Which they are does not depend on the order of the samples.
+
+    Returns
+    -------
+    Noise :math:`e_k` and how much it is above what is foreseen, k from 0 to ``max_factors``.
+
+    Examples
+    --------
+    Two factors in 12 samples:
+
+    >>> rng = np.random.default_rng(0)
+    >>> noise = rng.normal(size=(12, 500)) + rng.normal(size=(12, 2)) @ rng.normal(size=(2, 500))
+    >>> held_out = held_out_noise(noise, 0, 4, rng)
+    >>> np.log(held_out.noise).mean(0).round(1)
+    array([0.8, 0.6, 0.2, 0.2, 0.2])
+    >>> held_out.inflation.mean(0).round(1)
+    array([1. , 1.2, 1. , 1.1, 1.1])
+    """
+    n, n_genes = residuals.shape
+    m = n - n_features
+    gram = residuals @ residuals.T / n_genes
+    spectrum, vectors = np.linalg.eigh(gram)
+    spectrum, vectors = spectrum[n_features:], vectors[:, n_features:]
+    # an eigenvector's sign is arbitrary: the skewness of what it holds says which it has here
+    sign = np.sign(((vectors.T @ residuals) ** 3).sum(1))
+    rows: list[tuple[np.ndarray, np.ndarray]] = []
+    while len(rows) < (N_DIRECTIONS if m <= LARGE else N_DIRECTIONS_LARGE):
+        rotation = np.linalg.qr(rng.normal(size=(m, m)))[0] * sign[:, None]
+        turned = (rotation.T * spectrum) @ rotation
+        rows += [_remaining(turned, v, max_factors) for v in range(min(m, N_DIRECTIONS_LARGE))]
+    noise, foreseen = np.stack([np.stack(row) for row in rows], axis=1)
+    return HeldOut(noise, noise / foreseen)
+
+
+def _remaining(gram: np.ndarray, held_out: int, max_factors: int) -> tuple[np.ndarray, np.ndarray]:
+    """Noise of one direction, the Schur complement of the leading eigenspace of the others, and what these promise."""
+    others = np.delete(np.arange(len(gram)), held_out)
+    first = others.size - max_factors
+    values, vectors = eigh(gram[np.ix_(others, others)], subset_by_index=[first, others.size - 1])
+    values, along = values[::-1], (vectors.T @ gram[others, held_out])[::-1]
+    noise = gram[held_out, held_out] - np.append(0.0, (along**2 / values).cumsum())
+    left = gram[others, others].sum() - np.append(0.0, values.cumsum())
+    loading_noise = 1 + np.append(0.0, ((along / values) ** 2).cumsum())
+    return noise, left / (others.size - np.arange(max_factors + 1)) * loading_noise
