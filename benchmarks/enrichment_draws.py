@@ -8,8 +8,7 @@ against draws of the point mass and normal curve that a table allows, through th
 import numpy as np
 
 import bulkvi as bv
-from bulkvi.model._differential import _resolve
-from bulkvi.regression.hidden import beside_latent
+from bulkvi.regression.hidden import effect_given_latent
 from bulkvi.stats.effects.effect import EffectLikelihood
 from bulkvi.stats.effects.shrinkage import shrinkage_prior
 from bulkvi.tl._gene_set_input import members_of
@@ -53,9 +52,9 @@ def main() -> None:
     model = bv.BulkVI(adata, n_latent=2, seed=0)
     model.train(seed=0, progress_bar=False)
     de = model.differential_expression("dex", "trt", "untrt").assign(symbol=adata.var["symbol"]).rename_axis("index")
-    features = model._features()
-    compared = _resolve(features, "dex", "trt", "untrt", None)
-    weighted = beside_latent(model, model._regress(features), compared.weights, "direct", "auto")
+    fit = model.gene_fit()
+    weights = fit.contrast_weights("dex", "trt", "untrt")
+    weighted = effect_given_latent(fit._hidden, weights, "direct", "auto", common=False)
     regression = weighted.regression
     effect = regression.contrast(weighted.weights, weighted.covariance, weighted.sides).effect
     rng = np.random.default_rng(0)

@@ -5,6 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from anndata import AnnData
+
+import bulkvi
+from tests.cohorts import fit, make_cohort
 
 
 @pytest.fixture
@@ -21,3 +25,17 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data: {folder} is not a folder; set BULKVI_DATA_DIR to the folder that holds them")
     return folder
+
+
+@pytest.fixture
+def cohort() -> AnnData:
+    """Two groups and two batches, size factors estimated."""
+    return make_cohort()
+
+
+@pytest.fixture(scope="session")
+def trained() -> bulkvi.BulkVI:
+    """Model with a batch and no design. Do not change it."""
+    adata = make_cohort()
+    bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", batch_key="batch")
+    return fit(adata)

@@ -4,7 +4,7 @@ import torch
 
 from bulkvi.model import _initialise
 from bulkvi.model._initialise import dispersion_trend
-from tests.model.cohorts import fit, make_cohort, set_up
+from tests.cohorts import fit, make_cohort, set_up
 
 
 def test_trend_follows_the_median_over_genes_of_like_mean() -> None:
@@ -37,7 +37,7 @@ def test_a_climb_that_diverges_leaves_the_start_of_the_data(monkeypatch: pytest.
     # two cohorts of 20 against 20 with a batch that shifts half of the genes stopped with an error of the linear algebra
     climb = _initialise.fit_factor_model
     monkeypatch.setattr(
-        _initialise, "fit_factor_model", lambda *a, **k: maximise(*a, **k)._replace(z=torch.full((24, 2), torch.nan))
+        _initialise, "fit_factor_model", lambda *a, **k: climb(*a, **k)._replace(z=torch.full((24, 2), torch.nan))
     )
     adata = make_cohort()
     set_up(adata)

@@ -9,7 +9,7 @@ from anndata import AnnData
 from scipy import sparse
 
 import bulkvi
-from tests.model.cohorts import fit
+from tests.cohorts import fit
 
 CHOICES: dict[str, dict[str, Any]] = {
     "linear nb": {},

@@ -14,9 +14,10 @@ from anndata import AnnData
 from scipy import sparse
 
 import bulkvi
+from bulkvi.model._fields import log_offset_means
 from bulkvi.model._initialise import initialise
-from bulkvi.study.offsets import log_exposure, log_offset_means
-from tests.model.cohorts import fit, make_lengths
+from bulkvi.model._registered import study_of
+from tests.cohorts import fit, make_lengths
 
 
 @pytest.fixture
@@ -218,7 +219,8 @@ def test_storage_of_the_offsets_does_not_matter(trained: bulkvi.BulkVI, cohort: 
     assert cohort.layers["length"] is given
     np.testing.assert_allclose(z, trained.get_latent_representation(), atol=1e-5)
     manager = trained.get_anndata_manager(cohort, required=True)
-    np.testing.assert_allclose(log_exposure(manager), log_exposure(trained.adata_manager), rtol=1e-12)
+    exposure = study_of(manager.registry, cohort, {}).log_exposure
+    np.testing.assert_allclose(exposure, trained.gene_fit().study.log_exposure, rtol=1e-12)
 
 
 def test_a_backed_file_trains_as_in_memory(trained: bulkvi.BulkVI, cohort: AnnData, tmp_path: Path) -> None:

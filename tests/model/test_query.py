@@ -7,7 +7,7 @@ import torch
 from anndata import AnnData
 
 import bulkvi
-from tests.model.cohorts import fit, make_cohort
+from tests.cohorts import fit, make_cohort
 
 
 def new_samples(reference: AnnData, seed: int = 0) -> AnnData:

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 import bulkvi
 from bulkvi.model._training_plan import BulkTrainingPlan, PlateauStop
-from tests.model.cohorts import make_cohort
+from tests.cohorts import make_cohort
 
 
 def set_up(adata: AnnData, **arguments: Any) -> AnnData:

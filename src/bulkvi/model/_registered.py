@@ -38,7 +38,7 @@ def _design_of(registry: Registry, adata: AnnData) -> StudyDesign:
     mappings = _state(registry, REGISTRY_KEYS.CAT_COVS_KEY).get("mappings", {})
     batch = arguments["batch_key"]
     return StudyDesign(
-        obs=adata.obs,
+        adata=adata,
         formula=design_from_state(formula) if formula else None,
         continuous=tuple(arguments["continuous_covariate_keys"] or ()),
         categories=tuple(Factor(key, tuple(mappings[key])) for key in keys),

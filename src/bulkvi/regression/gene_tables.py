@@ -9,6 +9,7 @@ from scipy.stats import norm
 from bulkvi import names
 from bulkvi.regression.contrast import gene_flags, join_flags
 from bulkvi.regression.regression import GeneRegression
+from bulkvi.regression.weights import replace_column
 from bulkvi.study.groups import gene_positions
 from bulkvi.study.study import Study
 from bulkvi.study.study_design import strata_columns
@@ -97,7 +98,7 @@ def rate_curve(
     parts = []
     for value in np.linspace(values.min(), values.max(), n_points):
         try:
-            at = design.code(study.obs.assign(**{str(column): value})).mean()
+            at = design.code(replace_column(study.obs, str(column), value)).mean()
         except ValueError as error:
             raise ValueError(f"The design holds {column!r} as categories, so there is no curve along it.") from error
         parts.append(_rates(study, regression, at - mean, position, level, {names.COVARIATE: value}))

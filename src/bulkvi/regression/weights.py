@@ -32,7 +32,7 @@ def slope_weights(design: StudyDesign, column: str) -> pd.Series:
     slopes = []
     for step in (share * reach for share in STEPS):
         try:
-            moved = design.code_full(design.obs.assign(**{column: values + step}))
+            moved = design.code_full(replace_column(design.obs, column, values + step))
         except (ValueError, FormulaicError) as error:  # a level, or a value, that the design does not have
             raise ValueError(_not_straight(column, design)) from error
         slopes.append((moved - everything).to_numpy() / step)
@@ -47,6 +47,13 @@ def slope_weights(design: StudyDesign, column: str) -> pd.Series:
             f"{list(design.matrix.columns)}."
         )
     return weights[design.matrix.columns]
+
+
+def replace_column(obs: pd.DataFrame, column: str, values: pd.Series | float) -> pd.DataFrame:
+    """Return the samples with other values of a column, whatever its name (``assign`` takes no column ``self``)."""
+    obs = obs.copy()
+    obs[column] = values
+    return obs
 
 
 def numbers_of(design: StudyDesign, column: str) -> pd.Series:

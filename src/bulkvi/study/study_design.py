@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 
 from bulkvi.stats.rank import aliased_columns
 from bulkvi.study.design import INTERCEPT, Design, apply_design, columns_of_variable
@@ -34,13 +35,17 @@ class StudyDesign:
     neither have all of its batches nor span its design.
     """
 
-    obs: pd.DataFrame
-    """The samples, one row each."""
+    adata: AnnData
     formula: Design | None = None
     continuous: tuple[str, ...] = ()
     """Columns of obs that are covariates beside the formula."""
     categories: tuple[Factor, ...] = ()
     batch: Factor | None = None
+
+    @property
+    def obs(self) -> pd.DataFrame:
+        """The samples as they are now, one row each: columns may have been added since."""
+        return self.adata.obs
 
     @cached_property
     def matrix(self) -> pd.DataFrame:

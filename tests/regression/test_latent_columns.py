@@ -4,7 +4,7 @@ import pytest
 from anndata import AnnData
 
 import bulkvi
-from tests.model.cohorts import fit
+from tests.cohorts import fit
 
 
 def answers(adata: AnnData, column: str) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 import bulkvi
-from bulkvi.model import _differential
-from tests.model.cohorts import fit, make_cohort
+from bulkvi.regression import effect_table
+from tests.cohorts import fit, make_cohort
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_a_wrong_question_is_answered_with_what_can_be_asked(
 
 
 def test_a_prior_that_has_not_settled_is_said(with_design: bulkvi.BulkVI, monkeypatch: pytest.MonkeyPatch) -> None:
-    summarise = _differential.summarise_effect
-    monkeypatch.setattr(_differential, "summarise_effect", lambda *a, **k: summarise(*a, **k)._replace(converged=False))
+    summarise = effect_table.summarise_effect
+    monkeypatch.setattr(effect_table, "summarise_effect", lambda *a, **k: summarise(*a, **k)._replace(converged=False))
     with pytest.warns(UserWarning, match="still moving after its last round.*do not depend on it"):
         with_design.differential_expression("group", "B", "A")

@@ -6,7 +6,7 @@ import pytest
 from anndata import AnnData
 
 import bulkvi as bv
-from tests.model.cohorts import fit
+from tests.cohorts import fit
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 from anndata import AnnData
 
 import bulkvi
-from tests.model.cohorts import set_up
+from tests.cohorts import set_up
 
 
 def counts_of(mean: np.ndarray, rng: np.random.Generator, dispersion: float = 0.02) -> np.ndarray:

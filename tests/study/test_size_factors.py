@@ -10,9 +10,10 @@ import pytest
 from anndata import AnnData
 
 import bulkvi
-from bulkvi.regression.composition_shift import current_source, describe_source
+from bulkvi.model._registered import study_of
+from bulkvi.regression.composition_shift import describe_source
 from bulkvi.study.size_factors import SizeFactorSource, source_from, source_of
-from tests.model.cohorts import make_cohort, set_up
+from tests.cohorts import make_cohort, set_up
 
 OWN = SizeFactorSource("median_of_ratios", 0, reference=False)
 USERS = SizeFactorSource()
@@ -93,14 +94,14 @@ def test_the_model_keeps_the_origin_without_the_record(tmp_path: Path) -> None:
     adata = make_cohort()
     model = set_up(adata)
     adata.uns.pop("size_factor_source")
-    assert current_source(model.adata_manager) == OWN
+    assert study_of(model.registry, adata, {}).source == OWN
     model.save(str(tmp_path / "model"))
     again = adata.copy()
     again.uns.clear()
     loaded = bulkvi.BulkVI.load(str(tmp_path / "model"), adata=again)
-    assert current_source(loaded.adata_manager) == OWN
+    assert study_of(loaded.registry, loaded.adata, {}).source == OWN
     again.obs["size_factor"] *= np.linspace(0.9, 1.1, again.n_obs)
-    assert current_source(loaded.adata_manager) == USERS
+    assert study_of(loaded.registry, loaded.adata, {}).source == USERS
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from bulkvi.stats.counts.size_factors import median_of_ratios
 from bulkvi.stats.genes import effect_ridge, fit_genes
 from bulkvi.stats.nb.regression import nb_regression
 from bulkvi.study.groups import find_groups
-from tests.model.cohorts import set_up, t_test
+from tests.cohorts import set_up, t_test
 
 
 def trained(model: bulkvi.BulkVI) -> bulkvi.BulkVI:
@@ -131,7 +131,7 @@ def test_a_relabelled_fit_is_the_fit_of_relabelled_samples() -> None:
     assert report.relabellings["dissimilar"].all()
     null_calls = []
     groups = find_groups(adata.obs, "group", "B", "A")
-    exchange = find_exchange(model.registry, adata.obs, "group", groups, None)
+    exchange = find_exchange(model.gene_fit().study, "group", groups, None)
     for in_first in exchange.draw(9, np.random.default_rng(0)):
         other = adata.copy()
         other.obs["group"] = pd.Categorical(np.where(in_first, "B", "A"))
@@ -143,7 +143,7 @@ def test_a_relabelled_fit_is_the_fit_of_relabelled_samples() -> None:
 def test_labels_move_within_the_cells_of_the_other_categories(cohort: AnnData) -> None:
     model = set_up(cohort, "~ group + site + age", batch_key="batch")
     groups = find_groups(cohort.obs, "group", "B", "A")
-    exchange = find_exchange(model.registry, cohort.obs, "group", groups, None)
+    exchange = find_exchange(model.gene_fit().study, "group", groups, None)
     assert exchange.within == ["site", "batch"]
     assert exchange.columns == ["group"]
     for in_first in exchange.draw(5, np.random.default_rng(0)):
@@ -158,8 +158,8 @@ def test_labels_move_within_the_cells_of_the_other_categories(cohort: AnnData) -
             pd.testing.assert_series_equal(*sizes)
         assert relabelled["group"].dtype == cohort.obs["group"].dtype
         assert (relabelled["group"] != cohort.obs["group"]).any()
-    assert find_exchange(model.registry, cohort.obs, "group", groups, "site").within == ["site"]
-    assert find_exchange(model.registry, cohort.obs, "group", groups, []).within == []
+    assert find_exchange(model.gene_fit().study, "group", groups, "site").within == ["site"]
+    assert find_exchange(model.gene_fit().study, "group", groups, []).within == []
 
 
 def test_what_goes_with_the_group_goes_with_the_label_and_other_groups_stay() -> None:
@@ -171,7 +171,7 @@ def test_what_goes_with_the_group_goes_with_the_label_and_other_groups_stay() ->
     adata.obs = obs
     model = set_up(adata, "~ dose + age")
     groups = find_groups(obs, "arm", "a", "b")
-    exchange = find_exchange(model.registry, obs, "arm", groups, None)
+    exchange = find_exchange(model.gene_fit().study, "arm", groups, None)
     assert exchange.columns == ["arm", "dose"]
     relabelled = exchange.relabelled(np.array([1, 0, 1, 1, 0, 0], dtype=bool))
     assert relabelled["arm"].tolist() == list("abaabbcc")

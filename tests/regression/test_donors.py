@@ -6,8 +6,8 @@ import pytest
 from anndata import AnnData
 
 import bulkvi
-from bulkvi.study.groups import donor_of_samples
-from tests.model.cohorts import set_up
+from bulkvi.study.groups import donor_codes
+from tests.cohorts import set_up
 from tests.stats.donor_cohorts import make_donors, pairs, repeats
 
 
@@ -68,12 +68,12 @@ def test_a_donor_missing_in_later_samples_is_said() -> None:
     with pytest.raises(
         ValueError, match=r"donor_key: adata.obs\['donor'\] is missing for 1 samples \(first: \['sample0'\]"
     ):
-        donor_of_samples(model.adata_manager)
+        donor_codes(model.adata.obs, "donor")
     with pytest.raises(ValueError, match=r"adata.obs\['donor'\] has other values since setup_anndata"):
         model.get_dispersions()
     del model.adata.obs["donor"]
     with pytest.raises(KeyError, match="donor_key='donor' is not a column"):
-        donor_of_samples(model.adata_manager)
+        donor_codes(model.adata.obs, "donor")
     with pytest.raises(ValueError, match=r"adata.obs\['donor'\] is gone since setup_anndata"):
         model.get_dispersions()
 
@@ -124,7 +124,7 @@ def exchange_of(samples: list[tuple[int, int]], within: Any = None, **columns: A
         adata.obs[name] = values
     design = "~ group" if not columns else "~ " + " + ".join([*columns, "group"])
     model = set_up(adata, design, donor_key="donor")
-    return adata, find_exchange(model.registry, adata.obs, "group", find_groups(adata.obs, "group", "B", "A"), within)
+    return adata, find_exchange(model.gene_fit().study, "group", find_groups(adata.obs, "group", "B", "A"), within)
 
 
 def test_labels_of_pairs_are_exchanged_within_donors() -> None:

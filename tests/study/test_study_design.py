@@ -6,8 +6,8 @@ import pytest
 from anndata import AnnData
 
 import bulkvi
-from bulkvi.regression.features import intercept_of
-from tests.model.cohorts import fit
+from bulkvi.study.study_design import intercept_of
+from tests.cohorts import fit
 from tests.model.test_query import new_samples
 
 

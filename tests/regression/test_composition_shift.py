@@ -10,7 +10,7 @@ from anndata import AnnData
 
 import bulkvi
 from bulkvi.regression import hidden as _hidden
-from tests.model.cohorts import fit
+from tests.cohorts import fit
 
 N_GENES, N_SPIKES = 250, 30
 

@@ -9,8 +9,9 @@ from anndata import AnnData
 
 import bulkvi
 from bulkvi.regression import contrast as _flags
+from bulkvi.regression import fit
 from bulkvi.regression.contrast import Contrast, unit_of_contrast
-from tests.model.cohorts import make_cohort, set_up
+from tests.cohorts import make_cohort, set_up
 
 
 @pytest.fixture(scope="module")
@@ -89,18 +90,15 @@ def test_a_trend_that_did_not_settle_concerns_the_genes_that_lean_on_it(monkeypa
     adata = make_cohort()
     model = trained(adata)
     plain = model.get_dispersions()
-    regress = bulkvi.BulkVI._regress
-
-    def unsettled(self: bulkvi.BulkVI, features: Any) -> Any:
-        regression = regress(self, features)
-        prior = regression.fit.prior._replace(converged=False)
-        return regression._replace(fit=regression.fit._replace(prior=prior))
-
-    monkeypatch.setattr(bulkvi.BulkVI, "_regress", unsettled)
+    regression = model.gene_fit().regression
+    prior = regression.fit.prior._replace(converged=False)
+    unsettled = regression._replace(fit=regression.fit._replace(prior=prior))
+    monkeypatch.setattr(fit, "regress_genes", lambda *_, **__: unsettled)
+    model._fit = None
     with pytest.warns(UserWarning, match="The trend of the dispersions over the mean did not settle"):
         table = model.differential_expression("group", "B", "A", latent_columns=0)
     flagged = table["flag"].str.contains("not_converged")
-    informed = unsettled(model, model._features()).fit.prior.informed
+    informed = unsettled.fit.prior.informed
     assert 0 < flagged.sum() < len(flagged)
     np.testing.assert_array_equal(flagged, ~informed)
     assert not plain["flag"].str.contains("not_converged").any()

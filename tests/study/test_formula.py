@@ -8,7 +8,7 @@ import bulkvi as bv
 from bulkvi.study.design import apply_design, make_design
 from bulkvi.study.formula import read_formula
 from bulkvi.study.formula_names import backticked
-from tests.model.cohorts import fit, make_cohort
+from tests.cohorts import fit, make_cohort
 
 OBS = pd.DataFrame({"cell": list("aabbccdd"), "x": np.arange(8.0) ** 1.5, "my col": list("uv") * 4})
 

@@ -5,7 +5,7 @@ import pytest
 from anndata import AnnData
 
 import bulkvi
-from tests.model.cohorts import fit, make_cohort
+from tests.cohorts import fit, make_cohort
 
 
 def hidden_cohort(correlation: float = 0.6, **options) -> AnnData:

@@ -6,7 +6,7 @@ import pytest
 from anndata import AnnData
 
 import bulkvi as bv
-from tests.model.cohorts import fit
+from tests.cohorts import fit
 
 
 def registered(design: str = "~ age + group") -> AnnData:

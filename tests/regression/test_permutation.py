@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from bulkvi.datasets import simulate
-from tests.model.cohorts import set_up, t_test
+from tests.cohorts import set_up, t_test
 
 
 def test_labels_that_cannot_be_exchanged() -> None:

@@ -9,7 +9,7 @@ import pytest
 from anndata import AnnData
 
 import bulkvi
-from tests.model.cohorts import fit, make_lengths
+from tests.cohorts import fit, make_lengths
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 GIVEN = {"size_factor_key": "size_factor", "design": "~ group"}

@@ -7,7 +7,7 @@ from anndata import AnnData
 
 import bulkvi as bv
 from bulkvi.study.design_matrix import add_design_matrix
-from tests.model.cohorts import fit
+from tests.cohorts import fit
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from anndata import AnnData
 
 import bulkvi
-from tests.model.cohorts import fit, make_cohort
+from tests.cohorts import fit, make_cohort
 
 
 @pytest.fixture(scope="module")
