@@ -147,7 +147,7 @@ def test_labels_move_within_the_cells_of_the_other_categories(cohort: AnnData) -
     assert exchange.within == ["site", "batch"]
     assert exchange.columns == ["group"]
     for in_first in exchange.draw(5, np.random.default_rng(0)):
-        relabelled = exchange.relabelled(in_first)
+        relabelled = exchange.permute(in_first)
         kept = [name for name in cohort.obs.columns if name != "group"]
         pd.testing.assert_frame_equal(relabelled[kept], cohort.obs[kept])
         for cell in (["site", "batch"], "site", "batch"):
@@ -173,7 +173,7 @@ def test_what_goes_with_the_group_goes_with_the_label_and_other_groups_stay() ->
     groups = find_groups(obs, "arm", "a", "b")
     exchange = find_exchange(model.gene_fit().study, "arm", groups, None)
     assert exchange.columns == ["arm", "dose"]
-    relabelled = exchange.relabelled(np.array([1, 0, 1, 1, 0, 0], dtype=bool))
+    relabelled = exchange.permute(np.array([1, 0, 1, 1, 0, 0], dtype=bool))
     assert relabelled["arm"].tolist() == list("abaabbcc")
     assert relabelled["dose"].tolist() == [1, 2, 1, 1, 2, 2, 5, 5]
     assert relabelled["age"].tolist() == list(range(8))

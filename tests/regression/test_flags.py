@@ -104,3 +104,11 @@ def test_a_trend_that_did_not_settle_concerns_the_genes_that_lean_on_it(monkeypa
     assert not plain["flag"].str.contains("not_converged").any()
     with pytest.warns(UserWarning, match=_flags.TREND_UNSETTLED[:30]):
         model.omnibus_test("group", latent_columns=0)
+
+
+def test_low_information_is_a_standard_error_above_two() -> None:
+    """2 log2, as docs/guide/table.md says: a fold change of 4 is one standard error."""
+    se = np.array([0.1, 1.99, 2.01, 2.4, 50.0])
+    flags = _flags.effect_flags(np.zeros(5, dtype=bool), se)
+    assert flags["low_information"].tolist() == [False, False, True, True, True]
+    np.testing.assert_array_equal(_flags.effect_flags(se > 2, se / 2, unit=2.0)["low_information"], se > 2)

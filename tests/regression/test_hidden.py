@@ -1,10 +1,12 @@
 """Effects beside a hidden batch, through the trained model."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from anndata import AnnData
 
 import bulkvi
+from bulkvi.regression.hidden import chance_variance, effect_given_latent
 from tests.cohorts import fit, make_cohort
 
 
@@ -152,3 +154,35 @@ def test_no_latent_column_below_eight_samples() -> None:
     bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ group")
     table = fit(adata, max_steps=10).differential_expression("group", "B", "A")
     assert table.attrs["n_latent_columns"] == 0
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_chance_variance_has_the_residual_degrees_of_freedom_of_the_design(
+    model: bulkvi.BulkVI, number: int
+) -> None:
+    """A latent column is what the design leaves of a hidden variable: its variance has n - rank(design) degrees of freedom."""
+    kept = model.gene_fit()
+    weights = kept.contrast_weights("group", "B", "A")
+    total = effect_given_latent(kept._hidden, weights, "total", number, common=False)
+    design = kept.regression.features.to_numpy()
+    n, rank = design.shape[0], np.linalg.matrix_rank(design)
+    coefficient_variance = weights.to_numpy() @ np.linalg.inv(design.T @ design) @ weights.to_numpy()
+    for name in total.covariance.columns:
+        z = total.regression.features[name].to_numpy()
+        residual = z - design @ np.linalg.lstsq(design, z, rcond=None)[0]
+        expected = (residual @ residual) / (n - rank) * coefficient_variance
+        assert total.covariance.loc[name, name] == pytest.approx(expected, rel=1e-9)
+
+
+def test_chance_differences_of_a_hidden_variable_have_the_variance_that_is_allowed_for() -> None:
+    """2,000 hidden variables that have nothing to do with the groups: (contrast / allowed sd)^2 is t^2 on 6 df, mean 1.5."""
+    rng = np.random.default_rng(0)
+    design = pd.DataFrame({"Intercept": 1.0, "b": np.repeat([0.0, 1.0], 4)})
+    weights = pd.Series({"Intercept": 0.0, "b": 1.0})
+    hidden = rng.normal(size=(8, 2000))
+    coefficient, *_ = np.linalg.lstsq(design, hidden, rcond=None)
+    residual = hidden - design.to_numpy() @ coefficient
+    mean_square = (residual**2).mean(0)
+    allowed = chance_variance(design, weights) * 8 / (8 - 3 + 1)  # n / (n - p + k) with one latent column
+    ratio = coefficient[1] ** 2 / mean_square / allowed
+    assert ratio.mean() == pytest.approx(1.5, abs=4 * ratio.std() / np.sqrt(2000))

@@ -3,6 +3,8 @@ from typing import Any
 import pytest
 
 from bulkvi.datasets import simulate
+from bulkvi.regression.permutation import find_exchange
+from bulkvi.study.groups import find_groups
 from tests.cohorts import set_up, t_test
 
 
@@ -57,3 +59,13 @@ def test_relabellings_that_the_design_cannot_tell_from_a_batch_are_left_out() ->
     adata.obs["run"] = list("uuvuvv")
     report = set_up(adata, "~ run + group").calibrate("group", "B", "A", within=[], progress_bar=False)
     assert (report.n_relabellings, report.n_distinct) == (8, 8)
+
+
+def test_a_column_may_have_any_name_and_labels_move() -> None:
+    adata = simulate(n_per_group=4, n_genes=50)
+    adata.obs["self"] = adata.obs.pop("group")
+    exchange = find_exchange(
+        set_up(adata, "~ self").gene_fit().study, "self", find_groups(adata.obs, "self", "B", "A"), None
+    )
+    permuted = exchange.permute(~exchange.in_first)
+    assert (permuted["self"] != adata.obs["self"]).all()

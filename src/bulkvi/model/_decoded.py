@@ -1,6 +1,5 @@
 """Results of a trained network as arrays, for the regressions."""
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +18,7 @@ BLOCK = 256
 
 
 class DecodedRates:
-    """Decoded log rates of a trained model's samples; computed once each.
+    """Decoded log rates of a trained model's samples.
 
     Implements :class:`bulkvi.regression.hidden.Network`.
     """
@@ -32,13 +31,14 @@ class DecodedRates:
         """Dimension of the latent state."""
         return self._model.module.n_latent
 
-    @cached_property
-    def _z(self) -> Tensor:
-        return torch.as_tensor(self._model.get_latent_representation(), device=self._model.device)
+    def _latent_state(self, members: np.ndarray | None = None) -> Tensor:
+        # single precision depends on which samples are encoded together: always the same ones for one result
+        z = self._model.get_latent_representation(indices=members)
+        return torch.as_tensor(z, device=self._model.device)
 
     def rate_differences(self, design: StudyDesign) -> np.ndarray:
         """Log rate at a sample's latent state less that at the mean latent state, samples x genes, natural log."""
-        decoder, z = self._model.module.decoder, self._z
+        decoder, z = self._model.module.decoder, self._latent_state()
         covariates = {kind: values.to(self._model.device) for kind, values in _coded(design, design.obs).items()}
         blocks = []
         with torch.inference_mode():
@@ -71,7 +71,7 @@ class DecodedRates:
 
     def _log_rates(self, members: np.ndarray | None, covariates: dict[str, Tensor]) -> Tensor:
         """Natural log of the decoded rates of samples under one row of covariates, samples x genes."""
-        z = self._z if members is None else self._z[torch.as_tensor(members, device=self._z.device)]
+        z = self._latent_state(members)
         one_row = {kind: values[None].to(self._model.device) for kind, values in covariates.items()}
         return torch.cat([self._model.module.decoder(block, one_row).double() for block in z.split(BLOCK)])
 

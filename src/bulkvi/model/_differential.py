@@ -275,10 +275,8 @@ class DifferentialMixin(BaseModelClass):
         >>> report.n_relabellings, report.n_distinct
         (10, 34)
         """
-        fit = self.gene_fit()
         return calibrate(
-            fit.study,
-            lambda: fit.regression,
+            self.gene_fit(),
             groupby,
             group1,
             group2,

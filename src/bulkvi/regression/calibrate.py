@@ -1,4 +1,4 @@
-"""Is the false discovery rate what it says, on the user's own samples? Permutation of the labels."""
+"""Empirical false discovery rate of a comparison by permutation of the labels."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,8 @@ from bulkvi.regression.calibration_report import CalibrationReport
 from bulkvi.regression.composition_shift import resolve_shift
 from bulkvi.regression.contrast import Contrast, group_contrast
 from bulkvi.regression.effect_table import estimate_contrast
-from bulkvi.regression.permutation import FEWEST, find_exchange
+from bulkvi.regression.fit import GeneFit
+from bulkvi.regression.permutation import MIN_PERMUTATIONS, find_exchange
 from bulkvi.regression.regression import GeneRegression, regress_genes
 from bulkvi.stats.effects.multiplicity import benjamini_hochberg
 from bulkvi.stats.permutation.empirical_fdr import (
@@ -32,17 +33,15 @@ from bulkvi.stats.permutation.empirical_fdr import (
 from bulkvi.stats.permutation.permutation import dissimilar, overlap
 from bulkvi.stats.rank import aliased_columns
 from bulkvi.study.groups import find_groups
-from bulkvi.study.study import Study
 
 THRESHOLDS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 
 Method = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Counts (samples x genes) and group (1 for group1, 0 for group2) to a p-value a gene."""
+"""Counts (samples x genes) and group (1 for group1, 0 for group2) to one p-value per gene."""
 
 
 def calibrate(
-    study: Study,
-    regression: Callable[[], GeneRegression],
+    fit: GeneFit,
     groupby: str,
     group1: Any,
     group2: Any,
@@ -55,16 +54,15 @@ def calibrate(
     n_jobs: int,
     progress_bar: bool,
 ) -> CalibrationReport:
-    """Estimate false discovery rates by permutation (:meth:`bulkvi.BulkVI.calibrate`).
-
-    ``regression`` returns the regressions on the labels as they are.
-    """
+    """Estimate false discovery rates by permutation (:meth:`bulkvi.BulkVI.calibrate`)."""
     for name, number in (("n_permutations", n_permutations), ("n_jobs", n_jobs)):
         check_whole(name, number)
         if number < 1:
             raise ValueError(f"{name} is {number}; give 1 or more.")
     check_whole("seed", seed, least=0)
     rng = np.random.default_rng(seed)
+    study = fit.study
+    study.check_unchanged()
     design, subtract = study.design, resolve_shift(study.source, given=composition_shift)
     compared = group_contrast(design, groupby, group1, group2)
     if method is None and not compared.weights.any():
@@ -74,13 +72,13 @@ def calibrate(
         )
     groups = find_groups(design.obs, groupby, group1, group2)
     exchange = find_exchange(study, groupby, groups, within)
-    relabelled, n_distinct = exchange.draw(n_permutations, rng), exchange.n_distinct()
+    permuted, n_distinct = exchange.draw(n_permutations, rng), exchange.n_distinct()
     if method is None:
-        given: list[Any] = [design.code(exchange.relabelled(in_first)) for in_first in relabelled]
+        given: list[Any] = [design.code(exchange.permute(in_first)) for in_first in permuted]
         estimable = np.array([not aliased_columns(matrix.to_numpy()) for matrix in given])
-        relabelled, n_distinct = relabelled[estimable], n_distinct - int((~estimable).sum())
+        permuted, n_distinct = permuted[estimable], n_distinct - int((~estimable).sum())
         given = [matrix for matrix, good in zip(given, estimable, strict=True) if good]
-        if len(given) < min(FEWEST, n_permutations):
+        if len(given) < min(MIN_PERMUTATIONS, n_permutations):
             raise ValueError(
                 f"Only {len(given)} of {estimable.size} relabellings can be told from the other columns of the design. "
                 "Exchange labels within the levels of those columns (within=None), or take them out of the design."
@@ -89,9 +87,9 @@ def calibrate(
         def answer(matrix: Any) -> Answers:
             return _scores(regress_genes(study, matrix), compared, subtract=subtract)
 
-        data = _scores(regression(), compared, subtract=subtract)
+        data = _scores(fit.regression, compared, subtract=subtract)
     else:
-        given = list(relabelled)
+        given = list(permuted)
         answer = partial(_scores_of_method, method, study.counts[exchange.samples].astype(np.int64))
         data = answer(exchange.in_first)
     thresholds, calls = np.array(THRESHOLDS), data.calls(np.array(THRESHOLDS))
@@ -101,10 +99,10 @@ def calibrate(
         return count_answers(answer(one), thresholds, cutoffs, data.p_value)
 
     steps = track(
-        _in_threads(work, given, n_jobs), "Relabelling", total=len(given), disable=not progress_bar, transient=True
+        _in_threads(work, given, n_jobs), "Permutations", total=len(given), disable=not progress_bar, transient=True
     )
     counted = stack(steps)
-    shared = overlap(exchange.in_first, relabelled, exchange.stratum)
+    shared = overlap(exchange.in_first, permuted, exchange.stratum)
     used = dissimilar(shared)
     unchanged = null_share(data.p_value, float(counted.n_above[used].mean()))
     share = np.repeat([unchanged if score == names.S_VALUE else 1.0 for score in data.scores], len(THRESHOLDS))
@@ -117,7 +115,7 @@ def calibrate(
         within=tuple(exchange.within),
         null_share=unchanged,
         fdr=_fdr_table(data, calls, cutoffs, counted, used, fdr),
-        relabellings=_relabelling_table(data, counted, shared, used),
+        relabellings=_permutation_table(data, counted, shared, used),
         genes=_gene_table(data, counted, used).set_index(study.genes.copy()),
     )
 
@@ -180,7 +178,7 @@ def _fdr_table(
     )
 
 
-def _relabelling_table(data: Answers, counted: Counted, shared: np.ndarray, used: np.ndarray) -> pd.DataFrame:
+def _permutation_table(data: Answers, counted: Counted, shared: np.ndarray, used: np.ndarray) -> pd.DataFrame:
     n, n_rows = counted.calls.shape
     table = pd.concat([_by_score(data)] * n, ignore_index=True)
     table.insert(0, calibration_names.RELABELLING, np.repeat(np.arange(n), n_rows))

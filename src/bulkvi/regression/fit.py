@@ -10,7 +10,7 @@ import pandas as pd
 
 from bulkvi import names
 from bulkvi.arguments import check_interval, check_number, warn_user
-from bulkvi.regression import gene_tables, weights
+from bulkvi.regression import tables, weights
 from bulkvi.regression.composition_shift import resolve_shift, shift_warning
 from bulkvi.regression.contrast import Contrast, resolve_contrast, unit_of_contrast
 from bulkvi.regression.effect_table import effect_table
@@ -22,9 +22,9 @@ from bulkvi.regression.hidden import (
     effect_given_latent,
     effect_through_latent,
 )
-from bulkvi.regression.latent_report import latent_report
 from bulkvi.regression.omnibus import omnibus_table, tested_columns
 from bulkvi.regression.regression import GeneRegression, regress_genes
+from bulkvi.study.groups import gene_positions
 from bulkvi.study.size_factors import as_state
 from bulkvi.study.study import Study
 
@@ -34,8 +34,8 @@ class GeneFit:
     """Negative binomial regressions of every gene on the design, and on the design with latent columns.
 
     Made by :meth:`bulkvi.BulkVI.gene_fit`. Each regression is fitted at the first query that needs it and kept; queries
-    then cost their own arithmetic only. Every query checks that the samples are those that were registered. The arrays of
-    a fit are read by several threads at the price of a regression fitted twice, never of a wrong one.
+    then cost their own arithmetic only. Every query checks that the samples are those that were registered. Threads may share
+    a fit: at worst a regression is fitted twice.
 
     Parameters
     ----------
@@ -176,17 +176,17 @@ class GeneFit:
     def hidden(self) -> pd.DataFrame:
         """Tabulate the latent columns and what they go with (:meth:`bulkvi.BulkVI.latent_report`)."""
         self.study.check_unchanged()
-        return latent_report(self._hidden)
+        return tables.latent_report(self._hidden)
 
     def dispersions(self) -> pd.DataFrame:
         """Tabulate the dispersion of every gene (:meth:`bulkvi.BulkVI.get_dispersions`)."""
         self.study.check_unchanged()
-        return gene_tables.dispersion_table(self.study, self.regression)
+        return tables.dispersion_table(self.study, self.regression)
 
     def outliers(self) -> pd.DataFrame:
         """Tabulate outlying counts (:meth:`bulkvi.BulkVI.get_outliers`)."""
         self.study.check_unchanged()
-        return gene_tables.outlier_table(self.study, self.regression)
+        return tables.outlier_table(self.study, self.regression)
 
     def group_rates(
         self,
@@ -199,8 +199,8 @@ class GeneFit:
         """Estimate the rate of each group (:meth:`bulkvi.BulkVI.get_group_rates`)."""
         check_interval(level)
         self.study.check_unchanged()
-        columns = gene_tables.check_rates(self.study, genes, groupby, within)
-        return gene_tables.group_rates(self.study, self.regression, genes, groupby, columns, level)
+        columns = tables.check_rates(self.study, genes, groupby, within)
+        return tables.group_rates(self.study, self.regression, genes, groupby, columns, level)
 
     def rate_curve(self, genes: Sequence[str], column: str, *, n_points: int = 50, level: float = 0.95) -> pd.DataFrame:
         """Estimate rates along a numeric column (:meth:`bulkvi.BulkVI.get_rate_curve`)."""
@@ -208,9 +208,9 @@ class GeneFit:
         if n_points < 2:
             raise ValueError(f"n_points is {n_points}: give at least 2.")
         self.study.check_unchanged()
-        gene_tables.gene_positions("genes", genes, self.study.genes)
+        gene_positions("genes", genes, self.study.genes)
         values = weights.numbers_of(self.study.design, column)
-        return gene_tables.rate_curve(self.study, self.regression, genes, values, n_points, level)
+        return tables.rate_curve(self.study, self.regression, genes, values, n_points, level)
 
     def contrast_weights(self, *arguments: Any, **named: Any) -> pd.Series:
         """Return the weights of the columns in a contrast (:meth:`bulkvi.BulkVI.get_contrast_weights`)."""

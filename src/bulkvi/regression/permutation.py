@@ -1,4 +1,4 @@
-"""Which labels may be exchanged between samples, and what the samples are like when they are."""
+"""Permutations of the labels of two groups that respect strata and donors."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,11 +10,11 @@ from bulkvi.stats.permutation.permutation import count_relabellings, draw_relabe
 from bulkvi.study.groups import Groups, columns_nested_in_group, donor_codes
 from bulkvi.study.study import Study
 
-FEWEST = 5
+MIN_PERMUTATIONS = 5
 
 
 class Exchange(NamedTuple):
-    """Samples of two groups whose labels are exchanged, and how."""
+    """Samples of two groups whose labels are exchangeable, and the blocks within which they are."""
 
     obs: pd.DataFrame
     """All samples of the model."""
@@ -43,24 +43,27 @@ class Exchange(NamedTuple):
         return np.isin(self.samples, self.groups.first)
 
     def n_distinct(self) -> int:
-        """How many relabellings exist."""
+        """Number of distinct permutations."""
         _, first = np.unique(self.unit, return_index=True)
         return count_relabellings(self.in_first[first], self.stratum[first])
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Relabellings x exchanged samples: whether in the first group."""
+        """Draw distinct permutations; permutations x exchanged samples: whether in the first group."""
         _, first = np.unique(self.unit, return_index=True)
         return draw_relabellings(self.in_first[first], self.stratum[first], n, rng)[:, self.unit]
 
-    def relabelled(self, in_first: np.ndarray) -> pd.DataFrame:
-        """All samples, with the labels exchanged and all else kept."""
+    def permute(self, in_first: np.ndarray) -> pd.DataFrame:
+        """Return all samples with permuted labels and all else kept."""
         source = np.arange(len(self.obs))
         source[self.samples] = np.where(in_first, self.groups.first[0], self.groups.second[0])
-        return self.obs.assign(**{name: self.obs[name].array.take(source) for name in self.columns})
+        permuted = self.obs.copy()
+        for name in self.columns:
+            permuted[name] = self.obs[name].array.take(source)
+        return permuted
 
 
 def find_exchange(study: Study, groupby: str, groups: Groups, within: str | Sequence[str] | None) -> Exchange:
-    """Decide which labels may be exchanged.
+    """Determine which labels are exchangeable.
 
     Between samples that are the same in ``within``, and with ``donor_key`` within donors that are in both groups; donors
     that are in one group only exchange their labels as a whole, among each other.
@@ -94,7 +97,7 @@ def find_exchange(study: Study, groupby: str, groups: Groups, within: str | Sequ
         in_first = np.isin(np.sort(np.concatenate(groups)), groups.first)
         stratum, unit = _by_donor(code, in_first, stratum, both[within])
     exchange = Exchange(obs, groups, moved, within, stratum, unit, n_donors)
-    if exchange.n_distinct() < FEWEST:
+    if exchange.n_distinct() < MIN_PERMUTATIONS:
         raise ValueError(_too_few(exchange, groupby))
     return exchange
 
@@ -135,12 +138,12 @@ def _too_few(exchange: Exchange, groupby: str) -> str:
         return (
             f"{_some(n)} of {sizes} exist besides the real one when donors are respected ({exchange.n_donors} donors; labels are "
             "exchanged within donors that are in both groups, and donors in one group as a whole"
-            f"{', within ' + ' and '.join(map(repr, exchange.within)) if exchange.within else ''}); at least {FEWEST} are "
+            f"{', within ' + ' and '.join(map(repr, exchange.within)) if exchange.within else ''}); at least {MIN_PERMUTATIONS} are "
             "needed to say anything. More donors would help."
         )
     if not exchange.within:
         return (
-            f"{_some(n)} of {sizes} exist besides the real one; at least {FEWEST} are needed to say anything. More "
+            f"{_some(n)} of {sizes} exist besides the real one; at least {MIN_PERMUTATIONS} are needed to say anything. More "
             "replicates would help: from 3 per group on there are enough."
         )
     where = " and ".join(map(repr, exchange.within))
@@ -152,7 +155,7 @@ def _too_few(exchange: Exchange, groupby: str) -> str:
             "sample each. If they are independent, name a coarser within, or [] for none."
         )
     return (
-        f"{_some(n)} of {sizes} exist within the levels of {where} besides the real one; at least {FEWEST} are needed to "
+        f"{_some(n)} of {sizes} exist within the levels of {where} besides the real one; at least {MIN_PERMUTATIONS} are needed to "
         f"say anything. More replicates would help, or a coarser within: without any (within=[]) there are {free}."
     )
 

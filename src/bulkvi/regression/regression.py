@@ -48,7 +48,7 @@ class GeneRegression(NamedTuple):
 
     @property
     def base_mean(self) -> np.ndarray:
-        """Plain mean of each gene's count / size factor (/ relative offset); that of the fit leaves wild counts out."""
+        """Plain mean of each gene's count / size factor (/ relative offset); that of the fit leaves outlying counts out."""
         exposure = np.exp(self.offset)
         return np.einsum("sg,s->g" if exposure.ndim == 1 else "sg,sg->g", self.counts, 1 / exposure) / len(self.counts)
 
@@ -88,7 +88,7 @@ class GeneRegression(NamedTuple):
         """The same of a comparison, with its p-value against ``null``, where genes may have no count on one side."""
         return handle_separation(
             self.effect(weights, covariance),
-            # a side is silent whatever a wild count says
+            # a side without counts stays one if its only count is outlying
             np.where(self.outliers.called, 0, self.counts) if self.outliers.called.any() else self.counts,
             self.features.to_numpy(),
             self._vector(weights),
