@@ -11,13 +11,7 @@ LARGE_SHIFT_LOG2 = 0.1
 
 
 def resolve_shift(source: SizeFactorSource, *, given: Any) -> bool:
-    """Decide whether the shift is subtracted; by default only where size factors assume that most genes do not change.
-
-    Raises
-    ------
-    TypeError
-        If ``given`` is neither None nor a truth value.
-    """
+    """Decide whether the shift is subtracted; by default only where size factors assume that most genes do not change."""
     if given is None:
         return source.most_genes_unchanged
     if not isinstance(given, bool | np.bool_):

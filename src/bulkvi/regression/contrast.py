@@ -46,15 +46,7 @@ def resolve_contrast(design: StudyDesign, groupby: str | None, group1: Any, grou
 
 
 def group_contrast(design: StudyDesign, groupby: str, group1: Any, group2: Any) -> Contrast:
-    """Group1 over group2, what the grouping decides going along (`columns_nested_in_group`), all else at the mixture of both.
-
-    Raises
-    ------
-    KeyError
-        If the column does not exist.
-    ValueError
-        If a level has no samples, both are the same, or the samples do not tell the difference.
-    """
+    """Group1 over group2, what the grouping decides going along (`columns_nested_in_group`), all else at the mixture of both."""
     groups = find_groups(design.obs, groupby, group1, group2)
     if design.is_matrix:
         raise ValueError(
@@ -89,15 +81,7 @@ def _warn_of_slope(design: StudyDesign, groupby: str, group1: Any, group2: Any) 
 
 
 def numeric_contrast(matrix: pd.DataFrame, contrast: Mapping[str, float] | Sequence[float] | np.ndarray) -> Contrast:
-    """Weights given by name of column, or one for every column.
-
-    Raises
-    ------
-    KeyError
-        If a name is not a column.
-    ValueError
-        If the weights are not finite numbers, too many or too few, all zero, or compare nothing.
-    """
+    """Weights given by name of column, or one for every column."""
     names = list(matrix.columns)
     if isinstance(contrast, Mapping):
         unknown = [name for name in contrast if name not in names]

@@ -38,23 +38,7 @@ def estimate_contrast(
     delta: float = 0.0,
     level: float = 0.95,
 ) -> EstimatedContrast:
-    """Estimate a contrast, locate the shift that most effects share, and summarise test and posterior.
-
-    Parameters
-    ----------
-    regression
-        Regressions of all genes.
-    weights, covariance, sides
-        As in :meth:`GeneRegression.contrast`.
-    subtract
-        Whether the shift is subtracted from all effects; None if no shift is estimated.
-    expected
-        Expected inflation of the variances under the null.
-    delta
-        Smallest absolute effect of interest, natural log.
-    level
-        Probability of the intervals.
-    """
+    """Estimate a contrast, locate the shift that most effects share, and summarise test and posterior."""
     if subtract is None:
         contrasted, shift = regression.contrast(weights, covariance, sides), CompositionShift()
     else:

@@ -109,23 +109,6 @@ def latent_columns(
 
     Left singular vectors of the decoded variation projected off the design. With a linear decoder they do not depend on
     the rotation of the latent state in which training ended.
-
-    Parameters
-    ----------
-    difference
-        Decoded variation (:meth:`Network.rate_differences`), samples x genes.
-    design
-        Matrix of the design, samples x columns.
-    number
-        Columns wanted; there are at most as many as genes or samples.
-    precision
-        Weight of each gene: one over the standard deviation of the log of its counts. Without it all genes have equal
-        weight, the order of the columns is dominated by noise, and all of them should be used.
-
-    Returns
-    -------
-    Samples x columns, orthogonal to each other and to the design, mean square 1; named ``latent_0`` and so on, with a
-    longer stem where a column of the design has such a name.
     """
     number = min(number, *difference.shape)
     if precision is not None:
@@ -190,11 +173,6 @@ def effect_given_latent(
 
     With ``number="auto"`` no latent column is used where its alignment with the contrast cannot be estimated
     (`bulkvi.stats.hidden.alignment`, with ``common`` as there).
-
-    Raises
-    ------
-    ValueError
-        If ``kind`` is ``"latent"`` and no column is used.
     """
     plain = hidden.plain
     sides = compared_sides(plain.features.to_numpy(), weights.to_numpy())
@@ -238,11 +216,6 @@ def effect_through_latent(hidden: HiddenVariation, first: np.ndarray, second: np
 
     All latent columns are used; the contrast is the difference of the groups' mean latent states, with the variance of the
     replicates within the groups (Student's t through its variance).
-
-    Raises
-    ------
-    ValueError
-        If a group has one sample, or no residual degrees of freedom are left.
     """
     for members in (first, second):
         if members.size < 2:

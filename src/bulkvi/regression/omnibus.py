@@ -85,15 +85,7 @@ def _aligned_contrasts(
 
 
 def tested_columns(design: StudyDesign, what: str | Sequence[str]) -> list[str]:
-    """Resolve a column of obs, or a list of columns of the matrix, into the columns of the matrix to test.
-
-    Raises
-    ------
-    KeyError
-        If a column is neither in ``obs`` nor in the design.
-    ValueError
-        If the design does not contain it, or the samples do not determine its effect.
-    """
+    """Resolve a column of obs, or a list of columns of the matrix, into the columns of the matrix to test."""
     matrix = design.matrix
     if not isinstance(what, str):
         columns = list(what)

@@ -67,13 +67,6 @@ def find_exchange(study: Study, groupby: str, groups: Groups, within: str | Sequ
 
     Between samples that are the same in ``within``, and with ``donor_key`` within donors that are in both groups; donors
     that are in one group only exchange their labels as a whole, among each other.
-
-    Raises
-    ------
-    KeyError
-        If a column of ``within`` does not exist.
-    ValueError
-        If labels are missing, or too few relabellings exist.
     """
     obs, design = study.obs, study.design
     _no_missing(obs, groupby, "groupby")

@@ -129,11 +129,6 @@ def regress_genes(study: Study, features: pd.DataFrame, *, reduced: Outliers | N
     """Regress the counts of every gene on the features.
 
     ``reduced`` are the outliers given fewer features: they are used for samples that cannot be judged given all.
-
-    Raises
-    ------
-    ValueError
-        If there are as many features as samples: the message says what would help.
     """
     n, p = features.shape
     features = centred(features)

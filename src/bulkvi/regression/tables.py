@@ -87,13 +87,7 @@ def rate_curve(
     n_points: int,
     level: float,
 ) -> pd.DataFrame:
-    """Estimate rates along a numeric column of obs, ``values`` (:meth:`bulkvi.BulkVI.get_rate_curve`).
-
-    Raises
-    ------
-    ValueError
-        If the design codes the column as categories.
-    """
+    """Estimate rates along a numeric column of obs, ``values`` (:meth:`bulkvi.BulkVI.get_rate_curve`)."""
     position, design, column = gene_positions("genes", genes, study.genes), study.design, values.name
     mean = design.matrix.mean() - regression.features.mean()  # the regressions centre measurements
     parts = []

@@ -17,15 +17,7 @@ DIGITS: Final = 9
 
 
 def slope_weights(design: StudyDesign, column: str) -> pd.Series:
-    """Return the contrast of the change per unit of a column (:meth:`bulkvi.BulkVI.get_slope_weights`).
-
-    Raises
-    ------
-    KeyError
-        If the column does not exist.
-    ValueError
-        If the design does not contain it as a number with one slope, or the samples do not determine the slope.
-    """
+    """Return the contrast of the change per unit of a column (:meth:`bulkvi.BulkVI.get_slope_weights`)."""
     values = numbers_of(design, column)
     everything = design.full_matrix
     reach = float(values.max() - values.min())
