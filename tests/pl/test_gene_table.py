@@ -1,16 +1,13 @@
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
-from bulkvi.pl._gene_points import (
+from bulkvi.pl._gene_table import (
     called_genes,
+    checked_p_values,
     count_genes,
     finite_genes,
-    legend_beneath,
-    p_values_of,
     points_look,
-    say_above,
     split_calls,
     table_values,
 )
@@ -18,19 +15,20 @@ from bulkvi.pl._gene_points import (
 TABLE = pd.DataFrame({"a": [1, 2], "b": pd.array([0.5, None], dtype="Float64")}, index=["g1", "g2"])
 
 
-def test_columns_come_in_the_order_asked_for_and_missing_numbers_are_nan():
+def test_columns_keep_the_given_order_and_missing_numbers_are_nan():
     np.testing.assert_array_equal(table_values(TABLE, ["b", "a"]), [[0.5, np.nan], [1, 2]])
 
 
 def test_all_missing_columns_are_named_with_what_there_is_and_what_gives_them():
     with pytest.raises(
-        KeyError, match=r"no columns \['c', 'd'\] in `de`; it has \['a', 'b'\].*model.differential_expression\(\) gives"
+        KeyError,
+        match=r"no columns \['c', 'd'\] in `de`; it has \['a', 'b'\].*model.differential_expression\(\) returns",
     ):
         table_values(TABLE, ["a", "c", "d"])
 
 
 def test_what_is_no_table_is_refused():
-    with pytest.raises(TypeError, match=r"`x` must be a table, as model.f\(\) gives it, not Series"):
+    with pytest.raises(TypeError, match=r"`x` must be a table, as model.f\(\) returns it, not Series"):
         table_values(TABLE["a"], ["a"], ("x", "model.f()"))
 
 
@@ -49,7 +47,7 @@ def test_calls_are_below_the_level_and_genes_without_a_value_are_not_called():
 @pytest.mark.parametrize("level", [0, 1, -0.1, np.nan])
 def test_a_level_that_is_no_rate_is_refused(level: float):
     with pytest.raises(
-        ValueError, match=r"`level` is a false discovery rate between 0 and 1|level is nan: give a finite number"
+        ValueError, match=r"level \(a false discovery rate\) is .*: give a finite number above 0 and below 1"
     ):
         called_genes(pd.DataFrame({"adj_p_value": [0.1]}), level)
 
@@ -66,7 +64,7 @@ def test_every_gene_with_an_effect_is_in_one_part():
 @pytest.mark.parametrize("wrong", [-0.1, 1.1])
 def test_a_p_value_that_is_no_probability_is_named(wrong: float):
     with pytest.raises(ValueError, match=rf"1 of `de` do not, such as {wrong} of gene 'g2'"):
-        p_values_of(pd.DataFrame({"p_value": [0.1, wrong, np.nan]}, index=["g1", "g2", "g3"]))
+        checked_p_values(pd.DataFrame({"p_value": [0.1, wrong, np.nan]}, index=["g1", "g2", "g3"]))
 
 
 def test_only_many_points_are_small_see_through_and_rasterised():
@@ -79,24 +77,3 @@ def test_only_many_points_are_small_see_through_and_rasterised():
 def test_genes_that_are_not_drawn_are_counted():
     assert count_genes(3_000, 2_990, "1 at the edge") == ["2,990 genes", "10 without finite values", "1 at the edge"]
     assert count_genes(5, 5) == ["5 genes"]
-
-
-def test_what_is_said_above_takes_as_many_lines_as_the_width_needs():
-    sayings = ["22,339 genes", "30 without finite values", "26 with p = 0, at the edge"]
-    wide, narrow = plt.subplots(figsize=(9, 3))[1], plt.subplots(figsize=(3.3, 3))[1]
-    for ax in (wide, narrow):
-        say_above(ax, sayings)
-    assert wide.get_title(loc="left") == "22,339 genes; 30 without finite values; 26 with p = 0, at the edge"
-    assert narrow.get_title(loc="left") == "22,339 genes; 30 without finite values;\n26 with p = 0, at the edge"
-
-
-def test_a_legend_can_stand_lower():
-    tops = []
-    for lower in (0, 20):
-        figure, ax = plt.subplots(dpi=72)
-        legend_beneath(ax, ax.plot([1, 2], label="a"), lower=lower)
-        figure.draw_without_rendering()
-        legend = ax.get_legend()
-        assert legend is not None
-        tops.append(legend.get_window_extent().y1)
-    assert tops[0] - tops[1] == pytest.approx(20)

@@ -5,7 +5,7 @@ import pytest
 from anndata import AnnData
 from matplotlib.colors import to_hex
 
-from bulkvi.pl._axes import MAX_LEVELS, ApartLocator, colour_samples, draw_samples
+from bulkvi.pl._samples import MAX_LEVELS, colour_samples, draw_samples
 
 
 def samples(values: object, **uns: object) -> AnnData:
@@ -136,11 +136,6 @@ def test_only_many_points_are_rasterised():
 
 def test_size_can_be_given():
     assert drawn(samples(["a", "b"]), size=7).collections[0].get_sizes() == 7
-
-
-def test_numbers_on_a_short_log_axis_stand_apart_and_inside_it():
-    ticks = ApartLocator(5, steps=[1, 2, 5, 10]).tick_values(9, 55)
-    assert list(ticks) == [10, 20, 30, 40]  # 50 would touch 40
 
 
 def test_infinite_numbers_are_missing():

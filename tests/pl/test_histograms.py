@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import StepPatch
 
 from bulkvi import pl
-from bulkvi.pl._na_genes import LOOKS
+from bulkvi.pl._histograms import LINES
 
 N = 100
 TABLE = pd.DataFrame(
@@ -70,14 +70,50 @@ def test_without_genes_left_out_there_are_those_tested():
     assert legend(ax) == ["tested: 98"]
 
 
-def test_arguments_out_of_range_are_named():
-    with pytest.raises(ValueError, match="`n_bins` must be at least 1; it is 0"):
+def test_arguments_of_na_genes_out_of_range_are_named():
+    with pytest.raises(ValueError, match="n_bins is 0: give a whole number of at least 1"):
         pl.na_genes(comparison(), n_bins=0)
-    with pytest.raises(ValueError, match="`limit` must be > 0"):
+    with pytest.raises(ValueError, match=r"limit \(log2\) is -1: give a finite number above 0"):
         pl.na_genes(comparison(), limit=-1)
     with pytest.raises(ValueError, match="none of the 1 genes has finite values"):
         pl.na_genes(comparison(TABLE[-1:]))
 
 
 def test_every_reason_has_a_look_of_its_own():
-    assert len(set(LOOKS)) == len(LOOKS) >= 6
+    assert len(set(LINES)) == len(LINES) >= 6
+
+
+P_VALUES = pd.DataFrame({"p_value": [0.0, 0.01, 0.24, 0.3, 0.74, 0.8, np.nan]})
+
+
+def test_bars_reach_from_zero_to_one_whatever_the_p_values():
+    ax = pl.p_values(P_VALUES, n_bins=4)
+    assert [bar.get_height() for bar in ax.patches] == [3, 1, 1, 1]  # type: ignore[attr-defined]
+    assert [bar.get_x() for bar in ax.patches] == [0, 0.25, 0.5, 0.75]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("n_bins", [4, 20])
+def test_the_line_is_the_mean_height_of_the_bars(n_bins: int):
+    ax = pl.p_values(P_VALUES, n_bins=n_bins)
+    (line,) = ax.lines
+    heights = [bar.get_height() for bar in ax.patches]  # type: ignore[attr-defined]
+    assert len(heights) == n_bins
+    np.testing.assert_allclose(np.asarray(line.get_ydata(), dtype=float), np.mean(heights))
+    legend = ax.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.texts] == ["expected if no gene changed"]
+
+
+def test_genes_without_a_p_value_are_counted():
+    assert pl.p_values(P_VALUES).get_title(loc="left") == "6 genes; 1 without finite values"
+
+
+def test_wrong_p_values_are_named():
+    with pytest.raises(KeyError, match=r"no columns \['p_value'\] in `de`; it has \['p'\]"):
+        pl.p_values(P_VALUES.rename(columns={"p_value": "p"}))
+    with pytest.raises(ValueError, match="7 of `de` do not"):
+        pl.p_values(P_VALUES.fillna(1) + 2)
+    with pytest.raises(ValueError, match="none of the 1 genes has finite values"):
+        pl.p_values(P_VALUES[-1:])
+    with pytest.raises(ValueError, match="n_bins is 0: give a whole number of at least 1"):
+        pl.p_values(P_VALUES, n_bins=0)

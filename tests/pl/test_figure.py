@@ -6,7 +6,7 @@ import pytest
 from anndata import AnnData
 
 from bulkvi import pl
-from bulkvi.pl._finish import finish
+from bulkvi.pl._figure import finish, legend_below
 
 
 @pytest.mark.parametrize("ending", ["pdf", "svg", "png"])
@@ -49,3 +49,15 @@ def test_a_picture_is_not_chosen_by_show():
 def test_an_unknown_format_is_refused(tmp_path: Path):
     with pytest.raises(ValueError, match="not supported"):
         finish(plt.subplots()[1], show=False, save=tmp_path / "figure.doc")
+
+
+def test_a_legend_can_be_placed_lower():
+    tops = []
+    for lower in (0, 20):
+        figure, ax = plt.subplots(dpi=72)
+        legend_below(ax, ax.plot([1, 2], label="a"), lower=lower)
+        figure.draw_without_rendering()
+        legend = ax.get_legend()
+        assert legend is not None
+        tops.append(legend.get_window_extent().y1)
+    assert tops[0] - tops[1] == pytest.approx(20)

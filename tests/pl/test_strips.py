@@ -5,8 +5,8 @@ import numpy as np
 from anndata import AnnData
 from matplotlib.colors import to_rgba
 
-from bulkvi.pl._annotation import colour_columns, draw_legends, draw_strips, sample_colours, sort_samples
-from bulkvi.pl._axes import MISSING_COLOUR
+from bulkvi.pl._samples import MISSING_COLOUR
+from bulkvi.pl._strips import colour_columns, draw_legends, draw_strips, sample_colours, sort_samples
 
 
 def test_ties_are_broken_by_the_next_column_and_then_by_the_order_of_the_samples(cohort: AnnData):

@@ -1,4 +1,4 @@
-"""Columns of ``obs`` as strips of colour above a picture whose columns are samples, and their legends below."""
+"""Matrices whose columns are samples: cells, strips of colour above for columns of ``obs``, their legends below."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -13,32 +13,33 @@ from matplotlib.legend import Legend
 from matplotlib.patches import Patch
 from matplotlib.transforms import ScaledTranslation, Transform, blended_transform_factory
 
-from bulkvi.pl._axes import Colouring, below_by, colour_samples, legend_columns
+from bulkvi.pl._figure import legend_columns, place_below
+from bulkvi.pl._samples import Colouring, colour_samples
 from bulkvi.pl._text import plain, set_fonts
 
 STRIP: Final = 0.12
 """Height of a strip, inches."""
 GAP: Final = 0.04
-"""Between the strips and the picture, inches."""
+"""Between the strips and the matrix, inches."""
 LINE: Final = 14.0
-"""Height of a line below the picture with its surroundings, points."""
+"""Height of a line of text below the matrix with its margins, points."""
 PAD: Final = 8.0
 """Above and below names, points."""
 PER_NAME: Final = 6.6
 """Least room for the name of a sample, points."""
 MAX_EDGES: Final = 30
-"""Most samples whose cells in a strip are set apart."""
+"""Most samples whose cells in a strip have white edges."""
 MAX_VECTOR_CELLS: Final = 10_000
 
 
 def colour_columns(adata: AnnData, color: str | Sequence[str] | None) -> list[Colouring]:
-    """Colours of the samples by each column, those that the other pictures give them."""
+    """Colour the samples by each column, in the colours of all other plots."""
     columns = [] if color is None else [color] if isinstance(color, str) else list(color)
     return [colour_samples(adata, column) for column in columns]
 
 
 def sort_samples(colourings: Sequence[Colouring], n_samples: int) -> np.ndarray:
-    """Order of the samples by the first column, then the second and so on; without a value last; else as they are."""
+    """Order the samples by the first column, ties by the next and then by position; missing values last."""
     keys = [np.arange(n_samples)]
     for colouring in reversed(colourings):
         key = np.full(n_samples, np.inf)
@@ -56,7 +57,7 @@ def sample_colours(colouring: Colouring) -> np.ndarray:
     if colouring.values is None:
         colours = np.ones((colouring.levels[0].members.size, 4))
     else:
-        low, high = _bounds(colouring.values)
+        low, high = _value_range(colouring.values)
         colours = plt.get_cmap("viridis")((colouring.values - low) / ((high - low) or 1.0))
     for level in colouring.levels:
         colours[level.members] = to_rgba_array(level.colour)
@@ -69,20 +70,12 @@ def draw_cells(
     *,
     cmap: str | None = None,
     limits: tuple[float, float] | None = None,
-    apart: bool = False,
+    edges: bool = False,
 ) -> QuadMesh:
-    """Cells of a matrix, the first row on top, each a unit wide and high around its position.
+    """Draw the cells of a matrix, first row on top, each one unit wide and high around its position.
 
-    Parameters
-    ----------
-    ax
-        Where to draw.
-    values
-        Numbers, rows x columns, or colours, rows x columns x 4.
-    cmap, limits
-        Colours of numbers, and between which.
-    apart
-        Whether white lines run between the cells.
+    ``values`` are numbers (rows x columns), coloured between ``limits``, or colours (rows x columns x 4); ``edges`` draws
+    white lines between the cells.
     """
     rows, columns = values.shape[:2]
     low, high = (None, None) if limits is None else limits
@@ -94,22 +87,22 @@ def draw_cells(
         vmin=low,
         vmax=high,
         # lines in the colour of the cell, or viewers show the page between the cells
-        edgecolors="white" if apart else "face",
-        linewidth=0.3 if apart else 0.1,
+        edgecolors="white" if edges else "face",
+        linewidth=0.3 if edges else 0.1,
         rasterized=rows * columns > MAX_VECTOR_CELLS,
     )
     ax.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5))
     return cells
 
 
-def above(ax: Axes, x: float, inches: float, width: float, height: float) -> Axes:
-    """Axes above another: ``x`` and ``width`` in shares of its width, the rest in inches from its upper edge."""
+def axes_above(ax: Axes, x: float, inches: float, width: float, height: float) -> Axes:
+    """Add an Axes above another: ``x`` and ``width`` as shares of its width, the rest in inches from its upper edge."""
     place = blended_transform_factory(ax.transAxes, _inches_from(ax, (0, 1)))
     return ax.inset_axes((x, inches, width, height), transform=place)
 
 
-def beside(ax: Axes, inches: float, width: float) -> Axes:
-    """Axes at the right of another, so many inches from it and wide, with the same vertical axis."""
+def axes_at_right(ax: Axes, inches: float, width: float) -> Axes:
+    """Add an Axes to the right of another, so many inches from it and wide, with the same vertical axis."""
     # in inches: a layout that must find the width of both at once ends with one of them cut
     place = blended_transform_factory(_inches_from(ax, (1, 0)), ax.transAxes)
     return ax.inset_axes((inches, 0, width, 1), transform=place, sharey=ax)
@@ -122,11 +115,11 @@ def _inches_from(ax: Axes, corner: tuple[float, float]) -> Transform:
 
 
 def draw_strips(ax: Axes, colourings: Sequence[Colouring], order: np.ndarray) -> float:
-    """Draw a strip of colours for each column above an Axes; inches above it that are then in use."""
+    """Draw a strip of colours for each column above an Axes; return the height in use above it, inches."""
     if not colourings:
         return 0.0
-    strips = above(ax, 0, GAP, 1, STRIP * len(colourings))
-    draw_cells(strips, np.stack([sample_colours(one)[order] for one in colourings]), apart=order.size <= MAX_EDGES)
+    strips = axes_above(ax, 0, GAP, 1, STRIP * len(colourings))
+    draw_cells(strips, np.stack([sample_colours(one)[order] for one in colourings]), edges=order.size <= MAX_EDGES)
     strips.set_xticks([])
     strips.yaxis.tick_right()
     strips.set_yticks(range(len(colourings)), [plain(one.title) for one in colourings], fontsize="x-small")
@@ -137,17 +130,15 @@ def draw_strips(ax: Axes, colourings: Sequence[Colouring], order: np.ndarray) ->
     return GAP + STRIP * len(colourings)
 
 
-def have_room(names: Sequence[str], points: float) -> bool:
-    """Whether names of samples have room along so many points."""
+def has_room(names: Sequence[str], points: float) -> bool:
+    """Whether the names of samples fit into a length in points."""
     return PER_NAME * len(names) <= points
 
 
 def draw_legends(ax: Axes, colourings: Sequence[Colouring], *, below: float, width: float) -> float:
-    """Legends of the columns, one under the other and none wider than this, the first so many points below an Axes.
+    """Draw the legends of the columns, one under the other, from so many points below an Axes; return where they end.
 
-    Returns
-    -------
-    How far below the Axes they end, points.
+    ``width`` is the largest of a legend, points.
     """
     for colouring in colourings:
         entries = _entries(colouring)
@@ -168,7 +159,7 @@ def draw_legends(ax: Axes, colourings: Sequence[Colouring], *, below: float, wid
             handletextpad=0.3,
             columnspacing=0.8,
             alignment="left",
-            **below_by(ax, below),
+            **place_below(ax, below),
         )
         set_fonts([*legend.get_texts(), legend.get_title()])
         ax.add_artist(legend)
@@ -181,13 +172,13 @@ def _entries(colouring: Colouring) -> list[Patch]:
     """Colours of the levels; of numbers the smallest, the middle and the largest."""
     entries = []
     if colouring.values is not None and not np.isnan(colouring.values).all():
-        low, high = _bounds(colouring.values)
+        low, high = _value_range(colouring.values)
         shares = (0.0, 0.5, 1.0) if high > low else (0.0,)
         viridis = plt.get_cmap("viridis")
         entries = [Patch(color=viridis(share), label=f"{low + share * (high - low):.3g}") for share in shares]
     return entries + [Patch(color=level.colour, label=level.label) for level in colouring.levels]
 
 
-def _bounds(values: np.ndarray) -> tuple[float, float]:
+def _value_range(values: np.ndarray) -> tuple[float, float]:
     known = values[~np.isnan(values)]
     return (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
