@@ -63,7 +63,7 @@ def test_each_class_is_drawn_with_its_look_and_counted():
 
 
 def test_no_two_classes_look_alike():
-    assert len({(to_hex(colour), marker) for colour, marker in LOOKS.values()}) == len(LOOKS)
+    assert len({(to_hex(colour), marker) for colour, marker, _ in LOOKS.values()}) == len(LOOKS)
 
 
 def test_the_caption_gives_concordance_and_genes():

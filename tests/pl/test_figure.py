@@ -61,3 +61,14 @@ def test_a_legend_can_be_placed_lower():
         assert legend is not None
         tops.append(legend.get_window_extent().y1)
     assert tops[0] - tops[1] == pytest.approx(20)
+
+
+def test_a_legend_that_is_too_wide_for_one_row_has_more():
+    figure, ax = plt.subplots(figsize=(3.3, 2.4), layout="constrained")
+    lines = [ax.plot([1, 2], label=f"method {i}")[0] for i in range(4)]
+    legend_below(ax, lines)
+    figure.draw_without_rendering()
+    legend = ax.get_legend()
+    assert legend is not None
+    assert legend.get_window_extent().x1 <= figure.bbox.x1
+    assert len({round(text.get_window_extent().y0) for text in legend.texts}) == 2

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import StepPatch
 
 from bulkvi import pl
-from bulkvi.pl._histograms import LINES
+from bulkvi.pl._histograms import COLOURS, DASHES
 
 N = 100
 TABLE = pd.DataFrame(
@@ -80,7 +80,8 @@ def test_arguments_of_na_genes_out_of_range_are_named():
 
 
 def test_every_reason_has_a_look_of_its_own():
-    assert len(set(LINES)) == len(LINES) >= 6
+    looks = list(zip(COLOURS, DASHES, strict=True))
+    assert len(set(looks)) == len(looks) >= 6
 
 
 P_VALUES = pd.DataFrame({"p_value": [0.0, 0.01, 0.24, 0.3, 0.74, 0.8, np.nan]})

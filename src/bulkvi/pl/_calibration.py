@@ -53,10 +53,9 @@ def calibration(
         ``"adj_p_value"`` or ``"s_value"``. By default both in the first plot, and the first of the report in the second.
     threshold
         Threshold of the calls that are counted in the second plot; one of the report.
-    ax
-        Axes to draw on; None makes a figure of one column width (3.3 inches).
-    show, save
-        Whether to call ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
+    ax, show, save
+        Axes to draw on, by default in a new figure of one column width (3.3 inches); whether to call
+        ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
 
     Returns
     -------

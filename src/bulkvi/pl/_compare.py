@@ -36,17 +36,17 @@ from bulkvi.pl._text import plain, set_fonts, write_caption, write_names
 ORIGIN: Final = ("comparison.table", "bulkvi.tl.compare()")
 LOOKS: Final = {
     # the last are drawn over the others
-    cn.NEITHER: ("0.75", "o"),
-    cn.NA_OTHER: (OKABE_ITO[5], "s"),
-    cn.NA_HERE: (OKABE_ITO[6], "s"),
-    cn.NA_BOTH: ("0.5", "s"),
-    cn.BOTH: (OKABE_ITO[0], "o"),
-    cn.ONLY_OTHER: (OKABE_ITO[2], "v"),
-    cn.ONLY_HERE: (OKABE_ITO[1], "^"),
-    cn.EFFECT_DIFFERS: (OKABE_ITO[4], "D"),
-    cn.OPPOSITE: (OKABE_ITO[3], "X"),
+    cn.NEITHER: ("0.75", "o", "none"),
+    cn.NA_OTHER: (OKABE_ITO[5], "s", "NA in {other}"),
+    cn.NA_HERE: (OKABE_ITO[6], "s", "NA in {here}"),
+    cn.NA_BOTH: ("0.5", "s", "NA in both"),
+    cn.BOTH: (OKABE_ITO[0], "o", "both"),
+    cn.ONLY_OTHER: (OKABE_ITO[2], "v", "{other} only"),
+    cn.ONLY_HERE: (OKABE_ITO[1], "^", "{here} only"),
+    cn.EFFECT_DIFFERS: (OKABE_ITO[4], "D", "effects differ"),
+    cn.OPPOSITE: (OKABE_ITO[3], "X", "both, opposite signs"),
 }
-"""Colour and marker of each class with effects in both tables."""
+"""Colour, marker and words of each class with effects in both tables."""
 DISAGREE: Final = (cn.ONLY_HERE, cn.ONLY_OTHER, cn.OPPOSITE, cn.EFFECT_DIFFERS)
 HEIGHT: Final = 3.2
 
@@ -103,10 +103,9 @@ def compare(
     limit
         Largest absolute log2 fold change on the axes: genes beyond it are drawn at the edge, and counted in the caption. By
         default the axes hold all genes.
-    ax
-        Axes to draw on; None makes a figure of one column width (3.3 inches).
-    show, save
-        Whether to call ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
+    ax, show, save
+        Axes to draw on, by default in a new figure of one column width (3.3 inches); whether to call
+        ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
 
     Returns
     -------
@@ -146,8 +145,7 @@ def compare(
     parts = {one: drawn & (classes == one) for one in LOOKS}
     parts = {one: at for one, at in parts.items() if at.any()}
     here, other = map(plain, comparison.labels)
-    words = _class_words(here, other)
-    texts = {one: f"{words[one]}: {at.sum():,}" for one, at in parts.items()}
+    texts = {one: f"{LOOKS[one][2].format(here=here, other=other)}: {at.sum():,}" for one, at in parts.items()}
     made = ax is None
     ax = new_axes(height=HEIGHT) if ax is None else ax
     n_columns = one_or_two_columns(ax, list(texts.values()))
@@ -157,7 +155,7 @@ def compare(
     look = points_look(int(drawn.sum()))
     handles = []
     for one, at in parts.items():
-        colour, marker = LOOKS[one]
+        colour, marker, _ = LOOKS[one]
         larger = {"s": 3 * look["s"], "alpha": 0.7} if one in DISAGREE else {}
         ax.scatter(x[at], y[at], color=colour, marker=marker, **(look | larger))
         handles.append(legend_marker(colour, texts[one], marker=marker))
@@ -176,20 +174,6 @@ def check_compared(comparison: Compared) -> None:
     """Raise TypeError for anything but a result of ``bulkvi.tl.compare``."""
     if not all(hasattr(comparison, name) for name in ("labels", "level", "column", "table", "concordance")):
         raise TypeError(f"`comparison` must be a result of bulkvi.tl.compare, not {type(comparison).__name__}.")
-
-
-def _class_words(here: str, other: str) -> dict[str, str]:
-    return {
-        cn.NEITHER: "none",
-        cn.BOTH: "both",
-        cn.NA_OTHER: f"NA in {other}",
-        cn.NA_HERE: f"NA in {here}",
-        cn.NA_BOTH: "NA in both",
-        cn.ONLY_OTHER: f"{other} only",
-        cn.ONLY_HERE: f"{here} only",
-        cn.EFFECT_DIFFERS: "effects differ",
-        cn.OPPOSITE: "both, opposite signs",
-    }
 
 
 def _agreement(values: pd.Series) -> list[str]:

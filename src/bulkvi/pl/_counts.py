@@ -16,8 +16,7 @@ from bulkvi.pl._text import plain
 from bulkvi.study.counts import check_size_factor
 from bulkvi.study.offsets import checked_offset
 
-BLOCK_ELEMENTS: Final = 10_000_000
-"""Counts that are read at once."""
+BLOCK_ELEMENTS: Final = 10_000_000  # counts that are read at once
 
 
 def find_gene(adata: AnnData, gene: str) -> int:

@@ -35,12 +35,11 @@ def design(
     ----------
     check
         Result of ``bulkvi.tl.check_design``, or its table ``association``. It is not changed.
-    ax
-        Axes to draw on; None makes a figure of one column width (3.3 inches).
     annotate
         Whether to write the numbers into the cells; by default up to 9 columns.
-    show, save
-        Whether to call ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
+    ax, show, save
+        Axes to draw on, by default in a new figure of one column width (3.3 inches); whether to call
+        ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
 
     Returns
     -------

@@ -18,14 +18,11 @@ from bulkvi.pl._gene_table import DOWN, UP, check_level, check_table
 from bulkvi.pl._text import plain, set_fonts, write_caption
 
 NEEDED: Final = (en.TERM, en.DIRECTION, en.SCORE, en.SCORE_LOW, en.SCORE_HIGH, ADJ_P_VALUE, en.SIZE, en.N_CALLED)
-AREA: Final = (8.0, 70.0)
-"""Smallest and largest area of a dot, square points."""
+AREA: Final = (8.0, 70.0)  # smallest and largest area of a dot, square points
 SIDES: Final = ((OKABE_ITO[0], "o", -0.14), (OKABE_ITO[1], "D", 0.14))
 """Colour, marker and place in the row of two tables that are compared."""
-WIDTH: Final = 26
-"""Characters in a line of a term's name."""
-ROW: Final = 0.29
-"""Height of a row, inches: two lines of a name."""
+WIDTH: Final = 26  # characters in a line of a term's name
+ROW: Final = 0.29  # height of a row, inches: two lines of a name
 NOT_CALLED_EDGE: Final = "0.3"
 SCORE_WORDS: Final = {
     "ora": "Log2 odds ratio",
@@ -59,10 +56,9 @@ def enrichment(
         Number of terms.
     level
         False discovery rate: a term is called at an adjusted p-value below it.
-    ax
-        Axes to draw on; None makes a figure of one column width (3.3 inches), as high as the terms need.
-    show, save
-        Whether to call ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
+    ax, show, save
+        Axes to draw on, by default in a new figure of one column width (3.3 inches); whether to call
+        ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
 
     Returns
     -------
@@ -144,10 +140,9 @@ def enrichment_compare(
         Number of terms.
     level
         False discovery rate: a term is called at an adjusted p-value below it. By default that of the comparison.
-    ax
-        Axes to draw on; None makes a figure of one column width (3.3 inches), as high as the terms need.
-    show, save
-        Whether to call ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
+    ax, show, save
+        Axes to draw on, by default in a new figure of one column width (3.3 inches); whether to call
+        ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
 
     Returns
     -------

@@ -15,15 +15,11 @@ from matplotlib.transforms import offset_copy
 
 from bulkvi.pl._text import SMALL, plain, set_fonts, text_width, width_in_points
 
-COLUMN_WIDTH: Final = 3.3
-"""Width of a new figure, inches: one column of a journal."""
+COLUMN_WIDTH: Final = 3.3  # width of a new figure, inches: one column of a journal
 AXES_HEIGHT: Final = 2.4
-LAID_OUT: Final = 0.85
-"""Width of an Axes beside its labels, as a share of its width before the figure is laid out."""
-DPI: Final = 300
-"""Dots per inch of saved bitmaps, and of many points that are one image in a vector file."""
-MAX_VECTOR_POINTS: Final = 2_000
-"""Above this many points a vector file becomes slow to open."""
+LAID_OUT: Final = 0.85  # width of an Axes beside its labels, as a share of its width before the figure is laid out
+DPI: Final = 300  # dots per inch of saved bitmaps, and of many points that are one image in a vector file
+MAX_VECTOR_POINTS: Final = 2_000  # above this many points a vector file becomes slow to open
 OKABE_ITO: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 """Palette that colour-blind readers can distinguish (Okabe and Ito 2008), lightest and black last."""
 
@@ -100,11 +96,15 @@ def legend_marker(
 def legend_below(
     ax: Axes, handles: Sequence[Any], *, title: str | None = None, lower: float = 0, ncols: int | None = None
 ) -> None:
-    """Draw a legend below an Axes, in one row by default; ``lower`` points make room for long tick labels."""
+    """Draw a legend below an Axes, by default in one row if it fits; ``lower`` points make room for long tick labels."""
+    if ncols is None:
+        labels, room = [str(one.get_label()) for one in handles], LAID_OUT * width_in_points(ax)
+        fits = text_width(sum(len(label) + 4 for label in labels)) <= room
+        ncols = len(handles) if fits else legend_columns(room, labels)
     legend = ax.legend(
         handles=list(handles),
         title=title,
-        ncols=ncols or len(handles),
+        ncols=ncols,
         fontsize="small",
         title_fontsize="small",
         frameon=False,

@@ -22,19 +22,16 @@ from bulkvi.pl._gene_table import count_genes, finite_genes, points_look, table_
 from bulkvi.pl._text import plain, set_fonts, write_caption
 
 COLUMNS: Final = (BASE_MEAN, DISPERSION_GENE, DISPERSION_TREND, DISPERSION)
-POISSON: Final = 1e-6
-"""Dispersion below which a gene's counts vary no more than Poisson counts."""
+POISSON: Final = 1e-6  # dispersion below which a gene's counts vary no more than Poisson counts
 GENE_COLOUR: Final = "0.6"
-N_TREND: Final = 200
-"""Points of the trend that are joined by lines."""
+N_TREND: Final = 200  # points of the trend that are joined by lines
 LOSS_LABELS: Final = {
     "elbo": "Training loss\n(negative ELBO,\nnats per sample)",
     "reconstruction_loss": "Misfit of the counts\n(negative log-likelihood,\nnats per sample)",
     "kl_local": "Information in the latent state\n(KL divergence,\nnats per sample)",
 }
 """Axis labels of the quantities that scvi-tools records in nats per sample."""
-SPAN: Final = 0.01
-"""Least height of the axis, as a share of the loss: smaller changes must look flat."""
+SPAN: Final = 0.01  # least height of the axis, as a share of the loss: smaller changes must look flat
 
 
 def dispersion(
@@ -51,10 +48,9 @@ def dispersion(
     dispersions
         Table of ``model.get_dispersions``: a row per gene, with the columns ``base_mean``, ``dispersion_gene``,
         ``dispersion_trend`` and ``dispersion``. It is not changed.
-    ax
-        Axes to draw on; None makes a figure of one column width (3.3 inches).
-    show, save
-        Whether to call ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
+    ax, show, save
+        Axes to draw on, by default in a new figure of one column width (3.3 inches); whether to call
+        ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
 
     Returns
     -------
@@ -126,10 +122,9 @@ def training(
     metric
         Quantity: ``"elbo"`` draws ``history["elbo_train"]`` and, if samples were held out, ``"elbo_validation"``.
         scvi-tools records the negative of the evidence lower bound, so lower is better.
-    ax
-        Axes to draw on; None makes a figure of one column width (3.3 inches).
-    show, save
-        Whether to call ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
+    ax, show, save
+        Axes to draw on, by default in a new figure of one column width (3.3 inches); whether to call
+        ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
 
     Returns
     -------

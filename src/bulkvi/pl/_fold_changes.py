@@ -20,8 +20,7 @@ from bulkvi.pl._gene_table import (
 from bulkvi.pl._text import write_caption
 
 LABELS: Final = {LOG_FC: "Log2 fold change", LOG_FC_MLE: "Log2 fold change\n(not shrunk)"}
-NEGLIGIBLE: Final = 0.01
-"""Composition shift that is too small to be seen, log2."""
+NEGLIGIBLE: Final = 0.01  # composition shift that is too small to be seen, log2
 
 
 def ma(
@@ -48,10 +47,9 @@ def ma(
         False discovery rate, in (0, 1).
     column
         ``"log_fc"``, or ``"log_fc_mle"`` for the effects without shrinkage.
-    ax
-        Axes to draw on; None makes a figure of one column width (3.3 inches).
-    show, save
-        Whether to call ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
+    ax, show, save
+        Axes to draw on, by default in a new figure of one column width (3.3 inches); whether to call
+        ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
 
     Returns
     -------
@@ -105,12 +103,11 @@ def shrinkage(
     de
         Table of ``model.differential_expression``: a row per gene, with the columns ``log_fc_mle``, ``log_fc`` and
         ``adj_p_value``. It is not changed.
-    ax
-        Axes to draw on; None makes a figure of one column width (3.3 inches).
     level
         False discovery rate, in (0, 1).
-    show, save
-        Whether to call ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
+    ax, show, save
+        Axes to draw on, by default in a new figure of one column width (3.3 inches); whether to call
+        ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
 
     Returns
     -------

@@ -26,14 +26,10 @@ from bulkvi.pl._samples import GROUP_COLOURS, MARKERS, MAX_LEVELS, check_column,
 from bulkvi.pl._text import SMALL, plain, set_fonts, text_width, width_in_points, write_caption
 from bulkvi.study.columns import is_number
 
-RATE_AT: Final = 0.3
-"""Place of a rate to the right of the samples, in groups."""
-SPREAD: Final = 0.25
-"""Width over which samples of a group are spread, in groups."""
-GOLDEN: Final = 0.618
-"""Steps of this length modulo one fill an interval evenly, however many there are."""
-SLANT: Final = 40
-"""Angle of group names that have no room side by side, degrees."""
+RATE_AT: Final = 0.3  # place of a rate to the right of the samples, in groups
+SPREAD: Final = 0.25  # width over which samples of a group are spread, in groups
+GOLDEN: Final = 0.618  # steps of this length modulo one fill an interval evenly, however many there are
+SLANT: Final = 40  # angle of group names that have no room side by side, degrees
 
 
 def gene(
@@ -83,10 +79,9 @@ def gene(
     offset_key
         Layer with a factor for each count, as in :meth:`bulkvi.BulkVI.setup_anndata`; counts are then also divided by the
         factor relative to the geometric mean of its gene. None for none.
-    ax
-        Axes to draw on; None makes a figure of one column width (3.3 inches).
-    show, save
-        Whether to call ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
+    ax, show, save
+        Axes to draw on, by default in a new figure of one column width (3.3 inches); whether to call
+        ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
 
     Returns
     -------
@@ -184,10 +179,9 @@ def gene_trend(
         ``covariate``, ``rate``, ``rate_low`` and ``rate_high``, counts per unit size factor.
     size_factor_key, layer, offset_key
         Column of ``obs`` with the size factors, layers with counts and offsets, as in :func:`~bulkvi.pl.gene`.
-    ax
-        Axes to draw on; None makes a figure of one column width (3.3 inches).
-    show, save
-        Whether to call ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
+    ax, show, save
+        Axes to draw on, by default in a new figure of one column width (3.3 inches); whether to call
+        ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
 
     Returns
     -------

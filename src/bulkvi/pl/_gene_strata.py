@@ -14,16 +14,12 @@ from bulkvi.pl._gene_table import check_table
 from bulkvi.pl._samples import check_column
 from bulkvi.pl._text import plain, width_in_points
 
-STRATUM_MARKERS: Final = ("o", "s", "^", "v")
-"""Other than the diamond of a rate."""
+STRATUM_MARKERS: Final = ("o", "s", "^", "v")  # other than the diamond of a rate
 MAX_NAMED: Final = len(STRATUM_MARKERS)
 """Most strata with a marker and a legend entry each."""
-WIDTH: Final = 0.84
-"""Width of all strata of a group, in groups."""
-WIDEST: Final = 0.42
-"""Largest width of one stratum, in groups."""
-RATE_AT: Final = 0.3
-"""Place of a rate to the right of the middle of its stratum, in widths of a stratum."""
+WIDTH: Final = 0.84  # width of all strata of a group, in groups
+WIDEST: Final = 0.42  # largest width of one stratum, in groups
+RATE_AT: Final = 0.3  # place of a rate to the right of the middle of its stratum, in widths of a stratum
 NAMED_RATE: Final = "model's rate, credible interval"
 WITHIN_RATE: Final = "model's rate"
 

@@ -19,7 +19,6 @@ from bulkvi.pl._gene_table import (
     called_genes,
     check_in_index,
     check_limit,
-    check_table,
     count_or_names,
     display_names,
     table_values,
@@ -39,18 +38,12 @@ from bulkvi.pl._strips import (
 )
 from bulkvi.pl._text import plain, set_fonts, width_in_points
 
-ROW: Final = 0.11
-"""Height of a gene, inches."""
-BAR: Final = 0.07
-"""Height of the colour bar, inches."""
-ABOVE: Final = 0.4
-"""Height of the colour bar with its labels and margins, inches."""
-TYPICAL: Final = 95
-"""Percentile of the absolute values at which the colours end."""
-PANEL_LABELS: Final = 30.0
-"""Height of the labels below the fold changes, points."""
-PANEL: Final = 0.6
-"""Width of the panel of fold changes, inches."""
+ROW: Final = 0.11  # height of a gene, inches
+BAR: Final = 0.07  # height of the colour bar, inches
+ABOVE: Final = 0.4  # height of the colour bar with its labels and margins, inches
+TYPICAL: Final = 95  # percentile of the absolute values at which the colours end
+PANEL_LABELS: Final = 30.0  # height of the labels below the fold changes, points
+PANEL: Final = 0.6  # width of the panel of fold changes, inches
 
 
 def heatmap(
@@ -103,10 +96,9 @@ def heatmap(
         Column of ``obs`` with the size factors, layers with counts and offsets, as in :func:`~bulkvi.pl.gene`.
     label
         Whether to write the names of the samples; by default if there is room.
-    ax
-        Axes to draw on; None makes a figure of one column width (3.3 inches), as high as the genes need.
-    show, save
-        Whether to call ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
+    ax, show, save
+        Axes to draw on, by default in a new figure of one column width (3.3 inches); whether to call
+        ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
 
     Returns
     -------
@@ -132,7 +124,7 @@ def heatmap(
     ['FKBP5', 'VCAM1']
     """
     check_limit(limit)
-    check_table(de, [LOG_FC, LOG_FC_LOW, LOG_FC_HIGH] if effects else [])
+    changes = table_values(de, [LOG_FC, LOG_FC_LOW, LOG_FC_HIGH] if effects else [])
     colourings = colour_columns(adata, color)
     at, rows = _choose(adata, de, genes, level)
     values = np.log2(1 + normalised(adata, at, size_factor_key=size_factor_key, layer=layer, offset_key=offset_key)).T
@@ -151,15 +143,14 @@ def heatmap(
     used = draw_strips(ax, colourings, order)
     bar = axes_above(ax, 0, used + 0.1, 0.4, BAR)
     beyond = bool((np.abs(values) > bound).any())
-    ax.figure.colorbar(
-        cells, cax=bar, orientation="horizontal", extend="both" if beyond else "neither", extendfrac=0.08
-    )
+    extend = "both" if beyond else "neither"
+    ax.figure.colorbar(cells, cax=bar, orientation="horizontal", extend=extend, extendfrac=0.08)
     bar.xaxis.set_ticks_position("top")
     bar.xaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 5, 10], symmetric=True))
     bar.tick_params(labelsize="x-small", length=2, pad=1)
     bar.text(1.15, 0.5, "log2 count minus\ngene's mean", transform=bar.transAxes, fontsize="x-small", va="center")
     if effects:
-        _draw_effects(ax, table_values(de, [LOG_FC, LOG_FC_LOW, LOG_FC_HIGH])[:, rows])
+        _draw_effects(ax, changes[:, rows])
     below = _name_samples(ax, [plain(name) for name in adata.obs_names[order]], label=label)
     below = max(below, PANEL_LABELS) if effects else below
     width = width_in_points(ax) + (72 * (GAP + PANEL) if effects else 0)

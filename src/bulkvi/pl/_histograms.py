@@ -34,15 +34,8 @@ from bulkvi.pl._gene_table import (
 from bulkvi.pl._text import plain, set_fonts, write_caption
 
 TESTED: Final = "0.75"
-LINES: Final[tuple[tuple[str, Literal["-", "--", ":", "-."]], ...]] = (
-    (OKABE_ITO[1], "-"),
-    (OKABE_ITO[0], "--"),
-    (OKABE_ITO[2], ":"),
-    (OKABE_ITO[3], "-."),
-    (OKABE_ITO[4], "-"),
-    (OKABE_ITO[5], "--"),
-)
-"""Colour and line of the reasons, the most frequent first."""
+COLOURS: Final = tuple(OKABE_ITO[i] for i in (1, 0, 2, 3, 4, 5))  # of the reasons, the most frequent first
+DASHES: Final[tuple[Literal["-", "--", ":", "-."], ...]] = ("-", "--", ":", "-.", "-", "--")
 
 
 def p_values(
@@ -63,12 +56,11 @@ def p_values(
     ----------
     de
         Table of ``model.differential_expression``: a row per gene, with the column ``p_value``. It is not changed.
-    ax
-        Axes to draw on; None makes a figure of one column width (3.3 inches).
     n_bins
         Number of bars.
-    show, save
-        Whether to call ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
+    ax, show, save
+        Axes to draw on, by default in a new figure of one column width (3.3 inches); whether to call
+        ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
 
     Returns
     -------
@@ -127,10 +119,9 @@ def na_genes(
     limit
         Largest absolute log2 fold change on the axis; the outermost bars hold the genes beyond. By default the axis holds
         all genes.
-    ax
-        Axes to draw on; None makes a figure of one column width (3.3 inches).
-    show, save
-        Whether to call ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
+    ax, show, save
+        Axes to draw on, by default in a new figure of one column width (3.3 inches); whether to call
+        ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
 
     Returns
     -------
@@ -179,7 +170,7 @@ def na_genes(
         ax.stairs(_shares(effect[tested], edges), edges, fill=True, color=TESTED)
         handles.append(Patch(color=TESTED, label=f"tested: {tested.sum():,}"))
     for i, at in enumerate(groups.values()):
-        colour, line = LINES[i % len(LINES)]
+        colour, line = COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)]
         ax.stairs(_shares(effect[at], edges), edges, color=colour, linestyle=line, linewidth=1.1)
         handles.append(Patch(facecolor="none", edgecolor=colour, linestyle=line, label=texts[i]))
     ax.axvline(0, color="0.4", linewidth=0.6, zorder=0)

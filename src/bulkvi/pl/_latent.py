@@ -10,11 +10,10 @@ from bulkvi.arguments import check_number
 from bulkvi.names import LATENT
 from bulkvi.pl._figure import finish
 from bulkvi.pl._samples import Colouring, check_anndata, colour_samples, draw_samples, new_sample_axes
-from bulkvi.pl._text import plain, set_fonts, write_names
+from bulkvi.pl._text import NAME_MARGIN, plain, set_fonts, write_names
 
 MAX_LABELS: Final = 20
-MIN_SAMPLES: Final = 3
-"""Fewest samples whose covariance is not of rank one."""
+MIN_SAMPLES: Final = 3  # fewest samples whose covariance is not of rank one
 
 
 def latent(
@@ -45,8 +44,6 @@ def latent(
         Key of ``obsm``, with or without ``X_`` in front.
     dims
         The two columns to draw, counted from 0.
-    ax
-        Axes to draw on; None makes a figure of one column width (3.3 inches).
     label
         Whether to write the name of each sample; by default up to 20 samples.
     size
@@ -57,8 +54,9 @@ def latent(
         Share between 0 and 1, such as 0.9: draw an ellipse for each level of ``color`` that holds this share of a normal
         distribution with the mean and covariance of its samples. It shows location and spread of the points; it is no
         confidence region of the mean, and imprecise with few samples. A level with fewer than 3 samples gets none.
-    show, save
-        Whether to call ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
+    ax, show, save
+        Axes to draw on, by default in a new figure of one column width (3.3 inches); whether to call
+        ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
 
     Returns
     -------
@@ -106,6 +104,7 @@ def latent(
     ax.set(xlabel=f"{name} {dims[0] + 1}{unit}", ylabel=f"{name} {dims[1] + 1}{unit}")
     set_fonts([ax.xaxis.label, ax.yaxis.label])
     if adata.n_obs <= MAX_LABELS if label is None else label:
+        ax.margins(NAME_MARGIN)
         write_names(ax, points[:, 0], points[:, 1], adata.obs_names.tolist(), ring=False)
     return finish(ax, show=show, save=save)
 

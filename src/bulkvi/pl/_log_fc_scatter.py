@@ -42,10 +42,9 @@ def log_fc_scatter(
     limit
         Largest absolute log2 fold change on the axes: genes beyond it are drawn as triangles at the edge, and counted
         in the caption. By default the axes hold all genes.
-    ax
-        Axes to draw on; None makes a figure of one column width (3.3 inches).
-    show, save
-        Whether to call ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
+    ax, show, save
+        Axes to draw on, by default in a new figure of one column width (3.3 inches); whether to call
+        ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
 
     Returns
     -------
@@ -121,17 +120,9 @@ def _by_gene(argument: str, series: pd.Series | str) -> pd.Series:
 
 
 def _draw_hexagons(ax: Axes, points: np.ndarray, bound: float) -> None:
-    hexagons = ax.hexbin(
-        points[:, 0],
-        points[:, 1],
-        gridsize=HEXAGONS,
-        extent=(-bound, bound, -bound, bound),
-        bins="log",
-        mincnt=1,
-        cmap="viridis",
-        linewidths=0,
-    )
-    draw_colour_bar(ax, hexagons, "Genes")
+    extent = (-bound, bound, -bound, bound)
+    look = {"bins": "log", "mincnt": 1, "cmap": "viridis", "linewidths": 0}
+    draw_colour_bar(ax, ax.hexbin(*points.T, gridsize=HEXAGONS, extent=extent, **look), "Genes")
 
 
 def _draw_outside(ax: Axes, points: np.ndarray, bound: float) -> None:

@@ -23,15 +23,11 @@ from bulkvi.pl._strips import (
 )
 from bulkvi.pl._text import plain, set_fonts, width_in_points
 
-MAX_SAMPLES: Final = 1_000
-"""Most samples that can be seen on a page."""
-MAX_OPTIMAL: Final = 300
-"""Most samples whose leaves are put in the optimal order, which takes long."""
-COLOUR_BAR: Final = 0.75
-"""Width of the colour bar with its label and the margins, inches."""
+MAX_SAMPLES: Final = 1_000  # most samples that can be seen on a page
+MAX_OPTIMAL: Final = 300  # most samples whose leaves are put in the optimal order, which takes long
+COLOUR_BAR: Final = 0.75  # width of the colour bar with its label and the margins, inches
 MIN_SIDE: Final = 1.5
-MARGIN: Final = 6
-"""Above and below all, points."""
+MARGIN: Final = 6  # above and below all, points
 
 
 def sample_distance(
@@ -71,10 +67,9 @@ def sample_distance(
         Column of ``obs`` with the size factors, layers with counts and offsets, as in :func:`~bulkvi.pl.gene`.
     label
         Whether to write the names of the samples; by default if there is room.
-    ax
-        Axes to draw on; None makes a figure of one column width (3.3 inches).
-    show, save
-        Whether to call ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
+    ax, show, save
+        Axes to draw on, by default in a new figure of one column width (3.3 inches); whether to call
+        ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
 
     Returns
     -------

@@ -9,7 +9,6 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.colors import is_color_like
-from matplotlib.legend import Legend
 
 from bulkvi.pl._figure import (
     AXES_HEIGHT,
@@ -32,8 +31,7 @@ MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 """One more than colours, so that pairs of colour and marker repeat only after 72 levels."""
 MAX_LEVELS: Final = len(OKABE_ITO) * len(MARKERS)
 LEGEND_ROWS: Final = 16
-LEGEND_MARKER: Final = 30.0
-"""Area of a marker in a legend, square points."""
+LEGEND_MARKER: Final = 30.0  # area of a marker in a legend, square points
 MISSING: Final = "missing"
 MISSING_COLOUR: Final = "lightgray"
 EDGE: Final = "0.25"
@@ -179,38 +177,31 @@ def draw_samples(
 
 
 def _draw_legend(ax: Axes, colouring: Colouring, handles: list[PathCollection], loc: str, size: float) -> None:
-    place: dict[str, Any] = {"loc": loc, "ncols": math.ceil(len(colouring.levels) / LEGEND_ROWS)}
+    place: dict[str, Any] = {"loc": loc}
+    n_columns = math.ceil(len(colouring.levels) / LEGEND_ROWS)
     if loc == "right margin":
-        place |= {"loc": "upper left", "bbox_to_anchor": (1, 1), "borderaxespad": 0.3}
+        place = {"loc": "upper left", "bbox_to_anchor": (1, 1), "borderaxespad": 0.3}
     elif loc == "below":
-        place |= place_below_labels(ax)
-        place["ncols"] = legend_columns(LAID_OUT * width_in_points(ax), colouring.labels)
+        place = place_below_labels(ax)
+        n_columns = legend_columns(LAID_OUT * width_in_points(ax), colouring.labels)
     # a legend wider than its Axes would make them narrower at each layout of the figure
     room = LAID_OUT * ax.get_window_extent().width
-    while (
-        _legend(ax, colouring, handles, place, size).get_window_extent().width > room
-        and loc == "below"
-        and place["ncols"] > 1
-    ):
-        place["ncols"] -= 1
-
-
-def _legend(
-    ax: Axes, colouring: Colouring, handles: list[PathCollection], place: dict[str, Any], size: float
-) -> Legend:
-    # labels are given here: matplotlib leaves out artists whose label begins with "_"
-    legend = ax.legend(
-        handles=handles,
-        labels=colouring.labels,
-        title=plain(colouring.title) if colouring.values is None else None,
-        fontsize="small",
-        title_fontsize="small",
-        frameon="bbox_to_anchor" not in place,
-        markerscale=math.sqrt(LEGEND_MARKER / size),
-        handletextpad=0.1,
-        columnspacing=0.8,
-        alignment="left",
-        **place,
-    )
-    set_fonts([*legend.get_texts(), legend.get_title()])
-    return legend
+    for ncols in range(n_columns, 0, -1):
+        # labels are given here: matplotlib leaves out artists whose label begins with "_"
+        legend = ax.legend(
+            handles=handles,
+            labels=colouring.labels,
+            ncols=ncols,
+            title=plain(colouring.title) if colouring.values is None else None,
+            fontsize="small",
+            title_fontsize="small",
+            frameon="bbox_to_anchor" not in place,
+            markerscale=math.sqrt(LEGEND_MARKER / size),
+            handletextpad=0.1,
+            columnspacing=0.8,
+            alignment="left",
+            **place,
+        )
+        set_fonts([*legend.get_texts(), legend.get_title()])
+        if loc != "below" or legend.get_window_extent().width <= room:
+            return

@@ -13,14 +13,11 @@ from bulkvi.names import SIZE_FACTOR
 from bulkvi.pl._counts import checked_size_factors
 from bulkvi.pl._figure import finish
 from bulkvi.pl._samples import colour_samples, draw_samples, new_sample_axes
-from bulkvi.pl._text import write_names
+from bulkvi.pl._text import NAME_MARGIN, write_names
 from bulkvi.study.counts import checked_counts
 
 MAX_LABELS: Final = 12
-NAME_MARGIN: Final = 0.15
-"""Free room around named samples, as a share of the axis."""
-TICK_DISTANCE: Final = 0.15
-"""Least distance of labelled ticks, as a share of the axis."""
+TICK_DISTANCE: Final = 0.15  # least distance of labelled ticks, as a share of the axis
 
 
 def size_factors(
@@ -52,16 +49,15 @@ def size_factors(
         Layer that holds the counts; None for ``adata.X``.
     color
         Column of ``obs``, as in :func:`~bulkvi.pl.latent`.
-    ax
-        Axes to draw on; None makes a figure of one column width (3.3 inches).
     label
         Whether to write the name of each sample; by default up to 12 samples.
     size
         Area of a marker in square points; by default smaller for more samples.
     legend_loc
         ``"below"`` the Axes, ``"right margin"``, a location of matplotlib such as ``"best"``, or None for no legend.
-    show, save
-        Whether to call ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
+    ax, show, save
+        Axes to draw on, by default in a new figure of one column width (3.3 inches); whether to call
+        ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
 
     Returns
     -------

@@ -17,18 +17,12 @@ from bulkvi.pl._figure import legend_columns, place_below
 from bulkvi.pl._samples import Colouring, colour_samples
 from bulkvi.pl._text import plain, set_fonts
 
-STRIP: Final = 0.12
-"""Height of a strip, inches."""
-GAP: Final = 0.04
-"""Between the strips and the matrix, inches."""
-LINE: Final = 14.0
-"""Height of a line of text below the matrix with its margins, points."""
-PAD: Final = 8.0
-"""Above and below names, points."""
-PER_NAME: Final = 6.6
-"""Least room for the name of a sample, points."""
-MAX_EDGES: Final = 30
-"""Most samples whose cells in a strip have white edges."""
+STRIP: Final = 0.12  # height of a strip, inches
+GAP: Final = 0.04  # between the strips and the matrix, inches
+LINE: Final = 14.0  # height of a line of text below the matrix with its margins, points
+PAD: Final = 8.0  # above and below names, points
+PER_NAME: Final = 6.6  # least room for the name of a sample, points
+MAX_EDGES: Final = 30  # most samples whose cells in a strip have white edges
 MAX_VECTOR_CELLS: Final = 10_000
 
 

@@ -16,25 +16,22 @@ from matplotlib.patches import FancyArrowPatch
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 
-SMALL: Final = 0.833
-"""Font size that matplotlib calls small, as a share of the usual one."""
-LONGEST: Final = 28
-"""Characters of a name that are drawn; a longer one loses its middle."""
+SMALL: Final = 0.833  # font size that matplotlib calls small, as a share of the usual one
+LONGEST: Final = 28  # characters of a name that are drawn; a longer one loses its middle
 HEAD: Final = 16
 BOX: Final = "\N{WHITE SQUARE}"
 """Drawn where no installed font has the character."""
 VARIANTS: Final = frozenset(map(chr, range(0xFE00, 0xFE10)))
 """Marks that choose a variant of the character before them."""
-LAST_RESORT: Final = "Last Resort"
-"""Font of matplotlib that has a box for each character."""
+LAST_RESORT: Final = "Last Resort"  # font of matplotlib that has a box for each character
 LIKELY_FONTS: Final = (
     *("CJK", "Unicode", "Noto", "Source Han", "WenQuanYi", "Droid"),
     *("PingFang", "YaHei", "Gothic", "DejaVu", "Symbol"),
 )
 """Parts of the names of fonts with many scripts, which are searched first."""
-N_ROUNDS: Final = 300
-"""Rounds of moving names apart; a limit in seconds would give another picture on another machine."""
+N_ROUNDS: Final = 300  # rounds of moving names apart; a limit in seconds would give another picture on another machine
 MAX_LAYOUTS: Final = 10
+NAME_MARGIN: Final = 0.15  # free room around named samples, as a share of the axis
 
 
 def plain(name: object) -> str:

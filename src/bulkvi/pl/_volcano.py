@@ -54,10 +54,9 @@ def volcano(
     gene_names
         Names of the genes: a column of ``de``, or names by gene such as ``adata.var["symbol"]``. By default the
         column ``symbol`` if ``de`` has one, else the index. A gene without a name keeps that of the index.
-    ax
-        Axes to draw on; None makes a figure of one column width (3.3 inches).
-    show, save
-        Whether to call ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
+    ax, show, save
+        Axes to draw on, by default in a new figure of one column width (3.3 inches); whether to call
+        ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
 
     Returns
     -------
