@@ -12,7 +12,7 @@ from bulkvi.model._differential import _resolve
 from bulkvi.regression.hidden import beside_latent
 from bulkvi.stats.effects.effect import EffectLikelihood
 from bulkvi.stats.effects.shrinkage import shrinkage_prior
-from bulkvi.tl._gene_set_input import members_of
+from bulkvi.tl._gene_sets import members_of
 from bulkvi.tl._scored_sets import ulm
 from bulkvi.tl._tested_genes import tested_genes
 

@@ -1,20 +1,11 @@
-"""Tables of differential expression of any tool, brought under our column names."""
+"""Tables of differential expression of any tool, under bulkvi's column names."""
 
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from bulkvi.comparison_names import (
-    BULKVI,
-    DESEQ2,
-    METHOD,
-    NEEDED,
-    PERTPY,
-    PYDESEQ2,
-    VARIABLE,
-    WELCOME,
-)
+from bulkvi.comparison_names import BULKVI, DESEQ2, METHOD, NEEDED, PERTPY, PYDESEQ2, VARIABLE, WELCOME
 from bulkvi.names import (
     ADJ_P_VALUE,
     BASE_MEAN,
@@ -31,43 +22,30 @@ from bulkvi.names import (
     SYMBOL,
 )
 
-SAME = 0.01
-"""A Wald statistic times its standard error is the effect, unless one of them was shrunk: relative difference allowed."""
-
+SAME = 0.01  # relative difference allowed between an effect and its Wald statistic times standard error, unless shrunk
 NUMBERS = (BASE_MEAN, LOG_FC, LOG_FC_MLE, LOG_FC_SE, STAT, P_VALUE, ADJ_P_VALUE)
 
 
 class Recognised(NamedTuple):
-    """A table of any tool under our names."""
+    """A table of any tool under bulkvi's names."""
 
     table: pd.DataFrame
     """Indexed by gene (text, unique): the columns of ``NUMBERS``, NaN where the tool has none, ``flag``, and
     ``symbol`` if there is one."""
     tool: str
-    """Whose table it is."""
+    """Name of the tool."""
     contrast: str
-    """What was compared; empty if the table does not say."""
+    """The contrast in words; empty if it is unknown."""
     by_cooks_distance: bool
     """Whether a gene with counts and no p-value has an outlier, as in DESeq2."""
     shrunk: bool
-    """Whether the effects are shrunk and the unshrunken ones are not in the table."""
+    """Whether the effects are shrunk and the unshrunken ones missing."""
     n_latent_columns: int
     composition_shift: float
 
 
 def recognise(table: pd.DataFrame, argument: str) -> Recognised:
-    """Find effects, p-values and gene ids in a table, whoever made it.
-
-    Raises
-    ------
-    TypeError
-        If it is no table.
-    KeyError
-        If a column is missing under all names that are known.
-    ValueError
-        If a column is there under two names or holds no numbers, a p-value lies outside [0, 1], the gene ids are not
-        there or not unique, or the table holds several contrasts.
-    """
+    """Find effects, p-values and gene ids in a table of any tool."""
     if not isinstance(table, pd.DataFrame):
         raise TypeError(f"`{argument}` must be a table (pandas.DataFrame), not {type(table).__name__}.")
     found = {ours: _one_of(table, ours, argument) for ours in NEEDED}
@@ -111,23 +89,22 @@ def _one_of(table: pd.DataFrame, ours: str, argument: str) -> str:
     choices = ", ".join(f"{name!r} ({tool})" for name, tool in known.items())
     if not present:
         raise KeyError(
-            f"`{argument}` has no column for {ours!r} under any name that is known: {choices}. It has "
+            f"`{argument}` has no column for {ours!r} under any known name: {choices}. It has "
             f"{list(table.columns)}; rename one, for example table.rename(columns={{...: {ours!r}}})."
         )
     if len(present) > 1:
         raise ValueError(
-            f"`{argument}` has {ours!r} under {len(present)} names, {present}: drop all but the one that is meant. Known are "
-            f"{choices}."
+            f"`{argument}` has {ours!r} under {len(present)} names, {present}: drop all but one. Known names: {choices}."
         )
     return present[0]
 
 
 def _genes(table: pd.DataFrame, argument: str) -> pd.Index:
-    """Ids as text, for a table read from a file may hold numbers where another holds text."""
+    """Gene ids as text: a table read from a file may have numbers."""
     column = next((name for name in (VARIABLE, GENE_ID) if name in table), None)
     if column is None and isinstance(table.index, pd.RangeIndex):
         raise ValueError(
-            f"`{argument}` has row numbers for an index and no column {VARIABLE!r} or {GENE_ID!r}: put the gene ids into its "
+            f"`{argument}` has row numbers as index and no column {VARIABLE!r} or {GENE_ID!r}: put the gene ids into its "
             f"index, for example table.set_index({str(table.columns[0])!r}). Columns: {list(table.columns)}."
         )
     ids = pd.Series(table.index if column is None else table[column].to_numpy())
@@ -146,7 +123,7 @@ def _genes(table: pd.DataFrame, argument: str) -> pd.Index:
 
 
 def _numbers(table: pd.DataFrame, column: str, argument: str) -> np.ndarray:
-    """A column as numbers; an infinite one is no answer, and NaN here."""
+    """A column as numbers; infinite ones become NaN."""
     try:
         values = pd.to_numeric(table[column]).to_numpy(dtype=float, na_value=np.nan, copy=True)
     except (TypeError, ValueError) as error:
@@ -166,7 +143,7 @@ def _check_p_values(plain: pd.DataFrame, argument: str) -> None:
 
 
 def _looks_shrunk(plain: pd.DataFrame, *, of_a_wald_test: bool) -> bool:
-    """Whether effects in DESeq2's columns went through ``lfcShrink``: no statistic is left, or one of other effects."""
+    """Whether effects in DESeq2's columns are from ``lfcShrink``: there is no statistic, or one of other effects."""
     statistic = plain[STAT].to_numpy()
     if np.isnan(statistic).all():
         return True

@@ -1,18 +1,18 @@
 """Gene sets cut to the tested genes, and their scores by each method."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from importlib import import_module
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib import rc_context
 from scipy.sparse import csr_array
 from scipy.stats import t as student
 
-from bulkvi.tl._decoupler import decoupler_method
 from bulkvi.tl._tested_genes import RankedGenes
 
-SETS_AT_ONCE = 500
-"""decoupler makes a dense matrix of genes x sets."""
+SETS_AT_ONCE = 500  # decoupler makes a dense matrix of genes x sets
 
 
 class CutSets(NamedTuple):
@@ -44,7 +44,7 @@ class Scores(NamedTuple):
 
 
 def ora(genes: RankedGenes, sets: CutSets, called: np.ndarray, draws: np.ndarray) -> Scores:
-    """Over-representation of the called genes; draws are scored by as many genes of largest draw above zero."""
+    """Over-representation of the called genes; of a draw, as many genes with the largest positive effects are called."""
     from gseapy import enrich
 
     n_genes, n_sets = sets.weight.shape
@@ -74,7 +74,7 @@ def log2_odds(overlap: np.ndarray, size: np.ndarray, n_listed: float | np.ndarra
 
 
 def gsea(genes: RankedGenes, sets: CutSets, draws: np.ndarray, seed: int) -> Scores:
-    """Preranked GSEA by gseapy, multilevel p-values; draws by decoupler's enrichment scores, scaled as the point is."""
+    """Preranked GSEA by gseapy, multilevel p-values; draws by decoupler's enrichment scores, on the scale of ``score``."""
     from gseapy import prerank
 
     n_sets = sets.weight.shape[1]
@@ -116,8 +116,8 @@ def ulm(genes: RankedGenes, sets: CutSets, draws: np.ndarray) -> Scores:
 def _in_point_errors(drawn: np.ndarray, point: np.ndarray, draws: np.ndarray, scores: np.ndarray) -> np.ndarray:
     r"""Slopes of the draws over the standard error of the point's slope, from t-values; draws x sets.
 
-    A t-value of a draw is divided by the scatter of the draw, which holds the uncertainty of the genes a second time, and is too
-    near zero. Slopes are linear in the scores of the genes: over one and the same standard error their mean is the point's
+    The t-value of a draw is too near zero: it is divided by the scatter of the draw, which includes the uncertainty of the genes
+    a second time. Slopes are linear in the scores of the genes, so that over a common standard error their mean is the point's
     t-value. With the correlation :math:`r = t / \sqrt{t^2 + \nu}` and a slope proportional to r times the standard deviation
     of the genes' scores this is :math:`r_d \, (s_d / s) \sqrt{\nu + t^2}`.
     """
@@ -151,9 +151,15 @@ def _decoupled(
 
 
 def _members(genes: RankedGenes, sets: CutSets) -> dict[str, list[str]]:
-    """Sets by their position as text, which no two share, as names may."""
+    """Genes of each set by its position as text: names of sets may be repeated."""
     columns = sets.weight.tocsc()
     return {
         str(i): genes.names[columns.indices[columns.indptr[i] : columns.indptr[i + 1]]].tolist()
         for i in range(sets.weight.shape[1])
     }
+
+
+def decoupler_method(name: str) -> Any:
+    """Import a method of ``decoupler.mt``; the import would change the legends of all later figures (legendkit 0.5)."""
+    with rc_context():
+        return getattr(import_module("decoupler").mt, name)

@@ -25,7 +25,7 @@ def test_overlap_is_that_of_the_definition_with_and_without_ties(rng: np.random.
         assert rank_rank_overlap(first, second, share=share) == pytest.approx(overlap_by_loop(first, second, share))
 
 
-def test_overlap_knows_neither_the_order_of_genes_nor_the_scale_of_scores(rng: np.random.Generator):
+def test_overlap_depends_neither_on_the_order_of_genes_nor_on_the_scale_of_scores(rng: np.random.Generator):
     first, second = rng.normal(size=(2, 200)).round(1)
     second = (first + second).round(1)
     expected = rank_rank_overlap(first, second)
@@ -80,7 +80,7 @@ def test_the_slope_of_points_on_a_line_is_the_lines():
     assert total_least_squares_slope(x, 0.25 * x - 7) == pytest.approx(0.25)
 
 
-def test_the_slope_is_told_where_an_axis_is_the_line_and_unknown_where_none_is_better():
+def test_the_slope_is_known_if_an_axis_is_the_line_and_unknown_if_no_direction_is_best():
     square = np.array([-1.0, -1, 1, 1]), np.array([-1.0, 1, -1, 1])
     assert total_least_squares_slope(2 * square[0], square[1]) == 0
     assert total_least_squares_slope(square[0], 2 * square[1]) == np.inf

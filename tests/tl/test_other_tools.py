@@ -21,7 +21,7 @@ DE = pd.DataFrame(
 )
 
 
-def test_estimate_and_standard_error_are_those_of_one_number():
+def test_estimate_and_standard_error_are_of_the_same_effect():
     plain, shrunken = bulkvi.tl.to_deseq2(DE), bulkvi.tl.to_deseq2(DE, shrunken=True)
     assert list(plain) == ["baseMean", "log2FoldChange", "lfcSE", "stat", "pvalue", "padj"]
     assert list(shrunken) == ["baseMean", "log2FoldChange", "lfcSE", "pvalue", "padj"]
@@ -35,7 +35,7 @@ def test_estimate_and_standard_error_are_those_of_one_number():
 
 
 @pytest.mark.parametrize("shrunken", [False, True])
-def test_compare_finds_its_way_back(shrunken: bool):
+def test_compare_reads_the_table_of_deseq2(shrunken: bool):
     column = "log_fc" if shrunken else "log_fc_mle"
     comparison = bulkvi.tl.compare(DE, bulkvi.tl.to_deseq2(DE, shrunken=shrunken), column=column)  # type: ignore[arg-type]
     assert comparison.table["class"].tolist() == ["both", "neither"]
@@ -43,7 +43,7 @@ def test_compare_finds_its_way_back(shrunken: bool):
 
 
 @pytest.mark.parametrize("shrunken", [False, True])
-def test_compare_knows_whether_the_effects_are_shrunk(shrunken: bool):
+def test_compare_detects_whether_the_effects_are_shrunk(shrunken: bool):
     """Our statistic is not the ratio of effect and standard error, and that alone does not make an effect a shrunken one."""
     assert recognise(bulkvi.tl.to_deseq2(DE, shrunken=shrunken), "other").shrunk is shrunken
 
@@ -59,5 +59,53 @@ def test_our_table_stays():
 def test_what_is_missing_is_named():
     with pytest.raises(KeyError, match=r"no columns \['log_fc_se'\] in `de`"):
         bulkvi.tl.to_deseq2(DE.drop(columns="log_fc_se"))
-    with pytest.raises(TypeError, match="`de` must be a table, as .* gives it, not dict"):
+    with pytest.raises(TypeError, match="`de` must be a table, as .* returns it, not dict"):
         bulkvi.tl.to_deseq2({})
+
+
+PERTPY_DE = pd.DataFrame(
+    {
+        "base_mean": [7.0, 900.0, 30.0],
+        "log_fc": [0.1, 2.0, -1.0],
+        "p_value": [0.27, 1e-20, 1e-3],
+        "adj_p_value": [0.27, 2e-20, 2e-3],
+        "flag": "",
+        "contrast": "dex: trt vs untrt",
+    },
+    index=["ACTB", "FKBP5", "VCAM1"],
+)
+
+
+def test_the_table_has_the_columns_that_the_plots_of_pertpy_read():
+    """pertpy 1.2: volcano, fold change and comparisons of contrasts read four columns, the plot of means ``baseMean``."""
+    table = bulkvi.tl.to_pertpy(PERTPY_DE)
+    assert list(table)[:6] == ["variable", "baseMean", "log_fc", "p_value", "adj_p_value", "contrast"]
+    assert table["variable"].tolist() == ["FKBP5", "VCAM1", "ACTB"]  # by p-value, as theirs
+    assert table.index.tolist() == [0, 1, 2]
+    pd.testing.assert_series_equal(
+        table.set_index("variable")["log_fc"].loc[PERTPY_DE.index], PERTPY_DE["log_fc"], check_names=False
+    )
+    assert "flag" in table
+
+
+def test_tables_of_several_contrasts_can_be_put_together_and_pivoted():
+    both = pd.concat([bulkvi.tl.to_pertpy(PERTPY_DE), bulkvi.tl.to_pertpy(PERTPY_DE.assign(contrast="another"))])
+    assert both.pivot(index="contrast", columns="variable", values="log_fc").shape == (2, 3)
+
+
+def test_compare_reads_the_table_of_pertpy():
+    comparison = bulkvi.tl.compare(PERTPY_DE, bulkvi.tl.to_pertpy(PERTPY_DE))
+    assert comparison.table["class"].tolist() == ["neither", "both", "both"]
+    assert comparison.labels == ("bulkvi", "pertpy")
+
+
+def test_the_table_for_pertpy_is_a_copy():
+    before = PERTPY_DE.copy()
+    table = bulkvi.tl.to_pertpy(PERTPY_DE)
+    table["log_fc"] = 0.0
+    pd.testing.assert_frame_equal(PERTPY_DE, before)
+
+
+def test_what_is_missing_for_pertpy_is_named():
+    with pytest.raises(KeyError, match=r"no columns \['contrast'\] in `de`"):
+        bulkvi.tl.to_pertpy(PERTPY_DE.drop(columns="contrast"))

@@ -1,4 +1,4 @@
-"""All that can be given as gene sets, as one table of members."""
+"""Gene sets from a dict, a file, a network or by name, as one table of members."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -8,16 +8,18 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
+from bulkvi import enrichment_names as en
 from bulkvi.datasets import gene_sets as sets_by_name
 from bulkvi.datasets import read_gmt
 from bulkvi.datasets._gene_sets import Collection, Organism
 from bulkvi.tl._scored_sets import CutSets
+from bulkvi.tl._tested_genes import names_in_sets
 
 GeneSets: TypeAlias = Mapping[str, Sequence[str]] | pd.DataFrame | str | os.PathLike[str]
 
 
 class Members(NamedTuple):
-    """Sets and their genes: one entry for each gene in a set."""
+    """Sets and their genes: one entry of the arrays for each gene in a set."""
 
     terms: list[str]
     accessions: list[str]
@@ -33,7 +35,7 @@ class Members(NamedTuple):
         return bool((self.weight == 1).all())
 
     def cut(self, names: np.ndarray, min_size: int, max_size: float) -> tuple[CutSets, np.ndarray, int, int]:
-        """Sets of so many of the named genes; which they are, and how many were too small and too large."""
+        """Cut the sets to the named genes; return those of the right size, their positions, and the numbers too small and large."""
         at = pd.Index(names).get_indexer(pd.Index(self.gene))
         known = at >= 0
         shape = names.size, len(self.terms)
@@ -44,18 +46,57 @@ class Members(NamedTuple):
         return CutSets(csr_array(matrix.tocsc()[:, kept])), kept, int(small.sum()), int(large.sum())
 
 
-def members_of(gene_sets: GeneSets, organism: Organism) -> Members:
-    """Read what was given as gene sets.
+def check_gene_sets(genes: pd.DataFrame, gene_sets: GeneSets, *, organism: Organism = "human") -> pd.DataFrame:
+    """Count the genes of each gene set that are in a table, to check names before a model is trained.
+
+    Parameters
+    ----------
+    genes
+        Table indexed by gene, such as ``adata.var``, optionally with a column ``symbol``: the names are those of the index
+        or the symbols, whichever has more in the sets.
+    gene_sets, organism
+        As in :func:`~bulkvi.tl.enrichment`.
+
+    Returns
+    -------
+    A row for each set, in order: ``term``, ``term_id``, ``n_genes`` of the set, and ``n_found`` of them in ``genes``.
+    ``attrs["gene_names"]`` is the origin of the names.
 
     Raises
     ------
-    TypeError
-        If it is none of dict, path, name and network.
-    KeyError
-        If a network lacks a column.
-    ValueError
-        If there is no set, a weight is 0 or no number, a gene is twice in a set of a network, or a name is not known.
+    TypeError, KeyError, ValueError
+        If ``gene_sets`` is none of the choices or a network lacks a column, the names of the genes do not fit the sets, or a
+        file cannot be read.
+    FileNotFoundError, ConnectionError
+        If there is no such file, or sets by name are neither stored nor can be downloaded.
+
+    Examples
+    --------
+    >>> import bulkvi as bv
+    >>> genes = pd.DataFrame({"symbol": ["IL6", "TNF", "WAP"]}, index=["ENSG1", "ENSG2", "ENSG3"])
+    >>> bv.tl.check_gene_sets(genes, {"inflammation": ["IL6", "TNF", "CXCL8"], "milk": ["WAP"]})
+               term term_id  n_genes  n_found
+    0  inflammation                3        2
+    1          milk                1        1
     """
+    members = members_of(gene_sets, organism)
+    names, origin = names_in_sets(genes, set(members.gene))
+    found = np.isin(members.gene.astype(str), names.astype(str))
+    n_sets = len(members.terms)
+    table = pd.DataFrame(
+        {
+            en.TERM: members.terms,
+            en.TERM_ID: members.accessions,
+            en.N_GENES: np.bincount(members.one, minlength=n_sets),
+            en.N_FOUND: np.bincount(members.one[found], minlength=n_sets),
+        }
+    )
+    table.attrs = {en.GENE_NAMES: origin}
+    return table
+
+
+def members_of(gene_sets: GeneSets, organism: Organism) -> Members:
+    """Read gene sets given in any form."""
     if isinstance(gene_sets, pd.DataFrame):
         return _of_network(gene_sets)
     if isinstance(gene_sets, Mapping):
@@ -104,7 +145,7 @@ def _of_network(network: pd.DataFrame) -> Members:
     if repeated.any():
         pair = network.loc[repeated, ["source", "target"]].iloc[0].tolist()
         raise ValueError(
-            f"{int(repeated.sum())} pairs of source and target stand twice in the network, such as {pair}: drop repeats, "
+            f"{int(repeated.sum())} pairs of source and target are repeated in the network, such as {pair}: drop repeats, "
             "network.drop_duplicates(['source', 'target'])."
         )
     weight = np.ones(len(network))

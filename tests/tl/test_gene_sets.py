@@ -27,5 +27,5 @@ def test_names_that_do_not_fit_are_explained():
         ValueError, match=r"do not fit the gene sets: of 3 genes 0 are in them.*'ENSG1'.*Give the kind of names"
     ):
         check_gene_sets(GENES[[]].iloc[:3], SETS)
-    with pytest.raises(ValueError, match="Written in capitals they do: are the sets of another organism"):
+    with pytest.raises(ValueError, match="In capitals they do: are the sets of another organism"):
         check_gene_sets(pd.DataFrame(index=["Il6", "Tnf", "Wap"]), SETS)
