@@ -1,6 +1,6 @@
 """Counts of genes per unit size factor, and the axis that they are drawn on."""
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -119,7 +119,7 @@ def label_counts(ax: Axes, offset_key: str | None) -> None:
     ax.yaxis.set_major_formatter(FuncFormatter(lambda x, _: thousands(x) if x >= 10_000 else f"{x:,.4g}"))
 
 
-def sample_points_look(n_samples: int) -> dict[str, object]:
+def sample_points_look(n_samples: int) -> dict[str, Any]:
     """Arguments of a scatter of samples."""
     return {
         "s": float(np.clip(2_400 / n_samples, 4, 20)),

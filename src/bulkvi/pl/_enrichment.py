@@ -72,18 +72,9 @@ def enrichment(
     Examples
     --------
     >>> import bulkvi as bv
-    >>> table = pd.DataFrame(
-    ...     {
-    ...         "term": ["glucose import", "HALLMARK_E2F_TARGETS"],
-    ...         "direction": ["up", "down"],
-    ...         "score": [6.0, -4.0],
-    ...         "score_low": [5.0, -5.0],
-    ...         "score_high": [6.3, -3.1],
-    ...         "adj_p_value": [1e-6, 0.2],
-    ...         "size": [58, 190],
-    ...         "n_called": [23, 40],
-    ...     }
-    ... )
+    >>> table = pd.DataFrame({"term": ["glucose import", "HALLMARK_E2F_TARGETS"], "direction": ["up", "down"]})
+    >>> table = table.assign(score=[6.0, -4.0], score_low=[5.0, -5.0], score_high=[6.3, -3.1])
+    >>> table = table.assign(adj_p_value=[1e-6, 0.2], size=[58, 190], n_called=[23, 40])
     >>> ax = bv.pl.enrichment(table)
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['glucose import', 'e2f targets']
@@ -156,16 +147,8 @@ def enrichment_compare(
     Examples
     --------
     >>> import bulkvi as bv
-    >>> here = pd.DataFrame(
-    ...     {
-    ...         "term": ["wound healing", "translation"],
-    ...         "term_id": "",
-    ...         "direction": "up",
-    ...         "score": [4.0, 0.5],
-    ...         "p_value": [1e-4, 0.6],
-    ...         "adj_p_value": [2e-4, 0.6],
-    ...     }
-    ... )
+    >>> here = pd.DataFrame({"term": ["wound healing", "translation"], "score": [4.0, 0.5], "p_value": [1e-4, 0.6]})
+    >>> here = here.assign(term_id="", direction="up", adj_p_value=[2e-4, 0.6])
     >>> both = bv.tl.compare_enrichment(here, here.assign(score=[3.0, 2.5]), labels=("bulkvi", "DESeq2"))
     >>> ax = bv.pl.enrichment_compare(both)
     >>> [text.get_text() for text in ax.get_legend().texts]

@@ -64,15 +64,9 @@ def dispersion(
     Examples
     --------
     >>> import bulkvi as bv
-    >>> dispersions = pd.DataFrame(
-    ...     {
-    ...         "base_mean": [900.0, 80.0, 7.0],
-    ...         "dispersion_gene": [0.02, 0.3, 1e-8],
-    ...         "dispersion_trend": [0.03, 0.05, 0.2],
-    ...         "dispersion": [0.025, 0.1, 0.1],
-    ...     }
-    ... )
-    >>> ax = bv.pl.dispersion(dispersions)  # in practice the table of model.get_dispersions
+    >>> table = pd.DataFrame({"base_mean": [900.0, 80.0, 7.0], "dispersion_gene": [0.02, 0.3, 1e-8]})
+    >>> table = table.assign(dispersion_trend=[0.03, 0.05, 0.2], dispersion=[0.025, 0.1, 0.1])
+    >>> ax = bv.pl.dispersion(table)  # in practice the table of model.get_dispersions
     >>> ax.get_title(loc="left")
     '3 genes; 1 with Poisson noise only'
     """

@@ -145,7 +145,7 @@ def _draw_called(
     drawn = finite_genes(values, columns)
     ax = new_axes(height=AXES_HEIGHT + legend_height(1, title=True)) if ax is None else ax
     parts = split_calls(values[by, drawn], called[drawn])
-    draw_calls(ax, *values[:, drawn], parts)
+    draw_calls(ax, values[0, drawn], values[1, drawn], parts)
     explain_calls(ax, parts, level)
     write_caption(ax, count_genes(len(de), int(drawn.sum())))
     return ax

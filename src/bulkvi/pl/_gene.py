@@ -272,7 +272,7 @@ def _name_groups(ax: Axes, labels: list[str]) -> float:
 
 def _draw_rates(ax: Axes, by_level: np.ndarray, label_height: float) -> None:
     at, _, rate, low, high = by_level
-    look = {"fmt": "D", "color": "black", "markersize": 3.5, "linewidth": 1.2, "capsize": 2.5}
+    look: dict[str, Any] = {"fmt": "D", "color": "black", "markersize": 3.5, "linewidth": 1.2, "capsize": 2.5}
     bars = ax.errorbar(at + RATE_AT, rate, yerr=[rate - low, high - rate], label=NAMED_RATE, **look)
     legend_below(ax, [bars], lower=label_height)
 

@@ -1,7 +1,7 @@
 """Samples of a group separated by the levels of other columns, and the rates of each group."""
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -97,7 +97,13 @@ def draw_stratum_rates(ax: Axes, strata: Strata, rows: np.ndarray) -> None:
     group, stratum, rate, low, high = rows
     x = group + strata.middles[stratum.astype(int)] + RATE_AT * strata.width
     size = 3.5 if len(strata.labels) <= MAX_NAMED else 2
-    look = {"fmt": "D", "color": "black", "markersize": size, "linewidth": 0.3 * size, "capsize": 0.7 * size}
+    look: dict[str, Any] = {
+        "fmt": "D",
+        "color": "black",
+        "markersize": size,
+        "linewidth": 0.3 * size,
+        "capsize": 0.7 * size,
+    }
     ax.errorbar(x, rate, yerr=[rate - low, high - rate], **look)
     for k in range(len(strata.labels)):
         at = np.flatnonzero(stratum == k)

@@ -1,5 +1,5 @@
 from os import PathLike
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -121,7 +121,7 @@ def _by_gene(argument: str, series: pd.Series | str) -> pd.Series:
 
 def _draw_hexagons(ax: Axes, points: np.ndarray, bound: float) -> None:
     extent = (-bound, bound, -bound, bound)
-    look = {"bins": "log", "mincnt": 1, "cmap": "viridis", "linewidths": 0}
+    look: dict[str, Any] = {"bins": "log", "mincnt": 1, "cmap": "viridis", "linewidths": 0}
     draw_colour_bar(ax, ax.hexbin(*points.T, gridsize=HEXAGONS, extent=extent, **look), "Genes")
 
 

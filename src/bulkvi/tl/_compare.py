@@ -124,24 +124,12 @@ def compare(
     --------
     >>> import pandas as pd
     >>> import bulkvi as bv
-    >>> ours = pd.DataFrame(
-    ...     {
-    ...         "base_mean": [900.0, 80.0, 7.0, 60.0],
-    ...         "log_fc": [2.0, -1.0, 0.1, 0.9],
-    ...         "p_value": [1e-9, 1e-4, 0.5, 0.01],
-    ...     },
-    ...     index=["FKBP5", "VCAM1", "ACTB", "KLF9"],
-    ... ).assign(adj_p_value=lambda table: 4 * table["p_value"].clip(0, 0.25))
-    >>> theirs = pd.DataFrame(
-    ...     {
-    ...         "log2FoldChange": [2.1, -0.9, 0.4, 1.0],
-    ...         "pvalue": [1e-8, 2e-4, 0.4, 0.02],
-    ...         "padj": [1e-7, 1e-3, None, 0.06],
-    ...     },
-    ...     index=["FKBP5", "VCAM1", "ACTB", "KLF9"],
-    ... )
-    >>> comparison = bv.tl.compare(ours, theirs)
-    >>> comparison.table[["class", "reason"]]
+    >>> genes = ["FKBP5", "VCAM1", "ACTB", "KLF9"]
+    >>> ours = pd.DataFrame({"log_fc": [2.0, -1.0, 0.1, 0.9], "p_value": [1e-9, 1e-4, 0.5, 0.01]}, genes)
+    >>> ours["adj_p_value"] = [4e-9, 4e-4, 1.0, 0.04]
+    >>> theirs = pd.DataFrame({"log2FoldChange": [2.1, -0.9, 0.4, 1.0], "pvalue": [1e-8, 2e-4, 0.4, 0.02]}, genes)
+    >>> theirs["padj"] = [1e-7, 1e-3, None, 0.06]
+    >>> bv.tl.compare(ours, theirs).table[["class", "reason"]]
                class                 reason
     FKBP5       both
     VCAM1       both

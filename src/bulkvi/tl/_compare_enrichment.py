@@ -46,16 +46,8 @@ def compare_enrichment(
     Examples
     --------
     >>> import bulkvi as bv
-    >>> here = pd.DataFrame(
-    ...     {
-    ...         "term": ["wound healing", "translation"],
-    ...         "term_id": "",
-    ...         "direction": "up",
-    ...         "score": [4.0, 0.5],
-    ...         "p_value": [1e-4, 0.6],
-    ...         "adj_p_value": [2e-4, 0.6],
-    ...     }
-    ... )
+    >>> here = pd.DataFrame({"term": ["wound healing", "translation"], "score": [4.0, 0.5], "p_value": [1e-4, 0.6]})
+    >>> here = here.assign(term_id="", direction="up", adj_p_value=[2e-4, 0.6])
     >>> other = here.assign(score=[3.0, 2.5], p_value=[0.003, 0.01], adj_p_value=[0.006, 0.01])
     >>> both = bv.tl.compare_enrichment(here, other, labels=("bulkvi", "DESeq2"))
     >>> both[["term", "score", "score_other", "class"]]

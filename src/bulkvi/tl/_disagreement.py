@@ -6,16 +6,7 @@ import numpy as np
 import pandas as pd
 
 from bulkvi import comparison_names as cn
-from bulkvi.names import (
-    ADJ_P_VALUE,
-    BASE_MEAN,
-    FLAG,
-    LOG_FC_MLE,
-    LOW_INFORMATION,
-    OUTLIER,
-    P_VALUE,
-    SEPARATED,
-)
+from bulkvi import names
 from bulkvi.tl._foreign_tables import Recognised
 
 LARGE_SHIFT = 0.1
@@ -35,21 +26,21 @@ class Side(NamedTuple):
     @property
     def tested(self) -> np.ndarray:
         """Genes with an effect and an adjusted p-value."""
-        return np.isfinite(self.effect) & self.table[ADJ_P_VALUE].notna().to_numpy()
+        return np.isfinite(self.effect) & self.table[names.ADJ_P_VALUE].notna().to_numpy()
 
     def called(self, level: float) -> np.ndarray:
         """Genes called at a false discovery rate."""
-        return self.tested & (self.table[ADJ_P_VALUE] < level).to_numpy()
+        return self.tested & (self.table[names.ADJ_P_VALUE] < level).to_numpy()
 
     def flagged(self, code: str) -> np.ndarray:
         """Genes with a flag of bulkvi's table."""
-        return np.array([code in flags.split(",") for flags in self.table[FLAG]], dtype=bool)
+        return np.array([code in flags.split(",") for flags in self.table[names.FLAG]], dtype=bool)
 
 
 def side_of(source: Recognised, genes: pd.Index, column: str) -> Side:
     """Align a table with the genes of both."""
     table = source.table.reindex(genes)
-    table[FLAG] = table[FLAG].fillna("")
+    table[names.FLAG] = table[names.FLAG].fillna("")
     return Side(table, genes.isin(source.table.index), table[column].to_numpy(), source)
 
 
@@ -77,17 +68,19 @@ def explain(
     here: Side, other: Side, classes: np.ndarray, *, level: float, low_counts: float, tolerance: float
 ) -> np.ndarray:
     """Reason of each disagreement, the first that holds in the order of :func:`bulkvi.tl.compare`; empty elsewhere."""
-    mean = here.table[BASE_MEAN].fillna(other.table[BASE_MEAN]).to_numpy()
-    low = (mean < low_counts) | here.flagged(LOW_INFORMATION) | other.flagged(LOW_INFORMATION)
-    outlier = here.flagged(OUTLIER) | other.flagged(OUTLIER)
-    separated = here.flagged(SEPARATED) | other.flagged(SEPARATED)
-    effects = [side.table[LOG_FC_MLE].to_numpy() for side in (here, other)]
+    mean = here.table[names.BASE_MEAN].fillna(other.table[names.BASE_MEAN]).to_numpy()
+    low = (mean < low_counts) | here.flagged(names.LOW_INFORMATION) | other.flagged(names.LOW_INFORMATION)
+    few = (low, cn.LOW_COUNTS)
+    outlying = (here.flagged(names.OUTLIER) | other.flagged(names.OUTLIER), names.OUTLIER)
+    separated = (here.flagged(names.SEPARATED) | other.flagged(names.SEPARATED), names.SEPARATED)
+    effects = [side.table[names.LOG_FC_MLE].to_numpy() for side in (here, other)]
     apart = np.abs(effects[0] - effects[1]) > tolerance
+    shrunk = (_shrunk(here, other, effects, tolerance), cn.SHRUNK)
     hidden = np.full(len(classes), here.source.n_latent_columns != other.source.n_latent_columns)
     composition = _composition(here, other, effects)
     missing = _missing_reason(here, mean), _missing_reason(other, mean)
-    p_value = [side.table[P_VALUE].to_numpy() for side in (here, other)]
-    adjusted = [side.table[ADJ_P_VALUE].to_numpy() for side in (here, other)]
+    p_value = [side.table[names.P_VALUE].to_numpy() for side in (here, other)]
+    adjusted = [side.table[names.ADJ_P_VALUE].to_numpy() for side in (here, other)]
     near = [(p >= level / NEAR_LEVEL) & (p <= level * NEAR_LEVEL) for p in adjusted]
     cutoffs = [_cutoff(side, level) for side in (here, other)]
     enough = np.where(classes == cn.ONLY_HERE, p_value[1] <= cutoffs[0], p_value[0] <= cutoffs[1])
@@ -100,28 +93,12 @@ def explain(
         cn.NA_HERE: missing[0],
         cn.NA_OTHER: missing[1],
         cn.NA_BOTH: missing[1],
-        cn.OPPOSITE: _first([(outlier, OUTLIER), (low, cn.LOW_COUNTS), *shared], cn.DIFFERENT_EFFECT),
-        cn.EFFECT_DIFFERS: _first(
-            [
-                (_shrunk(here, other, effects, tolerance), cn.SHRUNK),
-                (outlier, OUTLIER),
-                (separated, SEPARATED),
-                (low, cn.LOW_COUNTS),
-                *shared,
-            ],
-            cn.DIFFERENT_EFFECT,
-        ),
+        cn.OPPOSITE: _first([outlying, few, *shared], cn.DIFFERENT_EFFECT),
+        cn.EFFECT_DIFFERS: _first([shrunk, outlying, separated, few, *shared], cn.DIFFERENT_EFFECT),
     }
-    of_class[cn.ONLY_HERE] = of_class[cn.ONLY_OTHER] = _first(
-        [
-            (outlier, OUTLIER),
-            (low, cn.LOW_COUNTS),
-            (near[0] & near[1], cn.BORDERLINE),
-            *shared,
-            (enough, cn.ADJUSTMENT),
-        ],
-        evidence,
-    )
+    borderline = (near[0] & near[1], cn.BORDERLINE)
+    one_calls = _first([outlying, few, borderline, *shared, (enough, cn.ADJUSTMENT)], evidence)
+    of_class[cn.ONLY_HERE] = of_class[cn.ONLY_OTHER] = one_calls
     reasons = np.full(len(classes), "", dtype=object)
     for one, reason in of_class.items():
         reasons[classes == one] = reason[classes == one]
@@ -136,12 +113,12 @@ def _first(cases: list[tuple[np.ndarray, str]], otherwise: str | np.ndarray) -> 
 
 def _missing_reason(side: Side, mean: np.ndarray) -> np.ndarray:
     """Reason why a table has no result for a gene in it."""
-    p_value = side.table[P_VALUE]
+    p_value = side.table[names.P_VALUE]
     untested = p_value.isna().to_numpy()
     cases = [
-        (~untested & side.table[ADJ_P_VALUE].isna().to_numpy(), cn.INDEPENDENT_FILTERING),
+        (~untested & side.table[names.ADJ_P_VALUE].isna().to_numpy(), cn.INDEPENDENT_FILTERING),
         (mean == 0, cn.NO_COUNTS),
-        (untested & side.source.by_cooks_distance & np.isfinite(side.effect) & p_value.notna().any(), OUTLIER),
+        (untested & side.source.by_cooks_distance & np.isfinite(side.effect) & p_value.notna().any(), names.OUTLIER),
     ]
     return _first(cases, cn.NOT_TESTED)
 
@@ -166,4 +143,4 @@ def _shrunk(here: Side, other: Side, effects: list[np.ndarray], tolerance: float
 
 def _cutoff(side: Side, level: float) -> float:
     """The largest p-value that is called."""
-    return float(side.table[P_VALUE].to_numpy()[side.called(level)].max(initial=-1.0))
+    return float(side.table[names.P_VALUE].to_numpy()[side.called(level)].max(initial=-1.0))

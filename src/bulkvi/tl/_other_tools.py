@@ -2,25 +2,17 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from bulkvi import names
 from bulkvi.comparison_names import BULKVI, METHOD, PERTPY_BASE_MEAN, VARIABLE
 from bulkvi.gene_order import order_by_significance
-from bulkvi.names import (
-    ADJ_P_VALUE,
-    BASE_MEAN,
-    CONTRAST,
-    LOG_FC,
-    LOG_FC_MLE,
-    LOG_FC_SD,
-    LOG_FC_SE,
-    P_VALUE,
-    STAT,
-)
 from bulkvi.tl._comparison import check_table
 
-DESEQ2 = {BASE_MEAN: "baseMean", LOG_FC_MLE: "log2FoldChange", LOG_FC_SE: "lfcSE", STAT: "stat"}
-DESEQ2_SHRUNKEN = {BASE_MEAN: "baseMean", LOG_FC: "log2FoldChange", LOG_FC_SD: "lfcSE"}
-DESEQ2_P_VALUES = {P_VALUE: "pvalue", ADJ_P_VALUE: "padj"}
-PERTPY = {BASE_MEAN: PERTPY_BASE_MEAN} | {name: name for name in (LOG_FC, P_VALUE, ADJ_P_VALUE, CONTRAST)}
+DESEQ2 = {names.BASE_MEAN: "baseMean", names.LOG_FC_MLE: "log2FoldChange", names.LOG_FC_SE: "lfcSE", names.STAT: "stat"}
+DESEQ2_SHRUNKEN = {names.BASE_MEAN: "baseMean", names.LOG_FC: "log2FoldChange", names.LOG_FC_SD: "lfcSE"}
+DESEQ2_P_VALUES = {names.P_VALUE: "pvalue", names.ADJ_P_VALUE: "padj"}
+PERTPY = {names.BASE_MEAN: PERTPY_BASE_MEAN} | {
+    name: name for name in (names.LOG_FC, names.P_VALUE, names.ADJ_P_VALUE, names.CONTRAST)
+}
 
 
 def to_deseq2(de: pd.DataFrame, *, shrunken: bool = False) -> pd.DataFrame:
@@ -51,18 +43,8 @@ def to_deseq2(de: pd.DataFrame, *, shrunken: bool = False) -> pd.DataFrame:
     Examples
     --------
     >>> import bulkvi as bv
-    >>> de = pd.DataFrame(
-    ...     {
-    ...         "base_mean": [900.0],
-    ...         "log_fc_mle": [2.1],
-    ...         "log_fc_se": [0.2],
-    ...         "stat": [9.5],
-    ...         "p_value": [2e-21],
-    ...         "adj_p_value": [2e-21],
-    ...     },
-    ...     index=["FKBP5"],
-    ... )
-    >>> bv.tl.to_deseq2(de)
+    >>> de = pd.DataFrame({"base_mean": 900.0, "log_fc_mle": 2.1, "log_fc_se": 0.2, "stat": 9.5}, index=["FKBP5"])
+    >>> bv.tl.to_deseq2(de.assign(p_value=2e-21, adj_p_value=2e-21))
            baseMean  log2FoldChange  lfcSE  stat        pvalue          padj
     FKBP5     900.0             2.1    0.2   9.5  2.000000e-21  2.000000e-21
     """
