@@ -10,7 +10,7 @@ from bulkvi.pl._figure import finish, legend_below
 
 
 @pytest.mark.parametrize("ending", ["pdf", "svg", "png"])
-def test_the_ending_says_the_format(tmp_path: Path, ending: str):
+def test_the_ending_determines_the_format(tmp_path: Path, ending: str):
     heads = {"pdf": b"%PDF", "svg": b"<?xml", "png": b"\x89PNG"}
     finish(plt.subplots()[1], show=False, save=str(tmp_path / f"figure.{ending}"))
     assert (tmp_path / f"figure.{ending}").read_bytes().startswith(heads[ending])

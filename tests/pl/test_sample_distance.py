@@ -48,7 +48,7 @@ def test_sparse_counts_and_counts_in_a_layer_are_the_same(cohort: AnnData):
     np.testing.assert_allclose(sample_distances(cohort, **KEYS | {"layer": "counts"}), expected, rtol=1e-6)
 
 
-def test_each_cell_is_the_distance_of_the_two_samples_it_stands_for(cohort: AnnData):
+def test_each_cell_is_the_distance_of_its_two_samples(cohort: AnnData):
     ax = pl.sample_distance(cohort)
     at = [list(cohort.obs_names).index(name) for name in names(ax)]
     np.testing.assert_allclose(matrix(ax), by_definition(cohort)[np.ix_(at, at)], rtol=1e-6)

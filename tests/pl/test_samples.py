@@ -15,7 +15,7 @@ def samples(values: object, **uns: object) -> AnnData:
 
 
 def drawn(adata: AnnData, column: str | None = "x", legend_loc: str | None = "best", size: float | None = None):
-    """Axes on which sample i stands at (i, 2 i)."""
+    """Axes on which sample i is drawn at (i, 2 i)."""
     ax = plt.subplots()[1]
     at = np.arange(adata.n_obs, dtype=float)
     draw_samples(ax, at, 2 * at, colour_samples(adata, column), size=size, legend_loc=legend_loc)
@@ -78,7 +78,7 @@ def test_samples_without_a_value_are_grey_beneath_the_others(values: list):
     assert sum(len(other.get_offsets()) for other in others) == 2
 
 
-def test_rare_levels_stand_above_common_ones():
+def test_rare_levels_are_drawn_above_common_ones():
     common, rare = drawn(samples(["a"] * 9 + ["b"])).collections
     assert rare.get_zorder() > common.get_zorder()
 
@@ -109,14 +109,14 @@ def test_legend_can_be_left_out():
     assert drawn(samples(["a", "b"]), legend_loc=None).get_legend() is None
 
 
-def test_legend_below_stands_clear_of_axes_and_axis_label():
+def test_legend_below_is_clear_of_axes_and_axis_label():
     ax = drawn(samples(["a", "b"]), legend_loc="below")
     ax.set_xlabel("a label")
     ax.figure.draw_without_rendering()
     assert ax.get_legend().get_window_extent().y1 < ax.xaxis.label.get_window_extent().y0
 
 
-def test_legend_in_the_right_margin_stands_clear_of_the_axes():
+def test_legend_in_the_right_margin_is_clear_of_the_axes():
     ax = drawn(samples(["a", "b"]), legend_loc="right margin")
     ax.figure.draw_without_rendering()
     assert ax.get_legend().get_window_extent().x0 > ax.get_window_extent().x1
@@ -151,7 +151,7 @@ def test_a_level_may_be_called_missing():
     assert {(level.label, level.missing) for level in levels} == {("missing", False), ("ko", False), ("missing", True)}
 
 
-def test_a_legend_stands_below_axes_without_ticks():
+def test_a_legend_is_drawn_below_axes_without_ticks():
     ax = plt.subplots()[1]
     ax.set_xticks([])
     draw_samples(

@@ -33,7 +33,7 @@ def test_a_column_of_one_number_or_of_none_can_be_drawn(cohort: AnnData):
     assert legends == [["3"], ["missing"]]
 
 
-def test_strips_stand_above_the_axes_and_legends_below_without_meeting(cohort: AnnData):
+def test_strips_are_above_the_axes_and_legends_below_without_overlap(cohort: AnnData):
     figure, ax = plt.subplots(figsize=(3.3, 5), layout="constrained")
     colourings = colour_columns(cohort, ["stage", "treated", "age"])
     draw_strips(ax, colourings, np.arange(6))

@@ -215,7 +215,7 @@ LIBRARIES = [f"L{k}" for k in range(8)] * 2
 
 @pytest.mark.parametrize("name", ["library", "sample_id", "replicate", "run", "lane_of_run"])
 def test_rows_of_one_library_are_called_repeats_and_not_confounded(name: str) -> None:
-    """Each library on two lanes: "No analysis can tell their effects apart" was said of library and condition."""
+    """Each library on two lanes: once the finding was "No analysis can tell their effects apart", of library and condition."""
     adata = samples(group=(["a"] * 4 + ["b"] * 4) * 2, **{name: LIBRARIES})
     text = summary(adata, "~ group")
     assert "repeats of one sample" in text

@@ -470,7 +470,7 @@ def test_labels_without_meaning_raise_few_alarms(bottomly: AnnData, rng: np.rand
 
 
 @pytest.mark.slow
-def test_replicates_that_the_authors_call_bad_stand_out(data_dir: Path) -> None:
+def test_bad_replicates_by_the_authors_are_outlying(data_dir: Path) -> None:
     counts = pd.read_csv(data_dir / "schurch_yeast_odd" / "counts.tsv.gz", sep="\t", index_col=0)
     obs = pd.read_csv(data_dir / "schurch_yeast_odd" / "samples.tsv", sep="\t", index_col=0)
     adata = AnnData(counts[obs.index].T.astype(np.float32), obs=obs)

@@ -234,7 +234,7 @@ def test_other_tools_tables_are_ranked_by_p_value_and_have_no_interval(de: pd.Da
 
 
 def test_empty_columns_of_a_posterior_are_none(de: pd.DataFrame, sets: dict[str, list[str]]):
-    """Tables of ``bulkvi.baselines`` have our columns, NaN where a method says nothing; no gene was left of them once."""
+    """Tables of ``bulkvi.baselines`` have our columns, NaN where a method has no value; once no gene was left of them."""
     named = de.assign(log_fc_sd=np.nan, lfsr=np.nan)
     table = enrichment(named, sets, "ulm", min_size=5)
     without = enrichment(de.drop(columns=["log_fc_sd", "lfsr"]), sets, "ulm", min_size=5)

@@ -146,10 +146,10 @@ def compare(
     parts = {one: at for one, at in parts.items() if at.any()}
     here, other = map(plain, comparison.labels)
     texts = {one: f"{LOOKS[one][2].format(here=here, other=other)}: {at.sum():,}" for one, at in parts.items()}
-    made = ax is None
+    is_new = ax is None
     ax = new_axes(height=HEIGHT) if ax is None else ax
     n_columns = one_or_two_columns(ax, list(texts.values()))
-    if made:
+    if is_new:
         set_height(ax, HEIGHT + legend_height(len(parts), n_columns, title=True))
     x, y = values.clip(-bound, bound)
     look = points_look(int(drawn.sum()))

@@ -17,7 +17,7 @@ from bulkvi.pl._text import SMALL, plain, set_fonts, text_width, width_in_points
 
 COLUMN_WIDTH: Final = 3.3  # width of a new figure, inches: one column of a journal
 AXES_HEIGHT: Final = 2.4
-LAID_OUT: Final = 0.85  # width of an Axes beside its labels, as a share of its width before the figure is laid out
+LAID_OUT: Final = 0.85  # width of an Axes after layout, when its labels have room, as a share of that before
 DPI: Final = 300  # dots per inch of saved bitmaps, and of many points that are one image in a vector file
 MAX_VECTOR_POINTS: Final = 2_000  # above this many points a vector file becomes slow to open
 OKABE_ITO: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")

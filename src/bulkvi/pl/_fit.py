@@ -9,15 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from bulkvi.names import BASE_MEAN, DISPERSION, DISPERSION_GENE, DISPERSION_TREND
-from bulkvi.pl._figure import (
-    AXES_HEIGHT,
-    OKABE_ITO,
-    finish,
-    legend_below,
-    legend_height,
-    legend_marker,
-    new_axes,
-)
+from bulkvi.pl._figure import AXES_HEIGHT, OKABE_ITO, finish, legend_below, legend_height, legend_marker, new_axes
 from bulkvi.pl._gene_table import count_genes, finite_genes, points_look, table_values
 from bulkvi.pl._text import plain, set_fonts, write_caption
 

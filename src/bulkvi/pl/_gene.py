@@ -119,7 +119,7 @@ def gene(
     codes = groups.cat.codes.to_numpy()
     colours = _colours(adata, groupby, levels)
     drawn = codes >= 0
-    made = ax is None
+    is_new = ax is None
     ax = new_axes() if ax is None else ax
     set_count_scale(ax)
     label_height = _name_groups(ax, [plain(level) for level in levels])
@@ -141,7 +141,7 @@ def gene(
     ax.set(xlim=(-0.5, right), xlabel=plain(groupby))
     set_fonts([ax.xaxis.label])
     label_counts(ax, offset_key)
-    if made:
+    if is_new:
         set_height(ax, AXES_HEIGHT + label_height / 72 + height)
     write_caption(ax, [gene_title(adata, position), *count_undrawn(drawn, groupby)])
     return finish(ax, show=show, save=save)

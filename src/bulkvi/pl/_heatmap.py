@@ -135,7 +135,7 @@ def heatmap(
     else:
         names = display_names(de, rows, gene_names, "de")
     bound = float(limit or np.percentile(np.abs(values), TYPICAL) or 1.0)
-    made = ax is None
+    is_new = ax is None
     ax = new_axes(height=1.0 + ROW * len(names)) if ax is None else ax
     cells = draw_cells(ax, values[:, order], cmap="RdBu_r", limits=(-bound, bound))
     ax.set_yticks(range(len(names)), [plain(name) for name in names], fontsize="x-small")
@@ -155,7 +155,7 @@ def heatmap(
     below = max(below, PANEL_LABELS) if effects else below
     width = width_in_points(ax) + (72 * (GAP + PANEL) if effects else 0)
     below = draw_legends(ax, colourings, below=below, width=width)
-    if made:
+    if is_new:
         set_height(ax, ROW * len(names) + used + ABOVE + below / 72)
     return finish(ax, show=show, save=save)
 

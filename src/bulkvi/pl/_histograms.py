@@ -107,7 +107,7 @@ def na_genes(
     """Draw the effects of the genes for which the other method has no result, and of those for which it has one.
 
     Grey: genes that the other method tested. Lines: genes without an adjusted p-value or without a row there, by reason
-    (:func:`bulkvi.tl.compare`). Heights are shares of each group, so that small groups are visible beside large ones, on an
+    (:func:`bulkvi.tl.compare`). Heights are shares of each group, so that small groups are visible next to large ones, on an
     axis that is linear below 1 % and logarithmic above. The legend counts the genes.
 
     Parameters
@@ -159,10 +159,10 @@ def na_genes(
     groups = {reason: without & (table[cn.REASON] == reason).to_numpy() for reason in reasons.index}
     bound = axis_reach(effect[drawn], limit)
     texts = [f"{plain(reason)}: {at.sum():,}" for reason, at in groups.items()]
-    made = ax is None
+    is_new = ax is None
     ax = new_axes() if ax is None else ax
     n_columns = one_or_two_columns(ax, [f"tested: {tested.sum():,}", *texts])
-    if made:
+    if is_new:
         set_height(ax, AXES_HEIGHT + legend_height(1 + len(groups), n_columns, title=True))
     edges = np.linspace(-bound, bound, n_bins + 1)
     handles: list[Patch] = []

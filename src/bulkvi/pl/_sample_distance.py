@@ -11,16 +11,7 @@ from scipy.spatial.distance import pdist, squareform
 from bulkvi.names import SIZE_FACTOR
 from bulkvi.pl._counts import BLOCK_ELEMENTS, checked_size_factors, normalised
 from bulkvi.pl._figure import COLUMN_WIDTH, draw_colour_bar, finish, new_axes, set_height
-from bulkvi.pl._strips import (
-    LINE,
-    PAD,
-    colour_columns,
-    draw_cells,
-    draw_legends,
-    draw_strips,
-    has_room,
-    sort_samples,
-)
+from bulkvi.pl._strips import LINE, PAD, colour_columns, draw_cells, draw_legends, draw_strips, has_room, sort_samples
 from bulkvi.pl._text import plain, set_fonts, width_in_points
 
 MAX_SAMPLES: Final = 1_000  # most samples that can be seen on a page
@@ -101,17 +92,17 @@ def sample_distance(
     names = [str(name) for name in adata.obs_names]
     order = _cluster(distances, names) if cluster else sort_samples(colourings, adata.n_obs)
     between = distances[~np.eye(len(names), dtype=bool)]
-    made = ax is None
+    is_new = ax is None
     ax = new_axes(height=COLUMN_WIDTH) if ax is None else ax
     nearest, farthest = between.min(), between.max()
     limits = (nearest, farthest if farthest > nearest else nearest + 1)
     cells = draw_cells(ax, distances[np.ix_(order, order)], cmap="Blues_r", limits=limits)
-    side, below = _name_samples(ax, [plain(names[sample]) for sample in order], label=label, made=made)
+    side, below = _name_samples(ax, [plain(names[sample]) for sample in order], label=label, is_new=is_new)
     used = draw_strips(ax, colourings, order)
     draw_colour_bar(ax, cells, "Distance (log2)")
-    width = 72 * (side + COLOUR_BAR) if made else width_in_points(ax)
+    width = 72 * (side + COLOUR_BAR) if is_new else width_in_points(ax)
     below = draw_legends(ax, colourings, below=below, width=width)
-    if made:
+    if is_new:
         set_height(ax, side + used + (below + MARGIN) / 72)
     return finish(ax, show=show, save=save)
 
@@ -134,7 +125,7 @@ def _cluster(distances: np.ndarray, names: list[str]) -> np.ndarray:
     return order[::-1] if names[order[0]] > names[order[-1]] else order
 
 
-def _name_samples(ax: Axes, names: Sequence[str], *, label: bool | None, made: bool) -> tuple[float, float]:
+def _name_samples(ax: Axes, names: Sequence[str], *, label: bool | None, is_new: bool) -> tuple[float, float]:
     """Name the rows if there is room, else count them; return the width of the matrix, inches, and the room below, points."""
     ax.set_xticks([])
     ax.tick_params(length=0)
@@ -143,7 +134,7 @@ def _name_samples(ax: Axes, names: Sequence[str], *, label: bool | None, made: b
         set_fonts(ax.get_yticklabels())
         widest = max(one.get_window_extent().width for one in ax.get_yticklabels()) / ax.figure.dpi
         side = max(COLUMN_WIDTH - widest - COLOUR_BAR, MIN_SIDE)
-        height = side if made else ax.get_window_extent().height / ax.figure.dpi
+        height = side if is_new else ax.get_window_extent().height / ax.figure.dpi
         if label or has_room(names, 72 * height):
             return side, PAD
     ax.set_yticks([])

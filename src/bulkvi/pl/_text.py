@@ -1,4 +1,4 @@
-"""Text of a figure: names of users as plain characters, captions, and names beside points."""
+"""Text of a figure: names of users as plain characters, captions, and names near their points."""
 
 import unicodedata
 import warnings
@@ -23,7 +23,6 @@ BOX: Final = "\N{WHITE SQUARE}"
 """Drawn where no installed font has the character."""
 VARIANTS: Final = frozenset(map(chr, range(0xFE00, 0xFE10)))
 """Marks that choose a variant of the character before them."""
-LAST_RESORT: Final = "Last Resort"  # font of matplotlib that has a box for each character
 LIKELY_FONTS: Final = (
     *("CJK", "Unicode", "Noto", "Source Han", "WenQuanYi", "Droid"),
     *("PingFang", "YaHei", "Gothic", "DejaVu", "Symbol"),
@@ -122,8 +121,8 @@ def write_names(ax: Axes, x: np.ndarray, y: np.ndarray, names: list[str], *, rin
 def _fix_position(ax: Axes, figure: Figure) -> None:
     """Lay out the figure until the Axes has its final position.
 
-    With equal axes each layout only approaches it. Other axes have it after one; more layouts would shrink them beside a
-    legend that is wider than they are.
+    With equal axes each layout only approaches it. Other axes have it after one; more layouts would shrink them if a
+    legend is wider.
     """
     before = np.full(4, np.inf)
     for _ in range(1 if ax.get_aspect() == "auto" else MAX_LAYOUTS):
@@ -155,7 +154,8 @@ def _font_with(character: str, usual: tuple[str, ...]) -> str:
     entries = {entry.name: entry.fname for entry in reversed(font_manager.fontManager.ttflist)}
     order = sorted(entries, key=lambda name: (not any(part in name for part in LIKELY_FONTS), name))
     for name in order:
-        if not name.startswith(LAST_RESORT) and character in _characters(entries[name]):
+        # matplotlib's font "Last Resort" has a box for each character
+        if not name.startswith("Last Resort") and character in _characters(entries[name]):
             return name
     return ""
 

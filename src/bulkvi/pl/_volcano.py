@@ -101,7 +101,7 @@ def volcano(
     for at, colour in zip(parts, (NOT_CALLED, DOWN, UP), strict=True):
         if (at & beyond).any():
             ax.scatter(x[at & beyond], y[at & beyond], s=14, marker="^", color=colour, linewidths=0)
-    # room for names beside the outermost genes, and above a row of triangles
+    # room for names of the outermost genes, and above a row of triangles
     reach = (1.2 if chosen.size else 1.06) * (np.abs(x[drawn]).max() or 1.0)
     top = 1.25 if chosen.size and beyond.any() else 1.08
     ax.set(xlim=(-reach, reach), ylim=(-0.02 * edge, top * edge))

@@ -11,6 +11,7 @@ from bulkvi.tl._comparison import (
     Comparison,
     check_labels,
     check_level,
+    count_calls,
     rank_rank_overlap,
     total_least_squares_slope,
     two_labels,
@@ -175,7 +176,6 @@ def _concordance(here: Side, other: Side, level: float) -> pd.Series:
     x, y = other.effect[finite], here.effect[finite]
     varied = finite.sum() >= MIN_GENES and bool(np.ptp(x)) and bool(np.ptp(y))
     called = [side.called(level) & in_both for side in (here, other)]
-    either, both = int((called[0] | called[1]).sum()), int((called[0] & called[1]).sum())
     judged = (called[0] | called[1]) & finite
     ranked = finite & here.table[P_VALUE].notna().to_numpy() & other.table[P_VALUE].notna().to_numpy()
     return pd.Series(
@@ -185,10 +185,7 @@ def _concordance(here: Side, other: Side, level: float) -> pd.Series:
             cn.SPEARMAN: float(spearmanr(x, y).statistic) if varied else np.nan,
             cn.SLOPE: total_least_squares_slope(x, y) if varied else np.nan,
             cn.SIGN_AGREEMENT: float((here.effect * other.effect > 0)[judged].mean()) if judged.any() else np.nan,
-            cn.CALLED_HERE: int(called[0].sum()),
-            cn.CALLED_OTHER: int(called[1].sum()),
-            cn.CALLED_BOTH: both,
-            cn.JACCARD: both / either if either else np.nan,
+            **count_calls(*called),
             cn.RANK_RANK_OVERLAP: rank_rank_overlap(_ranking(here, ranked), _ranking(other, ranked), share=SHARE),
         },
         name="concordance",

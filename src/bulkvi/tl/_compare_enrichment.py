@@ -5,7 +5,7 @@ from scipy.stats import spearmanr
 from bulkvi import comparison_names as cn
 from bulkvi import enrichment_names as en
 from bulkvi.names import ADJ_P_VALUE, P_VALUE
-from bulkvi.tl._comparison import check_labels, check_level, check_table, two_labels
+from bulkvi.tl._comparison import check_labels, check_level, check_table, count_calls, two_labels
 
 NEEDED = (en.TERM, en.TERM_ID, en.DIRECTION, en.SCORE, P_VALUE, ADJ_P_VALUE)
 MIN_TERMS = 3
@@ -84,7 +84,7 @@ def compare_enrichment(
         en.METHOD: methods[0],
         en.LEVEL: level,
         en.CONTRAST: first.attrs.get(en.CONTRAST) or second.attrs.get(en.CONTRAST, ""),
-        en.CONCORDANCE: _concordance(joined),
+        en.CONCORDANCE: _concordance(joined, level),
     }
     return joined
 
@@ -119,19 +119,9 @@ def _labels(first: pd.DataFrame, second: pd.DataFrame) -> tuple[str, str]:
     return two_labels(here, other) if here and other else ("first", "second")
 
 
-def _concordance(joined: pd.DataFrame) -> dict[str, float]:
-    both = joined[joined[cn.CLASS].isin([cn.BOTH, cn.OPPOSITE, cn.ONLY_HERE, cn.ONLY_OTHER, cn.NEITHER])]
-    n = both[cn.CLASS].value_counts()
-    agreed = int(n[cn.BOTH] + n[cn.OPPOSITE])
-    here, other = agreed + int(n[cn.ONLY_HERE]), agreed + int(n[cn.ONLY_OTHER])
-    either = here + other - agreed
+def _concordance(joined: pd.DataFrame, level: float) -> dict[str, float]:
+    both = joined[~joined[cn.CLASS].isin([cn.ABSENT_HERE, cn.ABSENT_OTHER])]
     varied = len(both) >= MIN_TERMS and all(np.ptp(both[column]) > 0 for column in (en.SCORE, en.SCORE + cn.OTHER))
     rank = spearmanr(both[en.SCORE], both[en.SCORE + cn.OTHER]).statistic if varied else np.nan
-    return {
-        cn.N_SHARED: len(both),
-        cn.SPEARMAN: float(rank),
-        cn.CALLED_HERE: here,
-        cn.CALLED_OTHER: other,
-        cn.CALLED_BOTH: agreed,
-        cn.JACCARD: agreed / either if either else np.nan,
-    }
+    called = [(both[column] < level).to_numpy() for column in (ADJ_P_VALUE, ADJ_P_VALUE + cn.OTHER)]
+    return {cn.N_SHARED: len(both), cn.SPEARMAN: float(rank), **count_calls(*called)}

@@ -111,6 +111,17 @@ def two_labels(here: str, other: str) -> tuple[str, str]:
     return (here, other) if here != other else (here, f"{other} (other)")
 
 
+def count_calls(here: np.ndarray, other: np.ndarray) -> dict[str, float]:
+    """Numbers of items called in each of two tables and in both, and Jaccard's index of the calls."""
+    both, either = int((here & other).sum()), int((here | other).sum())
+    return {
+        cn.CALLED_HERE: int(here.sum()),
+        cn.CALLED_OTHER: int(other.sum()),
+        cn.CALLED_BOTH: both,
+        cn.JACCARD: both / either if either else np.nan,
+    }
+
+
 def total_least_squares_slope(x: np.ndarray, y: np.ndarray) -> float:
     r"""Slope of the line with the least sum of squared distances from the points; NaN if no direction is best.
 

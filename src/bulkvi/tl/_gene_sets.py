@@ -12,6 +12,7 @@ from bulkvi import enrichment_names as en
 from bulkvi.datasets import gene_sets as sets_by_name
 from bulkvi.datasets import read_gmt
 from bulkvi.datasets._gene_sets import Collection, Organism
+from bulkvi.tl._comparison import check_table
 from bulkvi.tl._scored_sets import CutSets
 from bulkvi.tl._tested_genes import names_in_sets
 
@@ -23,7 +24,7 @@ class Members(NamedTuple):
 
     terms: list[str]
     accessions: list[str]
-    one: np.ndarray
+    position: np.ndarray
     """Position of the set."""
     gene: np.ndarray
     """Name of the gene."""
@@ -39,8 +40,8 @@ class Members(NamedTuple):
         at = pd.Index(names).get_indexer(pd.Index(self.gene))
         known = at >= 0
         shape = names.size, len(self.terms)
-        matrix = csr_array((self.weight[known], (at[known], self.one[known])), shape=shape)
-        size = np.bincount(self.one[known], minlength=len(self.terms))
+        matrix = csr_array((self.weight[known], (at[known], self.position[known])), shape=shape)
+        size = np.bincount(self.position[known], minlength=len(self.terms))
         small, large = size < min_size, size > max_size
         kept = np.flatnonzero(~small & ~large)
         return CutSets(csr_array(matrix.tocsc()[:, kept])), kept, int(small.sum()), int(large.sum())
@@ -87,8 +88,8 @@ def check_gene_sets(genes: pd.DataFrame, gene_sets: GeneSets, *, organism: Organ
         {
             en.TERM: members.terms,
             en.TERM_ID: members.accessions,
-            en.N_GENES: np.bincount(members.one, minlength=n_sets),
-            en.N_FOUND: np.bincount(members.one[found], minlength=n_sets),
+            en.N_GENES: np.bincount(members.position, minlength=n_sets),
+            en.N_FOUND: np.bincount(members.position[found], minlength=n_sets),
         }
     )
     table.attrs = {en.GENE_NAMES: origin}
@@ -113,32 +114,27 @@ def members_of(gene_sets: GeneSets, organism: Organism) -> Members:
         read = read_gmt(path)
     else:
         raise ValueError(f"`gene_sets` = {path!r} is neither a file nor one of {list(get_args(Collection))}.")
-    one = np.repeat(np.arange(len(read)), [len(each.genes) for each in read])
+    position = np.repeat(np.arange(len(read)), [len(each.genes) for each in read])
     gene = np.array([name for each in read for name in each.genes], dtype=object)
-    return Members([each.name for each in read], [each.accession for each in read], one, gene, np.ones(one.size))
+    return Members([each.name for each in read], [each.accession for each in read], position, gene, np.ones(gene.size))
 
 
 def _of_dict(sets: Mapping[Any, Any]) -> Members:
     if not sets:
         raise ValueError("`gene_sets` is empty: give genes by the name of their set.")
-    terms, one, gene = [], [], []
+    terms, position, gene = [], [], []
     for i, (term, listed) in enumerate(sets.items()):
         if isinstance(listed, str) or not hasattr(listed, "__iter__"):
             raise TypeError(f"`gene_sets[{term!r}]` must be a list of genes; it is {listed!r}.")
         unique = list(dict.fromkeys(map(str, listed)))
         terms.append(str(term))
-        one += [i] * len(unique)
+        position += [i] * len(unique)
         gene += unique
-    return Members(terms, [""] * len(terms), np.array(one, int), np.array(gene, dtype=object), np.ones(len(one)))
+    return Members(terms, [""] * len(terms), np.array(position, int), np.array(gene, dtype=object), np.ones(len(gene)))
 
 
 def _of_network(network: pd.DataFrame) -> Members:
-    missing = [column for column in ("source", "target") if column not in network]
-    if missing:
-        raise KeyError(
-            f"no columns {missing} in the network `gene_sets`; it has {list(network.columns)}. decoupler's networks have source, "
-            "target and weight."
-        )
+    check_table(network, ("source", "target"), "gene_sets", "decoupler, with source, target and weight,")
     if network.empty:
         raise ValueError("the network `gene_sets` has no rows.")
     repeated = network.duplicated(["source", "target"])
@@ -153,6 +149,6 @@ def _of_network(network: pd.DataFrame) -> Members:
         weight = pd.to_numeric(network["weight"], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
         if not (np.isfinite(weight) & (weight != 0)).all():
             raise ValueError("weights of the network `gene_sets` must be numbers other than 0: drop the other rows.")
-    one, terms = pd.factorize(network["source"].astype(str))
+    position, terms = pd.factorize(network["source"].astype(str))
     gene = network["target"].astype(str).to_numpy(dtype=object)
-    return Members(list(map(str, terms)), [""] * len(terms), one, gene, weight)
+    return Members(list(map(str, terms)), [""] * len(terms), position, gene, weight)

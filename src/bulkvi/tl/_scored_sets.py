@@ -1,6 +1,5 @@
 """Gene sets cut to the tested genes, and their scores by each method."""
 
-from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -97,18 +96,18 @@ def gsea(genes: RankedGenes, sets: CutSets, draws: np.ndarray, seed: int) -> Sco
     for one, listed in zip(at, found["Lead_genes"], strict=True):
         leading[one] = [gene for gene in str(listed).split(";") if gene]
     scale = np.divide(score, plain, out=np.ones(n_sets), where=plain != 0)
-    return Scores(score, p_value, _enrichment_scores(genes, sets, draws) * scale, leading)
+    drawn = _decoupled("gsea", genes, sets, draws, slice(0, n_sets), times=0) if len(draws) else np.empty((0, n_sets))
+    return Scores(score, p_value, drawn * scale, leading)
 
 
 def ulm(genes: RankedGenes, sets: CutSets, draws: np.ndarray) -> Scores:
     """Univariate linear models by decoupler, in blocks of sets; draws in standard errors of the point."""
-    method = decoupler_method("ulm")
     n_genes, n_sets = sets.weight.shape
     rows = np.vstack([genes.score, draws])
     score = np.empty((len(rows), n_sets))
     for start in range(0, n_sets, SETS_AT_ONCE):
         block = slice(start, min(start + SETS_AT_ONCE, n_sets))
-        score[:, block] = _decoupled(method, genes, sets, rows, block)
+        score[:, block] = _decoupled("ulm", genes, sets, rows, block)
     p_value = 2 * student.sf(np.abs(score[0]), n_genes - 2)  # as in decoupler, which keeps only adjusted ones
     return Scores(score[0], p_value, _in_point_errors(score[1:], score[0], draws, genes.score))
 
@@ -126,27 +125,15 @@ def _in_point_errors(drawn: np.ndarray, point: np.ndarray, draws: np.ndarray, sc
     return correlation * (draws.std(1)[:, None] / (scores.std() or 1.0)) * np.sqrt(df + point**2)
 
 
-def _enrichment_scores(genes: RankedGenes, sets: CutSets, draws: np.ndarray) -> np.ndarray:
-    if not len(draws):
-        return np.empty((0, sets.weight.shape[1]))
-    everything = slice(0, sets.weight.shape[1])
-    return _decoupled(decoupler_method("gsea"), genes, sets, draws, everything, times=0)
-
-
 def _decoupled(
-    method: Callable[..., tuple[pd.DataFrame, pd.DataFrame]],
-    genes: RankedGenes,
-    sets: CutSets,
-    rows: np.ndarray,
-    block: slice,
-    **options: int,
+    method: str, genes: RankedGenes, sets: CutSets, rows: np.ndarray, block: slice, **options: int
 ) -> np.ndarray:
     """Scores of a block of sets in each row."""
     part = sets.weight[:, block].tocoo()
     keys = np.char.zfill(np.arange(block.stop - block.start).astype(str), 6)
     net = pd.DataFrame({"source": keys[part.col], "target": genes.names[part.row], "weight": part.data})
     mat = pd.DataFrame(rows, index=[str(i) for i in range(len(rows))], columns=genes.names)
-    score, _ = method(mat, net, tmin=1, empty=False, **options)
+    score, _ = decoupler_method(method)(mat, net, tmin=1, empty=False, **options)
     return score[keys].to_numpy()
 
 
