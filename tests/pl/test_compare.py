@@ -141,7 +141,7 @@ def test_what_is_no_comparison_is_refused():
 def test_arguments_out_of_range_are_named():
     with pytest.raises(ValueError, match=r"limit \(log2\) is 0: give a finite number above 0"):
         pl.compare(comparison(), limit=0)
-    with pytest.raises(ValueError, match="`label` is a number of genes"):
+    with pytest.raises(ValueError, match="a number of genes, or their names.* is -1: give"):
         pl.compare(comparison(), label=-1)
     with pytest.raises(KeyError, match=r"genes are not in the index of `comparison.table`: \['KLF9'\]"):
         pl.compare(comparison(), label=["KLF9"])

@@ -145,7 +145,7 @@ def test_names_are_written_only_where_they_have_room(cohort: AnnData, de: pd.Dat
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"genes": 0}, ValueError, "1 or more, or the genes themselves; it is 0"),
+        ({"genes": 0}, ValueError, "is 0: give a whole number of at least 1"),
         ({"genes": []}, ValueError, "`genes` is empty"),
         ({"genes": ["x"]}, KeyError, "no gene 'x' in adata.var_names"),
         ({"level": 0.001}, ValueError, "no gene has adj_p_value < 0.001"),

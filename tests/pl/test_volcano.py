@@ -148,6 +148,8 @@ def test_names_that_do_not_exist_are_refused():
         pl.volcano(DE, label=["g1", "g9"])
     with pytest.raises(KeyError, match="no column 'name' in `de`"):
         pl.volcano(DE, gene_names="name")
-    with pytest.raises(ValueError, match="`label` is a number of genes, 0 or more"):
+    with pytest.raises(
+        ValueError, match=r"label \(a number of genes, or their names\) is -1: give a whole number of at least 0"
+    ):
         pl.volcano(DE, label=-1)
     assert plt.get_fignums() == []

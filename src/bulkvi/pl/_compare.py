@@ -177,6 +177,6 @@ def check_compared(comparison: Compared) -> None:
 
 
 def _agreement(values: pd.Series) -> list[str]:
-    """Pearson's correlation, the slope and the overlap of the calls, where they are known."""
+    """Known measures of agreement, for the caption."""
     words = {cn.PEARSON: "Pearson", cn.SLOPE: "slope", cn.JACCARD: "Jaccard of calls"}
     return [f"{word} {values[name]:.2f}" for name, word in words.items() if np.isfinite(values[name])]

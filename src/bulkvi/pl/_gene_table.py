@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from bulkvi.arguments import check_number
+from bulkvi.arguments import check_number, check_whole
 from bulkvi.names import ADJ_P_VALUE, P_VALUE, SYMBOL
 from bulkvi.pl._figure import MAX_VECTOR_POINTS, OKABE_ITO, legend_below, legend_marker
 
@@ -84,11 +84,9 @@ def select_labelled(table: pd.DataFrame, label: int | Sequence[str], ranked: np.
 
 def count_or_names(argument: str, value: int | Sequence[str], *, least: int) -> int | list[str]:
     """Return a number of genes or a list of names; raise unless it is one of them."""
-    if isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least:
-        return int(value)
     if isinstance(value, bool | int | float | np.number):
-        wrong = ValueError if isinstance(value, int | np.integer) and not isinstance(value, bool) else TypeError
-        raise wrong(f"`{argument}` is a number of genes, {least} or more, or the genes themselves; it is {value!r}.")
+        check_whole(f"{argument} (a number of genes, or their names)", value, least=least)
+        return int(value)
     return [value] if isinstance(value, str) else list(value)
 
 

@@ -27,13 +27,13 @@ from bulkvi.pl._strips import (
     GAP,
     LINE,
     PAD,
+    PER_NAME,
     axes_above,
     axes_at_right,
     colour_columns,
     draw_cells,
     draw_legends,
     draw_strips,
-    has_room,
     sort_samples,
 )
 from bulkvi.pl._text import plain, set_fonts, width_in_points
@@ -130,10 +130,8 @@ def heatmap(
     values = np.log2(1 + normalised(adata, at, size_factor_key=size_factor_key, layer=layer, offset_key=offset_key)).T
     values -= values.mean(1, keepdims=True)
     order = sort_samples(colourings, adata.n_obs)
-    if gene_names is None and SYMBOL not in de:
-        names = [symbol_of(adata, position) for position in at]
-    else:
-        names = display_names(de, rows, gene_names, "de")
+    by_symbol = gene_names is None and SYMBOL not in de
+    names = [symbol_of(adata, gene) for gene in at] if by_symbol else display_names(de, rows, gene_names, "de")
     bound = float(limit or np.percentile(np.abs(values), TYPICAL) or 1.0)
     is_new = ax is None
     ax = new_axes(height=1.0 + ROW * len(names)) if ax is None else ax
@@ -142,8 +140,7 @@ def heatmap(
     set_fonts(ax.get_yticklabels())
     used = draw_strips(ax, colourings, order)
     bar = axes_above(ax, 0, used + 0.1, 0.4, BAR)
-    beyond = bool((np.abs(values) > bound).any())
-    extend = "both" if beyond else "neither"
+    extend = "both" if (np.abs(values) > bound).any() else "neither"
     ax.figure.colorbar(cells, cax=bar, orientation="horizontal", extend=extend, extendfrac=0.08)
     bar.xaxis.set_ticks_position("top")
     bar.xaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 5, 10], symmetric=True))
@@ -170,8 +167,7 @@ def _choose(
         called = called_genes(de, level) & np.isfinite(effect)
         if not called.any():
             raise ValueError(
-                f"no gene has {ADJ_P_VALUE} < {level:g}: there are no top genes to draw. Name the genes in `genes`, or "
-                "give a larger `level`."
+                f"no gene has {ADJ_P_VALUE} < {level:g}: name the genes in `genes`, or give a larger `level`."
             )
         order = order_by_significance(de)
         top = order[called[order]][:wanted]
@@ -206,7 +202,7 @@ def _name_samples(ax: Axes, names: Sequence[str], *, label: bool | None) -> floa
     figure = ax.get_figure(root=True)
     if figure is not None:
         figure.draw_without_rendering()  # gives the Axes its final width
-    label = has_room(names, width_in_points(ax)) if label is None else label
+    label = PER_NAME * len(names) <= width_in_points(ax) if label is None else label
     ax.tick_params(length=0)
     if not label:
         ax.set_xticks([])

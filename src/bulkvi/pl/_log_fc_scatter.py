@@ -103,8 +103,7 @@ def _pair(x: pd.Series | str, y: pd.Series | str, data: pd.DataFrame | None) -> 
             if column not in data:
                 raise KeyError(f"no column {column!r} in `data`; it has {list(data.columns)}.")
         return pd.concat([data[x], data[y]], axis=1)
-    columns = [_by_gene(name, series) for name, series in (("x", x), ("y", y))]
-    return pd.concat(columns, axis=1, join="outer")
+    return pd.concat([_by_gene("x", x), _by_gene("y", y)], axis=1, join="outer")
 
 
 def _by_gene(argument: str, series: pd.Series | str) -> pd.Series:

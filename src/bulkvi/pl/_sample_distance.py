@@ -11,7 +11,7 @@ from scipy.spatial.distance import pdist, squareform
 from bulkvi.names import SIZE_FACTOR
 from bulkvi.pl._counts import BLOCK_ELEMENTS, checked_size_factors, normalised
 from bulkvi.pl._figure import COLUMN_WIDTH, draw_colour_bar, finish, new_axes, set_height
-from bulkvi.pl._strips import LINE, PAD, colour_columns, draw_cells, draw_legends, draw_strips, has_room, sort_samples
+from bulkvi.pl._strips import LINE, PAD, PER_NAME, colour_columns, draw_cells, draw_legends, draw_strips, sort_samples
 from bulkvi.pl._text import plain, set_fonts, width_in_points
 
 MAX_SAMPLES: Final = 1_000  # most samples that can be seen on a page
@@ -135,7 +135,7 @@ def _name_samples(ax: Axes, names: Sequence[str], *, label: bool | None, is_new:
         widest = max(one.get_window_extent().width for one in ax.get_yticklabels()) / ax.figure.dpi
         side = max(COLUMN_WIDTH - widest - COLOUR_BAR, MIN_SIDE)
         height = side if is_new else ax.get_window_extent().height / ax.figure.dpi
-        if label or has_room(names, 72 * height):
+        if label or PER_NAME * len(names) <= 72 * height:
             return side, PAD
     ax.set_yticks([])
     ax.set_xlabel(f"{len(names):,} samples", fontsize="small")

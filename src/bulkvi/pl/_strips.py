@@ -124,11 +124,6 @@ def draw_strips(ax: Axes, colourings: Sequence[Colouring], order: np.ndarray) ->
     return GAP + STRIP * len(colourings)
 
 
-def has_room(names: Sequence[str], points: float) -> bool:
-    """Whether the names of samples fit into a length in points."""
-    return PER_NAME * len(names) <= points
-
-
 def draw_legends(ax: Axes, colourings: Sequence[Colouring], *, below: float, width: float) -> float:
     """Draw the legends of the columns, one under the other, from so many points below an Axes; return where they end.
 
