@@ -11,7 +11,7 @@ import bulkvi as bv
 from bulkvi.regression.hidden import effect_given_latent
 from bulkvi.stats.effects.effect import EffectLikelihood
 from bulkvi.stats.effects.shrinkage import shrinkage_prior
-from bulkvi.tl._gene_set_input import members_of
+from bulkvi.tl._gene_sets import members_of
 from bulkvi.tl._scored_sets import ulm
 from bulkvi.tl._tested_genes import tested_genes
 

@@ -56,7 +56,7 @@ nitpicky = True
 # what pl asks of a report or a comparison, so that it needs neither model nor tl
 nitpick_ignore = [
     ("py:class", "bulkvi.pl._calibration.Calibration"),
-    ("py:class", "bulkvi.pl._compared.Compared"),
+    ("py:class", "bulkvi.pl._compare.Compared"),
     # a field that only the fit itself reads
     ("py:class", "bulkvi.stats.donors.posterior.DonorPrior"),
 ]

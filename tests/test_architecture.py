@@ -48,6 +48,8 @@ FLOORS = {
         "comparison_names",
         "enrichment_names",
         "gene_order",
+        "stats",
+        "study",
     },
     "datasets": {"names", "stats"},
     "io": {"names"},

@@ -46,17 +46,17 @@ def test_a_curve_for_each_score_beside_the_diagonal(report: SimpleNamespace) -> 
     np.testing.assert_allclose(intervals, [[0.03, 0.05], [0.5, 0.7]])
 
 
-def test_one_score_if_it_is_asked_for(report: SimpleNamespace) -> None:
+def test_one_score_can_be_chosen(report: SimpleNamespace) -> None:
     ax = pl.calibration(report, score="s_value")
     assert [line.get_label() for line in ax.lines] == ["as nominal", "s_value"]
 
 
-def test_calls_of_relabelled_samples_with_a_line_for_the_data(report: SimpleNamespace) -> None:
+def test_calls_after_permutation_with_a_line_for_the_data(report: SimpleNamespace) -> None:
     ax = pl.calibration(report, kind="calls")
     assert np.asarray(ax.lines[0].get_xdata())[0] == 4
     heights = [bar.get_height() for bar in bars(ax)]
-    assert heights == [3, 3, 0, 0, 0]  # half of the relabellings have a call
-    assert "6 relabellings; 50% with a call" in ax.get_title(loc="left")
+    assert heights == [3, 3, 0, 0, 0]  # half of the permutations have a call
+    assert "6 permutations; 50% with a call" in ax.get_title(loc="left")
     assert ax.get_xlabel() == "Genes with adj_p_value < 0.05"
     ax = pl.calibration(report, kind="calls", score="s_value", threshold=0.5)
     assert np.asarray(ax.lines[0].get_xdata())[0] == 20
@@ -78,5 +78,5 @@ def test_choices_that_do_not_exist(report: SimpleNamespace, given: dict, error: 
 
 
 def test_a_table_is_no_report() -> None:
-    with pytest.raises(TypeError, match="what model.calibrate returns, not DataFrame"):
+    with pytest.raises(TypeError, match="a result of model.calibrate, not DataFrame"):
         pl.calibration(pd.DataFrame())

@@ -63,10 +63,10 @@ def test_each_class_is_drawn_with_its_look_and_counted():
 
 
 def test_no_two_classes_look_alike():
-    assert len({(to_hex(colour), marker) for colour, marker in LOOKS.values()}) == len(LOOKS)
+    assert len({(to_hex(colour), marker) for colour, marker, _ in LOOKS.values()}) == len(LOOKS)
 
 
-def test_the_concordance_and_the_genes_stand_above():
+def test_the_caption_gives_concordance_and_genes():
     title = pl.compare(comparison(), label=0).get_title(loc="left").replace("\n", " ")
     assert title == "Pearson 0.93; slope 0.80; Jaccard of calls 0.71; 7 genes; 1 without finite values"
     unknown = pd.Series({"pearson": 0.5, "slope": np.nan, "jaccard": np.nan})
@@ -91,7 +91,7 @@ def test_genes_are_named_where_the_tables_disagree_most():
     assert [text.get_text() for text in pl.compare(comparison(TABLE[:2]), label=5).texts] == []
 
 
-def test_genes_are_named_that_are_asked_for_and_can_be_drawn():
+def test_chosen_genes_are_named_if_they_can_be_drawn():
     symbols = {"g1": "FKBP5"}
     ax = pl.compare(comparison(), label=["g1", "g0", "g7"], gene_names=symbols)
     assert sorted(text.get_text() for text in ax.texts) == ["FKBP5", "g0"]
@@ -114,7 +114,7 @@ def test_names_stay_inside_the_axes():
         assert box.x1 <= frame.x1 + 2
 
 
-def test_genes_beyond_the_limit_stand_at_the_edge_and_are_counted():
+def test_genes_beyond_the_limit_lie_at_the_edge_and_are_counted():
     ax = pl.compare(comparison(), limit=1.5, label=0)
     offsets = np.concatenate([np.asarray(points.get_offsets()) for points in ax.collections])
     assert np.abs(offsets).max() == 1.5
@@ -132,18 +132,18 @@ def test_legend_is_in_two_columns_where_it_fits():
 
 
 def test_what_is_no_comparison_is_refused():
-    with pytest.raises(TypeError, match=r"must be what bulkvi.tl.compare returns, not DataFrame"):
+    with pytest.raises(TypeError, match=r"must be a result of bulkvi.tl.compare, not DataFrame"):
         pl.compare(TABLE)
-    with pytest.raises(TypeError, match=r"must be what bulkvi.tl.compare returns, not DataFrame"):
+    with pytest.raises(TypeError, match=r"must be a result of bulkvi.tl.compare, not DataFrame"):
         pl.na_genes(TABLE)
 
 
 def test_arguments_out_of_range_are_named():
-    with pytest.raises(ValueError, match="`limit` must be > 0"):
+    with pytest.raises(ValueError, match=r"limit \(log2\) is 0: give a finite number above 0"):
         pl.compare(comparison(), limit=0)
-    with pytest.raises(ValueError, match="`label` is a number of genes"):
+    with pytest.raises(ValueError, match="a number of genes, or their names.* is -1: give"):
         pl.compare(comparison(), label=-1)
-    with pytest.raises(KeyError, match=r"genes to label are not in the index of `comparison.table`: \['KLF9'\]"):
+    with pytest.raises(KeyError, match=r"genes are not in the index of `comparison.table`: \['KLF9'\]"):
         pl.compare(comparison(), label=["KLF9"])
     with pytest.raises(KeyError, match="no column 'name' in `comparison.table`"):
         pl.compare(comparison(), gene_names="name")

@@ -12,7 +12,7 @@ ASSOCIATION = pd.DataFrame(
 )
 
 
-def test_each_pair_stands_in_both_cells_and_none_with_itself():
+def test_each_pair_is_in_both_cells_and_none_with_itself():
     ax = pl.design(ASSOCIATION)
     drawn: np.ma.MaskedArray = np.ma.asarray(ax.collections[0].get_array()).reshape(3, 3)
     np.testing.assert_array_equal(
@@ -58,7 +58,7 @@ def test_the_check_and_its_table_are_drawn_alike():
 
 
 def test_what_is_no_check_is_named():
-    with pytest.raises(TypeError, match="must come from bulkvi.tl.check_design.*it is a str"):
+    with pytest.raises(TypeError, match="must be a result of bulkvi.tl.check_design.*it is a str"):
         pl.design("~ dex")
     with pytest.raises(KeyError, match=r"lacks the columns \['association'\]"):
         pl.design(ASSOCIATION.drop(columns="association"))

@@ -1,5 +1,7 @@
-"""What holds for all plots: they draw where they are told, and leave the rest alone."""
+"""Laws of all plots: they draw on the given Axes, and change nothing else."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -160,32 +162,53 @@ WRONG: dict[str, Callable[[AnnData], Any]] = {
 }
 
 
-def test_no_plot_is_forgotten_here():
+def test_no_plot_is_missing_here():
     assert {name.split()[0] for name in PLOTS} == set(WRONG) == set(pl.__all__)
 
 
 @every_plot
-def test_draws_on_the_given_axes_and_opens_no_figure(draw: Draw, cohort: AnnData, history: dict):
-    figure, (ax, beside) = plt.subplots(1, 2, layout="constrained")
-    assert draw(cohort, history, ax) is ax
+def test_draws_on_the_given_axes_and_changes_nothing_else(
+    draw: Draw, cohort: AnnData, history: dict, monkeypatch: pytest.MonkeyPatch
+):
+    shown = []
+    monkeypatch.setattr(plt, "show", lambda: shown.append(plt.gcf()))
+    figure, (ax, other) = plt.subplots(1, 2, layout="constrained")
+    cohort.uns["stage_colors"] = np.array(["red", "green", "blue"])
+    settings, before = dict(plt.rcParams), cohort.copy()
+    tables = [(table, table.copy()) for table in (*TABLES, *history.values())]
+    assert draw(cohort, history, ax, show=True) is ax
     assert plt.get_fignums() == [figure.number]
-    assert figure.axes == [ax, beside]
+    assert shown == [figure]
+    assert figure.axes == [ax, other]
     assert len(ax.collections) + len(ax.lines) + len(ax.patches) > 0
-    assert len(beside.collections) + len(beside.lines) + len(beside.patches) == 0
+    assert len(other.collections) + len(other.lines) + len(other.patches) == 0
+    assert dict(plt.rcParams) == settings
+    pd.testing.assert_frame_equal(cohort.obs, before.obs)
+    pd.testing.assert_frame_equal(cohort.var, before.var)
+    np.testing.assert_array_equal(cohort.X, before.X)
+    assert cohort.uns.keys() == before.uns.keys()
+    assert cohort.uns["stage_colors"].tolist() == ["red", "green", "blue"]
+    assert cohort.obsm.keys() == before.obsm.keys()
+    for table, copy in tables:
+        pd.testing.assert_frame_equal(table, copy)
+        assert table.attrs == copy.attrs
 
 
 @every_plot
-def test_makes_one_figure_of_a_column_width_without_axes(draw: Draw, cohort: AnnData, history: dict):
-    ax = draw(cohort, history, None)
+def test_makes_and_saves_one_figure_of_a_column_width_that_holds_all_that_is_drawn(
+    draw: Draw, cohort: AnnData, history: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    shown = []
+    monkeypatch.setattr(plt, "show", lambda: shown.append(plt.gcf()))
+    settings = dict(plt.rcParams)
+    ax = draw(cohort, history, None, save=tmp_path / "it.png")
+    assert plt.imread(tmp_path / "it.png").shape[1] == 990  # 3.3 inches
+    assert shown == []
     assert len(plt.get_fignums()) == 1
-    assert plt.gcf() is ax.figure
-    assert plt.gcf().get_figwidth() == 3.3
-
-
-@every_plot
-def test_all_that_is_drawn_lies_inside_the_figure_made_for_it(draw: Draw, cohort: AnnData, history: dict):
-    ax = draw(cohort, history, None)
     figure = plt.gcf()
+    assert figure is ax.figure
+    assert figure.get_figwidth() == 3.3
+    assert dict(plt.rcParams) == settings
     figure.draw_without_rendering()
     drawn = ax.get_tightbbox()
     assert drawn is not None
@@ -204,47 +227,15 @@ def test_draws_in_a_subfigure(draw: Draw, cohort: AnnData, history: dict):
     figure.draw_without_rendering()
 
 
-@every_plot
-def test_the_settings_of_matplotlib_stay(draw: Draw, cohort: AnnData, history: dict):
-    before = dict(plt.rcParams)
-    draw(cohort, history, None)
-    assert dict(plt.rcParams) == before
-
-
-@every_plot
-def test_the_data_stay(draw: Draw, cohort: AnnData, history: dict):
-    cohort.uns["stage_colors"] = np.array(["red", "green", "blue"])
-    before, tables = cohort.copy(), {key: table.copy() for key, table in history.items()}
-    shared = [table.copy() for table in TABLES]
-    draw(cohort, history, None)
-    pd.testing.assert_frame_equal(cohort.obs, before.obs)
-    pd.testing.assert_frame_equal(cohort.var, before.var)
-    np.testing.assert_array_equal(cohort.X, before.X)
-    assert cohort.uns.keys() == before.uns.keys()
-    assert cohort.uns["stage_colors"].tolist() == ["red", "green", "blue"]
-    assert cohort.obsm.keys() == before.obsm.keys()
-    for key, table in tables.items():
-        pd.testing.assert_frame_equal(history[key], table)
-    for table, copy in zip(TABLES, shared, strict=True):
-        pd.testing.assert_frame_equal(table, copy)
-        assert table.attrs == copy.attrs
-
-
-@every_plot
-def test_saves_and_shows_if_asked_to(
-    draw: Draw, cohort: AnnData, history: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    shown = []
-    monkeypatch.setattr(plt, "show", lambda: shown.append(plt.gcf()))
-    draw(cohort, history, None, save=tmp_path / "it.png")
-    assert plt.imread(tmp_path / "it.png").shape[1] == 990  # 3.3 inches
-    assert shown == []
-    ax = draw(cohort, history, None, show=True)
-    assert shown == [ax.figure]
-
-
 @pytest.mark.parametrize("draw", WRONG.values(), ids=WRONG)
 def test_an_error_leaves_no_empty_figure(draw: Callable, cohort: AnnData):
     with pytest.raises(KeyError):
         draw(cohort)
     assert plt.get_fignums() == []
+
+
+def test_plots_load_neither_torch_nor_scvi():
+    code = "import bulkvi, sys; bulkvi.pl; bulkvi.pl.volcano; print([m for m in ('torch', 'scvi') if m in sys.modules])"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )

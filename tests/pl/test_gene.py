@@ -9,12 +9,11 @@ import pandas as pd
 import pytest
 from anndata import AnnData, read_h5ad
 from matplotlib.axes import Axes
-from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 from scipy import sparse
 
 from bulkvi import pl
-from bulkvi.pl._gene_points import DOWN, UP
+from bulkvi.pl._gene_table import DOWN, UP
 
 RATES = pd.DataFrame(
     {
@@ -31,14 +30,14 @@ def points(ax: Axes) -> np.ndarray:
     return np.asarray(ax.collections[0].get_offsets())
 
 
-def test_counts_over_size_factors_stand_at_their_groups(cohort: AnnData):
+def test_counts_over_size_factors_are_drawn_at_their_groups(cohort: AnnData):
     ax = pl.gene(cohort, "4", "stage")
     x, y = points(ax).T
     drawn = [0, 1, 2, 4, 5]  # s3 has no stage
     np.testing.assert_allclose(y, cohort.X[drawn, 4] / cohort.obs["size_factor"].to_numpy()[drawn])
     assert np.round(x).tolist() == [2, 0, 2, 0, 1]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["lactation", "pregnancy", "virgin"]
-    assert ax.get_title(loc="left") == "4; 1 samples without stage"
+    assert ax.get_title(loc="left") == "4; 1 sample without stage"
 
 
 def test_samples_of_a_group_do_not_hide_each_other_and_stay_where_they_are(cohort: AnnData):
@@ -85,7 +84,7 @@ def test_every_range_has_labelled_ticks(cohort: AnnData, smallest: float, larges
     assert all(0 < len(label) <= 6 for label in shown)
 
 
-def test_rates_stand_beside_their_groups_with_their_intervals(cohort: AnnData):
+def test_rates_are_drawn_beside_their_groups_with_their_intervals(cohort: AnnData):
     ax = pl.gene(cohort, "4", "stage", rates=RATES)
     (bars,) = ax.containers
     rate, _, (interval,) = bars
@@ -117,7 +116,7 @@ def test_a_symbol_is_found_where_it_is_unique(cohort: AnnData):
     assert ax.get_title(loc="left") == "Wap (2)"
     assert pl.gene(cohort, "3", "treated").get_title(loc="left") == "3"
     with pytest.raises(
-        ValueError, match=r"'twice' stands 2 times in adata.var\['symbol'\]: choose one of \['0', '1'\]"
+        ValueError, match=r"'twice' occurs 2 times in adata.var\['symbol'\]: choose one of \['0', '1'\]"
     ):
         pl.gene(cohort, "twice", "treated")
     with pytest.raises(KeyError, match=r"no gene 'Csn2' in adata.var_names.*no such symbol in adata.var\['symbol'\]"):
@@ -163,15 +162,13 @@ def test_counts_are_drawn_per_unit_of_a_relative_offset(cohort: AnnData, convert
     cohort.layers["length"] = np.ones((6, 30))
     np.testing.assert_array_equal(points(pl.gene(cohort, "4", "treated", offset_key="length")), plain)
     cohort.layers["length"][3, 4] = 0
-    with pytest.raises(
-        ValueError, match=r"layers\['length'\] must be finite and > 0; it is 0 in sample 's3' at gene '4'"
-    ):
+    with pytest.raises(ValueError, match=r"layers\['length'\] must hold finite numbers > 0 .*'s3' has 0.0 at gene '4'"):
         pl.gene(cohort, "4", "treated", offset_key="length")
-    with pytest.raises(KeyError, match=r"no layer 'len' in adata.layers; it has \['length'\]"):
+    with pytest.raises(KeyError, match=r"offset_key='len' is not a layer of adata; it has \['length'\]"):
         pl.gene(cohort, "4", "treated", offset_key="len")
 
 
-def test_long_group_names_stand_aslant_clear_of_each_other_and_of_the_legend(cohort: AnnData):
+def test_long_group_names_are_slanted_clear_of_each_other_and_of_the_legend(cohort: AnnData):
     levels = ["basal_pregnancy", "basal_lactation", "luminal_pregnancy", "luminal_lactation", "virgin", "other"]
     cohort.obs["group"] = levels
     rates = RATES[:1].assign(group="virgin")
@@ -189,7 +186,9 @@ def test_long_group_names_stand_aslant_clear_of_each_other_and_of_the_legend(coh
 @pytest.mark.parametrize("wrong", [0, -1, np.nan, np.inf])
 def test_a_size_factor_that_is_not_positive_is_named(cohort: AnnData, wrong: float):
     cohort.obs.loc["s2", "size_factor"] = wrong
-    with pytest.raises(ValueError, match=rf"obs\['size_factor'\] must be finite and > 0.*{wrong}.*'s2'.* 1 of 6"):
+    with pytest.raises(
+        ValueError, match=rf"obs\['size_factor'\] must be finite and > 0; 1 samples are not.*'s2': {wrong}"
+    ):
         pl.gene(cohort, "4", "stage")
 
 
@@ -205,12 +204,14 @@ def test_what_is_not_there_is_named_with_the_choices(cohort: AnnData):
         pl.gene(cohort, "x", "stage")
     with pytest.raises(KeyError, match=r"no layer 'raw' in adata.layers; it has \['counts'\]"):
         pl.gene(cohort, "4", "stage", layer="raw")
-    with pytest.raises(KeyError, match=r"no size factors 'sf' in adata.obs; .* bulkvi.pp.size_factors\(adata\)"):
+    with pytest.raises(
+        KeyError, match=r"size_factor_key='sf' is not a column of adata.obs; .* bulkvi.pp.size_factors\(adata\)"
+    ):
         pl.gene(cohort, "4", "stage", size_factor_key="sf")
     with pytest.raises(KeyError, match=r"`rates` has no row of gene '7'; its index holds \['4', '4', '4'\]"):
         pl.gene(cohort, "7", "stage", rates=RATES)
     with pytest.raises(
-        KeyError, match=r"no columns \['group', 'rate_low'\] in `rates`.*model.get_group_rates\(\) gives them"
+        KeyError, match=r"no columns \['group', 'rate_low'\] in `rates`.*model.get_group_rates\(\) returns them"
     ):
         pl.gene(cohort, "4", "stage", rates=RATES.drop(columns=["group", "rate_low"]))
     with pytest.raises(TypeError, match="must be an AnnData"):
@@ -254,7 +255,7 @@ def test_the_order_of_the_groups_can_be_given_and_moves_samples_and_rates_with_t
 
 @pytest.mark.parametrize("order", [["virgin", "mature"], ["virgin", "virgin"]])
 def test_an_order_of_other_groups_is_refused(cohort: AnnData, order: list[str]):
-    with pytest.raises(ValueError, match="`order` names levels of 'stage', each once"):
+    with pytest.raises(ValueError, match="`order` must hold levels of 'stage', each once"):
         pl.gene(cohort, "3", "stage", order=order)
 
 
@@ -269,40 +270,65 @@ def test_groups_have_the_colours_of_the_latent_picture_and_not_those_of_up_and_d
     assert not {DOWN.lower(), UP.lower()} & set(by_place.values())
 
 
-def test_rates_within_a_column_are_drawn_in_their_stratum_and_joined(cohort: AnnData):
-    cohort.obs["arm"] = ["a", "b"] * 3
-    cohort.obs["sex"] = ["m", "m", "f", "f", "f", "m"]
-    rates = pd.DataFrame(
-        {
-            "group": ["a", "a", "b", "b"],
-            "stratum": ["f", "m", "f", "m"],
-            "rate": [3_000.0, 1.0, 6_000.0, 2.0],
-            "rate_low": [2_000.0, 0.5, 5_000.0, 1.0],
-            "rate_high": [4_000.0, 2.0, 7_000.0, 3.0],
-        },
-        index=["4"] * 4,
-    )
-    ax = pl.gene(cohort, "4", "arm", rates=rates, within="sex")
-    joined = [line for line in ax.lines if line.get_linestyle() == "-" and len(np.asarray(line.get_xdata())) == 2]
-    assert [np.asarray(line.get_ydata()).tolist() for line in joined] == [[3_000, 6_000], [1, 2]]
-    females, males = [np.asarray(drawn.get_offsets()) for drawn in ax.collections if isinstance(drawn, PathCollection)]
-    assert len(females) == len(males) == 3
-    for samples, line in ((females, joined[0]), (males, joined[1])):
-        for x in samples[:, 0]:
-            assert np.abs(np.asarray(line.get_xdata()) - x).min() < 0.25
-    legend = ax.get_legend()
-    assert legend is not None
-    assert legend.get_title().get_text() == "Within sex"
-    assert [text.get_text() for text in legend.texts] == ["f", "m", "model's rate"]
-    rates.attrs["within"] = ["sex"]
-    same = pl.gene(cohort, "4", "arm", rates=rates)
-    assert [text.get_text() for text in same.get_legend().texts] == ["f", "m", "model's rate"]  # type: ignore[union-attr]
+CURVE = pd.DataFrame(
+    {
+        "covariate": [60.0, 10.0, 10.0],
+        "rate": [150.0, 50.0, 1.0],
+        "rate_low": [100.0, 40.0, 0.5],
+        "rate_high": [200.0, 60.0, 2.0],
+    },
+    index=["4", "4", "5"],
+)
 
 
-def test_strata_that_the_samples_do_not_have_are_refused(cohort: AnnData):
-    rates = RATES.assign(stratum="x")
-    cohort.obs["sex"] = ["m", "f"] * 3
-    with pytest.raises(ValueError, match=r"strata that are levels of \['sex'\], \['f', 'm'\].*\['x'\]"):
-        pl.gene(cohort, "4", "stage", rates=rates, within="sex")
-    with pytest.raises(KeyError, match=r"no columns \['stratum'\] in `rates`"):
-        pl.gene(cohort, "4", "stage", rates=RATES, within="sex")
+def test_counts_over_size_factors_are_drawn_over_the_covariate(cohort: AnnData):
+    ax = pl.gene_trend(cohort, "4", "age")
+    x, y = np.asarray(ax.collections[0].get_offsets()).T
+    drawn = [0, 1, 2, 4, 5]  # s3 has no age
+    assert x.tolist() == cohort.obs["age"].iloc[drawn].tolist()
+    np.testing.assert_allclose(y, cohort.X[drawn, 4] / cohort.obs["size_factor"].to_numpy()[drawn])
+    assert ax.get_title(loc="left") == "4; 1 sample without age"
+    assert ax.get_xlabel() == "age"
+
+
+def test_the_curve_of_the_gene_is_drawn_from_left_to_right(cohort: AnnData):
+    ax = pl.gene_trend(cohort, "4", "age", curve=CURVE)
+    (line,) = ax.lines
+    assert np.asarray(line.get_xdata()).tolist() == [10.0, 60.0]
+    assert np.asarray(line.get_ydata()).tolist() == [50.0, 150.0]
+    heights = np.asarray(ax.collections[1].get_paths()[0].vertices)[:, 1]
+    assert (heights.min(), heights.max()) == (40.0, 200.0)
+
+
+def test_it_draws_on_the_axes_it_is_given_and_closes_nothing(cohort: AnnData):
+    _, ax = plt.subplots()
+    assert pl.gene_trend(cohort, "4", "age", ax=ax) is ax
+    assert len(plt.get_fignums()) == 1
+
+
+def test_a_dollar_in_a_name_is_no_formula(cohort: AnnData):
+    cohort.obs["a$^$b"] = np.arange(6.0)
+    pl.gene_trend(cohort, "4", "a$^$b")
+    plt.gcf().draw_without_rendering()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"covariate": "stage"}, "not numeric.*bulkvi.pl.gene"),
+        ({"covariate": "treated"}, "not numeric"),
+        ({"covariate": "aeg"}, "no column 'aeg'"),
+        ({"gene": "nonsense"}, "nonsense"),
+        ({"curve": CURVE.loc[["5"]]}, "no row of gene '4'"),
+        ({"curve": CURVE.drop(columns="rate")}, "get_rate_curve"),
+    ],
+)
+def test_wrong_input_of_a_trend_is_explained(cohort: AnnData, changed: dict, message: str):
+    with pytest.raises((KeyError, ValueError), match=message):
+        pl.gene_trend(cohort, **{"gene": "4", "covariate": "age"} | changed)
+
+
+def test_a_column_without_numbers_is_refused(cohort: AnnData):
+    cohort.obs["age"] = np.nan
+    with pytest.raises(ValueError, match="no sample has a finite value"):
+        pl.gene_trend(cohort, "4", "age")

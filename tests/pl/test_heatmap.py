@@ -13,7 +13,7 @@ from bulkvi import pl
 
 @pytest.fixture
 def de(rng: np.random.Generator) -> pd.DataFrame:
-    """All 30 genes: the first 20 are called, the surest first, and every second one is down."""
+    """All 30 genes: the first 20 are called, the most significant first, and every second one is down."""
     effect = np.where(np.arange(30) % 2, -1, 1) * rng.uniform(0.5, 3, 30)
     table = pd.DataFrame({"log_fc": effect, "log_fc_low": effect - 0.5, "log_fc_high": effect + 0.25})
     table["p_value"] = np.geomspace(1e-9, 0.9, 30)
@@ -49,14 +49,14 @@ def expected(adata: AnnData, genes: list[str], samples: list[str]) -> np.ndarray
     return (values - everyone.mean(0)).T
 
 
-def test_rows_are_the_surest_called_genes_from_up_to_down(cohort: AnnData, de: pd.DataFrame):
+def test_rows_are_the_most_significant_called_genes_from_up_to_down(cohort: AnnData, de: pd.DataFrame):
     ax = pl.heatmap(cohort, de.sample(frac=1, random_state=1), genes=6)
     assert rows(ax) == list(de.iloc[:6].sort_values("log_fc", ascending=False).index)
     assert len(rows(pl.heatmap(cohort, de, genes=25))) == 20
     assert len(rows(pl.heatmap(cohort, de, genes=25, level=0.6))) == 25
 
 
-def test_rows_are_the_genes_asked_for_in_their_order(cohort: AnnData, de: pd.DataFrame):
+def test_rows_are_the_given_genes_in_their_order(cohort: AnnData, de: pd.DataFrame):
     cohort.var["symbol"] = [f"Gene{i}" for i in range(30)]
     ax = pl.heatmap(cohort, de, genes=["29", "Gene3", "11"])
     assert rows(ax) == ["Gene29", "Gene3", "Gene11"]
@@ -70,7 +70,7 @@ def test_names_are_those_of_the_table_where_it_has_some(cohort: AnnData, de: pd.
     assert rows(pl.heatmap(cohort, de, genes=["3"])) == ["Gene3"]
 
 
-def test_samples_stand_by_the_first_column_then_by_the_second_and_without_a_value_last(
+def test_samples_are_sorted_by_the_first_column_then_by_the_second_and_missing_values_last(
     cohort: AnnData, de: pd.DataFrame
 ):
     ax = pl.heatmap(cohort, de, color=["treated", "stage"], label=True)
@@ -118,7 +118,7 @@ def test_colours_are_those_of_the_latent_picture(cohort: AnnData, de: pd.DataFra
     assert legends == {"stage": ["missing", "lactation", "pregnancy", "virgin"], "treated": ["False", "True"]}
 
 
-def test_fold_changes_stand_beside_their_genes_with_their_intervals(cohort: AnnData, de: pd.DataFrame):
+def test_fold_changes_are_drawn_beside_their_genes_with_their_intervals(cohort: AnnData, de: pd.DataFrame):
     beside = panel(pl.heatmap(cohort, de, genes=["5", "2"]))
     points = np.vstack([one.get_offsets() for one in beside.collections[1::2]])
     np.testing.assert_allclose(points, [[de.loc["5", "log_fc"], 0], [de.loc["2", "log_fc"], 1]])
@@ -145,12 +145,12 @@ def test_names_are_written_only_where_they_have_room(cohort: AnnData, de: pd.Dat
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"genes": 0}, ValueError, "1 or more, or the genes themselves; it is 0"),
+        ({"genes": 0}, ValueError, "is 0: give a whole number of at least 1"),
         ({"genes": []}, ValueError, "`genes` is empty"),
         ({"genes": ["x"]}, KeyError, "no gene 'x' in adata.var_names"),
         ({"level": 0.001}, ValueError, "no gene has adj_p_value < 0.001"),
-        ({"limit": -1}, ValueError, "`limit` must be > 0"),
-        ({"size_factor_key": "depth"}, KeyError, "pp.size_factors.adata. makes them"),
+        ({"limit": -1}, ValueError, r"limit .log2. is -1: give a finite number above 0"),
+        ({"size_factor_key": "depth"}, KeyError, "Compute them with bulkvi.pp.size_factors"),
         ({"gene_names": "nick"}, KeyError, "no column 'nick' in `de`"),
     ],
 )
@@ -165,7 +165,7 @@ def test_a_gene_that_the_table_lacks_is_refused(cohort: AnnData, de: pd.DataFram
         pl.heatmap(cohort, de.drop("3"), genes=["5", "3"])
 
 
-def test_a_table_without_intervals_is_refused_unless_they_are_not_asked_for(cohort: AnnData, de: pd.DataFrame):
+def test_a_table_without_intervals_is_refused_if_they_are_drawn(cohort: AnnData, de: pd.DataFrame):
     bare = de.drop(columns="log_fc_low")
     with pytest.raises(KeyError, match=r"no columns \['log_fc_low'\] in `de`"):
         pl.heatmap(cohort, bare)

@@ -10,12 +10,12 @@ from matplotlib.transforms import Bbox
 from bulkvi import pl
 
 
-def test_each_sample_stands_at_its_latent_state(cohort: AnnData):
+def test_each_sample_is_drawn_at_its_latent_state(cohort: AnnData):
     ax = pl.latent(cohort)
     np.testing.assert_array_equal(ax.collections[0].get_offsets(), cohort.obsm["X_bulkvi"][:, :2])
 
 
-def test_levels_stand_at_the_states_of_their_samples(cohort: AnnData):
+def test_levels_are_drawn_at_the_states_of_their_samples(cohort: AnnData):
     ax = pl.latent(cohort, color="stage")
     offsets = {points.get_label(): points.get_offsets() for points in ax.collections}
     state = cohort.obsm["X_bulkvi"]
@@ -102,8 +102,8 @@ def test_levels_of_fewer_than_three_samples_and_missing_values_have_no_ellipse(c
 @pytest.mark.parametrize(
     ("color", "share", "message"),
     [
-        ("stage", 1.0, "between 0 and 1, such as 0.9; it is 1.0"),
-        ("stage", 0.0, "it is 0.0"),
+        ("stage", 1.0, r"a share, such as 0.9. is 1.0: give a finite number above 0 and below 1"),
+        ("stage", 0.0, "is 0.0: give"),
         ("age", 0.9, "give `color` a column of obs that is not numeric"),
         (None, 0.9, "give `color` a column"),
     ],

@@ -48,7 +48,7 @@ def test_sparse_counts_and_counts_in_a_layer_are_the_same(cohort: AnnData):
     np.testing.assert_allclose(sample_distances(cohort, **KEYS | {"layer": "counts"}), expected, rtol=1e-6)
 
 
-def test_each_cell_is_the_distance_of_the_two_samples_it_stands_for(cohort: AnnData):
+def test_each_cell_is_the_distance_of_its_two_samples(cohort: AnnData):
     ax = pl.sample_distance(cohort)
     at = [list(cohort.obs_names).index(name) for name in names(ax)]
     np.testing.assert_allclose(matrix(ax), by_definition(cohort)[np.ix_(at, at)], rtol=1e-6)
@@ -68,13 +68,13 @@ def test_of_the_two_directions_the_one_is_drawn_that_begins_with_the_earlier_nam
         assert drawn[0] < drawn[-1]
 
 
-def test_samples_that_are_alike_stand_together(cohort: AnnData, rng: np.random.Generator):
+def test_similar_samples_are_neighbours(cohort: AnnData, rng: np.random.Generator):
     cohort.X[[1, 3, 4]] *= rng.choice([1, 16], size=30)  # another kind of sample
     kinds = [name in ("s1", "s3", "s4") for name in names(pl.sample_distance(cohort))]
     assert sum(one != other for one, other in zip(kinds, kinds[1:], strict=False)) == 1
 
 
-def test_without_clusters_samples_stand_by_the_columns(cohort: AnnData):
+def test_without_clusters_samples_are_sorted_by_the_columns(cohort: AnnData):
     assert names(pl.sample_distance(cohort, cluster=False)) == list(cohort.obs_names)
     assert names(pl.sample_distance(cohort, color=["treated", "age"], cluster=False)) == [
         "s1",
@@ -107,7 +107,7 @@ def test_names_are_written_only_where_they_have_room(cohort: AnnData):
 
 
 def test_what_cannot_be_drawn_is_refused(cohort: AnnData, monkeypatch: pytest.MonkeyPatch):
-    with pytest.raises(ValueError, match="1 samples; distances are drawn of 2 to 1,000"):
+    with pytest.raises(ValueError, match="1 samples; distances are drawn for 2 to 1,000"):
         pl.sample_distance(cohort[:1])
     with pytest.raises(ValueError, match="there are no genes"):
         pl.sample_distance(cohort[:, :0])

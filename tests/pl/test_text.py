@@ -2,7 +2,7 @@ import matplotlib.pyplot as plt
 import pytest
 from matplotlib.text import Text
 
-from bulkvi.pl._text import BOX, plain, set_fonts
+from bulkvi.pl._text import BOX, plain, set_fonts, write_caption
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,12 @@ def test_characters_that_the_usual_font_lacks_are_drawn_by_another():
         set_fonts([plain_one])
         assert plain_one.get_fontfamily() == ["cmr10"]
     plt.close(figure)
+
+
+def test_a_caption_takes_as_many_lines_as_the_width_needs():
+    parts = ["22,339 genes", "30 without finite values", "26 with p = 0, at the edge"]
+    wide, narrow = plt.subplots(figsize=(9, 3))[1], plt.subplots(figsize=(3.3, 3))[1]
+    for ax in (wide, narrow):
+        write_caption(ax, parts)
+    assert wide.get_title(loc="left") == "22,339 genes; 30 without finite values; 26 with p = 0, at the edge"
+    assert narrow.get_title(loc="left") == "22,339 genes; 30 without finite values;\n26 with p = 0, at the edge"

@@ -27,7 +27,7 @@ def names(ax: Axes) -> list[str]:
     return [text.get_text() for text in ax.texts]
 
 
-def test_genes_stand_where_the_table_says_in_the_colour_of_their_call():
+def test_genes_are_drawn_at_their_values_in_the_colour_of_their_call():
     ax = pl.volcano(DE, label=0)
     assert points(ax) == [[[0.1, round(-np.log10(0.5), 9)], [3, 5]], [[-2, 6]], [[1, 4]]]
     assert len({tuple(np.ravel(drawn.get_facecolor())) for drawn in ax.collections}) == 3
@@ -41,7 +41,7 @@ def test_the_legend_counts_calls_and_names_their_level():
     assert legend.get_title().get_text() == "Called at adj_p_value < 1e-05"
 
 
-def test_a_p_value_of_zero_stands_where_its_stat_says():
+def test_a_p_value_of_zero_is_drawn_by_its_stat():
     de = pd.DataFrame({"log_fc": [1.0, -1.0], "p_value": [0.0, 2 * norm.sf(3)], "adj_p_value": [0.0, 0.01]})
     ax = pl.volcano(de.assign(stat=[45.0, -3.0]), label=0)
     _, down, up = points(ax)
@@ -53,7 +53,7 @@ def test_a_p_value_of_zero_stands_where_its_stat_says():
 
 
 @pytest.mark.parametrize("stat", [None, np.inf, np.nan])
-def test_a_p_value_of_zero_without_a_stat_stands_at_the_edge_and_is_counted(stat: float | None):
+def test_a_p_value_of_zero_without_a_stat_lies_at_the_edge_and_is_counted(stat: float | None):
     de = pd.DataFrame({"log_fc": [1.0, -1.0, 2.0], "p_value": [0.0, 0.0, 1e-20], "adj_p_value": [0.0, 0.0, 1e-20]})
     ax = pl.volcano(de if stat is None else de.assign(stat=stat), label=0)
     _, down, up, down_at_edge, up_at_edge = points(ax)
@@ -72,7 +72,7 @@ def test_a_table_of_zeros_can_be_drawn():
     assert np.isfinite(pl.volcano(de).get_ylim()).all()
 
 
-def test_the_surest_calls_are_named_by_their_symbols():
+def test_the_most_significant_calls_are_named_by_their_symbols():
     assert names(pl.volcano(DE)) == ["B", "A"]
     assert names(pl.volcano(DE, label=1)) == ["B"]
     assert names(pl.volcano(DE, label=0)) == []
@@ -93,7 +93,7 @@ def test_genes_to_name_can_be_given_and_one_without_a_symbol_keeps_its_id():
     ],
     ids=["dict", "series", "column"],
 )
-def test_genes_can_be_called_otherwise(gene_names, expected: list[str]):
+def test_genes_can_have_other_names(gene_names, expected: list[str]):
     assert names(pl.volcano(DE, gene_names=gene_names)) == expected
 
 
@@ -128,7 +128,7 @@ def test_names_do_not_make_the_axes_smaller_while_they_are_placed(monkeypatch: p
     def place(texts, ax: Axes, **how) -> None:
         placed.append(ax.get_window_extent().width)
 
-    monkeypatch.setattr("bulkvi.pl._gene_names.adjust_text", place)
+    monkeypatch.setattr("bulkvi.pl._text.adjust_text", place)
     ax = pl.volcano(DE.assign(symbol="a very long name of a gene"))
     for text in ax.texts:
         text.set_visible(False)
@@ -137,7 +137,7 @@ def test_names_do_not_make_the_axes_smaller_while_they_are_placed(monkeypatch: p
 
 
 def test_missing_columns_are_named():
-    with pytest.raises(KeyError, match=r"no columns \['p_value'\].*differential_expression\(\) gives them"):
+    with pytest.raises(KeyError, match=r"no columns \['p_value'\].*differential_expression\(\) returns them"):
         pl.volcano(DE.drop(columns="p_value"))
     with pytest.raises(KeyError, match=r"no columns \['adj_p_value'\]"):
         pl.volcano(DE.drop(columns="adj_p_value"))
@@ -148,6 +148,8 @@ def test_names_that_do_not_exist_are_refused():
         pl.volcano(DE, label=["g1", "g9"])
     with pytest.raises(KeyError, match="no column 'name' in `de`"):
         pl.volcano(DE, gene_names="name")
-    with pytest.raises(ValueError, match="`label` is a number of genes, 0 or more"):
+    with pytest.raises(
+        ValueError, match=r"label \(a number of genes, or their names\) is -1: give a whole number of at least 0"
+    ):
         pl.volcano(DE, label=-1)
     assert plt.get_fignums() == []

@@ -5,9 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
+from scipy.stats import chi2_contingency, f_oneway, pearsonr
 
 import bulkvi
-from bulkvi.tl._check_design import cramers_v
+from bulkvi.tl._check_design import correlation_ratio, cramers_v, squared_correlation
 
 
 def samples(**columns: list) -> AnnData:
@@ -24,18 +25,8 @@ def serious(adata: AnnData, design: str) -> list[str]:
     return findings.loc[findings["severity"] == "serious", "finding"].tolist()
 
 
-def said(adata: AnnData, design: str) -> str:
+def summary(adata: AnnData, design: str) -> str:
     return str(bulkvi.tl.check_design(adata, design))
-
-
-@pytest.fixture(scope="module")
-def mammary(data_dir: Path) -> AnnData:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BULKVI_DATA_DIR", str(data_dir))
-        adata = bulkvi.datasets.gse60450()
-    bulkvi.pp.filter_genes(adata, min_counts=10)
-    bulkvi.pp.size_factors(adata)
-    return adata
 
 
 GROUP = ["a"] * 4 + ["b"] * 4
@@ -82,7 +73,7 @@ def test_a_batch_that_follows_from_finer_groups_is_serious() -> None:
 def test_a_column_with_an_ordinary_name_is_a_note() -> None:
     adata = samples(group=GROUP, treatment=["p"] * 4 + ["q"] * 4)
     assert serious(adata, "~ group") == []
-    assert "[note] 'group' is fully confounded with 'treatment'" in said(adata, "~ group")
+    assert "[note] 'group' is fully confounded with 'treatment'" in summary(adata, "~ group")
 
 
 def test_a_donor_may_have_a_batch_to_itself() -> None:
@@ -106,14 +97,14 @@ def test_no_residual_degree_of_freedom_is_serious() -> None:
 def test_repeated_donors_are_hinted_at() -> None:
     donors = ["d1", "d1", "d2", "d2", "d3", "d3", "d4", "d4"]
     adata = samples(group=GROUP, donor=donors)
-    assert "pseudo-replication" in said(adata, "~ group")
+    assert "pseudo-replication" in summary(adata, "~ group")
     assert serious(adata, "~ group") == []
-    assert "paired" not in said(adata, "~ group")
+    assert "paired" not in summary(adata, "~ group")
 
 
 def test_pairs_are_hinted_at_and_no_more_once_in_the_design() -> None:
     adata = bulkvi.datasets.airway()
-    assert "'cell' come back in several levels of 'dex'" in said(adata, "~ dex")
+    assert "'cell' come back in several levels of 'dex'" in summary(adata, "~ dex")
     assert bulkvi.tl.check_design(adata, "~ cell + dex").findings.empty
 
 
@@ -197,7 +188,7 @@ def test_the_lane_of_the_mammary_study_is_confounded_with_what_it_asks(mammary: 
 
 
 def test_the_label_of_the_study_is_the_cell_type(mammary: AnnData) -> None:
-    report = said(mammary, "~ label_in_original_study")
+    report = summary(mammary, "~ label_in_original_study")
     assert "[serious] 'label_in_original_study' is fully confounded with 'lane'" in report
     assert "[note] 'label_in_original_study' is fully confounded with 'cell_type'" in report
 
@@ -214,9 +205,9 @@ def test_designs_without_a_fault_are_not_warned_of(data_dir: Path) -> None:
 def test_levels_that_differ_only_in_capitals_or_spaces_are_named() -> None:
     obs = pd.DataFrame({"condition": ["Control", "control", "control ", "drug", "drug", "drug+"]}, index=list("abcdef"))
     found = bulkvi.tl.check_design(AnnData(np.ones((6, 2)), obs=obs), "~ condition").findings
-    (said,) = found.loc[found["finding"].str.contains("differ only"), "finding"]
-    assert "'Control', 'control', 'control '" in said
-    assert "drug" not in said
+    (alike,) = found.loc[found["finding"].str.contains("differ only"), "finding"]
+    assert "'Control', 'control', 'control '" in alike
+    assert "drug" not in alike
 
 
 LIBRARIES = [f"L{k}" for k in range(8)] * 2
@@ -224,9 +215,9 @@ LIBRARIES = [f"L{k}" for k in range(8)] * 2
 
 @pytest.mark.parametrize("name", ["library", "sample_id", "replicate", "run", "lane_of_run"])
 def test_rows_of_one_library_are_called_repeats_and_not_confounded(name: str) -> None:
-    """Each library on two lanes: "No analysis can tell their effects apart" was said of library and condition."""
+    """Each library on two lanes: once the finding was "No analysis can tell their effects apart", of library and condition."""
     adata = samples(group=(["a"] * 4 + ["b"] * 4) * 2, **{name: LIBRARIES})
-    text = said(adata, "~ group")
+    text = summary(adata, "~ group")
     assert "repeats of one sample" in text
     assert f"bulkvi.pp.sum_replicates(adata, {name!r})" in text
     assert "donor_key" in text
@@ -235,15 +226,15 @@ def test_rows_of_one_library_are_called_repeats_and_not_confounded(name: str) ->
 
 def test_replicates_that_are_numbered_anew_in_each_group_are_not_to_be_added_up() -> None:
     adata = samples(group=["a"] * 6 + ["b"] * 6, replicate=[1, 1, 2, 2, 3, 3] * 2)
-    text = said(adata, "~ group")
+    text = summary(adata, "~ group")
     assert "sum_replicates" not in text
     assert serious(adata, "~ group") == []
 
 
 def test_batches_nested_in_groups_may_be_compared_as_donors() -> None:
     adata = samples(group=GROUP, batch=["w", "w", "x", "x", "y", "y", "z", "z"])
-    assert "name 'batch' as donor_key" in said(adata, "~ group")
-    assert "No analysis" in said(samples(group=GROUP, batch=["w"] * 4 + ["x"] * 4), "~ group")
+    assert "name 'batch' as donor_key" in summary(adata, "~ group")
+    assert "No analysis" in summary(samples(group=GROUP, batch=["w"] * 4 + ["x"] * 4), "~ group")
 
 
 def test_findings_beside_the_comparison_are_notes() -> None:
@@ -273,8 +264,8 @@ def test_a_column_that_would_use_up_the_design_is_offered_as_donor() -> None:
         age=[30.0, 31, 40, 44, 51, 50, 63, 66],
     )
     adata.obs["dose"] = [0.1, 2.0, 0.4, 1.0, 3.0, 0.2, 5.0, 0.3]
-    assert "'~ donor + group'" in said(adata, "~ group")
-    text = said(adata, "~ group + age + dose")
+    assert "'~ donor + group'" in summary(adata, "~ group")
+    text = summary(adata, "~ group + age + dose")
     assert "'~ donor + group'" not in text
     assert "name 'donor' as donor_key in setup_anndata: in the design its 4 levels would leave 1 residual" in text
 
@@ -292,3 +283,73 @@ def test_identifiers_constants_and_free_text_are_one_line_each() -> None:
 
 def test_dots_of_numbers_do_not_make_levels_alike() -> None:
     assert serious(samples(dose=["1.0", "10", "1.0", "10", "0.1", "0.1", "01", "01"]), "~ dose") == []
+
+
+def test_cramers_v_is_chi_squared_over_its_largest_value(rng: np.random.Generator) -> None:
+    a, b = rng.integers(0, 3, 60), rng.integers(0, 4, 60)
+    table = np.zeros((3, 4))
+    np.add.at(table, (a, b), 1)
+    chi_squared = chi2_contingency(table, correction=False).statistic
+    assert cramers_v(a, b) == pytest.approx(np.sqrt(chi_squared / (60 * 2)))
+    assert cramers_v(a, b) == pytest.approx(cramers_v(b, a))
+
+
+def test_a_column_that_determines_the_other_has_an_association_of_one(rng: np.random.Generator) -> None:
+    fine = rng.permutation(np.repeat(np.arange(6), 4))
+    assert cramers_v(fine, fine // 2) == pytest.approx(1)
+    assert correlation_ratio(fine, np.array([3.0, -1, 4, 1, 5, 9])[fine]) == pytest.approx(1)
+
+
+def test_eta_squared_follows_from_the_one_way_f_test(rng: np.random.Generator) -> None:
+    groups, values = rng.integers(0, 3, 40), rng.normal(size=40)
+    f = f_oneway(*(values[groups == k] for k in range(3))).statistic
+    assert correlation_ratio(groups, values) == pytest.approx(2 * f / (2 * f + 37))
+
+
+def test_squared_correlation_is_pearsons(rng: np.random.Generator) -> None:
+    a, b = rng.normal(size=(2, 30))
+    assert squared_correlation(a, b) == pytest.approx(pearsonr(a, b).statistic ** 2)
+
+
+def test_a_constant_column_has_no_association() -> None:
+    same, other = np.zeros(4), np.array([0, 1, 0, 1])
+    assert np.isnan(cramers_v(same, other))
+    assert np.isnan(correlation_ratio(same, other.astype(float)))
+    assert np.isnan(correlation_ratio(other, same))
+    assert np.isnan(squared_correlation(same, other.astype(float)))
+
+
+OBS = pd.DataFrame(
+    {
+        "text": list("ab") * 6,
+        "yes": [True, False] * 6,
+        "donor": [1.0, 2, 3, 4, 5, 6] * 2,
+        "dose": [0, 1, 10] * 4,
+        "gap": [1, 2, None] * 4,
+        "age": np.linspace(20, 60, 12),
+    },
+    index=[f"s{k}" for k in range(12)],
+)
+READ = {
+    "~ text + yes": {"text": ("groups", True), "yes": ("groups", True)},
+    "~ donor * dose": {"donor": ("groups", False), "dose": ("slope", False)},
+    "~ C(dose) + slope(donor)": {"donor": ("slope", True), "dose": ("groups", True)},
+    "~ bs(age, df=4)": {"age": ("slope", True)},
+    "~ gap": {"gap": ("slope", False)},
+    "~ I(age > 40)": {"age": ("slope", True)},
+}
+
+
+@pytest.mark.parametrize("formula", READ)
+def test_each_column_is_read_as_groups_or_a_slope(formula: str) -> None:
+    found = bulkvi.tl.design_variables(AnnData(obs=OBS), formula)
+    assert {name: tuple(variable) for name, variable in found.items()} == READ[formula]
+
+
+def test_what_cannot_be_read_is_refused() -> None:
+    with pytest.raises(KeyError, match="'nope'"):
+        bulkvi.tl.design_variables(AnnData(obs=OBS), "~ nope")
+    with pytest.raises(TypeError, match="AnnData"):
+        bulkvi.tl.design_variables(OBS, "~ text")
+    with pytest.raises(TypeError, match="formula"):
+        bulkvi.tl.design_variables(AnnData(obs=OBS), 3)  # type: ignore[arg-type]

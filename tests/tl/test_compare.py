@@ -102,18 +102,18 @@ def test_the_tables_stay(tables: tuple[pd.DataFrame, pd.DataFrame]):
         pd.testing.assert_frame_equal(table, copy)
 
 
-def test_print_says_what_differs_and_how_often(tables: tuple[pd.DataFrame, pd.DataFrame]):
-    said = str(bulkvi.tl.compare(*tables))
-    assert "bulkvi and edgeR, 360 genes in both, 40 only in bulkvi, 20 only in edgeR" in said
-    assert "no answer in edgeR, 7: independent_filtering 7" in said
-    assert "no row in edgeR, 40: not_in_table 40" in said
-    assert "opposite directions" not in said
+def test_print_gives_the_differences_and_their_numbers(tables: tuple[pd.DataFrame, pd.DataFrame]):
+    text = str(bulkvi.tl.compare(*tables))
+    assert "bulkvi and edgeR, 360 genes in both, 40 only in bulkvi, 20 only in edgeR" in text
+    assert "no answer in edgeR, 7: independent_filtering 7" in text
+    assert "no row in edgeR, 40: not_in_table 40" in text
+    assert "opposite directions" not in text
     de, other = tables
     assert "is one of them group2 over group1?" in str(bulkvi.tl.compare(de, other.assign(logFC=-other["logFC"])))
     assert "ours and theirs, 360" in str(bulkvi.tl.compare(*tables, labels=("ours", "theirs")))
 
 
-def test_a_comparison_of_few_genes_leaves_out_what_cannot_be_told():
+def test_a_comparison_of_few_genes_has_no_concordance():
     found = bulkvi.tl.compare(OURS.iloc[1:], THEIRS.iloc[1:]).concordance
     assert found[["pearson", "spearman", "slope", "sign_agreement", "jaccard"]].isna().all()
     assert found["called_both"] == 0
@@ -129,10 +129,10 @@ def test_tables_without_a_gene_in_common_are_refused():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"level": 1.0}, "`level` is a false discovery rate between 0 and 1; it is 1.0"),
+        ({"level": 1.0}, r"level \(a false discovery rate\) is 1.0: give a finite number above 0 and below 1"),
         ({"column": "log_fc_decoded"}, r"`column` must be one of \['log_fc', 'log_fc_mle'\]; it is 'log_fc_decoded'"),
-        ({"tolerance": 0.0}, "`tolerance` is a difference of log2 fold changes, > 0"),
-        ({"low_counts": -1.0}, "`low_counts` is a mean count, 0 or more; it is -1"),
+        ({"tolerance": 0.0}, r"tolerance \(log2\) is 0.0: give a finite number above 0"),
+        ({"low_counts": -1.0}, "low_counts is -1.0: give a finite number of at least 0"),
         ({"labels": ("a", "a")}, "`labels` are two different names"),
         ({"labels": "ab"}, "`labels` are two different names"),
     ],

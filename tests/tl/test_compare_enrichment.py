@@ -5,7 +5,7 @@ import pytest
 from bulkvi.tl import compare_enrichment
 
 
-def answer(scores: dict[str, float], p_values: dict[str, float], method: str = "ulm") -> pd.DataFrame:
+def enriched(scores: dict[str, float], p_values: dict[str, float], method: str = "ulm") -> pd.DataFrame:
     table = pd.DataFrame({"term": list(scores), "term_id": "", "score": list(scores.values())})
     table["direction"] = np.where(table["score"] > 0, "up", "down")
     table["p_value"] = [p_values.get(term, 0.5) for term in table["term"]]
@@ -15,9 +15,11 @@ def answer(scores: dict[str, float], p_values: dict[str, float], method: str = "
     return table
 
 
-def test_each_class_is_what_both_say():
-    here = answer({"a": 5, "b": 4, "c": 1, "d": -4, "e": 0.1, "gone": 3}, {"a": 0.001, "b": 0.001, "d": 0.002})
-    other = answer({"a": 4, "b": 1, "c": 3, "d": 4, "e": 0.2, "new": 9}, {"a": 0.01, "c": 0.01, "d": 0.01, "new": 0.0})
+def test_each_class_follows_from_both_tables():
+    here = enriched({"a": 5, "b": 4, "c": 1, "d": -4, "e": 0.1, "gone": 3}, {"a": 0.001, "b": 0.001, "d": 0.002})
+    other = enriched(
+        {"a": 4, "b": 1, "c": 3, "d": 4, "e": 0.2, "new": 9}, {"a": 0.01, "c": 0.01, "d": 0.01, "new": 0.0}
+    )
     both = compare_enrichment(here, other).set_index("term")
     assert both["class"].to_dict() == {
         "new": "absent_here",
@@ -36,7 +38,7 @@ def test_each_class_is_what_both_say():
 
 
 def test_ora_compares_up_with_up_and_down_with_down():
-    table = answer({"a": 2.0, "b": 1.0}, {"a": 0.001}, "ora")
+    table = enriched({"a": 2.0, "b": 1.0}, {"a": 0.001}, "ora")
     twice = pd.concat([table.assign(direction="up"), table.assign(direction="down", p_value=0.9, adj_p_value=0.9)])
     twice.attrs = table.attrs
     both = compare_enrichment(twice, twice, labels=("one", "other"))
@@ -46,12 +48,12 @@ def test_ora_compares_up_with_up_and_down_with_down():
 
 
 def test_what_cannot_be_compared_is_refused():
-    table = answer({"a": 2.0, "b": 1.0}, {})
+    table = enriched({"a": 2.0, "b": 1.0}, {})
     with pytest.raises(ValueError, match="different methods, 'ulm' and 'gsea'"):
-        compare_enrichment(table, answer({"a": 1.0}, {}, "gsea"))
+        compare_enrichment(table, enriched({"a": 1.0}, {}, "gsea"))
     with pytest.raises(ValueError, match="no term is in both"):
-        compare_enrichment(table, answer({"x": 1.0}, {}))
-    with pytest.raises(ValueError, match="terms stand twice in `first`, such as 'a'"):
+        compare_enrichment(table, enriched({"x": 1.0}, {}))
+    with pytest.raises(ValueError, match="terms are repeated in `first`, such as 'a'"):
         doubled = pd.concat([table, table.head(1)])
         doubled.attrs = table.attrs
         compare_enrichment(doubled, table)

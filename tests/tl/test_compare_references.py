@@ -19,21 +19,6 @@ def reference(data_dir: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def ours(data_dir: Path) -> pd.DataFrame:
-    """Without latent columns the network has no part in it: a few steps are enough."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BULKVI_DATA_DIR", str(data_dir))
-        adata = bulkvi.datasets.gse60450()
-    bulkvi.pp.filter_genes(adata, min_counts=10)
-    bulkvi.pp.size_factors(adata)
-    with pytest.warns(UserWarning, match="'lane' follows from 'group'"):
-        bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ group")
-    model = bulkvi.BulkVI(adata, n_latent=2)
-    model.train(10, progress_bar=False)
-    return model.differential_expression("group", "luminal_lactation", "luminal_virgin", latent_columns=0)
-
-
 def read(reference: Path, name: str) -> pd.DataFrame:
     return pd.read_csv(reference / f"{name}.csv.gz", index_col=0)
 
@@ -51,9 +36,9 @@ def counts(comparison: Comparison) -> dict[tuple[str, str], int]:
     ],
 )
 def test_tables_as_r_writes_them_are_read_and_agree_with_ours(
-    reference: Path, ours: pd.DataFrame, name: str, tool: str, n_genes: int, n_called: int
+    reference: Path, lactation: pd.DataFrame, name: str, tool: str, n_genes: int, n_called: int
 ) -> None:
-    comparison = bulkvi.tl.compare(ours, read(reference, name), column="log_fc_mle")
+    comparison = bulkvi.tl.compare(lactation, read(reference, name), column="log_fc_mle")
     assert comparison.labels == ("bulkvi", tool)
     assert comparison.contrast == "group: luminal_lactation vs luminal_virgin"
     found = comparison.concordance
@@ -66,20 +51,20 @@ def test_tables_as_r_writes_them_are_read_and_agree_with_ours(
     assert "opposite" not in set(comparison.classes["class"])
 
 
-def test_genes_that_deseq2_filters_have_an_answer_of_ours(reference: Path, ours: pd.DataFrame) -> None:
-    comparison = bulkvi.tl.compare(ours, read(reference, "deseq2_luminal_lactate_vs_virgin"))
+def test_genes_that_deseq2_filters_have_an_answer_of_ours(reference: Path, lactation: pd.DataFrame) -> None:
+    comparison = bulkvi.tl.compare(lactation, read(reference, "deseq2_luminal_lactate_vs_virgin"))
     assert counts(comparison)["na_other", "independent_filtering"] == 715
     filtered = comparison.table[comparison.table["class"] == "na_other"]
     assert np.isfinite(filtered[["log_fc", "p_value", "adj_p_value"]]).all(axis=None)
 
 
-def test_genes_without_a_p_value_of_deseq2_have_outliers(reference: Path, ours: pd.DataFrame) -> None:
-    comparison = bulkvi.tl.compare(ours, read(reference, "deseq2_original_study_labels"))
+def test_genes_without_a_p_value_of_deseq2_have_outliers(reference: Path, lactation: pd.DataFrame) -> None:
+    comparison = bulkvi.tl.compare(lactation, read(reference, "deseq2_original_study_labels"))
     assert counts(comparison)["na_other", "outlier"] == 5
 
 
-def test_genes_that_edger_does_not_test_have_low_counts(reference: Path, ours: pd.DataFrame) -> None:
-    found = counts(bulkvi.tl.compare(ours, read(reference, "edger_ql_luminal_lactate_vs_virgin")))
+def test_genes_that_edger_does_not_test_have_low_counts(reference: Path, lactation: pd.DataFrame) -> None:
+    found = counts(bulkvi.tl.compare(lactation, read(reference, "edger_ql_luminal_lactate_vs_virgin")))
     absent = {reason: n for (one, reason), n in found.items() if one == "absent_other"}
     assert sum(absent.values()) == 18_418 - 15_969
     assert absent["low_counts"] > 0.99 * sum(absent.values())
@@ -94,8 +79,10 @@ def test_two_tables_of_r_are_compared_without_ours(reference: Path) -> None:
     assert comparison.concordance["called_both"] == ((both["padj_edger"] < 0.05) & (both["adj.P.Val"] < 0.05)).sum()
 
 
-def test_effects_under_the_wrong_labels_of_the_study_are_others(reference: Path, ours: pd.DataFrame) -> None:
+def test_effects_under_the_wrong_labels_of_the_study_are_others(reference: Path, lactation: pd.DataFrame) -> None:
     """Its lactation against virgin is luminal against basal: 0.09 with the true contrast of the stages."""
-    found = bulkvi.tl.compare(ours, read(reference, "deseq2_original_study_labels"), column="log_fc_mle").concordance
+    found = bulkvi.tl.compare(
+        lactation, read(reference, "deseq2_original_study_labels"), column="log_fc_mle"
+    ).concordance
     assert found["pearson"] < 0.3
     assert found["rank_rank_overlap"] < 0.3

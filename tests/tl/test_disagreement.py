@@ -78,7 +78,7 @@ CASES: dict[str, tuple[pd.DataFrame, pd.DataFrame, str, str]] = {
     "no row there, few counts": (here(base_mean=3.0), there().drop(index="gene"), "absent_other", "low_counts"),
     "no row here": (here().drop(index="gene"), there(), "absent_here", "not_in_table"),
     "no row here, few counts": (here().drop(index="gene"), there(baseMean=3.0), "absent_here", "low_counts"),
-    "a wild count here": (here(flag="outlier"), there(**NOT_CALLED_THERE), "only_here", "outlier"),
+    "an outlying count here": (here(flag="outlier"), there(**NOT_CALLED_THERE), "only_here", "outlier"),
     "few counts": (here(base_mean=9.0), there(**NOT_CALLED_THERE), "only_here", "low_counts"),
     "low information": (here(flag="separated,low_information"), there(**NOT_CALLED_THERE), "only_here", "low_counts"),
     "just beyond the level": (here(adj_p_value=0.04), there(pvalue=0.02, padj=0.06), "only_here", "borderline"),
@@ -130,7 +130,7 @@ CASES: dict[str, tuple[pd.DataFrame, pd.DataFrame, str, str]] = {
         "different_evidence",
     ),
     "opposite signs": (here(), there(**OPPOSITE), "opposite", "different_effect"),
-    "opposite signs of a wild count": (here(flag="outlier"), there(**OPPOSITE), "opposite", "outlier"),
+    "opposite signs of an outlying count": (here(flag="outlier"), there(**OPPOSITE), "opposite", "outlier"),
     "opposite signs of few counts": (here(base_mean=2.0), there(**OPPOSITE), "opposite", "low_counts"),
     "opposite signs beside a hidden factor": (
         with_attrs(here(), n_latent_columns=1),
@@ -151,7 +151,7 @@ CASES: dict[str, tuple[pd.DataFrame, pd.DataFrame, str, str]] = {
         "effect_differs",
         "separated",
     ),
-    "effects of a wild count": (here(flag="outlier"), there(log2FoldChange=4.0), "effect_differs", "outlier"),
+    "effects of an outlying count": (here(flag="outlier"), there(log2FoldChange=4.0), "effect_differs", "outlier"),
     "effects of few counts": (here(base_mean=2.0), there(log2FoldChange=4.0), "effect_differs", "low_counts"),
     "effects and nothing else": (here(), there(log2FoldChange=4.0), "effect_differs", "different_effect"),
     "effects of genes not called": (
@@ -192,6 +192,6 @@ def test_level_low_counts_and_tolerance_are_the_users():
     assert bulkvi.tl.compare(*apart, tolerance=0.5).table.loc["gene", "class"] == "effect_differs"
 
 
-def test_the_effect_compared_is_the_one_asked_for():
+def test_the_given_effect_is_compared():
     de, other = here(log_fc_mle=3.0), there(log2FoldChange=3.2)
     assert bulkvi.tl.compare(de, other, column="log_fc_mle").table.loc["gene", "class"] == "both"

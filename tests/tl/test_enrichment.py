@@ -10,8 +10,7 @@ from scipy.stats import hypergeom, linregress, norm
 
 from bulkvi.stats.effects.multiplicity import benjamini_hochberg
 from bulkvi.tl import enrichment
-from bulkvi.tl._decoupler import decoupler_method
-from bulkvi.tl._scored_sets import CutSets, ulm
+from bulkvi.tl._scored_sets import CutSets, decoupler_method, ulm
 from bulkvi.tl._tested_genes import RankedGenes
 
 N = 400
@@ -103,7 +102,7 @@ def test_gsea_finds_both_ends_and_not_the_middle(de: pd.DataFrame, sets: dict[st
 
 
 @pytest.mark.parametrize("method", ["ora", "ulm"])
-def test_unsure_genes_make_an_unsure_score(de: pd.DataFrame, sets: dict[str, list[str]], method: str):
+def test_uncertain_genes_give_an_uncertain_score(de: pd.DataFrame, sets: dict[str, list[str]], method: str):
     sure = enrichment(de, sets, method).set_index(["term", "direction"])  # type: ignore[arg-type]
     hazy = de.assign(log_fc_sd=2.0, lfsr=0.3)
     unsure = enrichment(hazy, sets, method).set_index(["term", "direction"])  # type: ignore[arg-type]
@@ -213,7 +212,7 @@ def test_names_come_from_the_column_or_index_that_fits(de: pd.DataFrame, sets: d
     assert enrichment(de.assign(symbol="x"), sets).attrs["gene_names"] == "index"
 
 
-def test_of_rows_with_one_name_the_one_with_most_counts_stands(de: pd.DataFrame, sets: dict[str, list[str]]):
+def test_of_rows_with_one_name_the_one_with_most_counts_is_kept(de: pd.DataFrame, sets: dict[str, list[str]]):
     copies = de.head(40).assign(base_mean=1.0, log_fc=-2.0)
     both = pd.concat([de, copies]).assign(symbol=[*de.index, *copies.index])
     both.index = [f"ENSG{i}" for i in range(len(both))]
@@ -235,7 +234,7 @@ def test_other_tools_tables_are_ranked_by_p_value_and_have_no_interval(de: pd.Da
 
 
 def test_empty_columns_of_a_posterior_are_none(de: pd.DataFrame, sets: dict[str, list[str]]):
-    """Tables of ``bulkvi.baselines`` have our columns, NaN where a method says nothing; no gene was left of them once."""
+    """Tables of ``bulkvi.baselines`` have our columns, NaN where a method has no value; once no gene was left of them."""
     named = de.assign(log_fc_sd=np.nan, lfsr=np.nan)
     table = enrichment(named, sets, "ulm", min_size=5)
     without = enrichment(de.drop(columns=["log_fc_sd", "lfsr"]), sets, "ulm", min_size=5)
@@ -247,9 +246,9 @@ def test_empty_columns_of_a_posterior_are_none(de: pd.DataFrame, sets: dict[str,
     [
         ({"method": "gsva"}, "`method` must be one of 'ora'"),
         ({"background": "all"}, "`background` must be 'annotated' or 'tested'"),
-        ({"level": 5}, "`level` is a false discovery rate"),
-        ({"min_size": 30, "max_size": 20}, "`min_size` must be 1 or more"),
-        ({"n_draws": -1}, "`n_draws` is a number of draws"),
+        ({"level": 5}, r"level \(a false discovery rate\) is 5"),
+        ({"min_size": 30, "max_size": 20}, r"max_size \(min_size or more\) is 20: give a whole number of at least 30"),
+        ({"n_draws": -1}, "n_draws is -1: give a whole number of at least 0"),
         ({"min_size": 200, "max_size": None}, "none of the 5 sets has 200 to 399 of the 400 genes"),
         ({"gene_sets": "my_sets"}, "neither a file nor one of"),
         ({"gene_sets": {}}, "is empty"),
@@ -264,7 +263,7 @@ def test_arguments_out_of_range_are_refused(
 
 def test_names_that_do_not_fit_get_advice(de: pd.DataFrame, sets: dict[str, list[str]]):
     mouse = {term: [gene.upper() for gene in members] for term, members in sets.items()}
-    with pytest.raises(ValueError, match="Written in capitals they do: are the sets of another organism"):
+    with pytest.raises(ValueError, match="In capitals they do: are the sets of another organism"):
         enrichment(de, mouse)
     with pytest.raises(ValueError, match="of 400 genes 0 are in them.*Give the kind of names"):
         enrichment(de.rename(index="ENSG_{}".format), sets)
@@ -278,7 +277,7 @@ def test_networks_are_checked(de: pd.DataFrame):
         enrichment(de, network, "gsea")
     with pytest.raises(KeyError, match="no columns \\['target'\\]"):
         enrichment(de, network.drop(columns="target"), "ulm")
-    with pytest.raises(ValueError, match="stand twice in the network"):
+    with pytest.raises(ValueError, match="are repeated in the network"):
         enrichment(de, pd.concat([network, network]), "ulm")
     with pytest.raises(ValueError, match="numbers other than 0"):
         enrichment(de, network.assign(weight=0), "ulm")
@@ -298,6 +297,6 @@ def test_matplotlib_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch):
         return SimpleNamespace(mt=SimpleNamespace(ulm="the method"))
 
     before = matplotlib.rcParams["legend.frameon"]
-    monkeypatch.setattr("bulkvi.tl._decoupler.import_module", change)
+    monkeypatch.setattr("bulkvi.tl._scored_sets.import_module", change)
     assert decoupler_method("ulm") == "the method"
     assert matplotlib.rcParams["legend.frameon"] == before

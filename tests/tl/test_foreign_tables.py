@@ -48,7 +48,9 @@ PERTPY = OURS[["log_fc", "p_value", "adj_p_value"]].rename_axis("variable").rese
         (EDGER.rename(columns={"FDR": "padj"}), "edgeR", "logFC", "PValue", "padj"),
     ],
 )
-def test_each_tool_is_known_by_its_columns(table: pd.DataFrame, tool: str, effect: str, p_value: str, adjusted: str):
+def test_each_tool_is_recognised_by_its_columns(
+    table: pd.DataFrame, tool: str, effect: str, p_value: str, adjusted: str
+):
     before = table.copy()
     found = recognise(table, "other")
     assert found.tool == tool
@@ -79,7 +81,7 @@ def test_names_of_deseq2_beside_those_of_pertpy_are_read_too():
     assert found.by_cooks_distance
 
 
-def test_the_attrs_of_a_table_say_whose_it_is_and_what_was_held_fixed():
+def test_the_attrs_of_a_table_give_tool_latent_columns_and_shift():
     table = OURS.copy()
     table.attrs = {"method": "PyDESeq2", "n_latent_columns": 2, "composition_shift": -0.3}
     found = recognise(table, "de")
@@ -98,7 +100,7 @@ def test_the_attrs_of_a_table_say_whose_it_is_and_what_was_held_fixed():
     ],
     ids=["results", "apeglm", "normal", "ours has both", "edgeR"],
 )
-def test_effects_of_lfcshrink_are_told_from_those_of_results(table: pd.DataFrame, shrunk: bool):
+def test_effects_of_lfcshrink_differ_from_those_of_results(table: pd.DataFrame, shrunk: bool):
     assert recognise(table, "other").shrunk is shrunk
 
 
@@ -108,7 +110,7 @@ def test_gene_ids_that_are_numbers_or_in_a_column_become_text():
     assert recognise(from_file, "other").table.index.tolist() == GENES
 
 
-def test_infinite_effects_are_no_answer():
+def test_infinite_effects_are_missing():
     assert np.isnan(recognise(EDGER.assign(logFC=[np.inf, 1, 2]), "other").table["log_fc"].iloc[0])
 
 
@@ -123,7 +125,7 @@ def test_infinite_effects_are_no_answer():
         ),
         (pd.DataFrame({"lfc_mean": [1.0]}, ["g"]), KeyError, "'log2FoldChange' .DESeq2.*'lfc_mean'"),
         (DESEQ2.assign(log_fc=1.0), ValueError, r"has 'log_fc' under 2 names, \['log_fc', 'log2FoldChange'\]: drop"),
-        (DESEQ2.reset_index(drop=True), ValueError, r"row numbers for an index.*table.set_index\('baseMean'\)"),
+        (DESEQ2.reset_index(drop=True), ValueError, r"row numbers as index.*table.set_index\('baseMean'\)"),
         (pd.concat([EDGER, EDGER[:1]]), ValueError, r"must be unique; repeated are \['g1'\]: merge or drop"),
         (pd.concat([PERTPY, PERTPY.assign(contrast="C")]), ValueError, r"holds the contrasts \['B', 'C'\]: choose one"),
         (EDGER.set_axis(["g1", None, "g3"]), ValueError, "1 rows of `other` have no gene id"),

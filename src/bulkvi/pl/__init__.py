@@ -1,23 +1,18 @@
-"""Draw tables and AnnData on an Axes; no model is asked here."""
+"""Draw tables and AnnData on an Axes, without a model."""
 
 from bulkvi.pl._calibration import calibration
 from bulkvi.pl._compare import compare
 from bulkvi.pl._design import design
-from bulkvi.pl._dispersion import dispersion
-from bulkvi.pl._enrichment import enrichment
-from bulkvi.pl._enrichment_compare import enrichment_compare
-from bulkvi.pl._gene import gene
-from bulkvi.pl._gene_trend import gene_trend
+from bulkvi.pl._enrichment import enrichment, enrichment_compare
+from bulkvi.pl._fit import dispersion, training
+from bulkvi.pl._fold_changes import ma, shrinkage
+from bulkvi.pl._gene import gene, gene_trend
 from bulkvi.pl._heatmap import heatmap
+from bulkvi.pl._histograms import na_genes, p_values
 from bulkvi.pl._latent import latent
 from bulkvi.pl._log_fc_scatter import log_fc_scatter
-from bulkvi.pl._ma import ma
-from bulkvi.pl._na_genes import na_genes
-from bulkvi.pl._p_values import p_values
 from bulkvi.pl._sample_distance import sample_distance
-from bulkvi.pl._shrinkage import shrinkage
 from bulkvi.pl._size_factors import size_factors
-from bulkvi.pl._training import training
 from bulkvi.pl._volcano import volcano
 
 __all__ = [

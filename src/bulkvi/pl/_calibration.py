@@ -6,17 +6,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
 
-from bulkvi import calibration_names
-from bulkvi.pl._axes import AXES_HEIGHT, OKABE_ITO, legend_height, new_axes
-from bulkvi.pl._finish import finish
-from bulkvi.pl._gene_points import legend_beneath, say_above
+from bulkvi import calibration_names as cn
+from bulkvi.pl._figure import AXES_HEIGHT, OKABE_ITO, finish, legend_below, legend_height, new_axes
+from bulkvi.pl._text import write_caption
 
 LOWEST = 1e-4
 NOT_FINER = 0.7
 
 
 class Calibration(Protocol):
-    """What ``model.calibrate`` returns."""
+    """Result of ``model.calibrate``."""
 
     @property
     def fdr(self) -> pd.DataFrame:
@@ -24,7 +23,7 @@ class Calibration(Protocol):
 
     @property
     def relabellings(self) -> pd.DataFrame:
-        """A row for each relabelling, score and threshold."""
+        """A row for each permutation, score and threshold."""
 
 
 def calibration(
@@ -37,30 +36,26 @@ def calibration(
     show: bool = False,
     save: str | PathLike[str] | None = None,
 ) -> Axes:
-    """Is the false discovery rate what it says? Draw what relabelled samples say about it.
+    """Draw the false discovery rate estimated from permuted labels. Is the nominal rate kept?
 
-    ``kind="fdr"``: the empirical rate of false calls against the nominal one, with a bar for its Monte-Carlo interval and
-    the diagonal that a method without fault lies on or below. Nothing is drawn where no gene is called, and rates below
-    1e-4 lie on the lower edge.
+    ``kind="fdr"``: the empirical over the nominal rate, with a bar for its Monte-Carlo interval. The points of a calibrated
+    method lie on or below the diagonal. Nothing is drawn where no gene is called, and rates below 1e-4 lie on the lower edge.
 
-    ``kind="calls"``: how many genes the method calls when the labels mean nothing, and a line for the data.
+    ``kind="calls"``: the number of genes called after each permutation of the labels, and a line for the data.
 
     Parameters
     ----------
     report
-        What ``model.calibrate`` returned. It is not changed.
+        Result of ``model.calibrate``. It is not changed.
     kind
         Which of the two.
     score
-        ``"adj_p_value"`` or ``"s_value"``. By default both in the first plot, and the first that there is in the second.
+        ``"adj_p_value"`` or ``"s_value"``. By default both in the first plot, and the first of the report in the second.
     threshold
-        Of the calls that are counted in the second plot; one that the report has.
-    ax
-        Where to draw; None makes a figure of one column width (3.3 inches).
-    show
-        Whether to call ``matplotlib.pyplot.show``; a notebook shows the figure without it.
-    save
-        File to write the whole figure to, such as ``"figure.pdf"``; the ending says the format.
+        Threshold of the calls that are counted in the second plot; one of the report.
+    ax, show, save
+        Axes to draw on, by default in a new figure of one column width (3.3 inches); whether to call
+        ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
 
     Returns
     -------
@@ -68,12 +63,8 @@ def calibration(
 
     Raises
     ------
-    TypeError
-        If ``report`` is not a report.
-    KeyError
-        If the report does not have the score.
-    ValueError
-        If ``kind`` or ``threshold`` is not among the choices.
+    TypeError, KeyError, ValueError
+        If ``report`` is not a result of ``model.calibrate`` or lacks the score, or ``kind`` or ``threshold`` is not a choice.
 
     Examples
     --------
@@ -86,13 +77,13 @@ def calibration(
     'Nominal rate'
     """
     if not (hasattr(report, "fdr") and hasattr(report, "relabellings")):
-        raise TypeError(f"`report` must be what model.calibrate returns, not {type(report).__name__}.")
+        raise TypeError(f"`report` must be a result of model.calibrate, not {type(report).__name__}.")
     if kind not in ("fdr", "calls"):
         raise ValueError(f"`kind` must be 'fdr' or 'calls'; it is {kind!r}.")
-    known = list(report.fdr[calibration_names.SCORE].unique())
+    known = list(report.fdr[cn.SCORE].unique())
     if score is not None and score not in known:
         raise KeyError(f"the report has no score {score!r}; it has {known}.")
-    thresholds = report.fdr[calibration_names.THRESHOLD].unique().tolist()
+    thresholds = report.fdr[cn.THRESHOLD].unique().tolist()
     if threshold not in thresholds:
         raise ValueError(f"`threshold` is {threshold}; the report has {thresholds}.")
     if ax is None:
@@ -105,22 +96,17 @@ def calibration(
 
 
 def _draw_fdr(ax: Axes, table: pd.DataFrame, scores: list[str]) -> None:
-    nominal = table[calibration_names.THRESHOLD].to_numpy()
-    ends = (nominal.min() * NOT_FINER, 1.0)
+    ends = (table[cn.THRESHOLD].min() * NOT_FINER, 1.0)
     handles = [*ax.plot(ends, ends, color="0.5", linewidth=0.8, linestyle="--", label="as nominal")]
     for i, score in enumerate(scores):
-        rows = table[(table[calibration_names.SCORE] == score) & table[calibration_names.EMPIRICAL_FDR].notna()]
-        x, y = (
-            rows[calibration_names.THRESHOLD].to_numpy(),
-            rows[calibration_names.EMPIRICAL_FDR].clip(LOWEST).to_numpy(),
-        )
-        low, high = (
-            rows[name].clip(LOWEST).to_numpy()
-            for name in (calibration_names.EMPIRICAL_FDR_LOW, calibration_names.EMPIRICAL_FDR_HIGH)
-        )
-        colour, aside = OKABE_ITO[i], 1.04 ** (2 * i - len(scores) + 1)
-        ax.vlines(x * aside, low, high, color=colour, linewidth=0.8)
-        handles += ax.plot(x * aside, y, color=colour, marker="os"[i % 2], markersize=3.5, linewidth=1, label=score)
+        rows = table[(table[cn.SCORE] == score) & table[cn.EMPIRICAL_FDR].notna()]
+        rates = (cn.EMPIRICAL_FDR, cn.EMPIRICAL_FDR_LOW, cn.EMPIRICAL_FDR_HIGH)
+        y, low, high = (rows[name].clip(LOWEST).to_numpy() for name in rates)
+        # a little to the side, so that the bars of two scores do not hide each other
+        x = rows[cn.THRESHOLD].to_numpy() * 1.04 ** (2 * i - len(scores) + 1)
+        colour = OKABE_ITO[i]
+        ax.vlines(x, low, high, color=colour, linewidth=0.8)
+        handles += ax.plot(x, y, color=colour, marker="os"[i % 2], markersize=3.5, linewidth=1, label=score)
     ax.set(xscale="log", yscale="log", xlim=ends, ylim=(LOWEST, 1.3), xlabel="Nominal rate", ylabel="Empirical FDR")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_minor_locator(NullLocator())
@@ -129,18 +115,18 @@ def _draw_fdr(ax: Axes, table: pd.DataFrame, scores: list[str]) -> None:
 
 
 def _draw_calls(ax: Axes, report: Calibration, score: str, threshold: float) -> None:
-    here = [
-        table[(table[calibration_names.SCORE] == score) & (table[calibration_names.THRESHOLD] == threshold)]
+    data, permuted = (
+        table.loc[(table[cn.SCORE] == score) & (table[cn.THRESHOLD] == threshold), cn.CALLS].to_numpy()
         for table in (report.fdr, report.relabellings)
-    ]
-    on_data, relabelled = int(here[0][calibration_names.CALLS].iloc[0]), here[1][calibration_names.CALLS].to_numpy()
-    largest = max(on_data, int(relabelled.max()), 1)
+    )
+    on_data = int(data[0])
+    largest = max(on_data, int(permuted.max()), 1)
     bins = np.linspace(-0.5, largest + 0.5, min(largest + 1, 30) + 1)
-    ax.hist(relabelled, bins=bins.tolist(), color=OKABE_ITO[0], edgecolor="white", linewidth=0.4)
+    ax.hist(permuted, bins=bins.tolist(), color=OKABE_ITO[0], edgecolor="white", linewidth=0.4)
     line = ax.axvline(on_data, color=OKABE_ITO[1], linewidth=1.2, linestyle="--", label=f"on the data: {on_data:,}")
-    ax.set(xlabel=f"Genes with {score} < {threshold:g}", ylabel="Relabellings")
+    ax.set(xlabel=f"Genes with {score} < {threshold:g}", ylabel="Permutations")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(5, integer=True))
         axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    legend_beneath(ax, [line])
-    say_above(ax, [f"{relabelled.size:,} relabellings", f"{(relabelled > 0).mean():.0%} with a call"])
+    legend_below(ax, [line])
+    write_caption(ax, [f"{permuted.size:,} permutations", f"{(permuted > 0).mean():.0%} with a call"])

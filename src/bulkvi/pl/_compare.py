@@ -1,96 +1,121 @@
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from os import PathLike
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from bulkvi import comparison_names as cn
-from bulkvi.arguments import check_number
-from bulkvi.pl._axes import OKABE_ITO, legend_height, new_axes
-from bulkvi.pl._compared import Compared, check_compared
-from bulkvi.pl._finish import finish
-from bulkvi.pl._gene_names import chosen_genes, names_of, write_names
-from bulkvi.pl._gene_points import (
-    columns_that_fit,
+from bulkvi.pl._figure import (
+    OKABE_ITO,
+    draw_agreement,
+    finish,
+    legend_below,
+    legend_height,
+    legend_marker,
+    new_axes,
+    one_or_two_columns,
+    set_height,
+    set_square,
+)
+from bulkvi.pl._gene_table import (
+    GeneNames,
+    axis_reach,
+    check_limit,
+    count_beyond,
     count_genes,
+    display_names,
     finite_genes,
-    legend_beneath,
     points_look,
-    say_above,
+    select_labelled,
     table_values,
 )
-from bulkvi.pl._text import plain, set_fonts
+from bulkvi.pl._text import plain, set_fonts, write_caption, write_names
 
+ORIGIN: Final = ("comparison.table", "bulkvi.tl.compare()")
 LOOKS: Final = {
-    # those that are drawn over others stand last
-    cn.NEITHER: ("0.75", "o"),
-    cn.NA_OTHER: (OKABE_ITO[5], "s"),
-    cn.NA_HERE: (OKABE_ITO[6], "s"),
-    cn.NA_BOTH: ("0.5", "s"),
-    cn.BOTH: (OKABE_ITO[0], "o"),
-    cn.ONLY_OTHER: (OKABE_ITO[2], "v"),
-    cn.ONLY_HERE: (OKABE_ITO[1], "^"),
-    cn.EFFECT_DIFFERS: (OKABE_ITO[4], "D"),
-    cn.OPPOSITE: (OKABE_ITO[3], "X"),
+    # the last are drawn over the others
+    cn.NEITHER: ("0.75", "o", "none"),
+    cn.NA_OTHER: (OKABE_ITO[5], "s", "NA in {other}"),
+    cn.NA_HERE: (OKABE_ITO[6], "s", "NA in {here}"),
+    cn.NA_BOTH: ("0.5", "s", "NA in both"),
+    cn.BOTH: (OKABE_ITO[0], "o", "both"),
+    cn.ONLY_OTHER: (OKABE_ITO[2], "v", "{other} only"),
+    cn.ONLY_HERE: (OKABE_ITO[1], "^", "{here} only"),
+    cn.EFFECT_DIFFERS: (OKABE_ITO[4], "D", "effects differ"),
+    cn.OPPOSITE: (OKABE_ITO[3], "X", "both, opposite signs"),
 }
-"""Colour and marker of each class that has effects in both tables."""
-
+"""Colour, marker and words of each class with effects in both tables."""
 DISAGREE: Final = (cn.ONLY_HERE, cn.ONLY_OTHER, cn.OPPOSITE, cn.EFFECT_DIFFERS)
+HEIGHT: Final = 3.2
+
+
+class Compared(Protocol):
+    """Result of ``bulkvi.tl.compare``."""
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """Names of the two tables."""
+
+    @property
+    def level(self) -> float:
+        """False discovery rate at which genes are called."""
+
+    @property
+    def column(self) -> str:
+        """Which effects are compared."""
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row for each gene."""
+
+    @property
+    def concordance(self) -> pd.Series:
+        """Measures of agreement."""
 
 
 def compare(
     comparison: Compared,
     *,
     label: int | Sequence[str] = 5,
-    gene_names: str | Mapping[str, str] | pd.Series | None = None,
+    gene_names: GeneNames = None,
     limit: float | None = None,
     ax: Axes | None = None,
     show: bool = False,
     save: str | PathLike[str] | None = None,
 ) -> Axes:
-    """Where do two tables agree, and which genes do they see differently? Draw the effects of one over the other's.
+    """Draw the effects of one table over those of the other. Where do they agree, and for which genes do they differ?
 
-    Both axes have the same limits; the grey line is where the two agree. Colours and markers are the classes of
-    :func:`bulkvi.tl.compare`, explained and counted below the Axes; above it stand the concordance, and how many genes are
-    drawn.
+    Both axes have the same limits; on the grey line the two agree. Colours and markers are the classes of
+    :func:`bulkvi.tl.compare`, explained and counted below the Axes. The caption gives the concordance and the number of genes.
 
     Parameters
     ----------
     comparison
-        What :func:`bulkvi.tl.compare` returned. It is not changed.
+        Result of :func:`bulkvi.tl.compare`. It is not changed.
     label
-        How many genes to name, those whose effects are furthest apart where the tables disagree; or the genes to name, as in
+        Number of genes to name, those with the most different effects where the tables disagree; or the genes to name, by
         the index of ``comparison.table``.
     gene_names
-        What to call the genes: a column of ``comparison.table``, or names by gene such as ``adata.var["symbol"]``. By default
+        Names of the genes: a column of ``comparison.table``, or names by gene such as ``adata.var["symbol"]``. By default
         the column ``symbol`` if there is one, else the index. A gene without a name keeps that of the index.
     limit
-        Largest absolute log2 fold change on the axes: genes beyond it are drawn at the edge, and counted above the Axes. By
+        Largest absolute log2 fold change on the axes: genes beyond it are drawn at the edge, and counted in the caption. By
         default the axes hold all genes.
-    ax
-        Where to draw; None makes a figure of one column width (3.3 inches).
-    show
-        Whether to call ``matplotlib.pyplot.show``; a notebook shows the figure without it.
-    save
-        File to write the whole figure to, such as ``"figure.pdf"``; the ending says the format.
+    ax, show, save
+        Axes to draw on, by default in a new figure of one column width (3.3 inches); whether to call
+        ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
 
     Returns
     -------
-    The Axes: the other table's effects from left to right, ours upwards, log base 2.
+    The Axes: the effects of the second table on the x axis, those of the first on the y axis, log base 2.
 
     Raises
     ------
-    TypeError
-        If ``comparison`` is not what :func:`bulkvi.tl.compare` returns.
-    KeyError
-        If a gene to name is not in the table, or ``gene_names`` is no column of it.
-    ValueError
-        If ``label`` or ``limit`` is out of range, or no gene has both effects.
+    TypeError, KeyError, ValueError
+        If ``comparison`` is not a result of :func:`bulkvi.tl.compare`, a gene to name or ``gene_names`` is not in its table,
+        ``label`` or ``limit`` is out of range, or no gene has both effects.
 
     Examples
     --------
@@ -105,78 +130,53 @@ def compare(
     ('Log2 fold change, edgeR', ['none: 1', 'both: 1', 'bulkvi only: 1'])
     """
     check_compared(comparison)
-    if limit is not None:
-        check_number("limit", limit)
-    if limit is not None and not limit > 0:
-        raise ValueError(f"`limit` must be > 0 (log2); it is {limit}.")
+    check_limit(limit)
     table = comparison.table
     columns = [comparison.column + cn.OTHER, comparison.column]
-    origin = ("comparison.table", "bulkvi.tl.compare()")
-    values = table_values(table, columns, origin)
+    values = table_values(table, columns, ORIGIN)
     drawn = finite_genes(values, columns)
     classes = table[cn.CLASS].to_numpy(dtype=object)
-    bound = (float(np.abs(values[:, drawn]).max()) or 1.0) if limit is None else float(limit)
-    outside = drawn & (np.abs(values) > bound).any(0)
-    apart = np.where(drawn & np.isin(classes, DISAGREE), np.abs(values[1] - values[0]), -1.0)
-    ranked = np.argsort(-apart, kind="stable")
-    chosen = chosen_genes(table, label, ranked[apart[ranked] >= 0], "comparison.table")
+    bound = axis_reach(values[:, drawn], limit)
+    difference = np.where(drawn & np.isin(classes, DISAGREE), np.abs(values[1] - values[0]), -1.0)
+    ranked = np.argsort(-difference, kind="stable")
+    chosen = select_labelled(table, label, ranked[difference[ranked] >= 0], "comparison.table")
     chosen = chosen[drawn[chosen]]
-    names = names_of(table, chosen, gene_names, "comparison.table")
+    names = display_names(table, chosen, gene_names, "comparison.table")
     parts = {one: drawn & (classes == one) for one in LOOKS}
     parts = {one: at for one, at in parts.items() if at.any()}
     here, other = map(plain, comparison.labels)
-    short = _short_words((here, other))
-    texts = {one: f"{short[one]}: {at.sum():,}" for one, at in parts.items()}
-    made = ax is None
-    ax = new_axes(height=3.2) if ax is None else ax
-    n_columns = columns_that_fit(ax, list(texts.values()))
-    figure = ax.get_figure(root=True)
-    if made and figure is not None:
-        figure.set_figheight(3.2 + legend_height(1 + math.ceil(len(parts) / n_columns)))
+    texts = {one: f"{LOOKS[one][2].format(here=here, other=other)}: {at.sum():,}" for one, at in parts.items()}
+    is_new = ax is None
+    ax = new_axes(height=HEIGHT) if ax is None else ax
+    n_columns = one_or_two_columns(ax, list(texts.values()))
+    if is_new:
+        set_height(ax, HEIGHT + legend_height(len(parts), n_columns, title=True))
     x, y = values.clip(-bound, bound)
     look = points_look(int(drawn.sum()))
     handles = []
     for one, at in parts.items():
-        colour, marker = LOOKS[one]
+        colour, marker, _ = LOOKS[one]
         larger = {"s": 3 * look["s"], "alpha": 0.7} if one in DISAGREE else {}
         ax.scatter(x[at], y[at], color=colour, marker=marker, **(look | larger))
-        handles.append(_entry(colour, marker, texts[one]))
-    ax.axline((0, 0), slope=1, color="0.4", linewidth=0.8)
-    for draw_zero in (ax.axhline, ax.axvline):
-        draw_zero(0, color="0.8", linewidth=0.6, zorder=0)
-    reach = (1.15 if chosen.size else 1.06) * bound
-    ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+        handles.append(legend_marker(colour, texts[one], marker=marker))
+    draw_agreement(ax)
+    set_square(ax, (1.15 if chosen.size else 1.06) * bound)
     ax.set(xlabel=f"Log2 fold change, {other}", ylabel=f"Log2 fold change, {here}")
     set_fonts([ax.xaxis.label, ax.yaxis.label])
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    legend_beneath(ax, handles, ncols=n_columns, title=f"Called at {comparison.level:g} by")
-    beyond = [f"{outside.sum():,} beyond ±{limit:g}"] if outside.any() else []
-    say_above(ax, [*_concordance(comparison.concordance), *count_genes(len(table), int(drawn.sum()), *beyond)])
+    legend_below(ax, handles, ncols=n_columns, title=f"Called at {comparison.level:g} by")
+    beyond = count_beyond(drawn & (np.abs(values) > bound).any(0), limit)
+    write_caption(ax, [*_agreement(comparison.concordance), *count_genes(len(table), int(drawn.sum()), *beyond)])
     write_names(ax, x[chosen], y[chosen], names)
     return finish(ax, show=show, save=save)
 
 
-def _short_words(labels: tuple[str, str]) -> dict[str, str]:
-    here, other = labels
-    return {
-        cn.NEITHER: "none",
-        cn.BOTH: "both",
-        cn.NA_OTHER: f"NA in {other}",
-        cn.NA_HERE: f"NA in {here}",
-        cn.NA_BOTH: "NA in both",
-        cn.ONLY_OTHER: f"{other} only",
-        cn.ONLY_HERE: f"{here} only",
-        cn.EFFECT_DIFFERS: "effects differ",
-        cn.OPPOSITE: "both, opposite signs",
-    }
+def check_compared(comparison: Compared) -> None:
+    """Raise TypeError for anything but a result of ``bulkvi.tl.compare``."""
+    if not all(hasattr(comparison, name) for name in ("labels", "level", "column", "table", "concordance")):
+        raise TypeError(f"`comparison` must be a result of bulkvi.tl.compare, not {type(comparison).__name__}.")
 
 
-def _entry(colour: str, marker: str, text: str) -> Line2D:
-    return Line2D([], [], linestyle="none", marker=marker, markersize=5, markeredgewidth=0, color=colour, label=text)
-
-
-def _concordance(values: pd.Series) -> list[str]:
-    """What is known of Pearson's correlation, the slope and the overlap of the calls."""
+def _agreement(values: pd.Series) -> list[str]:
+    """Known measures of agreement, for the caption."""
     words = {cn.PEARSON: "Pearson", cn.SLOPE: "slope", cn.JACCARD: "Jaccard of calls"}
     return [f"{word} {values[name]:.2f}" for name, word in words.items() if np.isfinite(values[name])]

@@ -6,8 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from bulkvi.design_names import ASSOCIATION, COLUMN, MEASURE, OTHER_COLUMN
-from bulkvi.pl._axes import COLUMN_WIDTH, draw_colour_bar, new_axes
-from bulkvi.pl._finish import finish
+from bulkvi.pl._figure import COLUMN_WIDTH, draw_colour_bar, finish, new_axes
 from bulkvi.pl._text import plain, set_fonts
 
 CELL = 0.26
@@ -26,24 +25,21 @@ def design(
     show: bool = False,
     save: str | PathLike[str] | None = None,
 ) -> Axes:
-    """Which columns of the table of samples go together? Draw how closely each two do, from 0 to 1.
+    """Draw how closely each two columns of the table of samples are associated, from 0 to 1. Which are confounded?
 
-    A dark cell beside a variable of the design is a column that its effect cannot be told from. The measure is Cramer's V
-    for two categorical columns, eta squared where one is numeric, squared correlation where both are; with few
-    samples and many levels Cramer's V is large by chance.
+    A dark cell in the row of a variable of the design marks a column whose effect cannot be separated from its own. The
+    measure is Cramer's V for two categorical columns, eta squared for a categorical and a numeric one, squared correlation
+    for two numeric ones; with few samples and many levels Cramer's V is large by chance.
 
     Parameters
     ----------
     check
-        What ``bulkvi.tl.check_design`` gives, or its table ``association``. It is not changed.
-    ax
-        Where to draw; None makes a figure of one column width (3.3 inches).
+        Result of ``bulkvi.tl.check_design``, or its table ``association``. It is not changed.
     annotate
         Whether to write the numbers into the cells; by default up to 9 columns.
-    show
-        Whether to call ``matplotlib.pyplot.show``; a notebook shows the figure without it.
-    save
-        File to write the whole figure to, such as ``"figure.pdf"``; the ending says the format.
+    ax, show, save
+        Axes to draw on, by default in a new figure of one column width (3.3 inches); whether to call
+        ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
 
     Returns
     -------
@@ -51,12 +47,8 @@ def design(
 
     Raises
     ------
-    TypeError
-        If ``check`` is neither.
-    KeyError
-        If a column of the table is missing.
-    ValueError
-        If there are no two columns to compare.
+    TypeError, KeyError, ValueError
+        If ``check`` is neither, a column of the table is missing, or there are no two columns to compare.
 
     Examples
     --------
@@ -69,11 +61,11 @@ def design(
     table = check if isinstance(check, pd.DataFrame) else getattr(check, "association", None)
     if not isinstance(table, pd.DataFrame):
         raise TypeError(
-            f"`check` must come from bulkvi.tl.check_design, or be a table; it is a {type(check).__name__}."
+            f"`check` must be a result of bulkvi.tl.check_design, or a table; it is a {type(check).__name__}."
         )
     missing = [name for name in (COLUMN, OTHER_COLUMN, ASSOCIATION, MEASURE) if name not in table]
     if missing:
-        raise KeyError(f"the table lacks the columns {missing}; give what bulkvi.tl.check_design gives.")
+        raise KeyError(f"the table lacks the columns {missing}; give the result of bulkvi.tl.check_design.")
     if table.empty:
         raise ValueError("there are no two columns of obs to compare: all others are constant or identifiers.")
     columns = list(dict.fromkeys([*table[COLUMN], *table[OTHER_COLUMN]]))
@@ -83,16 +75,9 @@ def design(
         matrix[place[first], place[second]] = matrix[place[second], place[first]] = value
     if ax is None:
         ax = new_axes(height=max(1.8, min(MARGIN + CELL * len(columns), 2 * COLUMN_WIDTH)))
-    drawn = ax.pcolormesh(
-        np.arange(len(columns) + 1) - 0.5,
-        np.arange(len(columns) + 1) - 0.5,
-        np.ma.masked_invalid(matrix),
-        cmap="Blues",
-        vmin=0,
-        vmax=1,
-        edgecolors="white",
-        linewidth=0.5,
-    )
+    edges = np.arange(len(columns) + 1) - 0.5
+    unknown = np.ma.masked_invalid(matrix)
+    drawn = ax.pcolormesh(edges, edges, unknown, cmap="Blues", vmin=0, vmax=1, edgecolors="white", linewidth=0.5)
     ax.invert_yaxis()
     ax.set_facecolor("0.95")
     ticks = range(len(columns))
@@ -104,15 +89,9 @@ def design(
     if len(columns) <= MAX_WRITTEN if annotate is None else annotate:
         for row, column in np.argwhere(np.isfinite(matrix)):
             value = matrix[row, column]
-            ax.text(
-                column,
-                row,
-                # rounded down: only a full association is written as 1
-                "1" if value > NEARLY_ONE else f"{int(100 * value + ROUNDING) / 100:.2f}".removeprefix("0"),
-                ha="center",
-                va="center",
-                fontsize="x-small",
-                color="white" if value > DARK else "black",
-            )
+            # rounded down: only a full association is written as 1
+            text = "1" if value > NEARLY_ONE else f"{int(100 * value + ROUNDING) / 100:.2f}".removeprefix("0")
+            colour = "white" if value > DARK else "black"
+            ax.text(column, row, text, ha="center", va="center", fontsize="x-small", color=colour)
     draw_colour_bar(ax, drawn, "Association")
     return finish(ax, show=show, save=save)

@@ -8,14 +8,12 @@ from matplotlib.patches import Ellipse
 
 from bulkvi.arguments import check_number
 from bulkvi.names import LATENT
-from bulkvi.pl._axes import Colouring, colour_samples, draw_samples, new_sample_axes
-from bulkvi.pl._finish import finish
-from bulkvi.pl._gene_names import write_names
-from bulkvi.pl._text import plain, set_fonts
+from bulkvi.pl._figure import finish
+from bulkvi.pl._samples import Colouring, check_anndata, colour_samples, draw_samples, new_sample_axes
+from bulkvi.pl._text import NAME_MARGIN, plain, set_fonts, write_names
 
 MAX_LABELS: Final = 20
-FEWEST: Final = 3
-"""Samples from which a covariance is not a mere line."""
+MIN_SAMPLES: Final = 3  # fewest samples whose covariance is not of rank one
 
 
 def latent(
@@ -32,37 +30,33 @@ def latent(
     show: bool = False,
     save: str | PathLike[str] | None = None,
 ) -> Axes:
-    """Which samples are alike? Draw two dimensions of the latent state, a point per sample.
+    """Draw two dimensions of the latent state, a point per sample. Which samples are alike?
 
     Parameters
     ----------
     adata
         Samples x genes, with the latent state in ``obsm``. It is not changed.
     color
-        Column of ``obs``. Numbers get a colour bar. All else gets a colour and a marker for each level, with the colours
-        in ``uns["<color>_colors"]`` where scanpy has put one for each level, and else ones that colour-blind readers can
-        tell apart. Samples without a value are grey.
+        Column of ``obs``. Numbers get a colour bar. Other columns get a colour and a marker for each level, with scanpy's
+        colours in ``uns["<color>_colors"]`` if there is one for each level, else those of a palette for colour-blind readers.
+        Samples without a value are grey.
     basis
         Key of ``obsm``, with or without ``X_`` in front.
     dims
         The two columns to draw, counted from 0.
-    ax
-        Where to draw; None makes a figure of one column width (3.3 inches).
     label
-        Whether to write the name of each sample beside it; by default up to 20 samples.
+        Whether to write the name of each sample; by default up to 20 samples.
     size
         Area of a marker in square points; by default smaller for more samples.
     legend_loc
-        ``"below"`` the Axes, ``"right margin"``, a location that matplotlib knows such as ``"best"``, or None for no legend.
+        ``"below"`` the Axes, ``"right margin"``, a location of matplotlib such as ``"best"``, or None for no legend.
     ellipse
-        Share between 0 and 1, such as 0.9: around the samples of each level of ``color`` an ellipse is drawn that holds this
-        share of a normal distribution with their mean and covariance. It shows where they lie and how they spread, from no
-        more than their own points: it is no confidence region of the mean, and from a few samples it is rough. A level with
-        fewer than 3 samples gets none.
-    show
-        Whether to call ``matplotlib.pyplot.show``; a notebook shows the figure without it.
-    save
-        File to write the whole figure to, such as ``"figure.pdf"``; the ending says the format.
+        Share between 0 and 1, such as 0.9: draw an ellipse for each level of ``color`` that holds this share of a normal
+        distribution with the mean and covariance of its samples. It shows location and spread of the points; it is no
+        confidence region of the mean, and imprecise with few samples. A level with fewer than 3 samples gets none.
+    ax, show, save
+        Axes to draw on, by default in a new figure of one column width (3.3 inches); whether to call
+        ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
 
     Returns
     -------
@@ -70,25 +64,20 @@ def latent(
 
     Raises
     ------
-    TypeError
-        If ``adata`` is not an AnnData.
-    KeyError
-        If there is no such column of ``obs`` or key of ``obsm``.
-    ValueError
-        If ``basis`` has no such column, ``color`` has too many levels to tell apart, ``ellipse`` is not between 0 and 1,
-        or ``color`` has no levels to draw ellipses around.
+    TypeError, KeyError, ValueError
+        If there is no such column or key, ``color`` has too many levels to distinguish or none to draw ellipses for, or an
+        argument is out of range.
 
     Examples
     --------
     >>> import bulkvi as bv
     >>> adata = bv.datasets.airway()
-    >>> adata.obsm["X_bulkvi"] = np.arange(16.0).reshape(8, 2)  # in real life model.get_latent_representation()
+    >>> adata.obsm["X_bulkvi"] = np.arange(16.0).reshape(8, 2)  # in practice model.get_latent_representation()
     >>> ax = bv.pl.latent(adata, color="dex")
     >>> ax.get_xlabel()
     'Latent 1 (usual: ±1)'
     """
-    if not isinstance(adata, AnnData):
-        raise TypeError(f"`adata` must be an AnnData (samples x genes), not {type(adata).__name__}.")
+    check_anndata(adata)
     key = next((key for key in (basis, f"X_{basis}") if key in adata.obsm), None)
     if key is None:
         raise KeyError(
@@ -115,31 +104,28 @@ def latent(
     ax.set(xlabel=f"{name} {dims[0] + 1}{unit}", ylabel=f"{name} {dims[1] + 1}{unit}")
     set_fonts([ax.xaxis.label, ax.yaxis.label])
     if adata.n_obs <= MAX_LABELS if label is None else label:
+        ax.margins(NAME_MARGIN)
         write_names(ax, points[:, 0], points[:, 1], adata.obs_names.tolist(), ring=False)
     return finish(ax, show=show, save=save)
 
 
 def _check_ellipse(share: float, colouring: Colouring) -> None:
-    check_number("ellipse", share)
-    if not 0 < share < 1:
-        raise ValueError(f"`ellipse` is a share between 0 and 1, such as 0.9; it is {share}.")
+    check_number("ellipse (a share, such as 0.9)", share, above=0, below=1)
     if colouring.title is None or colouring.values is not None:
         raise ValueError(
-            "ellipses are drawn around the levels of a column: give `color` a column of obs that is not numeric."
+            "ellipses are drawn for the levels of a column: give `color` a column of obs that is not numeric."
         )
 
 
 def _draw_ellipses(ax: Axes, points: np.ndarray, colouring: Colouring, share: float) -> None:
     for level in colouring.levels:
         members = points[level.members]
-        if level.missing or len(members) < FEWEST:
+        if level.missing or len(members) < MIN_SAMPLES:
             continue
         variances, directions = np.linalg.eigh(np.cov(members.T))
         # the squared Mahalanobis distance of a normal point of two dimensions is exponential with mean 2
         width, height = 2 * np.sqrt(-2 * np.log1p(-share) * variances.clip(0))
         angle = np.degrees(np.arctan2(directions[1, 0], directions[0, 0]))
-        around = Ellipse(
-            tuple(members.mean(0)), width, height, angle=angle, facecolor="none", edgecolor=level.colour, linewidth=0.8
-        )
-        ax.add_patch(around)
+        look = {"facecolor": "none", "edgecolor": level.colour, "linewidth": 0.8}
+        ax.add_patch(Ellipse(tuple(members.mean(0)), width, height, angle=angle, **look))
     ax.autoscale_view()

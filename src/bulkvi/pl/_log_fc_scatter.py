@@ -1,16 +1,13 @@
 from os import PathLike
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
-from bulkvi.arguments import check_number
-from bulkvi.pl._axes import OKABE_ITO, draw_colour_bar, new_axes
-from bulkvi.pl._finish import finish
-from bulkvi.pl._gene_points import count_genes, points_look, say_above
-from bulkvi.pl._text import plain, set_fonts
+from bulkvi.pl._figure import OKABE_ITO, draw_agreement, draw_colour_bar, finish, new_axes, set_square
+from bulkvi.pl._gene_table import axis_reach, check_limit, count_beyond, count_genes, points_look
+from bulkvi.pl._text import plain, set_fonts, write_caption
 
 KINDS: Final = ("points", "hexbin")
 HEXAGONS: Final = 60
@@ -28,10 +25,10 @@ def log_fc_scatter(
     show: bool = False,
     save: str | PathLike[str] | None = None,
 ) -> Axes:
-    """Do two analyses give the same fold changes? Draw one against the other, a point per gene.
+    """Draw the fold changes of one analysis over those of another, a point per gene. Do they agree?
 
-    Both axes have the same limits; the grey line is where the two agree. Above the Axes stands how many genes are drawn
-    and how many are not.
+    Both axes have the same limits; on the grey line the two agree. The caption counts the genes that are drawn and those that
+    are not.
 
     Parameters
     ----------
@@ -44,13 +41,10 @@ def log_fc_scatter(
         ``"points"``, or ``"hexbin"`` for the number of genes per hexagon, where points would hide each other.
     limit
         Largest absolute log2 fold change on the axes: genes beyond it are drawn as triangles at the edge, and counted
-        above the Axes. By default the axes hold all genes.
-    ax
-        Where to draw; None makes a figure of one column width (3.3 inches).
-    show
-        Whether to call ``matplotlib.pyplot.show``; a notebook shows the figure without it.
-    save
-        File to write the whole figure to, such as ``"figure.pdf"``; the ending says the format.
+        in the caption. By default the axes hold all genes.
+    ax, show, save
+        Axes to draw on, by default in a new figure of one column width (3.3 inches); whether to call
+        ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
 
     Returns
     -------
@@ -58,12 +52,9 @@ def log_fc_scatter(
 
     Raises
     ------
-    TypeError
-        If ``x`` and ``y`` are neither two Series nor, with ``data``, two names.
-    KeyError
-        If ``data`` has no such column.
-    ValueError
-        If gene names are not unique, if no gene has both values, or if ``kind`` or ``limit`` is out of range.
+    TypeError, KeyError, ValueError
+        If ``x`` and ``y`` are neither two Series nor two columns of ``data``, gene names are not unique, no gene has both
+        values, or ``kind`` or ``limit`` is out of range.
 
     Examples
     --------
@@ -78,17 +69,14 @@ def log_fc_scatter(
     """
     if kind not in KINDS:
         raise ValueError(f"unknown kind {kind!r}; choose one of {list(KINDS)}.")
-    if limit is not None:
-        check_number("limit", limit)
-    if limit is not None and not limit > 0:
-        raise ValueError(f"`limit` must be > 0 (log2); it is {limit}.")
+    check_limit(limit)
     pair = _pair(x, y, data)
     values = pair.to_numpy(dtype=float)
     finite = values[np.isfinite(values).all(1)]
     if not len(finite):
         raise ValueError(f"none of the {len(values)} genes has a value in both; {REMEDY}")
     ax = new_axes(height=3.2 if kind == "points" else 2.9) if ax is None else ax  # a colour bar makes it narrower
-    bound = (float(np.abs(finite).max()) or 1.0) if limit is None else limit
+    bound = axis_reach(finite, limit)
     outside = (np.abs(finite) > bound).any(1)
     if kind == "points":
         inside = finite[~outside]
@@ -97,23 +85,17 @@ def log_fc_scatter(
         _draw_hexagons(ax, finite[~outside], bound)
     if outside.any():
         _draw_outside(ax, finite[outside], bound)
-    ax.axline((0, 0), slope=1, color="0.4", linewidth=0.8)
-    for draw_zero in (ax.axhline, ax.axvline):
-        draw_zero(0, color="0.8", linewidth=0.6, zorder=0)
-    reach = 1.06 * bound
-    ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    draw_agreement(ax)
+    set_square(ax, 1.06 * bound)
     across, up = map(plain, pair.columns)
     ax.set(xlabel=f"{across} (log2)", ylabel=f"{up} (log2)")
     set_fonts([ax.xaxis.label, ax.yaxis.label])
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    beyond = [f"{outside.sum():,} beyond ±{limit:g}"] if outside.any() else []
-    say_above(ax, count_genes(len(values), len(finite), *beyond))
+    write_caption(ax, count_genes(len(values), len(finite), *count_beyond(outside, limit)))
     return finish(ax, show=show, save=save)
 
 
 def _pair(x: pd.Series | str, y: pd.Series | str, data: pd.DataFrame | None) -> pd.DataFrame:
-    """The two columns side by side, a row for each gene that is in either."""
+    """Join the two columns, a row for each gene of either."""
     if data is not None:
         if isinstance(x, pd.Series) or isinstance(y, pd.Series):
             raise TypeError("with `data`, `x` and `y` are names of its columns, not Series.")
@@ -121,8 +103,7 @@ def _pair(x: pd.Series | str, y: pd.Series | str, data: pd.DataFrame | None) -> 
             if column not in data:
                 raise KeyError(f"no column {column!r} in `data`; it has {list(data.columns)}.")
         return pd.concat([data[x], data[y]], axis=1)
-    columns = [_by_gene(name, series) for name, series in (("x", x), ("y", y))]
-    return pd.concat(columns, axis=1, join="outer")
+    return pd.concat([_by_gene("x", x), _by_gene("y", y)], axis=1, join="outer")
 
 
 def _by_gene(argument: str, series: pd.Series | str) -> pd.Series:
@@ -138,23 +119,15 @@ def _by_gene(argument: str, series: pd.Series | str) -> pd.Series:
 
 
 def _draw_hexagons(ax: Axes, points: np.ndarray, bound: float) -> None:
-    hexagons = ax.hexbin(
-        points[:, 0],
-        points[:, 1],
-        gridsize=HEXAGONS,
-        extent=(-bound, bound, -bound, bound),
-        bins="log",
-        mincnt=1,
-        cmap="viridis",
-        linewidths=0,
-    )
-    draw_colour_bar(ax, hexagons, "Genes")
+    extent = (-bound, bound, -bound, bound)
+    look: dict[str, Any] = {"bins": "log", "mincnt": 1, "cmap": "viridis", "linewidths": 0}
+    draw_colour_bar(ax, ax.hexbin(*points.T, gridsize=HEXAGONS, extent=extent, **look), "Genes")
 
 
 def _draw_outside(ax: Axes, points: np.ndarray, bound: float) -> None:
     x, y = points.T
-    beside = np.abs(x) <= bound
-    edges = {">": x > bound, "<": x < -bound, "^": beside & (y > bound), "v": beside & (y < -bound)}
+    within = np.abs(x) <= bound
+    edges = {">": x > bound, "<": x < -bound, "^": within & (y > bound), "v": within & (y < -bound)}
     clipped = points.clip(-bound, bound)
     for marker, at in edges.items():
         if at.any():

@@ -1,38 +1,23 @@
+import math
 from os import PathLike
 from typing import Final
 
 import numpy as np
 from anndata import AnnData
 from matplotlib.axes import Axes
-from matplotlib.ticker import EngFormatter, StrMethodFormatter
+from matplotlib.axis import Axis
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from bulkvi.arguments import check_number
 from bulkvi.names import SIZE_FACTOR
-from bulkvi.pl._axes import (
-    check_column,
-    colour_samples,
-    draw_samples,
-    new_sample_axes,
-    set_log_ticks,
-    text_width,
-    width_in_points,
-)
-from bulkvi.pl._finish import finish
-from bulkvi.pl._text import plain, set_fonts
+from bulkvi.pl._counts import checked_size_factors
+from bulkvi.pl._figure import finish
+from bulkvi.pl._samples import colour_samples, draw_samples, new_sample_axes
+from bulkvi.pl._text import NAME_MARGIN, write_names
+from bulkvi.study.counts import checked_counts
 
 MAX_LABELS: Final = 12
-GAP: Final = 5
-"""Between a point and its name, points."""
-LINE: Final = 9
-"""Height of a name, points."""
-SIDES: Final = np.array([[1, 0], [-1, 0], [0, 1], [0, -1], [1, 1], [1, -1], [-1, 1], [-1, -1]])
-"""Where a name may stand: right, left, above, below its point, and between these."""
-PREFERENCE: Final = 0.01 * np.arange(len(SIDES))
-N_STARTS: Final = 20
-N_ROUNDS: Final = 4
-MAX_ROOM: Final = 0.3
-"""Largest share of the width that is kept free for names at either side."""
-BLOCK_ELEMENTS: Final = 10_000_000
+TICK_DISTANCE: Final = 0.15  # least distance of labelled ticks, as a share of the axis
 
 
 def size_factors(
@@ -48,35 +33,31 @@ def size_factors(
     show: bool = False,
     save: str | PathLike[str] | None = None,
 ) -> Axes:
-    """Do size factors follow depth? Draw them against the total count of each sample, both on log axes.
+    """Draw size factors over the total count of each sample, both on log axes. Do size factors follow depth?
 
-    Where most genes do not change, both say how deeply a sample was sequenced and the points lie along the grey line, on
-    which size factor and total count are proportional. A sample far off the line has a few genes that take up much of its
-    reads, or a composition of its own.
+    If most genes do not change, both measure the sequencing depth, and the points lie along the grey line, on which size
+    factor and total count are proportional. A sample far from the line has a few genes with a large share of its reads, or
+    another composition.
 
     Parameters
     ----------
     adata
-        Samples x genes with size factors in ``obs``; dense, sparse, dask, or backed by a file. It is not changed. Total
-        counts are those of the genes it holds.
+        Samples x genes with counts and size factors, in memory, in dask arrays or in a file. It is not changed. Total counts are over the genes in ``adata``.
     key
         Column of ``obs`` with the size factors.
     layer
         Layer that holds the counts; None for ``adata.X``.
     color
         Column of ``obs``, as in :func:`~bulkvi.pl.latent`.
-    ax
-        Where to draw; None makes a figure of one column width (3.3 inches).
     label
-        Whether to write the name of each sample beside it; by default up to 12 samples.
+        Whether to write the name of each sample; by default up to 12 samples.
     size
         Area of a marker in square points; by default smaller for more samples.
     legend_loc
-        ``"below"`` the Axes, ``"right margin"``, a location that matplotlib knows such as ``"best"``, or None for no legend.
-    show
-        Whether to call ``matplotlib.pyplot.show``; a notebook shows the figure without it.
-    save
-        File to write the whole figure to, such as ``"figure.pdf"``; the ending says the format.
+        ``"below"`` the Axes, ``"right margin"``, a location of matplotlib such as ``"best"``, or None for no legend.
+    ax, show, save
+        Axes to draw on, by default in a new figure of one column width (3.3 inches); whether to call
+        ``matplotlib.pyplot.show``; file to save the figure to, in the format of its ending.
 
     Returns
     -------
@@ -84,12 +65,9 @@ def size_factors(
 
     Raises
     ------
-    TypeError
-        If ``adata`` is not an AnnData.
-    KeyError
-        If there is no such column of ``obs`` or layer.
-    ValueError
-        If a size factor or a total count is not positive, or ``color`` has too many levels to tell apart.
+    TypeError, KeyError, ValueError
+        If there is no such column or layer, a size factor is not positive, the counts are not raw counts, a sample has none,
+        or ``color`` has too many levels to distinguish.
 
     Examples
     --------
@@ -102,18 +80,8 @@ def size_factors(
     """
     if size is not None:
         check_number("size", size, above=0)
-    factors = check_column(adata, key).to_numpy(dtype=float)
-    layers = [name for name in adata.layers if name is not None]  # anndata 0.13 lists X as the layer None
-    if layer is not None and layer not in layers:
-        raise KeyError(f"no layer {layer!r} in adata.layers; it has {layers}.")
-    totals = _totals(adata, layer)
-    for what, values in ((f"adata.obs[{key!r}]", factors), ("the total count", totals)):
-        wrong = ~(np.isfinite(values) & (values > 0))
-        if wrong.any():
-            raise ValueError(
-                f"{what} must be finite and > 0 to stand on a log axis; it is {values[wrong][0]} in sample "
-                f"{adata.obs_names[wrong][0]!r} and wrong in {wrong.sum()} of {adata.n_obs} samples."
-            )
+    factors = checked_size_factors(adata, key)
+    totals = checked_counts(adata, layer).totals
     colouring = colour_samples(adata, color)
     ax = new_sample_axes(colouring, legend_loc) if ax is None else ax
     draw_samples(ax, totals, factors, colouring, size=size, legend_loc=legend_loc)
@@ -121,67 +89,31 @@ def size_factors(
     centre = np.exp(np.log(totals).mean()), np.exp(np.log(factors).mean())
     # two points close by: far ones would widen the limits
     ax.axline(centre, (1.001 * centre[0], 1.001 * centre[1]), color="0.7", linewidth=0.8, zorder=0)
-    set_log_ticks(ax.xaxis, totals)
-    set_log_ticks(ax.yaxis, factors)
+    _set_log_ticks(ax.xaxis, totals)
+    _set_log_ticks(ax.yaxis, factors)
     ax.xaxis.set_major_formatter(EngFormatter(sep=" "))
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    labelled = adata.n_obs <= MAX_LABELS if label is None else label
-    if labelled:
-        _write_names(ax, totals, factors, [plain(name) for name in adata.obs_names])
+    if adata.n_obs <= MAX_LABELS if label is None else label:
+        ax.margins(NAME_MARGIN)
+        write_names(ax, totals, factors, adata.obs_names.tolist(), ring=False)
     return finish(ax, show=show, save=save)
 
 
-def _totals(adata: AnnData, layer: str | None) -> np.ndarray:
-    counts = adata.X if layer is None else adata.layers[layer]
-    if counts is None:
-        raise ValueError("adata.X is empty; name the layer that holds the counts.")
-    rows = max(1, BLOCK_ELEMENTS // max(adata.n_vars, 1))
-    # by rows, as a matrix in a file can be sliced but not summed
-    sums = [np.asarray(counts[start : start + rows].sum(1)).ravel() for start in range(0, adata.n_obs, rows)]
-    return np.concatenate(sums).astype(float)
+class SparseLocator(MaxNLocator):
+    """Evenly spaced numbers on a log axis, without those whose labels would overlap."""
+
+    def tick_values(self, vmin: float, vmax: float) -> list[float]:
+        """Ticks from the smaller to the larger end."""
+        ticks = [tick for tick in super().tick_values(vmin, vmax) if vmin <= tick <= vmax and tick > 0]
+        kept = ticks[:1]
+        for tick in ticks[1:]:
+            if math.log(tick / kept[-1]) > TICK_DISTANCE * math.log(vmax / vmin):
+                kept.append(tick)
+        return kept
 
 
-def _write_names(ax: Axes, x: np.ndarray, y: np.ndarray, names: list[str]) -> None:
-    figure = ax.get_figure(root=True)
-    if figure is not None:
-        figure.draw_without_rendering()  # gives the Axes its final size
-    widths = np.array([text_width(len(name) + 1) for name in names])
-    room = min((widths.max() + 2 * GAP) / width_in_points(ax), MAX_ROOM)
-    high = (GAP + 1.5 * LINE) / (72 * ax.get_window_extent().height / ax.figure.dpi)
-    ax.margins(x=room / (1 - 2 * room), y=high / (1 - 2 * high))
-    ax.autoscale_view()
-    points = ax.transData.transform(np.column_stack([x, y])) * 72 / ax.figure.dpi
-    for sample, (right, up) in enumerate(_choose_sides(points, widths)):
-        text = ax.annotate(
-            names[sample],
-            (x[sample], y[sample]),
-            xytext=(GAP * right, GAP * up),
-            textcoords="offset points",
-            horizontalalignment=("center", "left", "right")[right],
-            verticalalignment=("center", "bottom", "top")[up],
-            fontsize="x-small",
-        )
-        set_fonts([text])
-        text.set_in_layout(False)  # or long names would shrink the Axes
-
-
-def _choose_sides(points: np.ndarray, widths: np.ndarray) -> np.ndarray:
-    """Side of each point on which its name stands, so that names of these widths hide few points and each other."""
-    n = len(points)
-    reach = np.column_stack([GAP + widths / 2, np.full(n, GAP + LINE / 2)])
-    centres = points[:, None] + reach[:, None] * SIDES
-    to_points = np.abs(centres[:, :, None] - points)
-    to_names = np.abs(centres[:, :, None, None] - centres)
-    hides = (to_points[..., 0] < widths[:, None, None] / 2 + GAP / 2) & (to_points[..., 1] < LINE)
-    meets = (to_names[..., 0] < (widths[:, None, None, None] + widths[:, None]) / 2) & (to_names[..., 1] < LINE)
-    meets[np.arange(n), :, np.arange(n)] = False
-    alone = hides.sum(2) + PREFERENCE
-    # one name after the other to its best side; from several starts, as each alone can get stuck
-    rng = np.random.default_rng(0)
-    sides = rng.integers(len(SIDES), size=(N_STARTS, n))
-    everyone = np.arange(n)
-    for sample in [*range(n)] * N_ROUNDS:
-        met = meets[sample][:, everyone, sides]
-        sides[:, sample] = (alone[sample][:, None] + met.sum(2)).argmin(0)
-    cost = alone[everyone, sides].sum(1) + [meets[everyone, start][:, everyone, start].sum() / 2 for start in sides]
-    return SIDES[sides[cost.argmin()]]
+def _set_log_ticks(axis: Axis, values: np.ndarray) -> None:
+    """Set ticks of a log axis; one shorter than a decade would otherwise have one tick or none."""
+    narrow = values.max() < 10 * values.min()
+    axis.set_major_locator(SparseLocator(5, steps=[1, 2, 5, 10]) if narrow else LogLocator(subs=(1, 2, 5)))
+    axis.set_minor_locator(NullLocator())

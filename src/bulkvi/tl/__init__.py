@@ -1,15 +1,13 @@
-"""Look at a study before and after the model: designs, samples, how the answer compares with other tools', and pathways."""
+"""Check designs and samples before the model; compare its tables with other tools and test pathways after it."""
 
-from bulkvi.tl._check_design import DesignCheck, check_design
-from bulkvi.tl._check_gene_sets import check_gene_sets
+from bulkvi.tl._check_design import DesignCheck, DesignVariable, check_design, design_variables
 from bulkvi.tl._check_samples import check_samples
 from bulkvi.tl._compare import compare
 from bulkvi.tl._compare_enrichment import compare_enrichment
 from bulkvi.tl._comparison import Comparison
-from bulkvi.tl._design_variables import DesignVariable, design_variables
 from bulkvi.tl._enrichment import enrichment
-from bulkvi.tl._to_deseq2 import to_deseq2
-from bulkvi.tl._to_pertpy import to_pertpy
+from bulkvi.tl._gene_sets import check_gene_sets
+from bulkvi.tl._other_tools import to_deseq2, to_pertpy
 
 __all__ = [
     "Comparison",

@@ -1,4 +1,4 @@
-"""How closely two columns of a table of samples go together: 0 for not at all, 1 where one says all of the other."""
+"""Designs: how a formula reads the columns of ``obs``, and which effects it can estimate."""
 
 import warnings
 from collections.abc import Sequence
@@ -12,12 +12,15 @@ from scipy.stats.contingency import association, crosstab
 
 from bulkvi.design_names import ASSOCIATION, COLUMN, FINDING, MEASURE, OTHER_COLUMN, REMEDY, SEVERITY
 from bulkvi.names import N_SAMPLES
+from bulkvi.study.columns import column_of, is_number, names_groups
 from bulkvi.study.design import make_design, numbers_in_design
 from bulkvi.study.design_check import Columns, design_findings, findings_table, sort_columns
+from bulkvi.study.formula import read_formula
+from bulkvi.study.formula_names import CATEGORY, NUMBER
 
 
 class DesignCheck(NamedTuple):
-    """What :func:`check_design` found; ``print`` it for the findings in words."""
+    """Result of :func:`check_design`; ``print`` it for a summary."""
 
     design: str
     """The formula."""
@@ -28,7 +31,7 @@ class DesignCheck(NamedTuple):
     association: pd.DataFrame
     """A row for each pair of columns of obs: ``column``, ``other_column``, ``association`` (0 to 1), ``measure``."""
     left_out: dict[str, str]
-    """Columns of obs that were not compared, and why."""
+    """Columns of obs that were not compared, and the reason."""
     n_samples: int
     """Number of samples."""
     n_columns: int
@@ -60,46 +63,51 @@ class DesignCheck(NamedTuple):
         return "\n".join(lines)
 
 
-def check_design(adata: AnnData, design: str, *, contrast: str | Sequence[Any] | None = None) -> DesignCheck:
-    """Check what a design can tell: replicates, confounding, repeated measures.
+class DesignVariable(NamedTuple):
+    """Kind of a column of ``obs`` in a design."""
 
-    Looks at the table of samples alone: sizes of the cells of the design, residual degrees of freedom, levels with one
-    sample, variables of the design that are confounded with another column, columns that look like repeated measures,
-    and how closely every two columns are associated. ``setup_anndata`` runs it and warns of what is serious: a
-    variable confounded with a column whose name looks technical (batch, lane, plate, run, ...), a level with one sample, or
-    libraries that are in several rows. No residual degree of freedom is serious too.
+    kind: str
+    """``"groups"``: an effect for each level; ``"slope"``: one for each unit."""
+    is_explicit: bool
+    """Whether its dtype or the formula decides, as ``C(x)`` and ``slope(x)`` do; else its name and values decide."""
+
+
+def check_design(adata: AnnData, design: str, *, contrast: str | Sequence[Any] | None = None) -> DesignCheck:
+    """Check which effects a design can estimate: replicates, confounding, repeated measures.
+
+    Only the table of samples is used: sizes of the cells of the design, residual degrees of freedom, levels with one sample,
+    variables of the design that are confounded with another column, columns that look like repeated measures, and the
+    association of every two columns. ``setup_anndata`` runs this check and warns of serious findings: a variable confounded
+    with a column of a technical name (batch, lane, plate, run, ...), a level with one sample, or libraries in several rows. No
+    residual degree of freedom is serious too.
 
     Parameters
     ----------
     adata
         Samples x genes; only ``obs`` is read. It is not changed.
     design
-        Formula of what is to be explained, for example ``"~ cell + dex"``.
+        Formula of the design, for example ``"~ cell + dex"``.
     contrast
-        The column that is compared, or a tuple of column, test and reference level. Findings that do not concern this
-        comparison are notes then. Without one every variable of the design may be compared.
+        The column that is compared, or a tuple of column, test and reference level. Findings about other variables are
+        then notes. By default every variable of the design may be compared.
 
     Returns
     -------
-    Tables, with a summary in words: ``print(check)``. :func:`bulkvi.pl.design` draws the associations: Cramer's V of two
-    categorical columns, eta squared (share of variance between the levels) of a categorical and a numeric one, squared
-    correlation of two numeric ones. Whole numbers that repeat count as categories; columns with another value in
-    (nearly) every sample, or the same in all, are left out and listed. Missing values are left out pair by pair.
+    Tables, with a summary: ``print(check)``. :func:`bulkvi.pl.design` draws the associations: Cramer's V of two categorical
+    columns, eta squared (share of variance between the levels) of a categorical and a numeric one, squared correlation of two
+    numeric ones. Repeated whole numbers are categories; columns with another value in (nearly) every sample, or the same in
+    all, are left out and listed. Missing values are left out pair by pair.
 
     Warns
     -----
     UserWarning
-        For each column of numbers in the design that is taken for names of groups, or that is a slope and may be meant as names.
+        For each column of numbers in the design that is read as names of groups, or that is a slope and may hold names.
 
     Raises
     ------
-    TypeError
-        If ``adata`` is not an AnnData.
-    KeyError
-        If a variable is not a column of ``obs``.
-    ValueError
-        If the formula cannot be read, a variable has missing values or a level without samples, the design is not of full
-        rank (a donor nested in a group, say), or it does not hold the contrast; the message names the columns.
+    TypeError, KeyError, ValueError
+        If ``adata`` is not an AnnData, the formula cannot be read, a variable is not a column of ``obs``, has missing values or
+        a level without samples, the design is not of full rank, or it does not hold the contrast.
 
     Examples
     --------
@@ -113,8 +121,7 @@ def check_design(adata: AnnData, design: str, *, contrast: str | Sequence[Any] |
     Not compared:
         geo: another value in every sample (an identifier)
     """
-    if not isinstance(adata, AnnData):
-        raise TypeError(f"`adata` must be an AnnData (samples x genes), not {type(adata).__name__}.")
+    _check_anndata(adata)
     findings = design_findings(adata.obs, design, contrast=contrast)
     coded, matrix = make_design(design, adata.obs)
     columns = sort_columns(adata.obs, coded.variables, coded.levels)
@@ -132,11 +139,58 @@ def check_design(adata: AnnData, design: str, *, contrast: str | Sequence[Any] |
     )
 
 
+def design_variables(adata: AnnData, design: str) -> dict[str, DesignVariable]:
+    """List the columns of ``obs`` in a design formula, each as groups or as a slope.
+
+    Text, yes/no and categories are groups. Numbers are slopes, unless they are names of groups: whole numbers in a column named
+    donor, batch, plate and the like, or repeated numbers 1, 2, 3, ... in a column whose name is not that of a quantity (age,
+    dose, day, score). ``C(x)`` makes groups of any column, ``slope(x)`` a slope.
+
+    Parameters
+    ----------
+    adata
+        Samples x genes; only ``obs`` is read, and values may be missing.
+    design
+        Right-hand side of a formula.
+
+    Returns
+    -------
+    The kind of each column in the formula, in alphabetical order.
+
+    Raises
+    ------
+    TypeError, KeyError, ValueError
+        If ``adata`` is not an AnnData, ``design`` is not text or no formula of columns, numbers, operators and known
+        transforms, or a column is missing.
+
+    Examples
+    --------
+    >>> import bulkvi as bv
+    >>> adata = bv.datasets.simulate(n_per_group=6, n_genes=50)
+    >>> adata.obs["donor"] = [1, 2, 3, 4, 5, 6] * 2
+    >>> bv.tl.design_variables(adata, "~ donor + group")
+    {'donor': DesignVariable(kind='groups', is_explicit=False), 'group': DesignVariable(kind='groups', is_explicit=True)}
+    """
+    _check_anndata(adata)
+    read = read_formula(design, adata.obs.columns)
+    found = {}
+    for name in read.variables:
+        column = column_of(adata.obs, name)
+        roles = {use.role for use in read.names.uses.values() if use.column == name}
+        if not is_number(column) or CATEGORY in roles:
+            found[name] = DesignVariable("groups", is_explicit=True)
+        elif NUMBER in roles:
+            found[name] = DesignVariable("slope", is_explicit=True)
+        else:
+            found[name] = DesignVariable("groups" if names_groups(name, column) else "slope", is_explicit=False)
+    return found
+
+
 def _cells(obs: pd.DataFrame, held: list[str]) -> pd.DataFrame:
     if not held:
         return pd.DataFrame({N_SAMPLES: pd.Series(dtype=int)})
-    table = obs[held].astype("category")
-    return table.groupby(held, observed=False).size().rename(N_SAMPLES).reset_index()
+    cells = obs[held].astype("category").groupby(held, observed=False)
+    return cells.size().rename(N_SAMPLES).reset_index()
 
 
 def _association(columns: Columns) -> pd.DataFrame:
@@ -162,25 +216,9 @@ def _known(values: np.ndarray) -> np.ndarray:
 
 
 def cramers_v(a: np.ndarray, b: np.ndarray) -> float:
-    """Cramer's V of two categorical columns: how far they are from independent.
+    """Cramer's V of two columns of codes: the square root of chi squared over its maximum; NaN if a column has one level.
 
-    1 where the column with more levels decides the other. With few samples and many levels it is large by chance alone.
-
-    Parameters
-    ----------
-    a, b
-        Codes of the levels, shape ``(n_samples,)``.
-
-    Returns
-    -------
-    The square root of chi squared over its largest possible value, in [0, 1]; NaN if a column has one level.
-
-    Examples
-    --------
-    >>> cramers_v(np.array([0, 0, 1, 1]), np.array([1, 1, 0, 0]))
-    1.0
-    >>> cramers_v(np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]))
-    0.0
+    It is 1 if the column with more levels determines the other. With few samples and many levels it is large by chance.
     """
     table = crosstab(a, b).count
     if min(table.shape) < 2:
@@ -189,25 +227,9 @@ def cramers_v(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def correlation_ratio(groups: np.ndarray, values: np.ndarray) -> float:
-    r"""Eta squared: share of the variance of a numeric column that lies between the levels of a categorical one.
+    r"""Eta squared, the share of the variance of numbers between groups; NaN for one group or equal numbers.
 
     .. math:: \eta^2 = \sum_k n_k (\bar x_k - \bar x)^2 \Big/ \sum_n (x_n - \bar x)^2
-
-    Parameters
-    ----------
-    groups
-        Codes of the levels, shape ``(n_samples,)``.
-    values
-        Numbers, shape ``(n_samples,)``.
-
-    Returns
-    -------
-    A number in [0, 1]; NaN if there is one level or the numbers are all the same.
-
-    Examples
-    --------
-    >>> correlation_ratio(np.array([0, 0, 1, 1]), np.array([1.0, 3.0, 5.0, 7.0]))
-    0.8
     """
     _, codes = np.unique(groups, return_inverse=True)
     centred = values - values.mean()
@@ -219,22 +241,12 @@ def correlation_ratio(groups: np.ndarray, values: np.ndarray) -> float:
 
 
 def squared_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Square of Pearson's correlation of two numeric columns.
-
-    Parameters
-    ----------
-    a, b
-        Numbers, shape ``(n_samples,)``.
-
-    Returns
-    -------
-    A number in [0, 1]; NaN if a column is constant.
-
-    Examples
-    --------
-    >>> squared_correlation(np.array([1.0, 2.0, 3.0]), np.array([6.0, 4.0, 2.0]))
-    1.0
-    """
+    """Square of Pearson's correlation of two columns of numbers; NaN if one is constant."""
     x, y = a - a.mean(), b - b.mean()
     scale = float((x @ x) * (y @ y))
     return float(x @ y) ** 2 / scale if scale else float("nan")
+
+
+def _check_anndata(adata: AnnData) -> None:
+    if not isinstance(adata, AnnData):
+        raise TypeError(f"`adata` must be an AnnData (samples x genes), not {type(adata).__name__}.")

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,11 @@ from bulkvi.stats.rank import well_conditioned
 from bulkvi.stats.samples.label_search import LabelSearch, search_labels
 from bulkvi.stats.samples.leave_one_out import stabilise
 from bulkvi.stats.samples.sample_noise import noise_deviation
+from bulkvi.study.columns import is_number
 from bulkvi.study.counts import check_size_factor, checked_counts
+from bulkvi.study.design import apply_design, make_design
+from bulkvi.study.formula_names import backticked
 from bulkvi.study.offsets import checked_offset
-from bulkvi.tl._label_rows import LabelRows, label_rows
 from bulkvi.tl._sexes import Sexes, find_sexes, with_sexes
 
 MIN_MEAN = 5.0
@@ -25,6 +28,18 @@ WRONG = 0.05
 DOUBT = 0.6
 ALARM = 0.93
 PARTNER = 0.25
+MOST_NUMBERS = 12
+
+
+class LabelRows(NamedTuple):
+    """Labels to check, and rows of the design under each label."""
+
+    column: pd.Series
+    """The labels, categories without empty levels."""
+    rows: np.ndarray
+    """Row of the design for each sample under each label, labels x samples x columns."""
+    groups: list[np.ndarray]
+    """Codes of each categorical variable of the design, the labels among them."""
 
 
 def check_samples(
@@ -39,11 +54,11 @@ def check_samples(
     male_genes: Sequence[str] | None = None,
     sex_key: str | None = None,
 ) -> pd.DataFrame:
-    """Find swapped labels, outlying samples, and samples of the wrong sex. Is each sample what its label says?
+    """Find swapped labels, outlying samples, and samples of the wrong sex.
 
     Each sample is predicted from all others, under its own label and under every other one; a sample that another label
-    predicts much better is mislabelled. Samples that were exchanged with each other hide each other, so single changes
-    and exchanges of labels are tried as well. See :func:`~bulkvi.stats.samples.leave_one_out.label_fit` and
+    predicts much better is mislabelled. Two exchanged samples mask each other, so single changes and exchanges of labels are
+    compared as well. See :func:`~bulkvi.stats.samples.leave_one_out.label_fit` and
     :func:`~bulkvi.stats.samples.label_search.search_labels` for the arithmetic.
 
     Parameters
@@ -53,9 +68,8 @@ def check_samples(
     groupby
         Column of ``obs`` with the labels to check.
     design
-        Formula with ``groupby`` and what else is known to move the counts, for example ``"~ cell + dex"``; without one
-        ``groupby`` alone. A known batch in the design makes the check sharper, and a noisy batch does not make its samples
-        outlying.
+        Formula with ``groupby`` and other known effects, for example ``"~ cell + dex"``; by default ``groupby`` alone. A
+        known batch in the design makes the check more powerful, and the samples of a noisy batch are not outlying.
     size_factor_key
         Column of ``obs`` with the size factors (see :func:`bulkvi.pp.size_factors`).
     layer
@@ -65,48 +79,46 @@ def check_samples(
     female_genes, male_genes
         Names of genes that only one sex expresses; give both or none. By default XIST and genes of the Y chromosome
         (RPS4Y1, DDX3Y, KDM5D, UTY, USP9Y, EIF1AY, Eif2s3y, ...) of human or mouse, found in ``var_names`` or ``var["symbol"]``
-        by symbol, in capitals or not, or by Ensembl id, with or without version.
+        by symbol in any case, or by Ensembl id, with or without version.
     sex_key
-        Column of ``obs`` with the sex (female, male, or f, m), to be compared with the genes. By default the column that is
-        called sex or gender, or has these levels; without one the sex is not checked unless genes are named.
+        Column of ``obs`` with the sex (female, male, or f, m), to compare with the genes. By default the column named sex or
+        gender, or with these levels; without one the sex is not checked unless genes are given.
 
     Returns
     -------
     A row for each sample, in the order of ``obs_names``:
 
     - ``label``; ``likely_label``: the most probable one; ``prob_label``: posterior probability of the sample's own label
-    - ``swapped_with``: samples that it may have been exchanged with
+    - ``swapped_with``: samples with which it may have been exchanged
     - ``fit``: mean over the genes of the log density predicted for the sample under its own label (natural log)
     - ``fit_deviation``: log noise of the sample under the likely label against that of all samples, and of those with the
       same level in each variable of the design, whichever is less (robust standard deviations; below 0 is noisier)
     - ``sex``, where it is checked: ``female``, ``male``, ``both`` (XIST and Y are expressed: Klinefelter syndrome, or a mixture of
       samples) or ``unclear`` (neither, too few counts, or levels in between)
     - ``flag``: ``swapped`` (``prob_label`` below 0.05, some labels are wrong with a probability above 0.93, and the label has two
-      other samples), ``doubtful`` (some labels are wrong with a probability above 0.95, and this one may be among them: ``prob_label`` below 0.6), ``outlying`` (``fit_deviation`` below
-      ``attrs["outlying_below"]``, which depends on the number of samples), ``sex_mismatch``, ``not_checked``; joined by commas,
-      empty where all is well
+      other samples), ``doubtful`` (some labels are wrong with a probability above 0.95, and ``prob_label`` is below 0.6),
+      ``outlying`` (``fit_deviation`` below ``attrs["outlying_below"]``, which depends on the number of samples),
+      ``sex_mismatch``, ``not_checked``; joined by commas, empty without a finding
     - ``prob_label_<label>``, ``fit_<label>``: probability and fit for each label
 
-    ``attrs["prob_meaningless"]`` is the probability that the labels have nothing to do with the counts; where it is high,
-    do not act on single samples. With a check of the sex ``attrs`` has ``sex_key``, ``sex_genes`` and ``sex_remark`` (what
-    could not be told). If ``groupby`` is the column of the sex, its genes decide where they are clear.
+    ``attrs["prob_meaningless"]`` is the probability that the labels are unrelated to the counts; if it is high, do not act on
+    single samples. If the sex is checked, ``attrs`` has ``sex_key``, ``sex_genes`` and ``sex_remark`` (what could not be
+    determined). If ``groupby`` is the column of the sex, its genes decide where they are clear.
 
     Raises
     ------
-    TypeError
-        If ``adata`` is not an AnnData, or ``offset_key`` is not a name.
-    KeyError
-        If a column, a layer or a gene does not exist.
-    ValueError
-        If the counts are not raw counts, an offset is not finite and > 0, a label is missing, no label has two samples, the
-        labels are more than 12 different numbers, the design does not hold ``groupby``, is not of full rank or leaves too few
-        samples to leave one out, only one of the two sexes' genes is given, or a level of ``sex_key`` is no word for a sex.
+    TypeError, KeyError, ValueError
+        If a column, a layer or a gene does not exist, the counts are not raw counts, an offset is not finite and > 0, a label
+        is missing, no label has two samples, the labels are more than 12 different numbers, the design does not hold
+        ``groupby``, is not of full rank or leaves no residual degree of freedom without one sample, only one of the two sexes'
+        genes is given, or a level of ``sex_key`` is no word for a sex.
 
     Notes
     -----
     On clean data about one sample in 1,000 is flagged (:doc:`/method/samples`). A swap between groups of two samples each, such
-    as A1 with B1, cannot be told from A2 with B2: all four are then ``doubtful``. Six samples in groups of three have ten
-    divisions into groups, each one exchange from the others: no label is called wrong with fewer than 20. If the labels are made of two factors, check each with the other in the design.
+    as A1 with B1, cannot be distinguished from A2 with B2: all four are then ``doubtful``. Six samples in groups of three have
+    ten divisions into groups, each one exchange from the others: no label is flagged with fewer than 20 divisions. If the
+    labels combine two factors, check each with the other in the design.
 
     Examples
     --------
@@ -123,18 +135,11 @@ def check_samples(
     matrix = checked_counts(adata, layer).matrix
     check_size_factor(adata, size_factor_key)
     offset = None if offset_key is None else checked_offset(adata, offset_key)
-    coded = label_rows(adata.obs, groupby, design)
+    coded = _label_rows(adata.obs, groupby, design)
     counts = np.concatenate([block for _, block in iter_row_blocks(matrix)])
     size_factor = adata.obs[size_factor_key].to_numpy(float)
     relative = np.ones((1, counts.shape[1])) if offset is None else np.exp(offset.log_relative())
-    sexes = find_sexes(
-        adata,
-        counts / relative,
-        size_factor,
-        female_genes=female_genes,
-        male_genes=male_genes,
-        sex_key=sex_key,
-    )
+    sexes = find_sexes(adata, counts / relative, size_factor, female_genes, male_genes, sex_key)
     enough = (counts / (size_factor[:, None] * relative)).mean(0) >= MIN_MEAN
     exposure = size_factor if offset is None else size_factor[:, None] * relative[:, enough]
     labels = coded.column.cat.codes.to_numpy(int)
@@ -144,8 +149,57 @@ def check_samples(
     return _table(found, coded, labels, sexes)
 
 
+def _label_rows(obs: pd.DataFrame, groupby: str, formula: str | None) -> LabelRows:
+    """Check the labels, and code each sample under every one of them."""
+    column = _labels(obs, groupby)
+    codes, levels = column.cat.codes.to_numpy(int), column.cat.categories
+    if formula is None:
+        rows = np.repeat(np.eye(len(levels))[:, None, :], len(obs), axis=1)
+        return LabelRows(column, rows, [codes])
+    table = obs.copy(deep=False)
+    table[groupby] = column
+    design, _ = make_design(formula, table)
+    if groupby not in design.variables:
+        raise ValueError(
+            f"The design {formula!r} does not hold groupby={groupby!r}: write for example '{formula} + {backticked(groupby)}'."
+        )
+    coded = []
+    for level in levels:
+        table[groupby] = pd.Categorical([level] * len(obs), levels)
+        coded.append(apply_design(design, table).to_numpy())
+    others = [pd.factorize(obs[name])[0] for name in design.variables if name != groupby]
+    groups = [other for other in others if other.max() < len(obs) / 2]
+    return LabelRows(column, np.stack(coded), [codes, *groups])
+
+
+def _labels(obs: pd.DataFrame, groupby: str) -> pd.Series:
+    if groupby not in obs.columns:
+        raise KeyError(f"groupby={groupby!r} is not a column of adata.obs; it has {list(obs.columns)}.")
+    column = obs[groupby]
+    if isinstance(column, pd.DataFrame):
+        raise ValueError(f"groupby={groupby!r}: adata.obs has {column.shape[1]} columns of that name. Rename them.")
+    if column.isna().any():
+        raise ValueError(
+            f"groupby={groupby!r}: the label is missing for {int(column.isna().sum())} samples (first: "
+            f"{list(obs.index[column.isna()][:5])}). Fill it in or leave these samples out."
+        )
+    if is_number(column) and column.nunique() > MOST_NUMBERS:
+        raise ValueError(
+            f"groupby={groupby!r} holds {column.nunique()} different numbers. Labels are groups of several samples: give a "
+            "column of groups, or make one, for example with pandas.cut."
+        )
+    column = column.astype("category").cat.remove_unused_categories()
+    sizes = column.value_counts()
+    if len(sizes) < 2 or sizes.max() < 2:
+        raise ValueError(
+            f"groupby={groupby!r} has the labels {dict(sizes.iloc[:6])}: give a column with at least two labels, one of "
+            "them with two samples or more."
+        )
+    return column
+
+
 def _values(counts: np.ndarray, exposure: np.ndarray, features: np.ndarray) -> np.ndarray:
-    """Counts on a scale of about one variance; the dispersion is that of the trend, which no swap moves."""
+    """Counts with about equal variance; the dispersion is that of the trend, which no swap changes."""
     if counts.shape[1] < MIN_GENES:
         raise ValueError(
             f"{counts.shape[1]} genes have a mean of at least {MIN_MEAN:g} counts; {MIN_GENES} are needed to check labels."
@@ -171,9 +225,9 @@ def _table(found: LabelSearch, coded: LabelRows, labels: np.ndarray, sexes: Sexe
     likely = np.where(judged, np.nan_to_num(prob, nan=-1).argmax(1), labels)
     best_fit = found.fit.log_density[everyone, np.where(judged, likely, found.labels)]
     noise = noise_deviation(best_fit, coded.groups)
-    # with few arrangements of the labels, as of three against three, one of them looks right by chance
+    # with few arrangements of the labels, such as three against three, one of them fits by chance
     decidable = judged & (_n_arrangements(np.bincount(labels)) > 1 / WRONG)
-    # a label with one other sample is only as good as that sample
+    # a label with one other sample depends on that sample alone
     wrong = decidable & (own < WRONG) & (found.prob_changed > ALARM) & (np.bincount(labels)[labels] > 2)
     doubtful = decidable & ~wrong & (own < DOUBT) & (found.prob_changed > 1 - WRONG)
     flags = {
@@ -217,7 +271,7 @@ def _n_arrangements(sizes: np.ndarray) -> float:
 
 
 def _partners(prob: np.ndarray, labels: np.ndarray, moved: np.ndarray, samples: pd.Index) -> list[str]:
-    """For each moved sample the moved ones that may have its label and it theirs."""
+    """For each moved sample, the moved samples that may have exchanged labels with it."""
     partners = []
     for sample in range(len(labels)):
         fits = (prob[sample, labels] > PARTNER) & (prob[:, labels[sample]] > PARTNER) & (labels != labels[sample])

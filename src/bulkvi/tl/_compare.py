@@ -7,9 +7,17 @@ from scipy.stats import pearsonr, spearmanr
 from bulkvi import comparison_names as cn
 from bulkvi.arguments import check_number
 from bulkvi.names import P_VALUE, STAT, SYMBOL
-from bulkvi.tl._comparison import Comparison, rank_rank_overlap, total_least_squares_slope
+from bulkvi.tl._comparison import (
+    Comparison,
+    check_labels,
+    check_level,
+    count_calls,
+    rank_rank_overlap,
+    total_least_squares_slope,
+    two_labels,
+)
 from bulkvi.tl._disagreement import Side, classify, explain, side_of
-from bulkvi.tl._foreign_tables import Recognised, recognise
+from bulkvi.tl._foreign_tables import recognise
 
 Column = Literal["log_fc", "log_fc_mle"]
 MIN_GENES = 3
@@ -26,21 +34,21 @@ def compare(
     tolerance: float = 1.0,
     labels: tuple[str, str] | None = None,
 ) -> Comparison:
-    """Do two tables of differential expression say the same, and if not, where and why?
+    """Compare two tables of differential expression: where do they differ, and why?
 
-    Each table may be ours or that of another tool; its columns are recognised, one name of each row is needed:
+    Each table may be bulkvi's or that of another tool; each row needs a column under one of these names:
 
     ================ =============== ================== =========== =============
-    .                ours, pertpy    DESeq2, PyDESeq2   edgeR       limma
+    .                bulkvi, pertpy  DESeq2, PyDESeq2   edgeR       limma
     ================ =============== ================== =========== =============
     effect, log2     ``log_fc``      ``log2FoldChange`` ``logFC``   ``logFC``
     p-value          ``p_value``     ``pvalue``         ``PValue``  ``P.Value``
     adjusted p-value ``adj_p_value`` ``padj``           ``FDR``     ``adj.P.Val``
     ================ =============== ================== =========== =============
 
-    Read where they are there: ``base_mean`` or ``baseMean``, ``log_fc_se`` or ``lfcSE``, ``stat`` or ``t``, ``log_fc_mle``,
-    ``flag``, and of ``attrs`` the number of latent columns and the composition shift. Gene ids are those of a column
-    ``variable`` (pertpy) or ``gene_id``, else the index. Both effects must be of group 1 over group 2.
+    Optional: ``base_mean`` or ``baseMean``, ``log_fc_se`` or ``lfcSE``, ``stat`` or ``t``, ``log_fc_mle``, ``flag``, and in
+    ``attrs`` the number of latent columns and the composition shift. Gene ids are in a column ``variable`` (pertpy) or
+    ``gene_id``, else in the index. Both effects must be of group 1 over group 2.
 
     Parameters
     ----------
@@ -51,13 +59,13 @@ def compare(
     level
         False discovery rate: genes are called at an adjusted p-value below it.
     column
-        Which of our effects are compared, where a table has both: ``"log_fc"`` (shrunk) or ``"log_fc_mle"``.
+        Which effects are compared, if a table has both: ``"log_fc"`` (shrunk) or ``"log_fc_mle"``.
     low_counts
-        Mean count per unit size factor below which a disagreement is put down to low counts.
+        Mean count per unit size factor below which low counts are the reason of a disagreement.
     tolerance
         Difference of two effects that counts as a disagreement, log2.
     labels
-        What to call the two tables. By default the tools, as the columns or ``attrs["method"]`` tell them.
+        Names of the two tables. By default the tools, by their columns or ``attrs["method"]``.
 
     Returns
     -------
@@ -66,15 +74,15 @@ def compare(
     The concordance, over the genes in both tables:
 
     ``pearson, spearman, slope``
-        Of the effects that are finite in both. The slope is that of ``de`` over ``other`` by total least squares
-        (:func:`~bulkvi.tl._comparison.total_least_squares_slope`): below 1, ours are the smaller ones.
+        Of the effects that are finite in both. The slope of ``de`` over ``other`` is by total least squares: below 1, the
+        effects of ``de`` are smaller.
     ``sign_agreement``
         Share of the same sign among the genes called in either.
     ``called_here, called_other, called_both, jaccard``
-        Numbers of genes called, and called in both over called in either; who has no answer is not called.
+        Numbers of genes called, and called in both over called in either; a gene without a result is not called.
     ``rank_rank_overlap``
-        Mean overlap of the first genes, up to a tenth, from both ends of the rankings by p-value and sign
-        (:func:`~bulkvi.tl._comparison.rank_rank_overlap`); about .05 by chance.
+        Mean overlap of the first genes, up to a tenth, from both ends of the rankings by p-value and sign; about .05 by
+        chance.
 
     The classes, the first that holds:
 
@@ -89,12 +97,12 @@ def compare(
     ``both, neither``
         They agree.
 
-    The reasons, the first that holds for the class, read off the tables alone:
+    The reasons, the first that holds for the class, from the tables alone:
 
     - absent: ``low_counts``, else ``not_in_table``
-    - no answer: ``independent_filtering`` (a p-value, but no adjusted one), ``no_counts``, ``outlier`` (DESeq2's way of
-      saying so: counts, an effect and no p-value), else ``not_tested``
-    - called in one: ``outlier`` (our flag: the count was weighted down), ``low_counts`` (the mean, or the flag
+    - no result: ``independent_filtering`` (a p-value, but no adjusted one), ``no_counts``, ``outlier`` (as DESeq2 marks it:
+      counts, an effect and no p-value), else ``not_tested``
+    - called in one: ``outlier`` (bulkvi's flag: the count was downweighted), ``low_counts`` (the mean, or the flag
       ``low_information``), ``borderline`` (both adjusted p-values between half and twice the level), ``composition``,
       ``hidden_factor``, ``adjustment`` (its p-value would be called in the other table), ``different_effect``,
       ``different_evidence``
@@ -102,58 +110,46 @@ def compare(
     - effects that differ: ``shrunk`` (they agree without shrinkage), ``outlier``, ``separated``, ``low_counts``,
       ``composition``, ``hidden_factor``, ``different_effect``
 
-    with ``composition`` where one table has taken off a shift of more than 0.1 that all effects share and the effects were
-    closer before; ``hidden_factor`` where the tables hold different numbers of latent columns fixed, which is known of the
-    analysis and not of the gene; ``different_effect`` where the unshrunken effects differ by more than ``tolerance`` (also
-    where nothing else explains it), and ``different_evidence`` where they agree and their dispersions, priors or tests do
-    not.
+    with ``composition`` if one table has subtracted a common shift of more than 0.1 and the effects were closer before;
+    ``hidden_factor`` if the tables adjust for different numbers of latent columns, a property of the analysis and not of the
+    gene; ``different_effect`` if the unshrunken effects differ by more than ``tolerance`` (also without another explanation),
+    and ``different_evidence`` if they agree and their dispersions, priors or tests do not.
 
     Raises
     ------
-    TypeError
-        If one of the two is no table.
-    KeyError
-        If a column is missing under all names that are known.
-    ValueError
-        If a column is there under two names or holds no numbers; if gene ids are missing or not unique, or none is in both
-        tables; if a p-value lies outside [0, 1]; if a number or ``column`` is out of range.
+    TypeError, KeyError, ValueError
+        If one of the two is no table, a column is missing under all known names, present under two of them or not numeric,
+        gene ids are missing, not unique or never in both tables, a p-value lies outside [0, 1], or an argument is out of range.
 
     Examples
     --------
     >>> import pandas as pd
     >>> import bulkvi as bv
-    >>> ours = pd.DataFrame(
-    ...     {
-    ...         "base_mean": [900.0, 80.0, 7.0, 60.0],
-    ...         "log_fc": [2.0, -1.0, 0.1, 0.9],
-    ...         "p_value": [1e-9, 1e-4, 0.5, 0.01],
-    ...     },
-    ...     index=["FKBP5", "VCAM1", "ACTB", "KLF9"],
-    ... ).assign(adj_p_value=lambda table: 4 * table["p_value"].clip(0, 0.25))
-    >>> theirs = pd.DataFrame(
-    ...     {
-    ...         "log2FoldChange": [2.1, -0.9, 0.4, 1.0],
-    ...         "pvalue": [1e-8, 2e-4, 0.4, 0.02],
-    ...         "padj": [1e-7, 1e-3, None, 0.06],
-    ...     },
-    ...     index=["FKBP5", "VCAM1", "ACTB", "KLF9"],
-    ... )
-    >>> comparison = bv.tl.compare(ours, theirs)
-    >>> comparison.table[["class", "reason"]]
+    >>> genes = ["FKBP5", "VCAM1", "ACTB", "KLF9"]
+    >>> ours = pd.DataFrame({"log_fc": [2.0, -1.0, 0.1, 0.9], "p_value": [1e-9, 1e-4, 0.5, 0.01]}, genes)
+    >>> ours["adj_p_value"] = [4e-9, 4e-4, 1.0, 0.04]
+    >>> theirs = pd.DataFrame({"log2FoldChange": [2.1, -0.9, 0.4, 1.0], "pvalue": [1e-8, 2e-4, 0.4, 0.02]}, genes)
+    >>> theirs["padj"] = [1e-7, 1e-3, None, 0.06]
+    >>> bv.tl.compare(ours, theirs).table[["class", "reason"]]
                class                 reason
     FKBP5       both
     VCAM1       both
     ACTB    na_other  independent_filtering
     KLF9   only_here             borderline
     """
-    _check(level, column, low_counts, tolerance, labels)
+    check_level(level)
+    check_number("low_counts", low_counts, least=0)
+    check_number("tolerance (log2)", tolerance, above=0)
+    check_labels(labels)
+    if column not in get_args(Column):
+        raise ValueError(f"`column` must be one of {list(get_args(Column))}; it is {column!r}.")
     recognised = recognise(de, "de"), recognise(other, "other")
     shared = recognised[0].table.index.intersection(recognised[1].table.index)
     if shared.empty:
         first = [list(one.table.index[:3]) for one in recognised]
         raise ValueError(
             f"no gene is in both tables: `de` has {first[0]} ..., `other` {first[1]} .... Use the same gene ids in both; ids "
-            "with a version, such as ENSG00000000003.15, are others than those without."
+            "with a version, such as ENSG00000000003.15, differ from those without."
         )
     genes = recognised[0].table.index.append(recognised[1].table.index.difference(shared, sort=False))
     here, there = (side_of(one, genes, column) for one in recognised)
@@ -164,7 +160,7 @@ def compare(
     table[cn.CLASS] = pd.Categorical(classes, categories=list(cn.CLASSES))
     table[cn.REASON] = reasons
     return Comparison(
-        labels=_labels(*recognised) if labels is None else (labels[0], labels[1]),
+        labels=two_labels(*(one.tool for one in recognised)) if labels is None else (labels[0], labels[1]),
         contrast=recognised[0].contrast or recognised[1].contrast,
         level=level,
         column=column,
@@ -174,34 +170,12 @@ def compare(
     )
 
 
-def _check(level: float, column: str, low_counts: float, tolerance: float, labels: tuple[str, str] | None) -> None:
-    for name, value in (("level", level), ("low_counts", low_counts), ("tolerance", tolerance)):
-        check_number(name, value)
-    if not 0 < level < 1:
-        raise ValueError(f"`level` is a false discovery rate between 0 and 1; it is {level}.")
-    if column not in get_args(Column):
-        raise ValueError(f"`column` must be one of {list(get_args(Column))}; it is {column!r}.")
-    if not tolerance > 0:
-        raise ValueError(f"`tolerance` is a difference of log2 fold changes, > 0; it is {tolerance}.")
-    if not low_counts >= 0:
-        raise ValueError(f"`low_counts` is a mean count, 0 or more; it is {low_counts}.")
-    if labels is not None and (isinstance(labels, str) or len(labels) != 2 or labels[0] == labels[1]):
-        raise ValueError(f"`labels` are two different names, this table's and the other's; given is {labels!r}.")
-
-
-def _labels(here: Recognised, other: Recognised) -> tuple[str, str]:
-    if here.tool == other.tool:
-        return here.tool, f"{other.tool} (other)"
-    return here.tool, other.tool
-
-
 def _concordance(here: Side, other: Side, level: float) -> pd.Series:
     in_both = here.present & other.present
     finite = np.isfinite(here.effect) & np.isfinite(other.effect)
     x, y = other.effect[finite], here.effect[finite]
     varied = finite.sum() >= MIN_GENES and bool(np.ptp(x)) and bool(np.ptp(y))
     called = [side.called(level) & in_both for side in (here, other)]
-    either, both = int((called[0] | called[1]).sum()), int((called[0] & called[1]).sum())
     judged = (called[0] | called[1]) & finite
     ranked = finite & here.table[P_VALUE].notna().to_numpy() & other.table[P_VALUE].notna().to_numpy()
     return pd.Series(
@@ -211,10 +185,7 @@ def _concordance(here: Side, other: Side, level: float) -> pd.Series:
             cn.SPEARMAN: float(spearmanr(x, y).statistic) if varied else np.nan,
             cn.SLOPE: total_least_squares_slope(x, y) if varied else np.nan,
             cn.SIGN_AGREEMENT: float((here.effect * other.effect > 0)[judged].mean()) if judged.any() else np.nan,
-            cn.CALLED_HERE: int(called[0].sum()),
-            cn.CALLED_OTHER: int(called[1].sum()),
-            cn.CALLED_BOTH: both,
-            cn.JACCARD: both / either if either else np.nan,
+            **count_calls(*called),
             cn.RANK_RANK_OVERLAP: rank_rank_overlap(_ranking(here, ranked), _ranking(other, ranked), share=SHARE),
         },
         name="concordance",
@@ -222,7 +193,7 @@ def _concordance(here: Side, other: Side, level: float) -> pd.Series:
 
 
 def _ranking(side: Side, genes: np.ndarray) -> np.ndarray:
-    """Rank by -log10 p with the sign of the effect; p-values that are 0 in floating point by statistic and effect."""
+    """Rank genes by -log10 p with the sign of the effect; p-values that underflow to 0 by statistic and effect."""
     rows, effect = side.table[genes], side.effect[genes]
     with np.errstate(divide="ignore"):
         signed = -np.sign(effect) * np.log10(rows[P_VALUE].to_numpy())

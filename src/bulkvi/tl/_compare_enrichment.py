@@ -4,8 +4,8 @@ from scipy.stats import spearmanr
 
 from bulkvi import comparison_names as cn
 from bulkvi import enrichment_names as en
-from bulkvi.arguments import check_number
 from bulkvi.names import ADJ_P_VALUE, P_VALUE
+from bulkvi.tl._comparison import check_labels, check_level, check_table, count_calls, two_labels
 
 NEEDED = (en.TERM, en.TERM_ID, en.DIRECTION, en.SCORE, P_VALUE, ADJ_P_VALUE)
 MIN_TERMS = 3
@@ -14,9 +14,9 @@ MIN_TERMS = 3
 def compare_enrichment(
     first: pd.DataFrame, second: pd.DataFrame, *, level: float = 0.05, labels: tuple[str, str] | None = None
 ) -> pd.DataFrame:
-    """Which pathways do two tables of genes agree on? Two answers of :func:`bulkvi.tl.enrichment` side by side.
+    """Compare two tables of :func:`bulkvi.tl.enrichment`: do two analyses find the same pathways?
 
-    The question of the study from which bulkvi grew: the same sets and method once on our table and once on DESeq2's.
+    Use the same sets and method for both, such as once for bulkvi's table of genes and once for DESeq2's.
 
     Parameters
     ----------
@@ -25,38 +25,29 @@ def compare_enrichment(
     level
         False discovery rate: a term is called at an adjusted p-value below it.
     labels
-        What to call the two. By default whose tables of genes they are about.
+        Names of the two. By default the tools of their tables of genes.
 
     Returns
     -------
-    A row for each term of either (ora: and direction), surest first by the smaller of the two p-values: ``term, term_id``;
-    for ora ``direction``; the columns of ``first``, those of ``second`` with ``_other`` appended, and ``class``: ``both`` and ``neither`` (called by both, by none),
-    ``only_here``, ``only_other``, ``opposite`` (called by both with scores of opposite signs), ``absent_here``,
-    ``absent_other`` (not scored there, for example because too few of its genes were tested).
+    A row for each term of either (ora: and direction), by the smaller of the two p-values: ``term, term_id``; for ora
+    ``direction``; the columns of ``first``, those of ``second`` with ``_other`` appended, and ``class``: ``both`` and
+    ``neither`` (called by both, by none), ``only_here``, ``only_other``, ``opposite`` (called by both with scores of opposite
+    signs), ``absent_here``, ``absent_other`` (not scored there, for example because too few of its genes were tested).
 
     ``attrs``: ``labels``, ``enrichment_method``, ``level``, ``contrast``, and ``concordance``: ``n_shared``, ``spearman``
     of the scores, ``called_here``, ``called_other``, ``called_both``, ``jaccard``, over the terms that are in both.
 
     Raises
     ------
-    TypeError, KeyError
-        If one is no table of enrichment.
-    ValueError
-        If they are of different methods, no term is in both, a term stands twice in one, or an argument is out of range.
+    TypeError, KeyError, ValueError
+        If one is no table of enrichment, they are of different methods, no term is in both, a term is repeated in one, or an
+        argument is out of range.
 
     Examples
     --------
     >>> import bulkvi as bv
-    >>> here = pd.DataFrame(
-    ...     {
-    ...         "term": ["wound healing", "translation"],
-    ...         "term_id": "",
-    ...         "direction": "up",
-    ...         "score": [4.0, 0.5],
-    ...         "p_value": [1e-4, 0.6],
-    ...         "adj_p_value": [2e-4, 0.6],
-    ...     }
-    ... )
+    >>> here = pd.DataFrame({"term": ["wound healing", "translation"], "score": [4.0, 0.5], "p_value": [1e-4, 0.6]})
+    >>> here = here.assign(term_id="", direction="up", adj_p_value=[2e-4, 0.6])
     >>> other = here.assign(score=[3.0, 2.5], p_value=[0.003, 0.01], adj_p_value=[0.006, 0.01])
     >>> both = bv.tl.compare_enrichment(here, other, labels=("bulkvi", "DESeq2"))
     >>> both[["term", "score", "score_other", "class"]]
@@ -64,17 +55,16 @@ def compare_enrichment(
     0  wound healing    4.0          3.0        both
     1    translation    0.5          2.5  only_other
     """
-    check_number("level", level)
-    if not 0 < level < 1:
-        raise ValueError(f"`level` is a false discovery rate between 0 and 1; it is {level}.")
-    if labels is not None and (isinstance(labels, str) or len(labels) != 2 or labels[0] == labels[1]):
-        raise ValueError(f"`labels` are two different names, the first table's and the second's; given is {labels!r}.")
+    check_level(level)
+    check_labels(labels)
     for table, argument in ((first, "first"), (second, "second")):
-        _check(table, argument)
+        check_table(table, NEEDED, argument, "bulkvi.tl.enrichment()")
     methods = [table.attrs.get(en.METHOD, "") for table in (first, second)]
     if methods[0] != methods[1]:
-        raise ValueError(f"the two are of different methods, {methods[0]!r} and {methods[1]!r}: scores do not compare.")
-    # of ora a term has a row for each direction, which may not be joined with the other one
+        raise ValueError(
+            f"the two are of different methods, {methods[0]!r} and {methods[1]!r}: their scores are not comparable."
+        )
+    # a term of ora has a row for each direction, which must not be joined with the other one
     twice = any(table.duplicated([en.TERM, en.TERM_ID]).any() for table in (first, second))
     by = [en.TERM, en.TERM_ID, en.DIRECTION] if methods[0] == "ora" or twice else [en.TERM, en.TERM_ID]
     indexed = [_by_term(table, by, argument) for table, argument in ((first, "first"), (second, "second"))]
@@ -86,35 +76,25 @@ def compare_enrichment(
         )
     joined = indexed[0].join(indexed[1].add_suffix(cn.OTHER), how="outer")
     joined[cn.CLASS] = pd.Categorical(_classes(joined, level), categories=list(cn.CLASSES))
-    surest = joined[[P_VALUE, P_VALUE + cn.OTHER]].min(axis=1)
-    joined = joined.iloc[np.argsort(surest.to_numpy(), kind="stable")].reset_index()
+    smaller = joined[[P_VALUE, P_VALUE + cn.OTHER]].min(axis=1)
+    joined = joined.iloc[np.argsort(smaller.to_numpy(), kind="stable")].reset_index()
     names = labels or _labels(first, second)
     joined.attrs = {
         en.LABELS: (names[0], names[1]),
         en.METHOD: methods[0],
         en.LEVEL: level,
         en.CONTRAST: first.attrs.get(en.CONTRAST) or second.attrs.get(en.CONTRAST, ""),
-        en.CONCORDANCE: _concordance(joined),
+        en.CONCORDANCE: _concordance(joined, level),
     }
     return joined
-
-
-def _check(table: pd.DataFrame, argument: str) -> None:
-    if not isinstance(table, pd.DataFrame):
-        raise TypeError(f"`{argument}` must be a table of bulkvi.tl.enrichment, not {type(table).__name__}.")
-    missing = [column for column in NEEDED if column not in table]
-    if missing:
-        raise KeyError(
-            f"no columns {missing} in `{argument}`; it has {list(table.columns)}. bulkvi.tl.enrichment gives them."
-        )
 
 
 def _by_term(table: pd.DataFrame, by: list[str], argument: str) -> pd.DataFrame:
     repeated = table.duplicated(by)
     if repeated.any():
         raise ValueError(
-            f"{int(repeated.sum())} terms stand twice in `{argument}`, such as {table.loc[repeated, en.TERM].iloc[0]!r}: give "
-            "sets names of their own."
+            f"{int(repeated.sum())} terms are repeated in `{argument}`, such as {table.loc[repeated, en.TERM].iloc[0]!r}: give "
+            "each set a unique name."
         )
     return table.set_index(by)
 
@@ -136,24 +116,12 @@ def _classes(joined: pd.DataFrame, level: float) -> np.ndarray:
 
 def _labels(first: pd.DataFrame, second: pd.DataFrame) -> tuple[str, str]:
     here, other = (str(table.attrs.get(en.SOURCE, "")) for table in (first, second))
-    if not here or not other:
-        return "first", "second"
-    return (here, other) if here != other else (here, f"{other} (other)")
+    return two_labels(here, other) if here and other else ("first", "second")
 
 
-def _concordance(joined: pd.DataFrame) -> dict[str, float]:
-    both = joined[joined[cn.CLASS].isin([cn.BOTH, cn.OPPOSITE, cn.ONLY_HERE, cn.ONLY_OTHER, cn.NEITHER])]
-    n = both[cn.CLASS].value_counts()
-    agreed = int(n[cn.BOTH] + n[cn.OPPOSITE])
-    here, other = agreed + int(n[cn.ONLY_HERE]), agreed + int(n[cn.ONLY_OTHER])
-    either = here + other - agreed
+def _concordance(joined: pd.DataFrame, level: float) -> dict[str, float]:
+    both = joined[~joined[cn.CLASS].isin([cn.ABSENT_HERE, cn.ABSENT_OTHER])]
     varied = len(both) >= MIN_TERMS and all(np.ptp(both[column]) > 0 for column in (en.SCORE, en.SCORE + cn.OTHER))
     rank = spearmanr(both[en.SCORE], both[en.SCORE + cn.OTHER]).statistic if varied else np.nan
-    return {
-        cn.N_SHARED: len(both),
-        cn.SPEARMAN: float(rank),
-        cn.CALLED_HERE: here,
-        cn.CALLED_OTHER: other,
-        cn.CALLED_BOTH: agreed,
-        cn.JACCARD: agreed / either if either else np.nan,
-    }
+    called = [(both[column] < level).to_numpy() for column in (ADJ_P_VALUE, ADJ_P_VALUE + cn.OTHER)]
+    return {cn.N_SHARED: len(both), cn.SPEARMAN: float(rank), **count_calls(*called)}

@@ -1,5 +1,6 @@
-"""Two tables of differential expression side by side, and what they say about each other."""
+"""Comparison of two tables of differential expression, and measures of agreement."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -7,26 +8,27 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from bulkvi import comparison_names as cn
+from bulkvi.arguments import check_number
 
 OPPOSITE_DIRECTION = -0.3
 
 
 class Comparison(NamedTuple):
-    """Answer of :func:`bulkvi.tl.compare`; ``print`` it for a summary, :func:`bulkvi.pl.compare` draws it."""
+    """Result of :func:`bulkvi.tl.compare`; ``print`` it for a summary, :func:`bulkvi.pl.compare` draws it."""
 
     labels: tuple[str, str]
-    """What the two tables are called: this one, the other."""
+    """Names of the two tables: this one, the other."""
     contrast: str
-    """What was compared, in words; empty if the tables do not say."""
+    """The contrast in words; empty if it is unknown."""
     level: float
     """False discovery rate at which genes are called."""
     column: str
-    """Which effects of ours are compared."""
+    """Which effects of bulkvi's table are compared."""
     table: pd.DataFrame
     """A row for each gene of either table, those of the first in its order, then the rest: ``symbol`` if one of them has it;
     ``base_mean, log_fc, log_fc_mle, log_fc_se, stat, p_value, adj_p_value, flag``; the same of the other with ``_other``
-    appended; ``class``, ``reason``. NaN for what a table does not have; effects without shrinkage are those of a tool that
-    does not shrink."""
+    appended; ``class``, ``reason``. NaN where a table has no such column; ``log_fc_mle`` of a tool that does not shrink is its
+    effect."""
     concordance: pd.Series
     """``n_shared``, ``pearson``, ``spearman``, ``slope``, ``sign_agreement``, ``called_here``, ``called_other``,
     ``called_both``, ``jaccard``, ``rank_rank_overlap``."""
@@ -35,7 +37,7 @@ class Comparison(NamedTuple):
 
     @property
     def words(self) -> dict[str, str]:
-        """The classes in words, with the names of the two tables."""
+        """Words for the classes, with the names of the two tables."""
         here, other = self.labels
         return {
             cn.BOTH: "called by both",
@@ -71,10 +73,9 @@ class Comparison(NamedTuple):
             lines.append("The effects point in opposite directions: is one of them group2 over group1?")
         words = self.words
         for one, rows in self.classes[self.classes[cn.REASON] != ""].groupby(cn.CLASS, observed=True, sort=False):
-            why = ", ".join(
-                f"{reason} {count:,}" for reason, count in zip(rows[cn.REASON], rows[cn.N_GENES], strict=True)
-            )
-            lines.append(f"  {words[one]}, {rows[cn.N_GENES].sum():,}: {why}")
+            pairs = zip(rows[cn.REASON], rows[cn.N_GENES], strict=True)
+            reasons = ", ".join(f"{reason} {count:,}" for reason, count in pairs)
+            lines.append(f"  {words[one]}, {rows[cn.N_GENES].sum():,}: {reasons}")
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -85,29 +86,49 @@ def _shown(value: float) -> str:
     return "unknown" if pd.isna(value) else f"{value:.3f}"
 
 
-def total_least_squares_slope(x: np.ndarray, y: np.ndarray) -> float:
-    r"""Slope of the line with the smallest sum of squared distances from the points: how much of x is y.
+def check_level(level: float) -> None:
+    """Raise unless ``level`` is a false discovery rate."""
+    check_number("level (a false discovery rate)", level, above=0, below=1)
 
-    Neither x nor y is taken for free of error, so that swapping them gives the inverse slope; the slope of an ordinary
-    regression is flatter in both directions. With the centred sums of squares and products,
+
+def check_labels(labels: tuple[str, str] | None) -> None:
+    """Raise ValueError unless ``labels`` are two different names, or None."""
+    if labels is not None and (isinstance(labels, str) or len(labels) != 2 or labels[0] == labels[1]):
+        raise ValueError(f"`labels` are two different names, of the first table and of the second; it is {labels!r}.")
+
+
+def check_table(table: pd.DataFrame, columns: Iterable[str], argument: str, source: str) -> None:
+    """Raise TypeError for anything but a table, KeyError for missing columns; ``source`` is what returns such a table."""
+    if not isinstance(table, pd.DataFrame):
+        raise TypeError(f"`{argument}` must be a table, as {source} returns it, not {type(table).__name__}.")
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise KeyError(f"no columns {missing} in `{argument}`; it has {list(table.columns)}. {source} returns them.")
+
+
+def two_labels(here: str, other: str) -> tuple[str, str]:
+    """Names of two tables, different ones if both have the same."""
+    return (here, other) if here != other else (here, f"{other} (other)")
+
+
+def count_calls(here: np.ndarray, other: np.ndarray) -> dict[str, float]:
+    """Numbers of items called in each of two tables and in both, and Jaccard's index of the calls."""
+    both, either = int((here & other).sum()), int((here | other).sum())
+    return {
+        cn.CALLED_HERE: int(here.sum()),
+        cn.CALLED_OTHER: int(other.sum()),
+        cn.CALLED_BOTH: both,
+        cn.JACCARD: both / either if either else np.nan,
+    }
+
+
+def total_least_squares_slope(x: np.ndarray, y: np.ndarray) -> float:
+    r"""Slope of the line with the least sum of squared distances from the points; NaN if no direction is best.
+
+    Errors in x and y count alike, so that swapping them inverts the slope, while an ordinary regression is too flat in both
+    directions. With the centred sums of squares and products (Pearson 1901, *On lines and planes of closest fit*),
 
     .. math:: \tan\!\left(\tfrac12 \operatorname{atan2}(2 S_{xy}, S_{xx} - S_{yy})\right)
-
-    (Pearson 1901, *On lines and planes of closest fit to systems of points in space*).
-
-    Parameters
-    ----------
-    x, y
-        Finite numbers, shape ``(n_genes,)``.
-
-    Returns
-    -------
-    The slope; infinite for a vertical line, NaN where no direction is better than another.
-
-    Examples
-    --------
-    >>> round(total_least_squares_slope(np.array([0.0, 1.0, 2.0]), np.array([1.0, 1.5, 2.0])), 12)
-    0.5
     """
     if not x.size:
         return float("nan")
@@ -119,41 +140,17 @@ def total_least_squares_slope(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def rank_rank_overlap(first: np.ndarray, second: np.ndarray, *, share: float = 0.1) -> float:
-    r"""Are the same genes at the ends of two rankings? The mean overlap of their first k genes.
+    r"""Mean overlap of the first genes at both ends of two rankings, 1 for the same ranking; NaN without genes.
 
-    Genes are ranked by a signed score, as in rank-rank hypergeometric overlap (Plaisier et al. 2010, *Nucleic Acids
-    Research* 38, e169), whose map is read here along its diagonal, as a share instead of a p-value that grows with the
-    number of genes: with :math:`A_k` and :math:`B_k` the k genes of highest score in the two rankings,
+    With :math:`A_k` and :math:`B_k` the k genes of highest score, all genes tied with the last included,
 
     .. math:: \frac{1}{K} \sum_{k=1}^{K} \frac{|A_k \cap B_k|}{\max(|A_k|, |B_k|)}
 
-    the average overlap of Fagin, Kumar & Sivakumar (2003, *Comparing top k lists*), taken once from the top and once from
-    the bottom, and averaged. By chance it is about ``share / 2``.
+    is the average overlap of Fagin, Kumar & Sivakumar (2003, *Comparing top k lists*), here the mean of both ends. It reads the
+    map of rank-rank hypergeometric overlap (Plaisier et al. 2010, *Nucleic Acids Research* 38, e169) along its diagonal, as a
+    share, where p-values would grow with the number of genes. By chance it is about ``share / 2``.
 
-    Parameters
-    ----------
-    first, second
-        Scores, such as -log10 p with the sign of the effect, shape ``(n_genes,)``; not NaN. Tied genes enter together, so
-        that the order of the genes does not matter.
-    share
-        K as a share of the genes, in (0, 0.5].
-
-    Returns
-    -------
-    A number in [0, 1], 1 where both ends of the rankings are the same; NaN without genes.
-
-    Raises
-    ------
-    ValueError
-        If a score is NaN, the shapes differ, or ``share`` is out of range.
-
-    Examples
-    --------
-    >>> score = np.arange(40.0)
-    >>> rank_rank_overlap(score, score)
-    1.0
-    >>> rank_rank_overlap(score, -score)
-    0.0
+    ``first`` and ``second`` are signed scores, such as -log10 p with the sign of the effect; K is a ``share`` of the genes.
     """
     if first.shape != second.shape or first.ndim != 1:
         raise ValueError(
@@ -162,7 +159,7 @@ def rank_rank_overlap(first: np.ndarray, second: np.ndarray, *, share: float = 0
     if np.isnan(first).any() or np.isnan(second).any():
         raise ValueError("scores must not be NaN: leave genes without one out of both rankings.")
     if not 0 < share <= 0.5:
-        raise ValueError(f"`share` is the share of the genes to look at from either end, in (0, 0.5]; it is {share}.")
+        raise ValueError(f"`share` is the share of the genes at either end, in (0, 0.5]; it is {share}.")
     if not first.size:
         return float("nan")
     deepest = max(1, int(share * first.size))
@@ -170,7 +167,7 @@ def rank_rank_overlap(first: np.ndarray, second: np.ndarray, *, share: float = 0
 
 
 def _average_overlap(first: np.ndarray, second: np.ndarray, deepest: int) -> float:
-    """From the lowest scores on."""
+    """Mean overlap of the genes with the lowest scores."""
     ranks = [rankdata(scores, method="min").astype(int) for scores in (first, second)]
     sizes = [_count_up_to(rank, deepest) for rank in ranks]
     common = _count_up_to(np.maximum(*ranks), deepest)
@@ -178,5 +175,5 @@ def _average_overlap(first: np.ndarray, second: np.ndarray, deepest: int) -> flo
 
 
 def _count_up_to(rank: np.ndarray, deepest: int) -> np.ndarray:
-    """How many ranks are at most 1, ..., deepest."""
+    """Number of ranks that are at most 1, ..., deepest."""
     return np.cumsum(np.bincount(rank, minlength=deepest + 1)[1 : deepest + 1])

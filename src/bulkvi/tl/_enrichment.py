@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 
 from bulkvi import enrichment_names as en
-from bulkvi.arguments import check_number, check_whole
+from bulkvi.arguments import check_whole
 from bulkvi.datasets._gene_sets import Organism
 from bulkvi.names import ADJ_P_VALUE, P_VALUE
 from bulkvi.stats.effects.multiplicity import benjamini_hochberg
-from bulkvi.tl._gene_set_input import GeneSets, members_of
+from bulkvi.tl._comparison import check_level
+from bulkvi.tl._gene_sets import GeneSets, members_of
 from bulkvi.tl._scored_sets import CutSets, Scores, gsea, ora, ulm
 from bulkvi.tl._tested_genes import Background, GeneNames, RankedGenes, tested_genes
 
@@ -33,29 +34,29 @@ def enrichment(
     n_draws: int = 100,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Which gene sets go up, which down, and how sure is that given how sure the genes are?
+    """Test gene sets for enrichment. Which sets go up, which down, and how certain is the score given uncertain effects?
 
-    ``"ora"`` asks of the genes called up, and again of those called down, which sets hold more of them than chance would
-    put there (one-sided hypergeometric test by gseapy). ``"gsea"`` asks whether the genes of a set crowd at one end of the
-    ranking of all genes (preranked GSEA by gseapy, multilevel p-values). ``"ulm"`` asks whether genes of a set, or targets
-    of a regulator by the sign and size of their weight, have larger scores than the others (univariate linear model by
-    decoupler): with a network such as CollecTRI or PROGENy it gives activities of transcription factors or pathways.
+    ``"ora"`` tests which sets hold more of the genes called up, or called down, than expected by chance (one-sided
+    hypergeometric test by gseapy). ``"gsea"`` tests whether the genes of a set are at one end of the ranking of all genes
+    (preranked GSEA by gseapy, multilevel p-values). ``"ulm"`` tests whether the genes of a set, or the targets of a regulator
+    by the sign and size of their weight, have larger scores than the others (univariate linear model by decoupler): with a
+    network such as CollecTRI or PROGENy it estimates activities of transcription factors or pathways.
 
     The background is the genes that could have been called: those with counts, an effect and an adjusted p-value; by
-    default, for sets from a file or by name that hold at least a fifth of them, only those that are in at least one of the sets.
-    Genes that nobody has annotated are often weakly expressed and seldom called, and beside them every set looks enriched;
-    a few sets of one's own are no list of annotated genes, and are compared with all.
+    default, for sets from a file or by name that hold at least a fifth of them, only those in at least one of the sets.
+    Genes without annotation are often weakly expressed and seldom called, and make every set look enriched; a few sets of
+    a user are no list of annotated genes, and are compared with all.
 
-    Genes are ranked by posterior mean / posterior standard deviation of the effect, which orders all genes: it has no
-    ceiling, unlike a probability, and weak evidence stands near zero. A table of another tool has no posterior: its genes
-    are ranked by the normal quantile of the p-value with the sign of the effect, and there are no intervals.
+    Genes are ranked by posterior mean / posterior standard deviation of the effect, which unlike a probability has no upper
+    bound, so that all genes are ordered. A table of another tool has no posterior: its genes are ranked by the normal quantile
+    of the p-value with the sign of the effect, and there are no intervals.
 
-    The interval and ``prob_sign`` are what the uncertainty of the effects does to the score, which is computed again for
-    each of ``n_draws`` draws of all effects. With ``"ulm"`` the draws are slopes in standard errors of the point estimate, and
-    the score is their mean. With ``"ora"`` and ``"gsea"`` genes that are overestimated by chance are more often called and rank higher, so
-    that the score is often further from zero than most draws; the interval then extends to it. Draws are independent
-    between genes, and the table has only mean, standard deviation and lfsr of each, from which a point mass at zero and one
-    normal distribution are reconstructed (:func:`~bulkvi.stats.effects.draws.spike_and_normal`).
+    The interval and ``prob_sign`` propagate the uncertainty of the effects: the score is computed for each of ``n_draws`` draws
+    of all effects. With ``"ulm"`` the draws are slopes in standard errors of the point estimate, and the score is their mean.
+    With ``"ora"`` and ``"gsea"`` genes that are overestimated by chance are more often called and rank higher, so that the score
+    is often further from zero than most draws; the interval then extends to it. Draws are independent between genes, from a
+    point mass at zero and a normal distribution with the mean, standard deviation and lfsr of the table
+    (:func:`~bulkvi.stats.effects.draws.spike_and_normal`).
 
     Parameters
     ----------
@@ -63,20 +64,20 @@ def enrichment(
         Table of ``model.differential_expression``, or of DESeq2, PyDESeq2, edgeR, limma or pertpy as in
         :func:`~bulkvi.tl.compare`. It is not changed.
     gene_sets
-        A dict of genes by set; the path of a GMT file, plain or gzip; a network as decoupler has them, with columns
-        ``source``, ``target`` and, if there are weights, ``weight``; or ``"hallmark"``, ``"go_bp"``, ``"reactome"``,
-        ``"kegg"``, as in :func:`bulkvi.datasets.gene_sets`. A network with weights other than 1 needs ``"ulm"``.
+        A dict of genes by set; the path of a GMT file, plain or gzip; a network as in decoupler, with columns ``source``,
+        ``target`` and optionally ``weight``; or ``"hallmark"``, ``"go_bp"``, ``"reactome"``, ``"kegg"``, as in
+        :func:`bulkvi.datasets.gene_sets`. A network with weights other than 1 needs ``"ulm"``.
     method
         ``"ora"``, ``"gsea"`` or ``"ulm"``.
     organism
         ``"human"`` or ``"mouse"``, for sets by name.
     gene_names
-        What the sets call the genes: a column of ``de``, ``"index"``, or names by gene such as ``adata.var["symbol"]``. By
+        Names of the genes in the sets: a column of ``de``, ``"index"``, or names by gene such as ``adata.var["symbol"]``. By
         default the column ``symbol`` or the index, whichever has more names in the sets.
     background
         ``"annotated"``: tested genes that are in at least one of the sets; ``"tested"``: all tested genes. None is
         ``"annotated"`` for a GMT file or sets by name that hold at least a fifth of the tested genes, and ``"tested"`` for
-        smaller ones and for a dict or network, which seldom list all that is known of the genes.
+        smaller ones and for a dict or network, which seldom annotate all genes.
     level
         Genes are called at an adjusted p-value below it.
     min_size, max_size
@@ -97,26 +98,23 @@ def enrichment(
     ``score``
         ora: log2 odds ratio, half a gene added to each cell; gsea: normalised enrichment score; ulm: t-value.
     ``score_low, score_high, prob_sign``
-        Interval that holds the score and the central 95 % of its draws, and the share of the draws with the sign of ``score``;
-        NaN without draws.
+        Interval with the score and the central 95 % of its draws, and the share of the draws with the sign of ``score``; NaN
+        without draws.
     ``p_value, adj_p_value``
         Of the point score; adjusted by Benjamini-Hochberg over all rows.
     ``size, n_called, genes``
-        Tested genes in the set; how many of them are called (ora: in that direction); those that carry the score, joined by
-        ``;``, the most significant first: called ones (ulm: that agree in sign), or the leading edge.
+        Number of tested genes in the set and of those called (ora: in that direction); genes that contribute to the score,
+        joined by ``;``, the most significant first: called ones (ulm: that agree in sign), or the leading edge.
 
-    ``attrs`` say how many genes and sets fell out, and why (``bulkvi.enrichment_names``).
+    ``attrs`` has the numbers of genes and sets that were left out, and why (``bulkvi.enrichment_names``).
 
     Raises
     ------
-    ImportError
-        If gseapy or decoupler is not installed.
-    TypeError, KeyError
-        If ``de`` or ``gene_sets`` is not what is asked for, or a column is missing.
-    ValueError
-        If an argument is out of range, names of genes do not fit the sets, no set is left, or the weights need ``"ulm"``.
-    ConnectionError
-        If sets by name are not at hand and cannot be downloaded.
+    TypeError, KeyError, ValueError
+        If ``de`` or ``gene_sets`` is none of the choices, a column is missing, an argument is out of range, names of genes do
+        not fit the sets, no set is left, or the weights need ``"ulm"``.
+    ImportError, ConnectionError
+        If gseapy or decoupler is not installed, or sets by name are neither stored nor can be downloaded.
 
     Examples
     --------
@@ -134,7 +132,18 @@ def enrichment(
     0  rises        up    12        12
     1  stays        up    20         0
     """
-    _check(method, background, level, min_size, max_size, n_draws, seed)
+    if method not in get_args(Method):
+        raise ValueError(f"`method` must be one of {', '.join(map(repr, get_args(Method)))}; it is {method!r}.")
+    if background not in (None, *get_args(Background)):
+        raise ValueError(
+            f"`background` must be {' or '.join(map(repr, get_args(Background)))}, or None; it is {background!r}."
+        )
+    check_level(level)
+    check_whole("min_size", min_size, least=1)
+    if max_size is not None:
+        check_whole("max_size (min_size or more)", max_size, least=min_size)
+    check_whole("n_draws", n_draws, least=0)
+    check_whole("seed", seed, least=0)
     absent = [name for name in NEEDED[method] if find_spec(name) is None]
     if absent:
         raise ImportError(
@@ -148,7 +157,7 @@ def enrichment(
     if background is None and isinstance(gene_sets, Mapping | pd.DataFrame):
         background = "tested"
     genes = tested_genes(de, set(members.gene), gene_names, level, background=background)
-    # a set of the whole background has nothing to be compared with
+    # a set of the whole background has no other genes to be compared with
     largest = min(genes.names.size - 1, np.inf if max_size is None else max_size)
     sets, kept, n_small, n_large = members.cut(genes.names, min_size, largest)
     if not kept.size:
@@ -180,29 +189,8 @@ def enrichment(
     return table
 
 
-def _check(
-    method: str, background: str | None, level: float, min_size: int, max_size: int | None, n_draws: int, seed: int
-) -> None:
-    if method not in get_args(Method):
-        raise ValueError(f"`method` must be one of {', '.join(map(repr, get_args(Method)))}; it is {method!r}.")
-    if background not in (None, *get_args(Background)):
-        raise ValueError(
-            f"`background` must be {' or '.join(map(repr, get_args(Background)))}, or None; it is {background!r}."
-        )
-    check_number("level", level)
-    for name, value in (("min_size", min_size), ("max_size", max_size), ("n_draws", n_draws), ("seed", seed)):
-        if value is not None:
-            check_whole(name, value, least=0 if name == "seed" else None)
-    if not 0 < level < 1:
-        raise ValueError(f"`level` is a false discovery rate between 0 and 1; it is {level}.")
-    if not 1 <= min_size <= (np.inf if max_size is None else max_size):
-        raise ValueError(f"`min_size` must be 1 or more and at most `max_size`; they are {min_size} and {max_size}.")
-    if n_draws < 0:
-        raise ValueError(f"`n_draws` is a number of draws, 0 or more; it is {n_draws}.")
-
-
 def _by_method(method: Method, genes: RankedGenes, sets: CutSets, draws: np.ndarray, seed: int) -> pd.DataFrame:
-    """Rows by position of the set."""
+    """Scores of each set, indexed by its position."""
     if method == "ora":
         up = _rows(ora(genes, sets, genes.up, draws), genes, sets, genes.up, en.UP)
         down = _rows(ora(genes, sets, genes.down, -draws), genes, sets, genes.down, en.DOWN)
@@ -216,7 +204,7 @@ def _rows(scores: Scores, genes: RankedGenes, sets: CutSets, called: np.ndarray,
     low, high, same = np.full((3, score.size), np.nan)
     if len(draws):
         low, high = np.quantile(draws, ENDS, axis=0)
-        # calls and leading edges favour genes whose effects are overestimated: their score can lie beyond all draws
+        # calls and leading edges favour genes with overestimated effects: their score can lie beyond all draws
         low, high = np.minimum(low, score), np.maximum(high, score)
         same = (np.sign(draws) == np.sign(score)).mean(0)
     return pd.DataFrame(
@@ -229,12 +217,14 @@ def _rows(scores: Scores, genes: RankedGenes, sets: CutSets, called: np.ndarray,
             P_VALUE: scores.p_value,
             en.SIZE: sets.size,
             en.N_CALLED: (sets.member.T @ called.astype(float)).astype(int),
-            en.GENES: _carriers(scores, genes, sets, called, agreeing=direction is None),
+            en.GENES: _contributing(scores, genes, sets, called, agreeing=direction is None),
         }
     )
 
 
-def _carriers(scores: Scores, genes: RankedGenes, sets: CutSets, called: np.ndarray, *, agreeing: bool) -> list[str]:
+def _contributing(
+    scores: Scores, genes: RankedGenes, sets: CutSets, called: np.ndarray, *, agreeing: bool
+) -> list[str]:
     place = np.argsort(genes.order)
     if scores.leading is not None:
         place_of = dict(zip(genes.names, place, strict=True))

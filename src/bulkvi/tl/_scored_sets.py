@@ -1,18 +1,17 @@
 """Gene sets cut to the tested genes, and their scores by each method."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from importlib import import_module
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib import rc_context
 from scipy.sparse import csr_array
 from scipy.stats import t as student
 
-from bulkvi.tl._decoupler import decoupler_method
 from bulkvi.tl._tested_genes import RankedGenes
 
-SETS_AT_ONCE = 500
-"""decoupler makes a dense matrix of genes x sets."""
+SETS_AT_ONCE = 500  # decoupler makes a dense matrix of genes x sets
 
 
 class CutSets(NamedTuple):
@@ -44,7 +43,7 @@ class Scores(NamedTuple):
 
 
 def ora(genes: RankedGenes, sets: CutSets, called: np.ndarray, draws: np.ndarray) -> Scores:
-    """Over-representation of the called genes; draws are scored by as many genes of largest draw above zero."""
+    """Over-representation of the called genes; of a draw, as many genes with the largest positive effects are called."""
     from gseapy import enrich
 
     n_genes, n_sets = sets.weight.shape
@@ -74,7 +73,7 @@ def log2_odds(overlap: np.ndarray, size: np.ndarray, n_listed: float | np.ndarra
 
 
 def gsea(genes: RankedGenes, sets: CutSets, draws: np.ndarray, seed: int) -> Scores:
-    """Preranked GSEA by gseapy, multilevel p-values; draws by decoupler's enrichment scores, scaled as the point is."""
+    """Preranked GSEA by gseapy, multilevel p-values; draws by decoupler's enrichment scores, on the scale of ``score``."""
     from gseapy import prerank
 
     n_sets = sets.weight.shape[1]
@@ -97,18 +96,18 @@ def gsea(genes: RankedGenes, sets: CutSets, draws: np.ndarray, seed: int) -> Sco
     for one, listed in zip(at, found["Lead_genes"], strict=True):
         leading[one] = [gene for gene in str(listed).split(";") if gene]
     scale = np.divide(score, plain, out=np.ones(n_sets), where=plain != 0)
-    return Scores(score, p_value, _enrichment_scores(genes, sets, draws) * scale, leading)
+    drawn = _decoupled("gsea", genes, sets, draws, slice(0, n_sets), times=0) if len(draws) else np.empty((0, n_sets))
+    return Scores(score, p_value, drawn * scale, leading)
 
 
 def ulm(genes: RankedGenes, sets: CutSets, draws: np.ndarray) -> Scores:
     """Univariate linear models by decoupler, in blocks of sets; draws in standard errors of the point."""
-    method = decoupler_method("ulm")
     n_genes, n_sets = sets.weight.shape
     rows = np.vstack([genes.score, draws])
     score = np.empty((len(rows), n_sets))
     for start in range(0, n_sets, SETS_AT_ONCE):
         block = slice(start, min(start + SETS_AT_ONCE, n_sets))
-        score[:, block] = _decoupled(method, genes, sets, rows, block)
+        score[:, block] = _decoupled("ulm", genes, sets, rows, block)
     p_value = 2 * student.sf(np.abs(score[0]), n_genes - 2)  # as in decoupler, which keeps only adjusted ones
     return Scores(score[0], p_value, _in_point_errors(score[1:], score[0], draws, genes.score))
 
@@ -116,8 +115,8 @@ def ulm(genes: RankedGenes, sets: CutSets, draws: np.ndarray) -> Scores:
 def _in_point_errors(drawn: np.ndarray, point: np.ndarray, draws: np.ndarray, scores: np.ndarray) -> np.ndarray:
     r"""Slopes of the draws over the standard error of the point's slope, from t-values; draws x sets.
 
-    A t-value of a draw is divided by the scatter of the draw, which holds the uncertainty of the genes a second time, and is too
-    near zero. Slopes are linear in the scores of the genes: over one and the same standard error their mean is the point's
+    The t-value of a draw is too near zero: it is divided by the scatter of the draw, which includes the uncertainty of the genes
+    a second time. Slopes are linear in the scores of the genes, so that over a common standard error their mean is the point's
     t-value. With the correlation :math:`r = t / \sqrt{t^2 + \nu}` and a slope proportional to r times the standard deviation
     of the genes' scores this is :math:`r_d \, (s_d / s) \sqrt{\nu + t^2}`.
     """
@@ -126,34 +125,28 @@ def _in_point_errors(drawn: np.ndarray, point: np.ndarray, draws: np.ndarray, sc
     return correlation * (draws.std(1)[:, None] / (scores.std() or 1.0)) * np.sqrt(df + point**2)
 
 
-def _enrichment_scores(genes: RankedGenes, sets: CutSets, draws: np.ndarray) -> np.ndarray:
-    if not len(draws):
-        return np.empty((0, sets.weight.shape[1]))
-    everything = slice(0, sets.weight.shape[1])
-    return _decoupled(decoupler_method("gsea"), genes, sets, draws, everything, times=0)
-
-
 def _decoupled(
-    method: Callable[..., tuple[pd.DataFrame, pd.DataFrame]],
-    genes: RankedGenes,
-    sets: CutSets,
-    rows: np.ndarray,
-    block: slice,
-    **options: int,
+    method: str, genes: RankedGenes, sets: CutSets, rows: np.ndarray, block: slice, **options: int
 ) -> np.ndarray:
     """Scores of a block of sets in each row."""
     part = sets.weight[:, block].tocoo()
     keys = np.char.zfill(np.arange(block.stop - block.start).astype(str), 6)
     net = pd.DataFrame({"source": keys[part.col], "target": genes.names[part.row], "weight": part.data})
     mat = pd.DataFrame(rows, index=[str(i) for i in range(len(rows))], columns=genes.names)
-    score, _ = method(mat, net, tmin=1, empty=False, **options)
+    score, _ = decoupler_method(method)(mat, net, tmin=1, empty=False, **options)
     return score[keys].to_numpy()
 
 
 def _members(genes: RankedGenes, sets: CutSets) -> dict[str, list[str]]:
-    """Sets by their position as text, which no two share, as names may."""
+    """Genes of each set by its position as text: names of sets may be repeated."""
     columns = sets.weight.tocsc()
     return {
         str(i): genes.names[columns.indices[columns.indptr[i] : columns.indptr[i + 1]]].tolist()
         for i in range(sets.weight.shape[1])
     }
+
+
+def decoupler_method(name: str) -> Any:
+    """Import a method of ``decoupler.mt``; the import would change the legends of all later figures (legendkit 0.5)."""
+    with rc_context():
+        return getattr(import_module("decoupler").mt, name)

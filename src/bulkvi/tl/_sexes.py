@@ -1,4 +1,4 @@
-"""The sex of samples, from genes that only one sex expresses."""
+"""Sex of samples, from genes that only one sex expresses."""
 
 import re
 from collections.abc import Sequence
@@ -31,22 +31,22 @@ ERROR = 1e-6
 
 
 class Sexes(NamedTuple):
-    """What the genes tell of the sex of each sample."""
+    """Sex of each sample by its genes and by the table of samples."""
 
     called: pd.Series
     """``female``, ``male``, ``both`` (genes of both are expressed) or ``unclear``."""
     known: pd.Series
-    """From the table of samples; missing where it tells nothing."""
+    """From the table of samples; missing where it has none."""
     key: str | None
     """The column with the known sex."""
     genes: tuple[list[str], list[str]]
     """Names of the female and of the male genes."""
     remark: str
-    """What could not be told, and why; empty otherwise."""
+    """What could not be determined, and why; empty otherwise."""
 
     @property
     def mismatch(self) -> np.ndarray:
-        """Samples whose genes tell another sex than the table of samples, or both."""
+        """Samples whose genes differ from the table of samples, or are those of both sexes."""
         differs = self.known.notna() & (self.called != self.known) & (self.called != UNCLEAR)
         return ((self.called == BOTH) | differs).to_numpy()
 
@@ -55,41 +55,30 @@ def find_sexes(
     adata: AnnData,
     counts: np.ndarray,
     size_factor: np.ndarray,
-    *,
     female_genes: Sequence[str] | None,
     male_genes: Sequence[str] | None,
     sex_key: str | None,
 ) -> Sexes | None:
-    """Call the sex of each sample; None without an argument for it where no column looks like a sex or no gene is known.
+    """Call the sex of each sample, or return None if nothing about it is given and no column or gene of it is found.
 
-    Parameters
-    ----------
-    counts
-        Counts corrected for offsets, samples x genes.
-    size_factor
-        One per sample.
-    female_genes, male_genes, sex_key
-        As in ``check_samples``.
-
-    Raises
-    ------
-    TypeError, KeyError, ValueError
-        If the arguments do not fit; the message says how.
+    ``counts`` (samples x genes) are corrected for offsets; the last three arguments are those of ``check_samples``.
     """
     if (female_genes is None) != (male_genes is None):
-        raise ValueError("Give both `female_genes` and `male_genes`, or none of them: one sex is told from the other.")
+        raise ValueError(
+            "Give both `female_genes` and `male_genes`, or none of them: each sex is defined by contrast with the other."
+        )
     if sex_key is not None and sex_key not in adata.obs.columns:
         raise KeyError(f"sex_key={sex_key!r} is not a column of adata.obs; it has {list(adata.obs.columns)}.")
-    key = sex_column(adata.obs) if sex_key is None and female_genes is None else sex_key
+    key = _sex_column(adata.obs) if sex_key is None and female_genes is None else sex_key
     if female_genes is not None and male_genes is not None:
         females, males = _positions(adata, female_genes, "female_genes"), _positions(adata, male_genes, "male_genes")
     elif key is None:
         return None
     else:
-        females, males = marker_genes(adata)
+        females, males = _marker_genes(adata)
     known = pd.Series(None, index=adata.obs_names, dtype=object)
     if key is not None:
-        known = known_sexes(adata.obs[key], key)
+        known = _known_sexes(adata.obs[key], key)
     if not len(females) and not len(males):
         if sex_key is None:
             return None
@@ -97,33 +86,24 @@ def find_sexes(
             f"sex_key={sex_key!r}: neither XIST nor a gene of the Y chromosome is among the genes, by symbol or Ensembl id. Name "
             "`female_genes` and `male_genes` as adata.var_names has them."
         )
-    # genes that are named are taken at any level
+    # genes that are given count at any level
     per_million = float(np.median(counts.sum(1) / size_factor)) / 1e6 if female_genes is None else 0.0
-    called, remark = call_sexes(
-        counts[:, females].sum(1), counts[:, males].sum(1), size_factor, PER_MILLION * per_million
-    )
+    least = PER_MILLION * per_million
+    called, remark = _call_sexes(counts[:, females].sum(1), counts[:, males].sum(1), size_factor, least)
     genes = (list(adata.var_names[females]), list(adata.var_names[males]))
     return Sexes(pd.Series(called, adata.obs_names), known, key, genes, remark)
 
 
-def call_sexes(
+def _call_sexes(
     female: np.ndarray, male: np.ndarray, size_factor: np.ndarray, least: float = 0.0
 ) -> tuple[np.ndarray, str]:
-    """``female``, ``male``, ``both`` or ``unclear`` for each sample, and a remark on what cannot be told.
+    """``female``, ``male``, ``both`` or ``unclear`` for each sample, and a remark on what cannot be determined.
 
-    The level at which genes are expressed is the median of the samples that have more than an eighth of the largest rate. Genes
-    are on above a fourth of that level and off below a sixteenth, where ten counts were to be expected. With Y genes
-    on a sample is male, or both if XIST is on too (as in Klinefelter syndrome, and in mixtures of two samples). With Y genes off it
-    is female, unless XIST is known and off: that is a loss of Y, or of XIST, and is left open.
-
-    Parameters
-    ----------
-    female, male
-        Counts, summed over the genes of each sex; all zero where there are none.
-    size_factor
-        One per sample.
-    least
-        Counts per unit size factor that the expressed level must have: below it lie reads that were misplaced.
+    The expressed level is the median of the samples with more than an eighth of the largest rate. Genes are on above a fourth
+    of that level, and off below a sixteenth if ten counts are expected. With Y genes on a sample is male, or both if XIST is
+    on too (Klinefelter syndrome, or a mixture of two samples). With Y genes off it is female, unless XIST is known and off: a
+    loss of Y or of XIST is unclear. ``female`` and ``male`` are counts summed over genes; the expressed level must have
+    ``least`` counts per unit size factor, as fewer are misassigned reads.
     """
     x, y = _state(female, size_factor, least / 4), _state(male, size_factor, least)
     if y is None and x is None:
@@ -138,7 +118,7 @@ def call_sexes(
 
 
 def _state(counts: np.ndarray, size_factor: np.ndarray, least: float) -> np.ndarray | None:
-    """1 on, -1 off, 0 unclear, for each sample; None if the genes are nowhere on."""
+    """1 on, -1 off, 0 unclear, for each sample; None if the genes are on in none."""
     rates = counts / size_factor
     level = float(np.median(rates[rates > HALVES * rates.max()])) if rates.max() > 0 else 0.0
     if level < max(PRESENT, least):
@@ -149,7 +129,7 @@ def _state(counts: np.ndarray, size_factor: np.ndarray, least: float) -> np.ndar
     )
 
 
-def marker_genes(adata: AnnData) -> tuple[np.ndarray, np.ndarray]:
+def _marker_genes(adata: AnnData) -> tuple[np.ndarray, np.ndarray]:
     """Positions of XIST and of genes of the Y chromosome, by symbol or Ensembl id, with or without version."""
     columns = [adata.var_names]
     if names.SYMBOL in adata.var:
@@ -165,8 +145,8 @@ def marker_genes(adata: AnnData) -> tuple[np.ndarray, np.ndarray]:
     return np.flatnonzero(female), np.flatnonzero(male)
 
 
-def sex_column(obs: pd.DataFrame) -> str | None:
-    """The column that holds the sex: all its levels are words for one, and it is called so or has both; None without."""
+def _sex_column(obs: pd.DataFrame) -> str | None:
+    """The column whose levels are all words for a sex, and that has both or the name of one; None without."""
     found = [
         name
         for name in obs.columns
@@ -174,12 +154,12 @@ def sex_column(obs: pd.DataFrame) -> str | None:
         and isinstance(obs[name], pd.Series)
         and not pd.api.types.is_numeric_dtype(obs[name])
         and obs[name].notna().any()
-        and _looks(name, obs[name])
+        and _is_sex(name, obs[name])
     ]
     return min(found, key=lambda name: name.lower() not in SEX_NAMES) if found else None
 
 
-def _looks(name: str, column: pd.Series) -> bool:
+def _is_sex(name: str, column: pd.Series) -> bool:
     words = column.dropna().astype(str).str.strip().str.lower().unique()
     sexes = {WORDS.get(word) for word in words}
     return None not in sexes and (len(sexes) == 2 or bool(SEX_NAMES & set(re.split(r"[^a-z]+", name.lower()))))
@@ -194,14 +174,8 @@ def _positions(adata: AnnData, genes: Sequence[str], name: str) -> np.ndarray:
     return adata.var_names.get_indexer([*dict.fromkeys(genes)])
 
 
-def known_sexes(column: pd.Series, key: str) -> pd.Series:
-    """``female`` or ``male`` for each sample from a column of obs; missing stays missing.
-
-    Raises
-    ------
-    ValueError
-        If a level is no word for a sex.
-    """
+def _known_sexes(column: pd.Series, key: str) -> pd.Series:
+    """``female`` or ``male`` for each sample from a column of obs; missing stays missing."""
     words = column.astype(object).map(lambda level: WORDS.get(str(level).strip().lower()), na_action="ignore")
     unknown = sorted({str(level) for level in column[column.notna() & words.isna()]})
     if unknown:
@@ -210,7 +184,7 @@ def known_sexes(column: pd.Series, key: str) -> pd.Series:
 
 
 def with_sexes(prob: np.ndarray, levels: pd.Index, called: pd.Series) -> np.ndarray:
-    """Probabilities of labels that are sexes, once their genes are known: these decide where they are clear."""
+    """Update the probabilities of labels that are sexes by the sex genes, which decide where they are clear."""
     likelihood = np.ones_like(prob)
     for place, level in enumerate(levels):
         sex = WORDS.get(str(level).strip().lower())

@@ -1,4 +1,4 @@
-"""The genes of a table that could have been called, under the names that gene sets use."""
+"""Genes of a table that could have been called, under the names of gene sets."""
 
 from collections.abc import Mapping
 from typing import Literal, NamedTuple, TypeAlias
@@ -14,34 +14,31 @@ from bulkvi.stats.effects.draws import SpikeAndNormal, draw_effects, spike_and_n
 from bulkvi.tl._foreign_tables import recognise
 
 INDEX = "index"
-MIN_SHARE = 0.1
-"""Names that fit fewer of the genes than this are taken for names of another kind."""
-
-MIN_ANNOTATED = 0.2
-"""Sets that hold a smaller share of the tested genes than this do not say which genes have been annotated."""
+MIN_SHARE = 0.1  # names that fit a smaller share of the genes are names of another kind
+MIN_ANNOTATED = 0.2  # sets with a smaller share of the tested genes are no list of annotated genes
 
 Background = Literal["annotated", "tested"]
 GeneNames: TypeAlias = str | Mapping[str, str] | pd.Series | None
 
 
 class RankedGenes(NamedTuple):
-    """Genes with a test and a name of their own, in the order of the table."""
+    """Genes with a test and a unique name, in the order of the table."""
 
     names: np.ndarray
     """Unique names, text."""
     score: np.ndarray
-    """What genes are ranked by: posterior mean / posterior sd, or the normal quantile of a p-value with its sign."""
+    """Score of the ranking: posterior mean / posterior sd, or the normal quantile of a p-value with the sign of the effect."""
     up: np.ndarray
-    """Which are called and up, boolean."""
+    """Which genes are called and up, boolean."""
     down: np.ndarray
     order: np.ndarray
     """Positions from the most to the least significant gene."""
     posterior: SpikeAndNormal | None
-    """Posterior of ``score``; None where the table has none."""
+    """Posterior of ``score``; None if the table has none."""
     attrs: dict[str, object]
 
     def draws(self, n_draws: int, rng: np.random.Generator) -> np.ndarray:
-        """Posterior draws of the scores, draws x genes; none where the table has no posterior."""
+        """Posterior draws of the scores, draws x genes; none if the table has no posterior."""
         if self.posterior is None:
             return np.empty((0, self.names.size))
         return draw_effects(self.posterior, n_draws, rng)
@@ -50,17 +47,10 @@ class RankedGenes(NamedTuple):
 def tested_genes(
     de: pd.DataFrame, in_sets: set[str], gene_names: GeneNames, level: float, *, background: Background | None
 ) -> RankedGenes:
-    """Names, scores and calls of the genes that could have been called, those in a set if they are the background.
-
-    Raises
-    ------
-    TypeError, KeyError, ValueError
-        As :func:`~bulkvi.tl._foreign_tables.recognise`; and if no gene has a test, ``gene_names`` is no column, or the names
-        are not those of the sets.
-    """
+    """Names, scores and calls of the genes that could have been called, restricted to the background."""
     recognised = recognise(de, "de")
     table = recognised.table
-    # bulkvi.baselines give our columns, NaN where a method says nothing
+    # tables of bulkvi.baselines have our columns, NaN where a method has no value
     has_posterior = {LOG_FC, LOG_FC_SD, LFSR}.issubset(de) and bool(de[[LOG_FC_SD, LFSR]].notna().any().all())
     if has_posterior:
         for column in (LOG_FC_SD, LFSR):
@@ -70,11 +60,11 @@ def tested_genes(
         answered &= (table[LOG_FC_SD] > 0) & np.isfinite(table[LFSR])
     tested = table[answered]
     if tested.empty:
-        raise ValueError("no gene of `de` has an effect and an adjusted p-value: there is nothing to enrich.")
+        raise ValueError("no gene of `de` has an effect and an adjusted p-value: there is nothing to test.")
     named, origin = _names(tested, de, gene_names, in_sets)
     without = pd.isna(named) | (named == "")
     tested, named = tested[~without], named[~without]
-    # of several rows with one name the one with most counts: a choice that does not look at the answer
+    # of several rows with one name the one with the largest mean: a choice that is independent of the result
     by_mean = np.argsort(-tested[BASE_MEAN].fillna(0.0).to_numpy(), kind="stable")
     kept = np.sort(by_mean[~pd.Series(named[by_mean]).duplicated().to_numpy()])
     n_repeated = len(tested) - kept.size
@@ -108,20 +98,14 @@ def tested_genes(
 
 
 def names_in_sets(genes: pd.DataFrame, in_sets: set[str]) -> tuple[np.ndarray, str]:
-    """What genes are called where sets speak of them, "" where they have no name, and where that was taken from.
-
-    Raises
-    ------
-    ValueError
-        If the names do not fit the sets.
-    """
+    """Names of genes in the sets, "" for a gene without one, and their origin; raise ValueError if they do not fit."""
     names, origin = _names(genes, genes, None, in_sets)
     _check_names(names, in_sets, origin)
     return names, origin
 
 
 def _names(tested: pd.DataFrame, de: pd.DataFrame, gene_names: GeneNames, in_sets: set[str]) -> tuple[np.ndarray, str]:
-    """What the genes are called, and where that was taken from."""
+    """Names of the genes, and their origin."""
     ids = tested.index.to_numpy(dtype=object)
     if gene_names is None:
         choices = {INDEX: ids}
@@ -153,20 +137,20 @@ def _check_names(names: np.ndarray, in_sets: set[str], origin: str) -> None:
         return
     upper = {name.upper() for name in in_sets}
     remedy = (
-        "Written in capitals they do: are the sets of another organism? See `organism`."
+        "In capitals they do: are the sets of another organism? See `organism`."
         if sum(name.upper() in upper for name in names) >= MIN_SHARE * possible
-        else "Give the kind of names that the sets use as gene_names: a column of `de`, or names by gene such as "
+        else "Give the kind of names that the sets have as gene_names: a column of `de`, or names by gene such as "
         "adata.var['symbol']."
     )
     raise ValueError(
-        f"the gene names do not fit the gene sets: of {names.size:,} genes {shared:,} are in them. The genes are called "
+        f"the gene names do not fit the gene sets: of {names.size:,} genes {shared:,} are in them. The names of the genes are "
         f"{', '.join(map(repr, map(str, names[:3])))} ... ({origin}), those of the sets {', '.join(map(repr, sorted(in_sets)[:3]))} "
         f"... {remedy}"
     )
 
 
 def _signed_quantile(tested: pd.DataFrame) -> np.ndarray:
-    """Normal quantile of the p-value with the sign of the effect; p-values of 0 last, by statistic and effect."""
+    """Normal quantile of the p-value with the sign of the effect; p-values of 0 beyond all others, by statistic and effect."""
     p_value, effect = tested[P_VALUE].to_numpy(), tested[LOG_FC].to_numpy()
     # a table may keep an adjusted p-value and no other
     p_value = np.where(np.isfinite(p_value), p_value, tested[ADJ_P_VALUE].to_numpy())
