@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bulkvi.stats.hidden.alignment import align
+from bulkvi.stats.hidden.hidden_factors import align
 
 DELTA = np.array([0.6, -0.3])
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from bulkvi.stats.effects.composition import composition_shift
 from bulkvi.stats.effects.effect import EffectLikelihood
+from bulkvi.stats.effects.summary import composition_shift
 
 
 def effects(rng, *, n=2000, changed=0.6, up=1.0, shift=-0.3, se=0.12) -> EffectLikelihood:

@@ -7,8 +7,7 @@ import torch
 from bulkvi.stats.dispersion.prior import dispersion_prior, hat_basis, posterior_moments, profile_spline
 from bulkvi.stats.dispersion.profile import dispersion_profile, spline_bends
 from bulkvi.stats.genes import effect_ridge, fit_genes
-from bulkvi.stats.nb.block import blocks, make_layout, namespace
-from bulkvi.stats.nb.regression import nb_regression
+from bulkvi.stats.nb.regression import blocks, make_layout, namespace, nb_regression
 
 RIDGE = np.array([1e-6, 1e-2])
 

@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from bulkvi.stats.dispersion.torch_twin import profile_at
 
 from bulkvi.stats.dispersion.profile import dispersion_profile, join_profiles, moment_dispersion, spline_bends
-from bulkvi.stats.dispersion.torch_twin import profile_at
-from bulkvi.stats.nb.block import blocks, make_layout
-from bulkvi.stats.nb.regression import nb_regression, start_coef
+from bulkvi.stats.nb.regression import blocks, make_layout, nb_regression, start_coef
 
 RIDGE = np.array([1e-6, 1e-2])
 

@@ -4,8 +4,7 @@ from scipy.stats import binom, norm
 
 from bulkvi.stats.donors.donors import donor_regression
 from bulkvi.stats.donors.fit import fit_donor_genes
-from bulkvi.stats.effects.effect import effect_likelihood, wald_p_value
-from bulkvi.stats.effects.multiplicity import benjamini_hochberg
+from bulkvi.stats.effects.effect import benjamini_hochberg, effect_likelihood, wald_p_value
 from bulkvi.stats.genes import fit_genes
 from tests.stats.donor_cohorts import RIDGE, make_donors, pairs, repeats
 

@@ -7,10 +7,9 @@ from scipy.stats import chi2
 from bulkvi.stats.donors.donors import Donors, regress_at_node
 from bulkvi.stats.donors.fit import fit_donor_genes
 from bulkvi.stats.effects.effect import effect_likelihood
+from bulkvi.stats.effects.likelihood_ratio import handle_separation, omnibus_test
 from bulkvi.stats.effects.noise_inflation import noise_inflation, standardised_residuals
-from bulkvi.stats.effects.omnibus import omnibus_test
-from bulkvi.stats.effects.separation import handle_separation
-from bulkvi.stats.hidden.latent_number import latent_number
+from bulkvi.stats.hidden.hidden_factors import latent_number
 from tests.stats.donor_cohorts import RIDGE, make_donors, pairs, repeats
 
 

@@ -5,9 +5,8 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from bulkvi.stats.dispersion.nodes import NodeFit
 from bulkvi.stats.effects.effect import EffectLikelihood, effect_likelihood, wald_p_value
-from bulkvi.stats.genes import fit_genes
+from bulkvi.stats.genes import NodeFit, fit_genes
 
 
 @pytest.fixture

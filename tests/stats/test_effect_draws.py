@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from bulkvi.stats.effects.draws import SpikeAndNormal, draw_effects, spike_and_normal
+from bulkvi.stats.effects.shrinkage import SpikeAndNormal, draw_effects, spike_and_normal
 
 
 def moments(parts: SpikeAndNormal) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

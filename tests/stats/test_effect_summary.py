@@ -2,11 +2,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from bulkvi.stats.effects.composition import CompositionShift
-from bulkvi.stats.effects.effect import effect_likelihood, log_p_value, wald_p_value
-from bulkvi.stats.effects.multiplicity import benjamini_hochberg, s_value
+from bulkvi.stats.effects.effect import benjamini_hochberg, effect_likelihood, log_p_value, s_value, wald_p_value
 from bulkvi.stats.effects.noise_inflation import NoiseInflation
-from bulkvi.stats.effects.summary import summarise_effect
+from bulkvi.stats.effects.summary import CompositionShift, summarise_effect
 from bulkvi.stats.genes import effect_ridge, fit_genes
 
 GROUP = np.array([0.0, 1.0])

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from numpy.random import Generator
 
-from bulkvi.stats.permutation.empirical_fdr import (
-    Answers,
-    count_answers,
+from bulkvi.stats.permutation import (
+    MethodResult,
+    count_calls,
     count_up_to,
     empirical_fdr,
     equal_cutoff,
@@ -19,8 +19,8 @@ def test_counting_skips_genes_without_a_p_value() -> None:
     assert [equal_cutoff(p_value, n) for n in (1, 3)] == [0.01, 0.3]
     assert np.isnan(equal_cutoff(p_value, 0))
     assert count_up_to(p_value, np.array([0.02, np.nan, 1.0])).tolist() == [2, 0, 4]
-    answers = Answers(p_value, {"a": p_value, "b": 10 * p_value})
-    counted = count_answers(answers, np.array([0.05, 0.5]), np.array([0.02]), p_value)
+    answers = MethodResult(p_value, {"a": p_value, "b": 10 * p_value})
+    counted = count_calls(answers, np.array([0.05, 0.5]), np.array([0.02]), p_value)
     assert counted.calls.tolist() == [2, 3, 0, 2]
     assert (int(counted.n_above), int(counted.n_tested)) == (1, 4)
     both = stack([counted, counted])

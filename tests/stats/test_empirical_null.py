@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from bulkvi.stats.effects.empirical_null import (
+from bulkvi.stats.effects.noise_inflation import (
     LARGEST_VARIANCE,
     ExpectedInflation,
+    NoiseInflation,
     null_inflation,
     null_variance,
     widen_log_p,
 )
-from bulkvi.stats.effects.noise_inflation import NoiseInflation
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.3])

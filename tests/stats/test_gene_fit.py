@@ -3,8 +3,7 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from bulkvi.stats.effects.effect import effect_likelihood, wald_p_value
-from bulkvi.stats.effects.multiplicity import benjamini_hochberg
+from bulkvi.stats.effects.effect import benjamini_hochberg, effect_likelihood, wald_p_value
 from bulkvi.stats.effects.shrinkage import shrink, shrinkage_prior
 from bulkvi.stats.genes import fit_genes
 from bulkvi.stats.nb import regression

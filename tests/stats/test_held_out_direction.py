@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bulkvi.stats.hidden.latent_number import held_out_noise
+from bulkvi.stats.hidden.hidden_factors import held_out_noise
 
 
 def with_factors(rng, n, n_genes, strengths):

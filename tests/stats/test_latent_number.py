@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bulkvi.stats.genes import effect_ridge, fit_genes
-from bulkvi.stats.hidden.latent_number import latent_number
+from bulkvi.stats.hidden.hidden_factors import latent_number
 
 
 def count(cohort, seed=0):

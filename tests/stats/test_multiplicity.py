@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import false_discovery_control
 
-from bulkvi.stats.effects.multiplicity import benjamini_hochberg, s_value
+from bulkvi.stats.effects.effect import benjamini_hochberg, s_value
 
 
 def test_adjusted_p_values_are_those_of_scipy_and_skip_nan(rng):

@@ -5,13 +5,12 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from bulkvi.stats.counts.offsets import check_offset
+from bulkvi.stats.counts.counts import check_offset
 from bulkvi.stats.effects.effect import effect_likelihood
+from bulkvi.stats.effects.likelihood_ratio import handle_separation, omnibus_test
 from bulkvi.stats.effects.noise_inflation import noise_inflation
-from bulkvi.stats.effects.omnibus import omnibus_test
-from bulkvi.stats.effects.separation import handle_separation
 from bulkvi.stats.genes import effect_ridge, fit_genes
-from bulkvi.stats.hidden.latent_number import latent_number
+from bulkvi.stats.hidden.hidden_factors import latent_number
 from bulkvi.stats.outliers.outliers import find_outliers
 from bulkvi.stats.samples.leave_one_out import stabilise
 

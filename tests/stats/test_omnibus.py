@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from bulkvi.stats.effects.omnibus import omnibus_test
+from bulkvi.stats.effects.likelihood_ratio import omnibus_test
 from bulkvi.stats.genes import effect_ridge, fit_genes
 from bulkvi.stats.nb.regression import coef_log_likelihood, nb_regression
 

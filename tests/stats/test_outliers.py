@@ -8,13 +8,12 @@ from scipy.stats import nbinom
 
 import bulkvi as bv
 from bulkvi.stats.counts.size_factors import median_of_ratios
-from bulkvi.stats.effects.effect import effect_likelihood, wald_p_value
-from bulkvi.stats.effects.multiplicity import benjamini_hochberg
+from bulkvi.stats.effects.effect import benjamini_hochberg, effect_likelihood, wald_p_value
 from bulkvi.stats.genes import fit_genes
 from bulkvi.stats.nb import regression
-from bulkvi.stats.nb.block import make_layout
+from bulkvi.stats.nb.regression import make_layout
 from bulkvi.stats.outliers import outliers
-from bulkvi.stats.outliers.kernels import WILD_SCALE, judge
+from bulkvi.stats.outliers.contamination import WILD_SCALE, judge
 from bulkvi.stats.outliers.outliers import find_outliers
 
 RIDGE = np.array([1e-6, 1e-2])

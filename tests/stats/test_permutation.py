@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.random import Generator
 
-from bulkvi.stats.permutation.permutation import count_relabellings, dissimilar, draw_relabellings, overlap
+from bulkvi.stats.permutation import count_permutations, dissimilar, draw_permutations, overlap
 
 PAIRS = np.tile([True, False], 4), np.repeat(np.arange(4), 2)
 DESIGNS = {
@@ -24,8 +24,8 @@ DESIGNS = {
 def test_all_relabellings_are_counted_and_drawn_once(
     in_first: np.ndarray, stratum: np.ndarray, expected: int, rng: Generator
 ) -> None:
-    assert count_relabellings(in_first, stratum) == expected
-    drawn = draw_relabellings(in_first, stratum, 1_000, rng)
+    assert count_permutations(in_first, stratum) == expected
+    drawn = draw_permutations(in_first, stratum, 1_000, rng)
     assert drawn.shape == (expected, in_first.size)
     # a split is the same whichever of its sides is called first
     splits = {frozenset([tuple(row), tuple(~row)]) if in_first.mean() == 0.5 else tuple(row) for row in drawn}
@@ -39,7 +39,7 @@ def test_all_relabellings_are_counted_and_drawn_once(
 @pytest.mark.parametrize("n_per_group", [5, 20])
 def test_a_sample_of_the_relabellings_is_distinct_and_even(n_per_group: int, rng: Generator) -> None:
     in_first, stratum = np.repeat([True, False], n_per_group), np.zeros(2 * n_per_group)
-    drawn = draw_relabellings(in_first, stratum, 100, rng)
+    drawn = draw_permutations(in_first, stratum, 100, rng)
     assert len({frozenset([tuple(row), tuple(~row)]) for row in drawn}) == 100
     assert frozenset([tuple(in_first), tuple(~in_first)]) not in {frozenset([tuple(r), tuple(~r)]) for r in drawn}
     assert drawn[:, 0].all()  # one of the two ways to name the sides of a split
@@ -51,14 +51,14 @@ def test_a_sample_of_the_relabellings_is_distinct_and_even(n_per_group: int, rng
 
 def test_draws_follow_the_generator() -> None:
     in_first, stratum = np.repeat([True, False], 8), np.zeros(16)
-    draws = [draw_relabellings(in_first, stratum, 20, np.random.default_rng(seed)) for seed in (0, 0, 1)]
+    draws = [draw_permutations(in_first, stratum, 20, np.random.default_rng(seed)) for seed in (0, 0, 1)]
     np.testing.assert_array_equal(draws[0], draws[1])
     assert (draws[0] != draws[2]).any()
 
 
 def test_overlap_is_the_share_of_an_effect_that_is_left(rng: Generator) -> None:
     in_first, stratum = PAIRS
-    drawn = draw_relabellings(in_first, stratum, 100, rng)
+    drawn = draw_permutations(in_first, stratum, 100, rng)
     # an effect in every pair, pairs of different level: the paired difference by relabelled labels
     y = 3.0 * in_first + stratum * 10.0
     left = [abs(y[row].mean() - y[~row].mean()) / 3.0 for row in drawn]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bulkvi.stats.samples.sample_noise import noise_deviation
+from bulkvi.stats.samples.leave_one_out import noise_deviation
 
 
 def densities(rng: np.random.Generator, noise: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.stats import binom
 
 from bulkvi.stats.effects.effect import effect_likelihood, wald_p_value
-from bulkvi.stats.effects.separation import compared_sides, handle_separation
+from bulkvi.stats.effects.likelihood_ratio import compared_sides, handle_separation
 from bulkvi.stats.genes import effect_ridge, fit_genes
 
 GROUP = np.array([0.0, 1.0])

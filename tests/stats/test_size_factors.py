@@ -6,7 +6,7 @@ import pytest
 from pydeseq2.dds import DeseqDataSet
 from pydeseq2.preprocessing import deseq2_norm
 
-from bulkvi.stats.counts.offsets import check_offset
+from bulkvi.stats.counts.counts import check_offset
 from bulkvi.stats.counts.size_factors import median_of_ratios, poscounts, size_factors_from_reference
 
 METHODS = {"median_of_ratios": median_of_ratios, "poscounts": poscounts}

@@ -4,24 +4,7 @@ import numpy as np
 
 
 def aliased_columns(matrix: np.ndarray, tolerance: float = 1e-8) -> dict[int, list[int]]:
-    """Columns that are linear combinations of earlier columns.
-
-    Parameters
-    ----------
-    matrix
-        Shape ``(n_samples, n_columns)``.
-    tolerance
-        A column is aliased if what earlier columns leave of it is shorter than this times its own length.
-
-    Returns
-    -------
-    For each aliased column the earlier columns it follows from, both by index; an all-zero column follows from none.
-
-    Examples
-    --------
-    >>> aliased_columns(np.array([[1.0, 1, 0], [1, 1, 0], [1, 0, 1], [1, 0, 1]]))
-    {2: [0, 1]}
-    """
+    """Columns that are linear combinations of earlier columns."""
     scale = np.linalg.norm(matrix, axis=0)
     unit = matrix / np.where(scale > 0, scale, 1)
     kept: list[int] = []
@@ -38,23 +21,7 @@ def aliased_columns(matrix: np.ndarray, tolerance: float = 1e-8) -> dict[int, li
 
 
 def well_conditioned(rows: np.ndarray) -> np.ndarray:
-    """Span the columns of all rows by as many uncorrelated ones of variance about one, whatever their units and offsets.
-
-    Parameters
-    ----------
-    rows
-        Row of the design for each sample under each label, labels x samples x columns.
-
-    Returns
-    -------
-    Labels x samples x rank. Dates such as 20240131, or ages in days, lose their large mean before any product is taken.
-
-    Examples
-    --------
-    >>> dates = np.array([[[1.0, 20230105.0], [1.0, 20230306.0], [1.0, 20230105.0]]])
-    >>> well_conditioned(dates).shape, bool(np.abs(well_conditioned(dates)).max() < 3)
-    ((1, 3, 2), True)
-    """
+    """Span the columns of all rows by as many uncorrelated ones of variance about one, whatever their units and offsets."""
     flat = rows.reshape(-1, rows.shape[-1])
     mean = flat.mean(0)
     centred = flat - mean

@@ -9,8 +9,7 @@ from anndata import AnnData
 
 from bulkvi.names import SIZE_FACTOR
 from bulkvi.stats.counts.blocks import RowMatrix, by_rows
-from bulkvi.stats.counts.counts import check_counts
-from bulkvi.stats.counts.offsets import Offset
+from bulkvi.stats.counts.counts import Offset, check_counts
 from bulkvi.study.design import INTERCEPT, check_full_rank, make_design
 
 

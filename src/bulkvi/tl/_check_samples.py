@@ -11,8 +11,7 @@ from bulkvi.stats.counts.blocks import iter_row_blocks
 from bulkvi.stats.genes import effect_ridge, fit_genes
 from bulkvi.stats.rank import well_conditioned
 from bulkvi.stats.samples.label_search import LabelSearch, search_labels
-from bulkvi.stats.samples.leave_one_out import stabilise
-from bulkvi.stats.samples.sample_noise import noise_deviation
+from bulkvi.stats.samples.leave_one_out import noise_deviation, stabilise
 from bulkvi.study.counts import check_size_factor, checked_counts
 from bulkvi.study.offsets import checked_offset
 from bulkvi.tl._label_rows import LabelRows, label_rows

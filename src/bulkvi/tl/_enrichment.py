@@ -9,7 +9,7 @@ from bulkvi import enrichment_names as en
 from bulkvi.arguments import check_number, check_whole
 from bulkvi.datasets._gene_sets import Organism
 from bulkvi.names import ADJ_P_VALUE, P_VALUE
-from bulkvi.stats.effects.multiplicity import benjamini_hochberg
+from bulkvi.stats.effects.effect import benjamini_hochberg
 from bulkvi.tl._gene_set_input import GeneSets, members_of
 from bulkvi.tl._scored_sets import CutSets, Scores, gsea, ora, ulm
 from bulkvi.tl._tested_genes import Background, GeneNames, RankedGenes, tested_genes
@@ -55,7 +55,7 @@ def enrichment(
     the score is their mean. With ``"ora"`` and ``"gsea"`` genes that are overestimated by chance are more often called and rank higher, so
     that the score is often further from zero than most draws; the interval then extends to it. Draws are independent
     between genes, and the table has only mean, standard deviation and lfsr of each, from which a point mass at zero and one
-    normal distribution are reconstructed (:func:`~bulkvi.stats.effects.draws.spike_and_normal`).
+    normal distribution are reconstructed (:func:`~bulkvi.stats.effects.shrinkage.spike_and_normal`).
 
     Parameters
     ----------

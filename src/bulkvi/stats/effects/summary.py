@@ -1,19 +1,99 @@
-"""All that is said about one effect of every gene: estimate, test, posterior."""
+"""Estimate, test and posterior of one contrast, per gene, and the shift of zero that composition makes."""
 
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import logsumexp, ndtri_exp
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp, ndtr, ndtri_exp
 
-from bulkvi.stats.effects.composition import CompositionShift, composition_shift
-from bulkvi.stats.effects.effect import EffectLikelihood, log_p_value
-from bulkvi.stats.effects.empirical_null import ExpectedInflation, null_inflation, widen_log_p
-from bulkvi.stats.effects.multiplicity import benjamini_hochberg, s_value
-from bulkvi.stats.effects.noise_inflation import NoiseInflation
-from bulkvi.stats.effects.shrinkage import EffectPosterior, shrink, shrinkage_prior
-from bulkvi.stats.nb.block import to_host
+from bulkvi.stats.effects.effect import EffectLikelihood, benjamini_hochberg, log_p_value, s_value
+from bulkvi.stats.effects.noise_inflation import ExpectedInflation, NoiseInflation, null_inflation, widen_log_p
+from bulkvi.stats.effects.shrinkage import mixture_weights, shrink, shrinkage_prior, smallest_scale
 
+N_SCALES = 9
+MIN_GAIN = 10.0
+MIN_GAIN_PER_GENE = 0.005
+MAX_GENES = 3_000
+COARSE = 9
 NO_INFLATION = NoiseInflation(np.ones(1), np.ones(1))
+
+
+class CompositionShift(NamedTuple):
+    """The shift of all effects of a contrast; natural log, per unit of the contrast."""
+
+    shift: float = 0.0
+    """Effect of an unchanged gene; 0 where the evidence is too weak."""
+    best: float = 0.0
+    """The shift of highest likelihood, whatever the evidence."""
+    gain: float = 0.0
+    """Log likelihood (nats) of ``best`` above that of no shift."""
+
+
+def composition_shift(effect: EffectLikelihood, informative: np.ndarray | None = None) -> CompositionShift:
+    r"""Find the place that most effects pile up at.
+
+    Median of ratios takes the median gene for unchanged. Where more than half of the genes change, and most of them one
+    way, zero is then in the wrong place and every unchanged gene looks changed the other way. The effects tell:
+
+    .. math:: b_g \sim \pi_0 \delta_{d} + \sum_j \pi_j^+ \, \mathrm{HN}^+_d(\sigma_j) + \pi_j^- \, \mathrm{HN}^-_d(\sigma_j)
+
+    plus noise: a point mass at the shift d and half-normal distributions to its right and left, their weights free, so
+    that one-sided changes do not pull d along (the unimodal prior of Stephens 2017 with the mode unknown). d is where
+    the likelihood, the weights at their best, is highest. It is taken for real only if the log likelihood is at least
+    `MIN_GAIN` above that of d = 0: where no genes pile up (nearly all change a little) the likelihood is flat, and the
+    size factors are the better guide.
+    """
+    estimate, se = effect.mean(), effect.sd()
+    if informative is not None:
+        estimate, se = estimate[informative], se[informative]
+    n_genes = estimate.size
+    if n_genes == 0:
+        return CompositionShift()
+    # every k-th by precision: the same genes in whatever order they come
+    chosen = np.lexsort((estimate, se))[:: -(-n_genes // MAX_GENES)]
+    estimate, se = estimate[chosen], se[chosen]
+    scale_up, threshold = n_genes / chosen.size, max(MIN_GAIN, MIN_GAIN_PER_GENE * n_genes)
+    at_zero = profile_likelihood(0.0, estimate, se)
+    peak = _peak(estimate, se)
+    usual = float(np.median(se))
+    grid = np.linspace(min(0.0, peak) - usual, max(0.0, peak) + usual, COARSE)
+    gains = [scale_up * (profile_likelihood(place, estimate, se) - at_zero) for place in grid]
+    highest = int(np.argmax(gains))
+    best, gain = float(grid[highest]), float(gains[highest])
+    if gain > threshold / 2:
+        step = grid[1] - grid[0]
+        found = minimize_scalar(
+            lambda place: -profile_likelihood(place, estimate, se),
+            bounds=(best - step, best + step),
+            method="bounded",
+            options={"xatol": 1e-2 * usual},
+        )
+        best, gain = float(found.x), scale_up * float(-found.fun - at_zero)
+    return CompositionShift(best if gain >= threshold else 0.0, best, gain)
+
+
+def profile_likelihood(shift: float, estimate: np.ndarray, se: np.ndarray) -> float:
+    """Log likelihood of a shift, the mixture weights at their best (a point mass and half-normals either way)."""
+    scale = np.concatenate([[0.0], smallest_scale(se) * 2.0 ** np.arange(N_SCALES)])[:, None]
+    rest = estimate - shift
+    variance = se**2 + scale**2
+    log_density = -0.5 * (np.log(variance) + rest**2 / variance)
+    largest = log_density.max(0)
+    density = np.exp(log_density - largest)
+    right = ndtr(rest * scale[1:] / (se * np.sqrt(variance[1:])))
+    likelihood = np.concatenate([density[:1], 2 * density[1:] * right, 2 * density[1:] * (1 - right)])
+    weight, _ = mixture_weights(likelihood, 1.0, tol=1e-4)
+    return float(np.log(weight @ likelihood).sum() + largest.sum() + np.log(max(weight[0], 1e-300)))
+
+
+def _peak(estimate: np.ndarray, se: np.ndarray) -> float:
+    """Where the density of the effects, each gene weighted by its precision, is highest."""
+    low, high = np.quantile(estimate, [0.05, 0.95])
+    places = np.linspace(float(low), float(high), 300)
+    smallest = smallest_scale(se)
+    width = 0.7 * np.median(se) + smallest
+    weight = 1 / (se**2 + smallest**2)
+    return float(places[np.argmax(np.exp(-0.5 * ((places[:, None] - estimate) / width) ** 2) @ weight)])
 
 
 class EffectSummary(NamedTuple):
@@ -124,16 +204,16 @@ def summarise_effect(
         shift = composition_shift(effect, informative)
         log_p = None if shift.shift else log_p
     effect = effect._replace(estimate=effect.estimate - shift.shift)
-    mle = to_host(effect.mean())
+    mle = effect.mean()
     if log_p is None or delta:
-        log_p = to_host(log_p_value(effect, delta))
+        log_p = log_p_value(effect, delta)
     wider = 1.0
     if expected is not None:
         about = effect._replace(estimate=effect.estimate - null_centre) if null_centre else effect
-        inflation = null_inflation(_quantile(to_host(log_p_value(about)))[informative], expected)
+        inflation = null_inflation(_quantile(log_p_value(about))[informative], expected)
         wider = float(inflation.weight @ inflation.factor)
         if delta:
-            each = [to_host(log_p_value(effect._replace(se=effect.se * np.sqrt(f)), delta)) for f in inflation.factor]
+            each = [log_p_value(effect._replace(se=effect.se * np.sqrt(f)), delta) for f in inflation.factor]
             log_p = logsumexp(each, axis=0, b=inflation.weight[:, None])
         else:
             log_p = widen_log_p(log_p, inflation)
@@ -145,13 +225,13 @@ def summarise_effect(
     # prior are then symmetric, and the posterior mean lies between 0 and the estimate
     spread = (effect.se**2 + (effect.estimate - effect.mean()) ** 2) ** 0.5
     effect = effect._replace(estimate=0 * effect.estimate + effect.mean(), se=spread)
-    se = to_host(effect.sd()) * np.sqrt(wider)
+    se = effect.sd() * np.sqrt(wider)
     first, second, low, high, zero, positive, wide = np.zeros((7, mle.size))
     null_share, converged = 0.0, True
     for factor, probability in zip(*inflation, strict=True):
         inflated = effect._replace(se=effect.se * np.sqrt(factor))
         prior = shrinkage_prior(inflated)
-        posterior = EffectPosterior(*map(to_host, shrink(inflated, prior, level=level, delta=delta)))
+        posterior = shrink(inflated, prior, level=level, delta=delta)
         first += probability * posterior.mean
         second += probability * (posterior.sd**2 + posterior.mean**2)
         low += probability * posterior.low

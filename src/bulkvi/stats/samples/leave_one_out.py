@@ -1,5 +1,6 @@
 """Labels of samples as all other samples predict them: leave-one-out, with the noise that genes share."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,13 @@ MIN_PAIR_FREE = 3.0
 MAX_DF = 10.0
 WIDENING_DF = 8.0
 MOST_COMPARED = 8
+SIGMA_PER_MAD = 1.4826
+PRIOR_SPREAD = 0.4
+PRIOR_DF = 12.0
+EFFICIENCY = 0.37
+FAMILY_LEVEL = 0.05
+SAMPLE_LEVEL = 0.0025
+LEAST_NOISE = 0.2
 
 
 class LabelFit(NamedTuple):
@@ -37,25 +45,6 @@ def stabilise(counts: np.ndarray, exposure: np.ndarray, dispersion: np.ndarray) 
     .. math:: \frac{2}{\sqrt{\alpha_g}} \operatorname{arsinh} \sqrt{\alpha_g (y_{ng} + 3/8) / s_n}
 
     (Anscombe 1948); logarithmic for large counts, a square root for small ones.
-
-    Parameters
-    ----------
-    counts
-        Raw counts, samples x genes.
-    exposure
-        Size factors, shape ``(n_samples,)``, around 1; or size factor x relative offset, samples x genes.
-    dispersion
-        Dispersions > 0, shape ``(n_genes,)``.
-
-    Returns
-    -------
-    Samples x genes.
-
-    Examples
-    --------
-    >>> counts = np.random.default_rng(0).negative_binomial(5, 5 / (5 + 200), size=(20_000, 1))
-    >>> float(stabilise(counts, np.ones(20_000), np.array([0.2])).var().round(1))
-    1.1
     """
     per_unit = exposure if exposure.ndim == 2 else exposure[:, None]
     return 2 / np.sqrt(dispersion) * np.arcsinh(np.sqrt(dispersion * (counts + SHIFT) / per_unit))
@@ -88,35 +77,6 @@ def label_fit(values: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> Label
     have a robust variance (from their median absolute value); where it is above one, the spread is widened by its power
     :math:`\nu / (\nu + 8)`, since few residual degrees of freedom tell little of it. The two labels are compared by Student's density with :math:`\nu` residual degrees of freedom, at most 10: a sample of low quality lies
     further out than a normal distribution allows.
-
-    Parameters
-    ----------
-    values
-        Values of about one variance, such as `stabilise` gives, samples x genes.
-    rows
-        Row of the design for each sample if it had each label, labels x samples x columns.
-    labels
-        Index of the label that each sample is held to have.
-
-    Returns
-    -------
-    Posteriors and predictive densities. A label is NaN for a sample if its prediction cannot be estimated without the sample;
-    all are NaN if the sample's own label is.
-
-    Raises
-    ------
-    ValueError
-        If fewer than 2 samples more than the rank of the design are given.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> labels = np.repeat([0, 1], 4)
-    >>> values = rng.normal(size=(8, 300)) + np.outer(labels, rng.normal(size=300))
-    >>> rows = np.array([[[1.0, 0.0]] * 8, [[1.0, 1.0]] * 8])
-    >>> mistaken = np.array([1, 0, 0, 0, 1, 1, 1, 1])
-    >>> label_fit(values, rows, mistaken).log_posterior.argmax(1).tolist()
-    [0, 0, 0, 0, 1, 1, 1, 1]
     """
     n, everyone = len(values), np.arange(len(values))
     rows = well_conditioned(rows)
@@ -231,25 +191,6 @@ def moderated_variance(variance: np.ndarray, df: float) -> tuple[np.ndarray, flo
 
     :math:`(d_0 s_0^2 + \nu s_g^2) / (d_0 + \nu)`, with :math:`d_0, s_0^2` from the mean and variance of
     :math:`\log s_g^2` over the genes (Smyth 2004).
-
-    Parameters
-    ----------
-    variance
-        Residual variance of each gene.
-    df
-        Residual degrees of freedom :math:`\nu`.
-
-    Returns
-    -------
-    The moderated variances, and :math:`d_0 + \nu`.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> noisy = rng.chisquare(3, size=5000) / 3
-    >>> moderated, df = moderated_variance(noisy, 3)
-    >>> bool(moderated.std() < 0.1 * noisy.std())
-    True
     """
     floor = 1e-4 * float(np.median(variance)) or np.finfo(float).tiny
     log_variance = np.log(np.clip(variance, floor, None))
@@ -263,24 +204,7 @@ def moderated_variance(variance: np.ndarray, df: float) -> tuple[np.ndarray, flo
 
 
 def shrunken(z: np.ndarray) -> np.ndarray:
-    """Posterior mean of effects seen with standard error 1, under a scale mixture of normals learned from all of them.
-
-    Parameters
-    ----------
-    z
-        Effects over their standard errors, shape ``(n_genes,)``.
-
-    Returns
-    -------
-    Posterior means, in the same units.
-
-    Examples
-    --------
-    >>> z = np.random.default_rng(0).normal(size=3000)
-    >>> z[:30] += 20
-    >>> bool(abs(shrunken(z)[30:]).mean() < 0.1), bool(shrunken(z)[:30].mean() > 18)
-    (True, True)
-    """
+    """Posterior mean of effects seen with standard error 1, under a scale mixture of normals learned from all of them."""
     some = z[:: max(1, z.size // EM_GENES)]
     share = np.full((len(EFFECT_VARIANCES), 1), 1 / len(EFFECT_VARIANCES))
     likelihood = _likelihood(some)
@@ -298,3 +222,54 @@ def _likelihood(z: np.ndarray) -> np.ndarray:
     variance = 1 + EFFECT_VARIANCES
     log_likelihood = -0.5 * (np.log(variance) + z**2 / variance)
     return np.exp(log_likelihood - log_likelihood.max(0))
+
+
+class NoiseDeviation(NamedTuple):
+    """How noisy each sample is, and what is unusual among so many samples."""
+
+    deviation: np.ndarray
+    """Log noise less that of the others, in robust standard deviations, with the sign turned: below 0 is noisier."""
+    limit: float
+    """A deviation below it is unusual."""
+
+
+def noise_deviation(fit: np.ndarray, groups: Sequence[np.ndarray] = ()) -> NoiseDeviation:
+    r"""Compare the noise of samples, on the log scale, by the log density predicted for each.
+
+    A sample whose values scatter by v times the usual variance has a mean log density of about :math:`(v - 1) / 2` less, so
+    :math:`\log v = \log(1 + 2 (\mathrm{median} - \mathrm{fit}))`. Samples differ in quality even in good studies: the
+    spread of :math:`\log v` is estimated from its median absolute value and moderated towards 0.4, with 12 prior degrees
+    of freedom. A sample deviates as much as it does from all samples and from those of its own level in each
+    grouping, whichever is less: the libraries of a noisy platform are compared with each other. The limit is the quantile of
+    Student's t at 0.05 divided by the number of samples, or at 0.0025 if that is less.
+    """
+    known = ~np.isnan(fit)
+    n = int(known.sum())
+    if not n:
+        return NoiseDeviation(fit, -np.inf)
+    log_noise = np.log(np.clip(1 + 2 * (np.median(fit[known]) - fit), LEAST_NOISE, None))
+    excess = [_scaled(log_noise, np.zeros(len(fit), int), known)]
+    excess += [_scaled(log_noise, codes, known) for codes in groups]
+    # NaN where a sample is the only one of its level
+    least = np.nanmin(np.stack(excess), axis=0, where=known, initial=np.inf)
+    level = min(FAMILY_LEVEL / n, SAMPLE_LEVEL)
+    limit = -float(student.isf(level, PRIOR_DF + EFFICIENCY * (n - 1)))
+    return NoiseDeviation(np.where(known, -least, np.nan), limit)
+
+
+def _scaled(log_noise: np.ndarray, codes: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Log noise less that of the level, in moderated standard deviations; NaN for the only sample of a level."""
+    away = np.full(len(log_noise), np.nan)
+    n_levels = 0
+    for level in np.unique(codes[known]):
+        members = np.flatnonzero(known & (codes == level))
+        if len(members) > 1:
+            n_levels += 1
+            # of an even number the quieter one of the middle two: two noisy samples do not excuse each other by half
+            away[members] = log_noise[members] - np.sort(log_noise[members])[(len(members) - 1) // 2]
+    rest = np.sort(np.abs(away[~np.isnan(away)]))[n_levels:]  # the middle sample of each level lies at zero
+    if not rest.size:
+        return away / PRIOR_SPREAD
+    df = EFFICIENCY * rest.size
+    variance = (PRIOR_DF * PRIOR_SPREAD**2 + df * (SIGMA_PER_MAD * np.median(rest)) ** 2) / (PRIOR_DF + df)
+    return away / np.sqrt(variance)

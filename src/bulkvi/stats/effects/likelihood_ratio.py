@@ -1,17 +1,116 @@
-"""Genes without a count on one side of a comparison, where the likelihood has no peak to put a normal curve on."""
+"""Likelihood ratio tests with the dispersion integrated out: of several effects, and of genes without counts on one side."""
 
 from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import null_space
 from scipy.special import log_ndtr, logsumexp
+from scipy.stats import chi2
 
 from bulkvi.stats.donors.donors import Donors, regress_at_node
 from bulkvi.stats.effects.effect import EffectLikelihood, log_p_value
 from bulkvi.stats.genes import FittedGenes
+from bulkvi.stats.nb.regression import coef_log_likelihood
 
 PSEUDO_COUNT = 0.5
 NEAR_ZERO = 1e-8
+
+
+class OmnibusTest(NamedTuple):
+    """One test of several contrasts for every gene."""
+
+    stat: np.ndarray
+    """Twice the log likelihood ratio, averaged over the dispersion and divided by the variance given; genes."""
+    p_value: np.ndarray
+    """p-value of no effect, genes."""
+    df: int
+    """Degrees of freedom: contrasts that are independent."""
+    converged: np.ndarray
+    """Whether the fit without the effects was found at every dispersion, genes."""
+
+
+def omnibus_test(
+    counts: np.ndarray,
+    features: np.ndarray,
+    contrasts: np.ndarray,
+    fit: FittedGenes,
+    *,
+    offset: np.ndarray,
+    ridge: np.ndarray,
+    weights: np.ndarray | None = None,
+    variance: float = 1.0,
+    donors: Donors | None = None,
+) -> OmnibusTest:
+    r"""Test that all of several contrasts are zero.
+
+    At each node k of a gene's dispersion the features are fitted with and without the effects, at the same dispersion:
+
+    .. math:: p = \sum_k w_k \Pr\!\left(\chi^2_q > 2 (\ell_k - \ell_k^0)\right)
+
+    with q the rank of the contrasts. Without the effects means features :math:`X N`, N an orthonormal basis of the
+    coefficients on which all contrasts are zero.
+
+    Parameters
+    ----------
+    counts, features, offset, ridge, weights
+        As given to `fit_genes`.
+    contrasts
+        Weights of the coefficients, contrasts x p.
+    fit
+        What `fit_genes` made of them.
+    variance
+        Of the statistics of genes without effect (`null_variance`); the ratios are divided by it.
+    donors
+        Random intercepts of its nodes, if it has any: they are integrated out of both likelihoods.
+
+    Returns
+    -------
+    The test of every gene.
+
+    Raises
+    ------
+    ValueError
+        If a contrast has not p weights, or all are zero.
+
+    Examples
+    --------
+    Three groups, of which the last has the first gene doubled:
+
+    >>> from bulkvi.stats.genes import effect_ridge, fit_genes
+    >>> features = np.column_stack([np.ones(12), np.repeat(np.eye(3)[:, 1:], 4, axis=0)])
+    >>> mean = np.full((12, 100), 200.0)
+    >>> mean[8:, 0] *= 2
+    >>> counts = np.random.default_rng(0).negative_binomial(50, 50 / (50 + mean)).astype(float)
+    >>> given = {"offset": np.zeros(12), "ridge": effect_ridge(features)}
+    >>> fit = fit_genes(counts, features, **given)
+    >>> test = omnibus_test(counts, features, np.eye(3)[1:], fit, **given)
+    >>> test.df, int(test.p_value.argmin()), bool(test.p_value[0] < 1e-6)
+    (2, 0, True)
+    """
+    p = features.shape[1]
+    if contrasts.ndim != 2 or contrasts.shape[1] != p or not np.any(contrasts):
+        raise ValueError(f"`contrasts` has shape {contrasts.shape}: give contrasts x {p}, not all zero.")
+    kept = null_space(contrasts)
+    df = p - kept.shape[1]
+    reduced, reduced_ridge = features @ kept, kept.T @ ridge @ kept
+    stat, p_value = np.zeros(counts.shape[1]), np.zeros(counts.shape[1])
+    converged = np.ones(counts.shape[1], dtype=bool)
+    for k, (log_dispersion, weight) in enumerate(zip(fit.nodes.log_dispersion, fit.nodes.weight, strict=True)):
+        given = {"offset": offset, "log_dispersion": log_dispersion, "weights": weights, "donors": donors, "node": k}
+        null = regress_at_node(counts, reduced, ridge=reduced_ridge, **given)
+        if donors is None:
+            full = coef_log_likelihood(
+                counts, features, fit.nodes.coef[k], offset=offset, dispersion=np.exp(log_dispersion), weights=weights
+            )
+        else:
+            full = regress_at_node(counts, features, ridge=ridge, **given).log_likelihood
+        ratio = np.clip(2 * (full - null.log_likelihood), 0.0, None) / variance
+        known = np.isfinite(ratio)  # a likelihood that overflows says nothing
+        ratio = np.where(known, ratio, 0.0)
+        stat += weight * ratio
+        p_value += weight * chi2.sf(ratio, df)
+        converged &= null.converged & known
+    return OmnibusTest(stat, np.minimum(p_value, 1.0), df, converged)
 
 
 class ContrastedEffect(NamedTuple):
@@ -49,41 +148,6 @@ def handle_separation(
     with :math:`\ell_k^0` the fit without the effect at the dispersion of node k: half a count is to the discrete outcome
     what a continuity correction is (two Poisson samples, 3, 10 and 30 counts against none: p = 0.16, 0.0012 and 1e-9, where
     the exact test has 0.25, 0.002 and 2e-9, Wald's 0.24, 0.04 and 0.004).
-
-    Parameters
-    ----------
-    effect
-        Likelihood of the contrast.
-    counts, features, offset, ridge, weights
-        As given to `fit_genes`.
-    contrast
-        Weights of the coefficients, shape ``(n_features,)``.
-    fit
-        What `fit_genes` made of them.
-    donors
-        Random intercepts of its nodes, if it has any: they are integrated out of both likelihoods.
-    sides
-        Samples that the effect rises and falls with, as masks; by default `compared_sides`.
-    null
-        Effect that p-values are against, natural log: where `composition_shift` puts unchanged genes.
-
-    Returns
-    -------
-    The effect with those genes' estimates replaced, the p-values of all genes, and which genes are separated.
-
-    Examples
-    --------
-    >>> from bulkvi.stats.effects.effect import effect_likelihood
-    >>> from bulkvi.stats.genes import effect_ridge, fit_genes
-    >>> features = np.column_stack([np.ones(8), np.repeat([0.0, 1.0], 4)])
-    >>> counts = np.random.default_rng(0).poisson(100, (8, 100)).astype(float)
-    >>> counts[:4, 0] = 0
-    >>> given = {"offset": np.zeros(8), "ridge": effect_ridge(features)}
-    >>> fit, contrast = fit_genes(counts, features, **given), np.array([0.0, 1.0])
-    >>> effect = effect_likelihood(fit.nodes, contrast)
-    >>> settled = handle_separation(effect, counts, features, contrast, fit, **given)
-    >>> np.flatnonzero(settled.separated).tolist(), bool(settled.log_p[0] < np.log(1e-6))
-    ([0], True)
     """
     log_p = log_p_value(effect._replace(estimate=effect.estimate - null))
     above, below = compared_sides(features, contrast) if sides is None else sides
@@ -124,23 +188,6 @@ def compared_sides(features: np.ndarray, contrast: np.ndarray) -> tuple[np.ndarr
     """Samples that an effect rises with and those that it falls with, as masks.
 
     By the weights that least squares would give them, ``X (X'X)^-1 psi``; samples with none are on neither side.
-
-    Parameters
-    ----------
-    features
-        Samples x p, of full rank.
-    contrast
-        Weights of the coefficients, shape ``(p,)``.
-
-    Returns
-    -------
-    Two masks of the samples.
-
-    Examples
-    --------
-    >>> features = np.array([[1.0, 0, 0], [1, 1, 0], [1, 0, 1], [1, 0, 1]])
-    >>> [np.flatnonzero(side).tolist() for side in compared_sides(features, np.array([0.0, 0.0, 1.0]))]
-    [[2, 3], [0]]
     """
     influence = features @ np.linalg.solve(features.T @ features, contrast)
     tolerance = NEAR_ZERO * np.abs(influence).max()

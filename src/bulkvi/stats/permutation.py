@@ -1,16 +1,97 @@
-"""What a method says when the labels mean nothing: empirical false discovery rates and recalibrated p-values."""
+"""Permutations of the labels of two groups, empirical false discovery rates and recalibrated p-values."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import combinations, product
+from math import comb, prod
 from typing import NamedTuple
 
 import numpy as np
 
-from bulkvi.stats.effects.multiplicity import benjamini_hochberg
+from bulkvi.stats.effects.effect import benjamini_hochberg
 
+FEW = 1_000
+LARGEST_OVERLAP = 0.25
+FEWEST_DISSIMILAR = 5
 UNCHANGED_ABOVE = 0.5
 EXCEPTIONAL = 0.05
 N_RESAMPLES = 2_000
 LEVEL = 0.95
+
+
+def count_permutations(in_first: np.ndarray, stratum: np.ndarray) -> int:
+    """How many other ways are there to split the samples in two groups, each stratum keeping its numbers?
+
+    Splits that only swap the names of the two groups are one split, because they give the same p-values.
+    """
+    sizes = [(int(labels.size), int(labels.sum())) for labels in _labels_of_strata(in_first, stratum)]
+    n_labellings = prod(comb(size, first) for size, first in sizes)
+    return n_labellings // 2 - 1 if _has_mirror(in_first, stratum) else n_labellings - 1
+
+
+def draw_permutations(in_first: np.ndarray, stratum: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Distinct relabellings, neither the given one nor one that only swaps the names of the groups.
+
+    All of them if there are no more than ``n``; otherwise ``n`` without replacement, each as likely as any other.
+    """
+    in_first = np.asarray(in_first, dtype=bool)
+    n_distinct = count_permutations(in_first, stratum)
+    if n_distinct <= max(FEW, 4 * n):
+        every = np.array(list(_every_relabelling(in_first, stratum)), dtype=bool).reshape(-1, in_first.size)
+        return every if n >= n_distinct else every[np.sort(rng.choice(n_distinct, n, replace=False))]
+    members = [np.flatnonzero(stratum == s) for s in np.unique(stratum)]
+    mirrored = _has_mirror(in_first, stratum)
+    drawn: dict[bytes, np.ndarray] = {in_first.tobytes(): in_first}
+    while len(drawn) <= n:
+        relabelled = in_first.copy()
+        for samples in members:
+            relabelled[samples] = rng.permutation(in_first[samples])
+        if mirrored and relabelled[0] != in_first[0]:
+            relabelled = ~relabelled
+        drawn.setdefault(relabelled.tobytes(), relabelled)
+    return np.array(list(drawn.values())[1:])
+
+
+def overlap(in_first: np.ndarray, relabelled: np.ndarray, stratum: np.ndarray) -> np.ndarray:
+    """How much of the real comparison is left in each relabelling: the absolute correlation of labels within strata.
+
+    A relabelled comparison carries this share of every real effect; 0 for one that is balanced over the real groups.
+    """
+    own = np.asarray(in_first, dtype=float)
+    _, code = np.unique(stratum, return_inverse=True)
+    own = own - (np.bincount(code, own) / np.bincount(code))[code]
+    return np.abs(relabelled @ own) / (own @ own)
+
+
+def dissimilar(overlaps: np.ndarray) -> np.ndarray:
+    """Which relabellings have little of the real comparison left, so that real effects do not pass for false calls.
+
+    An overlap of at most `LARGEST_OVERLAP`, or if fewer than `FEWEST_DISSIMILAR` have that, as little as there is. Taken one by
+    one, a relabelling of data without effects is like any other, so that leaving some out does no harm to a mean over genes.
+    It would to a rank among relabellings (Southworth, Kim & Owen 2009, *Properties of balanced permutations*).
+    """
+    enough = min(FEWEST_DISSIMILAR, overlaps.size)
+    return overlaps <= max(LARGEST_OVERLAP, np.partition(overlaps, enough - 1)[enough - 1]) + 1e-9
+
+
+def _labels_of_strata(in_first: np.ndarray, stratum: np.ndarray) -> Iterator[np.ndarray]:
+    for s in np.unique(stratum):
+        yield np.asarray(in_first, dtype=bool)[stratum == s]
+
+
+def _has_mirror(in_first: np.ndarray, stratum: np.ndarray) -> bool:
+    return all(2 * labels.sum() == labels.size for labels in _labels_of_strata(in_first, stratum))
+
+
+def _every_relabelling(in_first: np.ndarray, stratum: np.ndarray) -> Iterator[np.ndarray]:
+    members = [np.flatnonzero(stratum == s) for s in np.unique(stratum)]
+    mirrored = _has_mirror(in_first, stratum)
+    choices = [combinations(samples, int(in_first[samples].sum())) for samples in members]
+    for chosen in product(*choices):
+        relabelled = np.zeros(in_first.size, dtype=bool)
+        relabelled[[sample for samples in chosen for sample in samples]] = True
+        if (relabelled == in_first).all() or (mirrored and relabelled[0] != in_first[0]):
+            continue
+        yield relabelled
 
 
 class EmpiricalFDR(NamedTuple):
@@ -24,7 +105,7 @@ class EmpiricalFDR(NamedTuple):
     """Share of the relabellings in which the method, run anew, makes at least as many calls."""
 
 
-class Answers(NamedTuple):
+class MethodResult(NamedTuple):
     """What a method says about every gene."""
 
     p_value: np.ndarray
@@ -33,25 +114,15 @@ class Answers(NamedTuple):
     """What genes are called on when it is below a threshold, by name; NaN where there is none."""
 
     def calls(self, thresholds: np.ndarray) -> np.ndarray:
-        """Number of genes called.
-
-        Parameters
-        ----------
-        thresholds
-            Genes are called on a score below it.
-
-        Returns
-        -------
-        Numbers: the thresholds of the first score, then those of the next.
-        """
+        """Number of genes called."""
         return np.concatenate([(score < thresholds[:, None]).sum(1) for score in self.scores.values()])
 
 
-class Counted(NamedTuple):
+class CallCounts(NamedTuple):
     """What is kept of the answers to a relabelling; or, after `stack`, to all of them."""
 
     calls: np.ndarray
-    """Calls of the whole method, as `Answers.calls`."""
+    """Calls of the whole method, as `MethodResult.calls`."""
     null_calls: np.ndarray
     """p-values up to each cutoff."""
     up_to: np.ndarray
@@ -62,32 +133,9 @@ class Counted(NamedTuple):
     """Number of p-values."""
 
 
-def count_answers(answers: Answers, thresholds: np.ndarray, cutoffs: np.ndarray, p_value: np.ndarray) -> Counted:
-    """Count the answers to one relabelling.
-
-    Parameters
-    ----------
-    answers
-        Of the relabelled data.
-    thresholds
-        Below which a score is called.
-    cutoffs
-        p-values that the calls on the data amount to (`equal_cutoff`).
-    p_value
-        Of the data.
-
-    Returns
-    -------
-    Numbers of calls and of p-values.
-
-    Examples
-    --------
-    >>> p_value = np.array([0.001, 0.2, 0.7])
-    >>> counted = count_answers(Answers(p_value, {"p": p_value}), np.array([0.05]), np.array([0.3]), p_value)
-    >>> counted.calls.tolist(), counted.null_calls.tolist(), counted.up_to.tolist()
-    ([1], [2], [1, 2, 3])
-    """
-    return Counted(
+def count_calls(answers: MethodResult, thresholds: np.ndarray, cutoffs: np.ndarray, p_value: np.ndarray) -> CallCounts:
+    """Count the answers to one relabelling."""
+    return CallCounts(
         calls=answers.calls(thresholds),
         null_calls=count_up_to(answers.p_value, cutoffs),
         up_to=count_up_to(answers.p_value, p_value),
@@ -96,92 +144,25 @@ def count_answers(answers: Answers, thresholds: np.ndarray, cutoffs: np.ndarray,
     )
 
 
-def stack(counted: Iterable[Counted]) -> Counted:
-    """Counts of all relabellings together.
-
-    Parameters
-    ----------
-    counted
-        Of `count_answers`.
-
-    Returns
-    -------
-    The same, with the relabellings first in the shapes.
-
-    Examples
-    --------
-    >>> one = Counted(np.array([1]), np.array([2]), np.array([3]), np.array(4), np.array(5))
-    >>> stack([one, one]).calls.shape
-    (2, 1)
-    """
-    return Counted(*(np.stack(part) for part in zip(*counted, strict=True)))
+def stack(counted: Iterable[CallCounts]) -> CallCounts:
+    """Counts of all relabellings together."""
+    return CallCounts(*(np.stack(part) for part in zip(*counted, strict=True)))
 
 
 def equal_cutoff(p_value: np.ndarray, n_calls: int) -> float:
-    """The p-value up to which so many genes lie.
-
-    Parameters
-    ----------
-    p_value
-        NaN where a gene is not tested.
-    n_calls
-        Number of genes.
-
-    Returns
-    -------
-    The p-value; NaN for no gene.
-
-    Examples
-    --------
-    >>> equal_cutoff(np.array([0.3, np.nan, 0.01]), 2)
-    0.3
-    """
+    """The p-value up to which so many genes lie."""
     given = p_value[~np.isnan(p_value)]
     return float(np.partition(given, n_calls - 1)[n_calls - 1]) if n_calls else np.nan
 
 
 def count_up_to(p_value: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:
-    """Number of p-values up to each cutoff.
-
-    Parameters
-    ----------
-    p_value
-        NaN where a gene is not tested.
-    cutoffs
-        NaN for a cutoff that nothing reaches.
-
-    Returns
-    -------
-    Numbers, one a cutoff.
-
-    Examples
-    --------
-    >>> count_up_to(np.array([0.3, np.nan, 0.01]), np.array([0.05, 1.0]))
-    array([1, 2])
-    """
+    """Number of p-values up to each cutoff."""
     ranked = np.sort(p_value[~np.isnan(p_value)])
     return np.where(np.isnan(cutoffs), 0, np.searchsorted(ranked, cutoffs, side="right"))
 
 
 def null_share(p_value: np.ndarray, mean_null_above: float) -> float:
-    """Share of genes without effect (Storey & Tibshirani 2003), the null distribution that of relabelled data.
-
-    Parameters
-    ----------
-    p_value
-        Of the data.
-    mean_null_above
-        Mean number of relabelled p-values above a half.
-
-    Returns
-    -------
-    Number of p-values above a half over ``mean_null_above``, at most 1.
-
-    Examples
-    --------
-    >>> null_share(np.array([0.001, 0.002, 0.3, 0.8]), 2.0)
-    0.5
-    """
+    """Share of genes without effect (Storey & Tibshirani 2003), the null distribution that of relabelled data."""
     return min(1.0, float((p_value > UNCHANGED_ABOVE).sum()) / mean_null_above) if mean_null_above > 0 else 1.0
 
 
@@ -254,26 +235,6 @@ def _resampled_means(values: np.ndarray, rng: np.random.Generator) -> np.ndarray
 
 
 def recalibrate(p_value: np.ndarray, n_up_to: np.ndarray, n_pooled: int) -> tuple[np.ndarray, np.ndarray]:
-    """p-values by rank among the relabelled p-values of all genes, and those adjusted by Benjamini-Hochberg.
-
-    Parameters
-    ----------
-    p_value
-        Of the data; NaN where a gene is not tested.
-    n_up_to
-        Number of relabelled p-values, pooled over genes and relabellings, up to each of them.
-    n_pooled
-        Number of relabelled p-values.
-
-    Returns
-    -------
-    ``(n_up_to + 1) / (n_pooled + 1)``, the data counted among the relabellings so that none is 0 (Phipson & Smyth 2010), and
-    the adjusted ones.
-
-    Examples
-    --------
-    >>> recalibrate(np.array([0.001, 0.2]), np.array([3, 39]), 199)
-    (array([0.02, 0.2 ]), array([0.04, 0.2 ]))
-    """
+    """p-values by rank among the relabelled p-values of all genes, and those adjusted by Benjamini-Hochberg."""
     recalibrated = np.where(np.isnan(p_value), np.nan, (n_up_to + 1) / (n_pooled + 1))
     return recalibrated, benjamini_hochberg(recalibrated)
