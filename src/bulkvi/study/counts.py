@@ -40,7 +40,7 @@ def checked_counts(adata: AnnData, layer: str | None) -> CheckedCounts:
         If there is no such layer.
     ValueError
         If there is no ``X``, if sample or gene names are not unique, or if
-        :func:`~bulkvi.stats.counts.counts.check_counts` finds something that is not a count.
+        `bulkvi.stats.counts.counts.check_counts` finds something that is not a count.
     """
     if not isinstance(adata, AnnData):
         raise TypeError(f"`adata` must be an AnnData (samples x genes), not {type(adata).__name__}.")

@@ -22,7 +22,7 @@ def checked_offset(adata: AnnData, key: str) -> Offset:
     KeyError
         If there is no such layer.
     ValueError
-        If :func:`~bulkvi.stats.counts.counts.check_offset` finds a factor that is not finite and > 0.
+        If `bulkvi.stats.counts.counts.check_offset` finds a factor that is not finite and > 0.
     """
     if not isinstance(key, str):
         raise TypeError(

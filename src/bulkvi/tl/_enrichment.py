@@ -55,7 +55,7 @@ def enrichment(
     the score is their mean. With ``"ora"`` and ``"gsea"`` genes that are overestimated by chance are more often called and rank higher, so
     that the score is often further from zero than most draws; the interval then extends to it. Draws are independent
     between genes, and the table has only mean, standard deviation and lfsr of each, from which a point mass at zero and one
-    normal distribution are reconstructed (:func:`~bulkvi.stats.effects.shrinkage.spike_and_normal`).
+    normal distribution are reconstructed (`bulkvi.stats.effects.shrinkage.spike_and_normal`).
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ class EffectLikelihood(NamedTuple):
 def effect_likelihood(
     fit: NodeFit, contrast: np.ndarray, contrast_covariance: np.ndarray | None = None
 ) -> EffectLikelihood:
-    r"""Likelihood of the effect :math:`\psi^\top \theta` of every gene.
+    r"""Compute the likelihood of the effect :math:`\psi^\top \theta` of every gene.
 
     At a node k with coefficients :math:`\theta_k` and covariance :math:`C_k` it is normal, with mean
     :math:`\psi^\top \theta_k` and variance :math:`\psi^\top C_k \psi + \theta_k^\top V \theta_k`. V, zero unless given,
@@ -49,7 +49,8 @@ def effect_likelihood(
 
     Returns
     -------
-    The likelihood; natural log, per unit of the contrast.
+    Named tuple with ``estimate``, ``se`` and ``weight`` (nodes x genes; natural log, per unit of the contrast) and the methods
+    ``mean()`` and ``sd()``, which average over the nodes.
 
     Raises
     ------
@@ -96,19 +97,19 @@ def log_p_value(effect: EffectLikelihood, delta: float = 0.0) -> np.ndarray:
     At ``delta`` = 0 this is :math:`\sum_k w_k \, 2 \Phi(-|b_k| / s_k)`; above, the p-value at the edge of the null
     hypothesis :math:`|\theta| \le \delta` (McCarthy & Smyth 2009, *TREAT*), at most 1.
     """
-    size, se = abs(effect.estimate), effect.se
+    size, se = np.abs(effect.estimate), effect.se
     log_weight = np.log(np.clip(effect.weight, 1e-300, None))
     both = np.logaddexp(log_ndtr((delta - size) / se), log_ndtr((-delta - size) / se))
     return logsumexp(log_weight + both, 0).clip(None, 0.0)
 
 
 def wald_p_value(effect: EffectLikelihood, delta: float = 0.0) -> np.ndarray:
-    """Exponential of `log_p_value`."""
+    """Two-sided p-value, genes: the exponential of `log_p_value`."""
     return np.exp(log_p_value(effect, delta))
 
 
 def benjamini_hochberg(p_value: np.ndarray) -> np.ndarray:
-    """Adjusted p-values: the smallest false discovery rate at which a gene is called.
+    """Adjust p-values: the smallest false discovery rate at which a gene is called.
 
     ``min over p_(j) >= p_(i) of p_(j) m / j`` over the m sorted p-values (Benjamini & Hochberg 1995). NaN (a gene
     that was not tested) stays NaN and does not count. Ties get the same value.
@@ -142,10 +143,10 @@ def benjamini_hochberg(p_value: np.ndarray) -> np.ndarray:
 
 
 def s_value(lfsr: np.ndarray) -> np.ndarray:
-    """Expected share of wrong signs among a gene and all genes at least as sure: the mean of their lfsr.
+    """Compute s-values: the expected share of wrong signs among a gene and all genes with an lfsr at most as large.
 
     The s-value of Stephens (2017), *False discovery rates: a new deal*, a function of the lfsr alone: tied genes get
-    the same value, the mean over all of them and all surer ones. NaN stays NaN and does not count.
+    the same value, the mean over them and all smaller ones. NaN stays NaN and does not count.
 
     Parameters
     ----------
@@ -170,7 +171,7 @@ def s_value(lfsr: np.ndarray) -> np.ndarray:
     known = ~np.isnan(rate)
     given = rate[known]
     if ((given < 0) | (given > 1)).any():
-        raise ValueError("`lfsr` must lie in [0, 1]; mark genes without an answer with NaN.")
+        raise ValueError("`lfsr` must lie in [0, 1]; mark genes without a result with NaN.")
     ranked = np.sort(given)
     running = np.cumsum(ranked) / np.arange(1, ranked.size + 1)
     out = np.full(rate.shape, np.nan)

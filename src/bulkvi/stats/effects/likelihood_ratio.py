@@ -20,7 +20,7 @@ class OmnibusTest(NamedTuple):
     """One test of several contrasts for every gene."""
 
     stat: np.ndarray
-    """Twice the log likelihood ratio, averaged over the dispersion and divided by the variance given; genes."""
+    """Twice the log likelihood ratio, averaged over the dispersion and divided by ``variance``; genes."""
     p_value: np.ndarray
     """p-value of no effect, genes."""
     df: int
@@ -41,13 +41,13 @@ def omnibus_test(
     variance: float = 1.0,
     donors: Donors | None = None,
 ) -> OmnibusTest:
-    r"""Test that all of several contrasts are zero.
+    r"""Test that several contrasts are all zero, by the likelihood ratio with the dispersion integrated out.
 
     At each node k of a gene's dispersion the features are fitted with and without the effects, at the same dispersion:
 
     .. math:: p = \sum_k w_k \Pr\!\left(\chi^2_q > 2 (\ell_k - \ell_k^0)\right)
 
-    with q the rank of the contrasts. Without the effects means features :math:`X N`, N an orthonormal basis of the
+    with q the rank of the contrasts. Without the effects the features are :math:`X N`, N an orthonormal basis of the
     coefficients on which all contrasts are zero.
 
     Parameters
@@ -57,20 +57,20 @@ def omnibus_test(
     contrasts
         Weights of the coefficients, contrasts x p.
     fit
-        What `fit_genes` made of them.
+        Result of `fit_genes`.
     variance
-        Of the statistics of genes without effect (`null_variance`); the ratios are divided by it.
+        Variance of the statistics of genes without effect; the ratios are divided by it.
     donors
-        Random intercepts of its nodes, if it has any: they are integrated out of both likelihoods.
+        Random intercepts of the nodes, as of `fit_donor_genes`; they are integrated out of both likelihoods.
 
     Returns
     -------
-    The test of every gene.
+    Named tuple with ``stat``, ``p_value`` and ``converged`` (one value per gene) and ``df``, the degrees of freedom.
 
     Raises
     ------
     ValueError
-        If a contrast has not p weights, or all are zero.
+        If the contrasts are not contrasts x p, or all zero.
 
     Examples
     --------
@@ -105,7 +105,7 @@ def omnibus_test(
         else:
             full = regress_at_node(counts, features, ridge=ridge, **given).log_likelihood
         ratio = np.clip(2 * (full - null.log_likelihood), 0.0, None) / variance
-        known = np.isfinite(ratio)  # a likelihood that overflows says nothing
+        known = np.isfinite(ratio)  # a likelihood that overflows has no information
         ratio = np.where(known, ratio, 0.0)
         stat += weight * ratio
         p_value += weight * chi2.sf(ratio, df)
@@ -114,7 +114,7 @@ def omnibus_test(
 
 
 class ContrastedEffect(NamedTuple):
-    """The likelihood of a contrast and its p-value, separated genes settled."""
+    """The likelihood of a contrast and its p-value, separated genes handled."""
 
     effect: EffectLikelihood
     log_p: np.ndarray
@@ -137,43 +137,43 @@ def handle_separation(
     sides: tuple[np.ndarray, np.ndarray] | None = None,
     null: float = 0.0,
 ) -> ContrastedEffect:
-    r"""Give separated genes half a count on their silent side, and test them by the likelihood ratio.
+    r"""Give separated genes half a count on their empty side, and test them by the likelihood ratio.
 
-    Without a count on one side the effect is as large as the ridge lets it be and its standard error larger still: 4,700
-    counts against none had a Wald statistic of 3.7. Half a count, spread over the silent side by exposure, gives estimate
-    and standard error a finite place. The p-value is that of the likelihood ratio of these counts,
+    Without a count on one side only the ridge bounds the effect, and its standard error is larger still: 4,700 counts
+    against none had a Wald statistic of 3.7. Half a count, spread over the empty side by exposure, gives a finite estimate
+    and standard error. The p-value is that of the likelihood ratio of these counts,
 
     .. math:: p = \sum_k w_k \, 2 \Phi\!\left(-\sqrt{2 (\ell_k - \ell_k^0)}\right)
 
-    with :math:`\ell_k^0` the fit without the effect at the dispersion of node k: half a count is to the discrete outcome
-    what a continuity correction is (two Poisson samples, 3, 10 and 30 counts against none: p = 0.16, 0.0012 and 1e-9, where
+    with :math:`\ell_k^0` the fit without the effect at the dispersion of node k: half a count is
+    the continuity correction of the discrete outcome (two Poisson samples, 3, 10 and 30 counts against none: p = 0.16, 0.0012 and 1e-9, where
     the exact test has 0.25, 0.002 and 2e-9, Wald's 0.24, 0.04 and 0.004).
     """
     log_p = log_p_value(effect._replace(estimate=effect.estimate - null))
     above, below = compared_sides(features, contrast) if sides is None else sides
-    silent_above, silent_below = (counts[side].max(0, initial=0) == 0 for side in (above, below))
-    separated = silent_above ^ silent_below
+    empty_above, empty_below = (counts[side].max(0, initial=0) == 0 for side in (above, below))
+    separated = empty_above ^ empty_below
     genes = np.flatnonzero(separated)
     if not genes.size:
         return ContrastedEffect(effect, log_p, separated)
-    own_offset = offset if offset.ndim == 1 else offset[:, genes]
-    exposure = np.exp(own_offset if own_offset.ndim == 2 else own_offset[:, None])
+    gene_offset = offset if offset.ndim == 1 else offset[:, genes]
+    exposure = np.exp(gene_offset if gene_offset.ndim == 2 else gene_offset[:, None])
     added = np.zeros((counts.shape[0], genes.size))
-    for side, silent in ((above, silent_above[genes]), (below, silent_below[genes])):
+    for side, empty in ((above, empty_above[genes]), (below, empty_below[genes])):
         share = np.broadcast_to(exposure[side] / exposure[side].sum(0), (side.sum(), genes.size))
-        added[side] += PSEUDO_COUNT * share * silent
+        added[side] += PSEUDO_COUNT * share * empty
     y = counts[:, genes] + added
     w = None if weights is None else weights[:, genes]
-    of_genes = None if donors is None else donors.genes(genes)
+    gene_donors = None if donors is None else donors.genes(genes)
     kept = null_space(contrast[None])
     reduced = features @ kept
     at_null = features @ contrast * (null / (contrast @ contrast))
-    null_offset = own_offset + (at_null if own_offset.ndim == 1 else at_null[:, None])
+    null_offset = gene_offset + (at_null if gene_offset.ndim == 1 else at_null[:, None])
     estimate, se = effect.estimate.copy(), effect.se.copy()
     log_tail = np.empty((effect.weight.shape[0], genes.size))
     for k, log_dispersion in enumerate(fit.nodes.log_dispersion[:, genes]):
-        given = {"log_dispersion": log_dispersion, "weights": w, "donors": of_genes, "node": k}
-        full = regress_at_node(y, features, ridge=ridge, offset=own_offset, **given)
+        given = {"log_dispersion": log_dispersion, "weights": w, "donors": gene_donors, "node": k}
+        full = regress_at_node(y, features, ridge=ridge, offset=gene_offset, **given)
         none = regress_at_node(y, reduced, ridge=kept.T @ ridge @ kept, offset=null_offset, **given)
         estimate[k, genes] = contrast @ full.coef
         se[k, genes] = np.sqrt(np.einsum("i,ijg,j->g", contrast, full.covariance, contrast))
@@ -185,9 +185,9 @@ def handle_separation(
 
 
 def compared_sides(features: np.ndarray, contrast: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Samples that an effect rises with and those that it falls with, as masks.
+    """Masks of the samples that an effect rises with, and of those it falls with.
 
-    By the weights that least squares would give them, ``X (X'X)^-1 psi``; samples with none are on neither side.
+    By their weights in least squares, ``X (X'X)^-1 psi``; samples without weight are on neither side.
     """
     influence = features @ np.linalg.solve(features.T @ features, contrast)
     tolerance = NEAR_ZERO * np.abs(influence).max()

@@ -41,15 +41,15 @@ class NoiseInflation(NamedTuple):
 def noise_inflation(
     counts: np.ndarray, features: np.ndarray, offset: np.ndarray, fit: FittedGenes, donors: Donors | None = None
 ) -> NoiseInflation:
-    r"""Learn from the residuals how strongly the noise of genes is shared, without looking at any contrast.
+    r"""Estimate from the residuals how strongly genes share noise, without use of any contrast.
 
-    Genes that go up and down together give every direction in the space of the samples a variance of its own: of two
-    ways to split like samples in halves, one may show twice the differences of the other, in all genes at once. No
-    gene's own replicates tell which way a contrast points. With :math:`r_g` the standardised residuals of a gene and
-    :math:`\lambda` the eigenvalues of :math:`\sum_g r_g r_g^\top` divided by their mean, a direction u that knows nothing
-    of them has the variance :math:`\sum_i \lambda_i u_i^2` in place of 1 (u uniform on the sphere). Its quantiles are
+    Where genes vary together, every direction in the space of the samples has a different variance: of two ways to split
+    equal samples in halves, one may show twice the differences of the other, in all genes at once, and the replicates of
+    a single gene do not show it. With :math:`r_g` the standardised residuals of a gene and
+    :math:`\lambda` the eigenvalues of :math:`\sum_g r_g r_g^\top` divided by their mean, a direction u independent of
+    them has the variance :math:`\sum_i \lambda_i u_i^2` in place of 1 (u uniform on the sphere). Its quantiles are
     returned. This is an empirical null (Efron 2007, *Correlation and large-scale simultaneous significance testing*)
-    whose width is measured in the residuals, so that real effects, however many, do not widen it.
+    whose width is estimated from residuals, so that real effects, however many, do not widen it.
     """
     n, p = features.shape
     if n - p < 2:
@@ -58,7 +58,9 @@ def noise_inflation(
     if residuals.shape[1] < n:
         return NoiseInflation(np.ones(1), np.ones(1))
     eigenvalues = np.linalg.eigvalsh(residuals @ residuals.T)[rank:]
-    eigenvalues = np.append(eigenvalues / eigenvalues.mean(), 1.0)  # of the contrast's own direction nothing is known
+    eigenvalues = np.append(
+        eigenvalues / eigenvalues.mean(), 1.0
+    )  # the direction of the contrast itself has no residuals
     # the same directions for every data set: an integral, not a draw
     squares = np.random.default_rng(0).standard_gamma(0.5, size=(N_DIRECTIONS, eigenvalues.size))
     factors = np.sort(squares @ eigenvalues / squares.sum(1))
@@ -87,21 +89,19 @@ class Residuals(NamedTuple):
 def standardised_residuals(
     counts: np.ndarray, features: np.ndarray, offset: np.ndarray, fit: FittedGenes, donors: Donors | None = None
 ) -> Residuals:
-    """Pearson residuals of genes with mean counts above `MIN_MEAN`, at most `MAX_GENES` of them, every k-th by mean."""
+    """Compute Pearson residuals of genes with mean counts above `MIN_MEAN`, at most `MAX_GENES` of them, every k-th by mean."""
     middle = fit.nodes.coef.shape[0] // 2
     log_rate = fit.nodes.coef[middle]
     base_mean, log_dispersion = fit.base_mean, fit.nodes.log_dispersion[middle]
     genes = np.flatnonzero(base_mean > MIN_MEAN)
     genes = genes[np.argsort(base_mean[genes], kind="stable")][:: max(1, -(-genes.size // MAX_GENES))]
-    log_exposure = offset
-    log_exposure = log_exposure[:, None] if log_exposure.ndim == 1 else log_exposure[:, genes]
-    matrix = features
-    own = None if donors is None else donors.genes(genes)
-    shared = 0.0 if own is None else own.sample_effect()
-    mean = np.exp(log_exposure + matrix @ log_rate[:, genes] + shared)
+    log_exposure = offset[:, None] if offset.ndim == 1 else offset[:, genes]
+    selected = None if donors is None else donors.genes(genes)
+    donor_effect = 0.0 if selected is None else selected.sample_effect()
+    mean = np.exp(log_exposure + features @ log_rate[:, genes] + donor_effect)
     dispersion = np.exp(log_dispersion[genes])
-    value = standardise(counts[:, genes], mean, dispersion, matrix, own)
-    return Residuals(value, mean, dispersion, own, _basis(matrix, own).shape[1])
+    value = standardise(counts[:, genes], mean, dispersion, features, selected)
+    return Residuals(value, mean, dispersion, selected, _basis(features, selected).shape[1])
 
 
 def standardise(
@@ -111,7 +111,7 @@ def standardise(
     features: np.ndarray,
     donors: Donors | None = None,
 ) -> np.ndarray:
-    """``(y - m) / sqrt(m + a m^2)``, cut at `LARGEST_RESIDUAL` and projected off the features.
+    """Standardise counts y to ``(y - m) / sqrt(m + a m^2)``, clipped at `LARGEST_RESIDUAL` and projected off the features.
 
     With donors, ``(y - m) / m`` plus the donor's effect, whitened (`Donors.whiten`) and projected off the features and
     their means by donor.
@@ -134,22 +134,22 @@ def _basis(features: np.ndarray, donors: Donors | None) -> np.ndarray:
 
 
 def null_variance(statistic: np.ndarray) -> float:
-    r"""Variance of the z-statistics of the genes without effect, at least 1.
+    r"""Estimate the variance of the z-statistics of genes without effect, between 1 and `LARGEST_VARIANCE`.
 
-    Effects are thought to be none for most genes, and at least of the size of the noise for the others:
+    Most genes are assumed to have no effect, the others one of at least twice the noise:
 
     .. math:: z_g \sim \pi_0 N(0, f) + \sum_j \pi_j N(0, f (1 + \tau_j^2)), \quad \tau_j \ge 2,
 
-    with :math:`\pi_0 \ge 1/2`, and f is where the likelihood, maximised over the weights, is highest. An empirical null (Efron 2004, *Large-scale
-    simultaneous hypothesis testing*): noise that genes share makes all statistics of one contrast wider at once, which no
-    gene's own replicates tell. Only where most genes are known not to change does it mean that: many small effects look the
-    same. Statistics that are narrower than expected are left alone.
+    with :math:`\pi_0 \ge 1/2`, and f of highest profile likelihood. An empirical null (Efron 2004, *Large-scale simultaneous
+    hypothesis testing*): noise that genes share makes all statistics of a contrast wider at once, which the replicates of
+    a single gene do not show. It is valid only where most genes are known not to change: many small effects look the same.
+    Statistics that are narrower than expected, or not finite, have no influence.
     """
     z = np.asarray(statistic, dtype=float)
     z = z[np.isfinite(z)]
     if z.size == 0:
         return 1.0
-    # wide effects and a wide null trade places: more than one maximum
+    # wide effects and a wide null are exchangeable: more than one maximum
     steps = np.arange(0.0, np.log(LARGEST_VARIANCE) + STEP, STEP)
     best = steps[np.argmax([_log_likelihood(z, np.exp(step)) for step in steps])]
     found = minimize_scalar(
@@ -162,38 +162,40 @@ def null_variance(statistic: np.ndarray) -> float:
 
 
 class ExpectedInflation(NamedTuple):
-    """What is known of the variance of null statistics before they are seen."""
+    """Prior of the log of the factor on the variance of null statistics."""
 
     log_mean: float
     log_sd: float
 
 
 def null_inflation(statistic: np.ndarray, expected: ExpectedInflation) -> NoiseInflation:
-    r"""Factors on the variances of all effects of a contrast: what was expected, and what its statistics show.
+    r"""Combine the expected factor on the variances of all effects of a contrast with its statistics.
 
-    The statistics bound the factor f from above: `null_variance`, F, is what it would be if small effects had no part in the
-    width. With :math:`\log f \sim N(m, s^2)` expected (`latent_number`), either they have none, and f is F; or they have, F is
-    f times an excess of which nothing is known (log-uniform up to `LARGEST_VARIANCE`), and f is what was expected below F. With even
-    odds beforehand, the first has the posterior odds
+    The statistics bound the factor f from above: `null_variance`, F, is its value if small effects do not contribute to the
+    width. With :math:`\log f \sim N(m, s^2)` expected (`latent_number`), either they do not, and f is F; or they do, F is f
+    times an unknown excess (log-uniform up to `LARGEST_VARIANCE`), and f has the expected distribution below F. With even
+    prior odds, the first has the posterior odds
 
     .. math:: N(\log F; m, s^2) : \Phi\left(\frac{\log F - m}{s}\right) / \log 10
 
-    so that a width within reach of shared noise is taken for it, and one beyond its reach for many small effects.
+    so that a width in the range of shared noise is attributed to it, and a larger one to many small effects.
     """
     log_sd = max(expected.log_sd, SMALLEST_LOG_SD)
-    seen = np.log(null_variance(statistic))
-    reach = (seen - expected.log_mean) / log_sd
-    below = norm.cdf(reach)
-    shared = norm.pdf(reach) / log_sd
+    observed = np.log(null_variance(statistic))
+    z = (observed - expected.log_mean) / log_sd
+    below = norm.cdf(z)
+    shared = norm.pdf(z) / log_sd
     mixed = below / np.log(LARGEST_VARIANCE)
     first = shared / (shared + mixed) if shared + mixed > 0 else 1.0
-    quantiles = expected.log_mean + log_sd * norm.ppf(QUANTILES * below) if below > 0 else np.full(QUANTILES.size, seen)
-    factor = np.maximum(1.0, np.exp(np.append(np.minimum(quantiles, seen), seen)))
+    quantiles = (
+        expected.log_mean + log_sd * norm.ppf(QUANTILES * below) if below > 0 else np.full(QUANTILES.size, observed)
+    )
+    factor = np.maximum(1.0, np.exp(np.append(np.minimum(quantiles, observed), observed)))
     return NoiseInflation(factor, np.append(np.full(QUANTILES.size, (1 - first) / QUANTILES.size), first))
 
 
 def widen_log_p(log_p: np.ndarray, inflation: NoiseInflation) -> np.ndarray:
-    """p-values of statistics whose variance without effect is not 1: the mean of ``2 Phi(-|z| / sqrt(factor))``."""
+    """Adjust p-values for statistics whose variance without effect is not 1: the mean of ``2 Phi(-|z| / sqrt(factor))``."""
     z = ndtri_exp(np.minimum(log_p - np.log(2), np.log(0.5)))
     widened = np.log(2) + log_ndtr(z / np.sqrt(inflation.factor)[:, None])
     return logsumexp(widened, axis=0, b=inflation.weight[:, None])

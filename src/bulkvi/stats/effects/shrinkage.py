@@ -1,4 +1,4 @@
-"""Adaptive shrinkage of effects whose likelihood is a mixture of normals (Stephens 2017, generalised)."""
+"""Adaptive shrinkage of effects whose likelihood is a mixture of normals (Stephens 2017, generalised), and draws of effects."""
 
 from typing import NamedTuple
 
@@ -48,7 +48,7 @@ class EffectPosterior(NamedTuple):
 def scale_grid(effect: EffectLikelihood) -> np.ndarray:
     """Standard deviations of the prior's components: 0, then from `smallest_scale` upwards by `SCALE_RATIO`.
 
-    The last is past ``2 sqrt(max(b^2 - se^2))``, twice the largest effect that the noise does not explain.
+    The last is past ``2 sqrt(max(b^2 - se^2))``, twice the largest effect in excess of the noise.
     """
     b = (effect.weight * effect.estimate).sum(0)
     noise = (effect.weight * effect.se**2).sum(0)
@@ -59,15 +59,12 @@ def scale_grid(effect: EffectLikelihood) -> np.ndarray:
 
 
 def smallest_scale(se: np.ndarray) -> float:
-    """`SMALLEST_SHARE` of the tenth percentile of the standard errors: smaller effects look like none.
-
-    In the unit of the effect, so that a covariate may be counted in days or in years.
-    """
+    """`SMALLEST_SHARE` of the tenth percentile of the standard errors, in the unit of the effect: smaller effects look like none."""
     return SMALLEST_SHARE * float(np.quantile(se, 0.1))
 
 
 def marginal_likelihoods(effect: EffectLikelihood, scale: np.ndarray) -> np.ndarray:
-    """How well each component of the prior explains each gene: ``sum_k w_k N(b_k; 0, se_k^2 + scale_j^2)``."""
+    """Likelihood of each component of the prior, scales x genes, each gene divided by its largest: ``sum_k w_k N(b_k; 0, se_k^2 + scale_j^2)``."""
     out = np.zeros((scale.size, effect.estimate.shape[1]))
     shrinkage_kernels.marginal_likelihoods(*effect, scale, out)
     return out
@@ -79,9 +76,10 @@ def mixture_weights(
     r"""Mixture weights of highest likelihood, :math:`\max_\pi \sum_g \log \sum_j \pi_j L_{jg} + c \log \pi_0`.
 
     A convex problem, solved by sequential quadratic programming (Kim, Carbonetto, Stephens & Anitescu 2020, *mixsqp*)
-    instead of EM, which is still far away after hundreds of rounds. c = ``null_count`` pseudo-genes without effect
-    keep the point mass from vanishing by chance. No step takes more than nine tenths of any gene's likelihood away:
-    one that did, by emptying the only component that explains a gene, would leave a system that cannot be solved.
+    instead of EM, which has not converged after hundreds of rounds. c = ``null_count`` pseudo-genes without effect
+    keep the point mass from vanishing by chance. No step removes more than nine tenths of any gene's likelihood: emptying
+    the only component that explains a gene would leave a singular system. ``tol`` is the largest relative violation of the
+    optimality conditions; the second result is whether it was reached.
     """
     n_scales, n_genes = likelihood.shape
     total = n_genes + null_count
@@ -109,7 +107,7 @@ def mixture_weights(
         if length > 1e-8:
             weight = np.clip(weight + length * step, 0, None)
         else:
-            weight = weight * gain / total  # a round of EM, which never fails to climb
+            weight = weight * gain / total  # a round of EM, which always increases the likelihood
         weight = weight / weight.sum()
         mixed = weight @ likelihood
     return weight, False
@@ -118,24 +116,24 @@ def mixture_weights(
 def _gain(
     weight: np.ndarray, step: np.ndarray, fall: np.ndarray, length: float, null_count: float, total: float
 ) -> float:
-    """What a step adds to the penalised log likelihood, the constraint on the sum of the weights as a penalty."""
+    """Gain of a step in the penalised log likelihood, the constraint on the sum of the weights as a penalty."""
     genes = float(np.log1p(length * fall).sum())
     return genes + null_count * float(np.log1p(length * step[0] / weight[0])) - total * length * float(step.sum())
 
 
 def shrinkage_prior(effect: EffectLikelihood, null_count: float = NULL_COUNT) -> ShrinkagePrior:
-    """Prior of the effects, learned from all genes.
+    """Estimate the prior of the effects from all genes: a point mass at zero and zero-centred normals.
 
     Parameters
     ----------
     effect
         Likelihood of the effects.
     null_count
-        Pseudo-genes without effect, see `mixture_weights`.
+        Pseudo-genes without effect, which keep the point mass from vanishing by chance.
 
     Returns
     -------
-    The prior.
+    Named tuple with ``scale`` (standard deviations, the first 0) and ``weight`` of the components, and ``converged``.
 
     Examples
     --------
@@ -152,7 +150,7 @@ def shrinkage_prior(effect: EffectLikelihood, null_count: float = NULL_COUNT) ->
 def shrink(
     effect: EffectLikelihood, prior: ShrinkagePrior, *, level: float = 0.95, delta: float = 0.0
 ) -> EffectPosterior:
-    r"""Posterior of each effect under the prior: a normal mixture over nodes and scales, and a point mass at zero.
+    r"""Compute the posterior of each effect under the prior: a normal mixture over nodes and scales, and a point mass at zero.
 
     Component (k, j) has the weight :math:`w_k \pi_j N(b_k; 0, v)` with :math:`v = s_k^2 + \sigma_j^2`, mean
     :math:`b_k \sigma_j^2 / v` and variance :math:`s_k^2 \sigma_j^2 / v` (Stephens 2017, equation 2.9, for a
@@ -163,15 +161,16 @@ def shrink(
     effect
         Likelihood of the effects.
     prior
-        Their prior.
+        Of `shrinkage_prior`.
     level
         Probability of the central credible interval, in (0, 1).
     delta
-        Smallest absolute effect that matters, for `EffectPosterior.prob_effect`; natural log, >= 0.
+        Smallest absolute effect that matters, for ``prob_effect``; natural log, >= 0.
 
     Returns
     -------
-    The posterior of each gene's effect.
+    Named tuple of one value per gene: ``mean``, ``sd``, ``low``, ``high`` (ends of the interval), ``lfsr`` (local false sign
+    rate), ``prob_zero``, ``prob_positive`` and ``prob_effect``.
 
     Raises
     ------
@@ -209,7 +208,7 @@ class SpikeAndNormal(NamedTuple):
 
 
 def spike_and_normal(mean: np.ndarray, sd: np.ndarray, lfsr: np.ndarray) -> SpikeAndNormal:
-    r"""The point mass at zero and normal curve that have a posterior's mean, standard deviation and local false sign rate.
+    r"""Find the point mass at zero and normal curve with a posterior's mean, standard deviation and local false sign rate.
 
     The posterior of `summarise_effect` is a point mass and many normal curves, of which a table keeps three numbers. With
     one curve these have one solution: for a point mass of :math:`q`
@@ -219,8 +218,8 @@ def spike_and_normal(mean: np.ndarray, sd: np.ndarray, lfsr: np.ndarray) -> Spik
         m = \frac{\mathrm{mean}}{1 - q}, \qquad s^2 = \frac{\mathrm{sd}^2 + \mathrm{mean}^2}{1 - q} - m^2, \qquad
         q + (1 - q)\, \Phi(-|m| / s) = \mathrm{lfsr},
 
-    whose left side is looked for by halving between 0 and the largest :math:`q` with :math:`s \ge 0`. Where a table's three
-    numbers lie outside what one curve can do, the nearest end is taken: mean and standard deviation then still hold.
+    solved by bisection between 0 and the largest :math:`q` with :math:`s \ge 0`. Where no single curve has the three
+    numbers, the nearest end is taken, which keeps mean and standard deviation.
     """
     mean, sd, lfsr = (np.asarray(part, dtype=float) for part in (mean, sd, lfsr))
     second = sd**2 + mean**2
@@ -237,7 +236,7 @@ def spike_and_normal(mean: np.ndarray, sd: np.ndarray, lfsr: np.ndarray) -> Spik
 
 
 def draw_effects(parts: SpikeAndNormal, n_draws: int, rng: np.random.Generator) -> np.ndarray:
-    """Independent draws of all effects."""
+    """Draw all effects independently, draws x genes; exactly 0 where the point mass was drawn."""
     shape = n_draws, parts.zero.size
     present = rng.random(shape) >= parts.zero
     return np.where(present, parts.mean + parts.sd * rng.standard_normal(shape), 0.0)

@@ -1,4 +1,4 @@
-"""Estimate, test and posterior of one contrast, per gene, and the shift of zero that composition makes."""
+"""Estimate, test and posterior of one contrast, per gene, and the shift of zero due to composition."""
 
 from typing import NamedTuple
 
@@ -30,18 +30,18 @@ class CompositionShift(NamedTuple):
 
 
 def composition_shift(effect: EffectLikelihood, informative: np.ndarray | None = None) -> CompositionShift:
-    r"""Find the place that most effects pile up at.
+    r"""Estimate the effect that unchanged genes share (composition bias).
 
-    Median of ratios takes the median gene for unchanged. Where more than half of the genes change, and most of them one
-    way, zero is then in the wrong place and every unchanged gene looks changed the other way. The effects tell:
+    Median of ratios assumes that the median gene is unchanged. Where more than half of the genes change, and most of them
+    one way, zero is biased and every unchanged gene looks changed the other way. The effects are modelled as
 
     .. math:: b_g \sim \pi_0 \delta_{d} + \sum_j \pi_j^+ \, \mathrm{HN}^+_d(\sigma_j) + \pi_j^- \, \mathrm{HN}^-_d(\sigma_j)
 
     plus noise: a point mass at the shift d and half-normal distributions to its right and left, their weights free, so
-    that one-sided changes do not pull d along (the unimodal prior of Stephens 2017 with the mode unknown). d is where
-    the likelihood, the weights at their best, is highest. It is taken for real only if the log likelihood is at least
-    `MIN_GAIN` above that of d = 0: where no genes pile up (nearly all change a little) the likelihood is flat, and the
-    size factors are the better guide.
+    that one-sided changes do not bias d (the unimodal prior of Stephens 2017 with the mode unknown). d maximises the profile
+    likelihood. It is used only if the log likelihood is at least `MIN_GAIN` above that of d = 0: where nearly all genes
+    change a little the likelihood is flat, and the size factors are more reliable. ``informative`` selects genes with enough
+    counts; thousands without would blur the mode.
     """
     estimate, se = effect.mean(), effect.sd()
     if informative is not None:
@@ -73,7 +73,10 @@ def composition_shift(effect: EffectLikelihood, informative: np.ndarray | None =
 
 
 def profile_likelihood(shift: float, estimate: np.ndarray, se: np.ndarray) -> float:
-    """Log likelihood of a shift, the mixture weights at their best (a point mass and half-normals either way)."""
+    """Log likelihood (nats) of a shift, maximised over the weights of a point mass and half-normals either way.
+
+    The log weight of the point mass is added once: one pseudo-gene without effect.
+    """
     scale = np.concatenate([[0.0], smallest_scale(se) * 2.0 ** np.arange(N_SCALES)])[:, None]
     rest = estimate - shift
     variance = se**2 + scale**2
@@ -87,7 +90,7 @@ def profile_likelihood(shift: float, estimate: np.ndarray, se: np.ndarray) -> fl
 
 
 def _peak(estimate: np.ndarray, se: np.ndarray) -> float:
-    """Where the density of the effects, each gene weighted by its precision, is highest."""
+    """Mode of the density of the effects, each gene weighted by its precision."""
     low, high = np.quantile(estimate, [0.05, 0.95])
     places = np.linspace(float(low), float(high), 300)
     smallest = smallest_scale(se)
@@ -97,7 +100,7 @@ def _peak(estimate: np.ndarray, se: np.ndarray) -> float:
 
 
 class EffectSummary(NamedTuple):
-    """One effect of every gene; natural logs, numpy arrays of one value a gene unless said otherwise."""
+    """One effect of every gene; natural logs, one value per gene unless stated otherwise."""
 
     mean: np.ndarray
     """Posterior mean."""
@@ -126,7 +129,7 @@ class EffectSummary(NamedTuple):
     shift: CompositionShift
     """The shift of all effects; ``mean``, ``mle`` and the rest are measured from it."""
     null_variance: float
-    """Mean variance of the statistics of genes without effect that entered; 1 unless it was learned."""
+    """Mean variance used for the statistics of genes without effect; 1 unless it was estimated."""
     converged: bool
     """Whether the prior's weights are those of highest likelihood."""
 
@@ -144,34 +147,34 @@ def summarise_effect(
     level: float = 0.95,
     delta: float = 0.0,
 ) -> EffectSummary:
-    """From the likelihood of an effect to its table.
+    """Summarise the likelihood of an effect: estimate, test and posterior of every gene.
 
-    The order: `composition_shift` is taken off; with ``expected``, `null_inflation` is learned; p-values and their adjustment;
-    then, for each factor of ``inflation``,
-    standard errors are multiplied by its root, a prior is learned and the posterior computed, and what they say is averaged
-    over the factors (moments and probabilities exactly, ends of the interval as a mean of ends).
+    The composition shift is subtracted; with ``expected``, the variance of null statistics is estimated; p-values are computed
+    and adjusted; then, for each factor of ``inflation``, standard errors are multiplied by its root, a prior is estimated and
+    the posterior computed. Posteriors are averaged over the factors: moments and probabilities exactly, ends of the interval
+    as a mean of ends.
 
     Parameters
     ----------
     effect
         Likelihood of the effects.
     log_p
-        Natural log of the p-values where they are known better than from ``effect`` (`handle_separation`), against the
-        ``shift`` that is given with them. They count if ``delta`` is 0.
+        Natural log of p-values to use instead of those of ``effect`` (as for genes without counts on one side), against
+        ``shift``, which is given with them. Used if ``delta`` is 0.
     tested
-        Which genes have a count at all; the others get p-value 1 and do not enter the adjustment. All by default.
+        Genes with a count; the others get p-value 1 and are not part of the adjustment. All by default.
     informative
-        Genes that the composition shift and the width of the null are read from; those tested by default.
+        Genes that the composition shift and the width of the null are estimated from; those tested by default.
     inflation
-        Of `noise_inflation`.
+        Factors on all variances, with probabilities, from noise that genes share; none by default.
     shift
-        Effect of unchanged genes; `composition_shift` looks for it by default. ``CompositionShift()``, no shift, where size
-        factors decide where zero is, or the effect of a typical gene is not zero by definition, as for an intercept.
+        Effect of unchanged genes, estimated by default. ``CompositionShift()``, no shift, where size factors define zero, or
+        the effect of a typical gene is not zero by definition, as for an intercept.
     expected
-        Where most genes are known not to change: the factor on all variances that held-out contrasts let expect. What the
-        statistics show of it then takes the place of ``inflation`` and enters p-values and standard errors too.
+        Where most genes are known not to change: prior of the factor on all variances, from held-out contrasts. Its
+        posterior given the statistics replaces ``inflation``, and widens p-values and standard errors too.
     null_centre
-        Effect that most genes share, natural log, where it is not subtracted: the width of the null is learned about it.
+        Effect that most genes share, natural log, where it is not subtracted: the null is centred there.
     level
         Probability of the interval.
     delta
@@ -179,7 +182,9 @@ def summarise_effect(
 
     Returns
     -------
-    All that is said about the effects.
+    Named tuple with one value per gene: ``mean``, ``sd``, ``low``, ``high``, ``mle``, ``se``, ``stat``, ``p_value``,
+    ``adj_p_value``, ``lfsr``, ``s_value`` and ``prob_effect``; and ``null_share``, ``shift``, ``null_variance`` and
+    ``converged`` of the contrast.
 
     Raises
     ------

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 # A step moves the log mean of no sample further than this (natural log); the mode lies within a few of them. It is not the
-# coefficients that are bounded: many factors at once would still throw a gene by the sum of their steps, to where Fisher
-# scoring finds no way back.
+# coefficients that are bounded: many factors at once would still move a gene by the sum of their steps, to where Fisher
+# scoring diverges.
 MAX_STEP = 2.0
 # Nor does it move the latent state, whose scale is that of a standard normal, further than this.
 MAX_LATENT_STEP = 1.0
@@ -43,11 +43,12 @@ def fit_factor_model(
     learn_dispersion: bool,
     n_rounds: int,
 ) -> FactorModel:
-    """Climb to the posterior mode of all parameters of a linear factor model.
+    """Maximise the posterior of all parameters of a linear factor model, from ``start`` for ``n_rounds`` rounds.
 
-    Each round takes, gene by gene, two Fisher-scoring steps of the coefficients and loadings given ``z`` and two Newton
-    steps of the log dispersion under the adjusted profile likelihood of Cox and Reid (1987); then one Fisher-scoring step of ``z``, sample by sample, under its standard normal prior.
-    With ``m = s exp(eta)``, weight ``w = m / (1 + a m)`` and score ``u = (x - m) / (1 + a m)`` a step solves
+    Each round takes, gene by gene, two Fisher-scoring steps (McCullagh & Nelder 1989, section 2.5) of the coefficients and
+    loadings given ``z`` and two Newton steps of the log dispersion under the adjusted profile likelihood of Cox & Reid (1987);
+    then one Fisher-scoring step of ``z``, sample by sample, under its standard normal prior. Arrays are float64, ``counts``
+    samples x genes, ``exposure`` samples x 1 or x genes, ``features`` samples x p with the intercept first. With ``m = s exp(eta)``, weight ``w = m / (1 + a m)`` and score ``u = (x - m) / (1 + a m)`` a step solves
     ``(P' W P + prior) step = P' u - prior * value``.
     """
     n_samples, n_genes = counts.shape

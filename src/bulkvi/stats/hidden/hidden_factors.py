@@ -26,23 +26,23 @@ SCALE_RATIO = np.sqrt(2)
 MAX_ROUNDS = 60
 TOLERANCE = 1e-4
 FLAT = 1e-6
-"""Prior precision of an effect that all genes may share."""
+"""Prior precision of an effect common to all genes."""
 
 
 class LatentNumber(NamedTuple):
-    """Number of hidden factors and what it was judged by."""
+    """Number of hidden factors and its criteria."""
 
     number: int
-    """Factors to hold fixed; 0 if none stands out."""
+    """Factors to adjust for; 0 if none is significant."""
     singular_values: np.ndarray
-    """Of the standardised residuals, descending."""
+    """Singular values of the standardised residuals, descending."""
     threshold: np.ndarray
-    """The largest that independent genes gave, times `MARGIN`."""
+    """Largest singular values of independent genes, times `MARGIN`."""
     information: np.ndarray
-    """What a contrast is expected to tell beside 0, 1, 2, ... factors, relative to none; empty where none stands out."""
+    """Expected information about a contrast given 0, 1, 2, ... factors, relative to none; empty if none is significant."""
     inflation: np.ndarray
-    """Mean and standard deviation of the log of how much the variance of a contrast is above what the regression beside
-    0, 1, 2, ... factors says, 2 x numbers; empty where no factor stands out."""
+    """Mean and standard deviation of the log ratio of a contrast's variance to that of the regression given 0, 1, 2, ...
+    factors, 2 x numbers; empty if no factor is significant."""
     limit: int
     """Most factors that the residual degrees of freedom allow."""
 
@@ -55,17 +55,17 @@ def latent_number(
     rng: np.random.Generator,
     donors: Donors | None = None,
 ) -> LatentNumber:
-    r"""Whether there are hidden factors, by parallel analysis; if so, how many, by what a contrast gains.
+    r"""Estimate the number of hidden factors: any, by parallel analysis; how many, by the information about a contrast.
 
-    Whether: the largest singular value of the residuals (`standardised_residuals`) is compared with that of negative
-    binomial draws at the means and dispersions of the fit, with independent genes (Horn 1965; `N_SIMULATIONS` draws, the
-    largest counts).
+    Any: the largest singular value of the residuals is compared with that of negative
+    binomial draws at the means and dispersions of the fit, with independent genes (Horn 1965; the largest of three
+    draws).
 
-    How many: strong factors hide weaker ones from parallel analysis, and weak ones may cost more than they are worth. A contrast
-    with noise :math:`e_k` beside k factors (`held_out_noise`) and a variance known from
-    :math:`\nu = n - p - k` degrees of freedom has the information of Student's t, :math:`(\nu + 1) / (\nu + 3) / e_k`. The
-    smallest number with at least `WORTHWHILE` of the most is taken. At least `MIN_RESIDUAL_DF` residual degrees of freedom are
-    left: with fewer a factor makes null comparisons look like findings.
+    How many: strong factors mask weaker ones in parallel analysis, and weak ones may cost more than they gain. A contrast with
+    noise :math:`e_k` given k factors (of held-out contrasts) and a variance estimated with :math:`\nu = n - p - k` degrees of
+    freedom has the information of Student's t, :math:`(\nu + 1) / (\nu + 3) / e_k`. The smallest number with at least 97 % of
+    the largest information is returned. At least 4 residual degrees of freedom are left: with fewer a factor makes null
+    comparisons look significant.
 
     Parameters
     ----------
@@ -74,17 +74,18 @@ def latent_number(
     features
         Samples x p.
     offset
-        Natural log of the size factors, one a sample, or samples x genes.
+        Natural log of the size factors, one per sample, or samples x genes.
     fit
-        What `fit_genes` made of them.
+        Result of `fit_genes`.
     rng
         Source of the simulated counts and of the directions held out.
     donors
-        Random intercepts of the fit, if it has any; simulated data have their own.
+        Random intercepts of the fit, as of `fit_donor_genes`; they are redrawn in simulated counts.
 
     Returns
     -------
-    The number, and the singular values behind it.
+    Named tuple with ``number``, ``singular_values`` and their ``threshold``, ``information`` and ``inflation`` given 0, 1, 2, ...
+    factors, and ``limit``, the most factors that the degrees of freedom allow.
 
     Examples
     --------
@@ -98,7 +99,7 @@ def latent_number(
     1
     """
     n = len(features)
-    residuals, mean, dispersion, own, rank = standardised_residuals(counts, features, offset, fit, donors)
+    residuals, mean, dispersion, gene_donors, rank = standardised_residuals(counts, features, offset, fit, donors)
     observed = np.linalg.svd(residuals, compute_uv=False)[: n - rank] if residuals.size else np.zeros(0)
     limit = int(np.clip(n - rank - MIN_RESIDUAL_DF, 0, MAX_FACTORS))
     # a few genes, or copies of one, span fewer directions than there are samples
@@ -106,12 +107,13 @@ def latent_number(
     largest = np.zeros_like(observed)
     for _ in range(N_SIMULATIONS if observed.size else 0):
         rate = rng.gamma(1 / dispersion, dispersion * mean)
-        # beyond what a Poisson draw holds its noise does not matter
+        # above the range of a Poisson draw its noise is negligible
         drawn = np.where(rate > LARGEST_RATE, np.rint(rate), rng.poisson(np.minimum(rate, LARGEST_RATE)))
-        if own is not None:
-            own = own._replace(effect=rng.normal(0.0, np.sqrt(own.variance), own.effect.shape))
-        alone = standardise(drawn, mean, dispersion, features, own)
-        largest = np.maximum(largest, np.linalg.svd(alone, compute_uv=False)[: n - rank])
+        if gene_donors is not None:
+            shape = gene_donors.effect.shape
+            gene_donors = gene_donors._replace(effect=rng.normal(0.0, np.sqrt(gene_donors.variance), shape))
+        independent = standardise(drawn, mean, dispersion, features, gene_donors)
+        largest = np.maximum(largest, np.linalg.svd(independent, compute_uv=False)[: n - rank])
     threshold = MARGIN * largest
     if not limit or not observed.size or observed[0] <= threshold[0]:
         return LatentNumber(0, observed, threshold, np.zeros(0), np.zeros((2, 0)), limit)
@@ -125,60 +127,58 @@ def latent_number(
 
 
 class HeldOut(NamedTuple):
-    """Contrasts that were held out, beside 0, 1, 2, ... factors learned without them; directions x numbers of factors."""
+    """Held-out contrasts given 0, 1, 2, ... factors estimated without them; directions x numbers of factors."""
 
     noise: np.ndarray
-    """Their variance over genes, what the factors take off it left out."""
+    """Their variance over genes after adjustment for the factors."""
     inflation: np.ndarray
-    """That over the variance which the other directions promise."""
+    """Ratio of that to the variance predicted from the other directions."""
 
 
 def held_out_noise(residuals: np.ndarray, n_features: int, max_factors: int, rng: np.random.Generator) -> HeldOut:
-    r"""Noise of random contrasts of the samples beside 0, 1, 2, ... leading factors of all others.
+    r"""Noise of random contrasts of the samples given 0, 1, 2, ... leading factors of all other directions.
 
-    A contrast of the design is one direction in the space of the samples, of which the residuals know nothing. So a random
-    direction v of the residuals is held out, :math:`y_g = v^\top r_g`; the leading k factors are learned from all other
-    directions, as singular vectors with loadings :math:`W`; where they stand along v is told by all genes together, least
-    squares of y on W; and
+    A contrast of the design is one direction in the space of the samples, without residuals. So a random direction v of the
+    residuals is held out, :math:`y_g = v^\top r_g`; the leading k factors are estimated from all other directions, as singular
+    vectors with loadings :math:`W`; their positions :math:`\delta` along v are the least squares of y on W over all genes; and
 
     .. math:: e_k(v) = \frac{1}{G} \sum_g (y_g - W_g^\top \delta)^2
 
-    is what remains. A factor that is there takes its part off; one that is made of noise brings its loadings' noise in.
-    A regression beside k factors foresees it from what is left in the other directions, and from the loadings' noise,
+    is the remaining noise: a true factor reduces it, a spurious one adds the noise of its loadings. A regression given k
+    factors predicts it from the remainder in the other directions and the noise of the loadings,
 
     .. math:: s_k^2(v) \, (1 + \lvert \delta \rvert^2), \quad
         s_k^2 = \frac{1}{G (n - p - 1 - k)} \sum_g \lVert r_g \rVert^2_{\text{others}} - \lVert W_g \rVert^2 ,
 
-    too little of it, since the factors were chosen to leave little; and noise that genes share makes it vary from contrast to
-    contrast. (Leaving out one direction is to a factor analysis what leaving out one sample is to a regression; see Owen & Wang
-    2016, *Bi-cross-validation for factor analysis*.)
+    too little, since the factors are chosen to leave little; and noise that genes share makes it vary between contrasts. See
+    Owen & Wang 2016, *Bi-cross-validation for factor analysis*. The result does not depend on the order of the samples.
     """
     n, n_genes = residuals.shape
     m = n - n_features
     gram = residuals @ residuals.T / n_genes
     spectrum, vectors = np.linalg.eigh(gram)
     spectrum, vectors = spectrum[n_features:], vectors[:, n_features:]
-    # an eigenvector's sign is arbitrary: the skewness of what it holds says which it has here
+    # an eigenvector's sign is arbitrary: fixed by the skewness of its projections
     sign = np.sign(((vectors.T @ residuals) ** 3).sum(1))
     rows: list[tuple[np.ndarray, np.ndarray]] = []
     while len(rows) < (N_DIRECTIONS if m <= LARGE else N_DIRECTIONS_LARGE):
         rotation = np.linalg.qr(rng.normal(size=(m, m)))[0] * sign[:, None]
-        turned = (rotation.T * spectrum) @ rotation
-        rows += [_remaining(turned, v, max_factors) for v in range(min(m, N_DIRECTIONS_LARGE))]
-    noise, foreseen = np.stack([np.stack(row) for row in rows], axis=1)
-    return HeldOut(noise, noise / foreseen)
+        rotated = (rotation.T * spectrum) @ rotation
+        rows += [_remaining(rotated, v, max_factors) for v in range(min(m, N_DIRECTIONS_LARGE))]
+    noise, predicted = np.stack([np.stack(row) for row in rows], axis=1)
+    return HeldOut(noise, noise / predicted)
 
 
 def _remaining(gram: np.ndarray, held_out: int, max_factors: int) -> tuple[np.ndarray, np.ndarray]:
-    """Noise of one direction, the Schur complement of the leading eigenspace of the others, and what these promise."""
+    """Noise of one direction, the Schur complement of the leading eigenspace of the others, and the noise predicted by these."""
     others = np.delete(np.arange(len(gram)), held_out)
     first = others.size - max_factors
     values, vectors = eigh(gram[np.ix_(others, others)], subset_by_index=[first, others.size - 1])
     values, along = values[::-1], (vectors.T @ gram[others, held_out])[::-1]
     noise = gram[held_out, held_out] - np.append(0.0, (along**2 / values).cumsum())
-    left = gram[others, others].sum() - np.append(0.0, values.cumsum())
+    remainder = gram[others, others].sum() - np.append(0.0, values.cumsum())
     loading_noise = 1 + np.append(0.0, ((along / values) ** 2).cumsum())
-    return noise, left / (others.size - np.arange(max_factors + 1)) * loading_noise
+    return noise, remainder / (others.size - np.arange(max_factors + 1)) * loading_noise
 
 
 class Alignment(NamedTuple):
@@ -189,11 +189,11 @@ class Alignment(NamedTuple):
     covariance: np.ndarray
     """Its posterior covariance, factors x factors."""
     gain: float
-    """Log likelihood (nats) a gene above that of no shift."""
+    """Log likelihood (nats) per gene above that of no shift."""
     near_null: float
-    """Share of the genes whose effect, the shift taken off, is below `NEAR_NULL` usual standard errors, in the prior."""
+    """Share of genes in the prior whose effect, less the shift, is below `NEAR_NULL` median standard errors."""
     accepted: bool
-    """Whether enough genes are near null (`MIN_NEAR_NULL`) for them to tell the shift."""
+    """Whether enough genes are near null (`MIN_NEAR_NULL`) to identify the shift."""
 
 
 def align(
@@ -201,18 +201,21 @@ def align(
 ) -> Alignment:
     r"""Estimate how far hidden factors differ between the sides of a contrast.
 
-    Factors found in the residuals of a design are orthogonal to it, which true hidden factors are not: of a batch that is
-    more frequent in one group, the part that goes with the groups is in the effects,
+    Factors of the residuals of a design are orthogonal to it, which true hidden factors are not: of a batch that is more
+    frequent in one group, the part along the groups is in the effects,
 
     .. math:: b_g = \beta_g + \sum_k W_{kg} \delta_k,
 
-    with :math:`W` the factors' loadings, :math:`\delta_k \sim N(0, v)` and :math:`\beta` the effects proper, of which an
-    adaptive shrinkage prior is learned. EM: the components' responsibilities given :math:`\delta`, then weighted ridge
-    regression of b on W.
+    with :math:`W` the factors' loadings (factors x genes), :math:`\delta_k \sim N(0, v)` and :math:`\beta` the true effects,
+    under an adaptive shrinkage prior. EM: the components' responsibilities given :math:`\delta`, then weighted ridge
+    regression of b on W. v is ``prior_variance``: 1 / n + 1 / m for a factor of unit variance independent of two groups of
+    n and m samples.
 
-    Only genes that do not change tell a shift from real effects that follow the same pathways. Where nearly all genes
-    change (yeast without Snf2, 70 %), :math:`\delta` would explain biology away; such an alignment is not accepted. Near null
-    goes beyond one standard error, because noise that genes still share makes null effects look up to about so large.
+    Only genes that do not change distinguish a shift from real effects in the same pathways. Where nearly all genes change
+    (yeast without Snf2, 70 %), :math:`\delta` would remove biology; such an alignment is not accepted. Near null is more than
+    one standard error, because noise that genes still share makes null effects about that large. With ``common``, all genes
+    may share an effect of any size, which is estimated with :math:`\delta` and left in the effects (where size factors define
+    zero, a factor with loadings of one sign must not remove it); near null is then near the shared effect.
     """
     n_factors = loadings.shape[0]
     known = np.full(n_factors, 1 / prior_variance)
@@ -227,9 +230,9 @@ def align(
     for _ in range(MAX_ROUNDS):
         weight = fit.precision
         information = (loadings * weight) @ loadings.T + precision
-        moved = np.linalg.solve(information, (loadings * weight) @ estimate)
-        done = np.abs(moved - delta).max() < TOLERANCE
-        delta = moved
+        update = np.linalg.solve(information, (loadings * weight) @ estimate)
+        done = np.abs(update - delta).max() < TOLERANCE
+        delta = update
         fit = _fit(estimate - delta @ loadings, se, scale)
         if done:
             break

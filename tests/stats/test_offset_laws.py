@@ -1,11 +1,10 @@
+"""Laws of offsets of single counts that hold for every function with an offset."""
+
 from typing import Any
 
-import dask.array as da
 import numpy as np
 import pytest
-from scipy import sparse
 
-from bulkvi.stats.counts.counts import check_offset
 from bulkvi.stats.effects.effect import effect_likelihood
 from bulkvi.stats.effects.likelihood_ratio import handle_separation, omnibus_test
 from bulkvi.stats.effects.noise_inflation import noise_inflation
@@ -13,77 +12,6 @@ from bulkvi.stats.genes import effect_ridge, fit_genes
 from bulkvi.stats.hidden.hidden_factors import latent_number
 from bulkvi.stats.outliers.outliers import find_outliers
 from bulkvi.stats.samples.leave_one_out import stabilise
-
-
-@pytest.fixture
-def factors(rng):
-    return rng.uniform(100, 5000, size=(7, 12))
-
-
-def test_factors_of_each_gene_are_relative_to_their_geometric_mean(factors):
-    by_hand = np.array([[v / np.prod(column ** (1 / 7)) for v in column] for column in factors.T]).T
-    np.testing.assert_allclose(np.exp(check_offset(factors).log_relative()), by_hand, rtol=1e-12)
-
-
-def test_the_unit_of_a_gene_does_not_matter(factors, rng):
-    relative = check_offset(factors).log_relative()
-    np.testing.assert_allclose(check_offset(factors * rng.uniform(0.01, 9, 12)).log_relative(), relative, atol=1e-13)
-    np.testing.assert_array_equal(check_offset(np.ones((7, 12))).log_relative(), 0)
-
-
-@pytest.mark.parametrize("block_rows", [1, 3, None])
-def test_every_storage_and_block_size_gives_the_same_bits(store, factors, block_rows):
-    factors = factors.astype(np.float32)  # what all storages hold exactly
-    expected = check_offset(factors)
-    actual = check_offset(store(factors), block_rows=block_rows)
-    np.testing.assert_array_equal(actual.log_mean, expected.log_mean)
-    np.testing.assert_array_equal(actual.log_relative(), expected.log_relative())
-
-
-IN_MEMORY: dict[str, Any] = {
-    "dense": lambda x: x,
-    "csr": sparse.csr_array,
-    "dask": lambda x: da.from_array(x, chunks=(2, 5)),
-}
-REFUSED: dict[str, tuple[float, str]] = {
-    "zero": (0.0, "sample 's2' has 0.0 at gene 'g3'.*allows no count at all"),
-    "negative": (-1.5, "sample 's2' has -1.5 at gene 'g3'.*looks like logs: give their exponential"),
-    "missing": (np.nan, "sample 's2' has nan at gene 'g3'.*mean over the other samples"),
-    "infinite": (np.inf, "sample 's2' has inf at gene 'g3'"),
-    "lost in 32 bits": (1e-40, r"from 1e-30 to 1e\+30.*has 1e-40"),
-}
-
-
-@pytest.mark.parametrize(("value", "message"), REFUSED.values(), ids=REFUSED)
-@pytest.mark.parametrize("storage", ["dense", "csr", "dask"])
-def test_a_factor_that_is_no_factor_is_named(factors, value, message, storage):
-    factors[2, 3] = factors[5, 1] = value
-    names: dict[str, Any] = {
-        "sample_names": [f"s{i}" for i in range(7)],
-        "gene_names": [f"g{i}" for i in range(12)],
-        "matrix": "adata.layers['length']",
-    }
-    with pytest.raises(ValueError, match=rf"adata.layers\['length'\] must hold finite numbers > 0.*{message}"):
-        check_offset(IN_MEMORY[storage](factors), block_rows=2, **names)
-
-
-def test_without_names_positions_are_given(factors):
-    factors[2, 3] = 0
-    with pytest.raises(ValueError, match="sample 2 has 0.0 at gene 3"):
-        check_offset(factors, block_rows=2)
-
-
-@pytest.mark.parametrize("dtype", [bool, complex, object, "U1"])
-def test_anything_but_numbers_is_refused(dtype):
-    with pytest.raises(TypeError, match="must hold numbers > 0, such as average transcript lengths; its dtype is"):
-        check_offset(np.ones((3, 2)).astype(dtype))
-
-
-@pytest.mark.parametrize("shape", [(3,), (0, 2), (3, 0)])
-def test_anything_but_samples_by_genes_is_refused(shape):
-    with pytest.raises(ValueError, match="samples x genes with at least one of each; its shape is"):
-        check_offset(np.ones(shape))
-
 
 # What reads offsets: counts, offset and a fit with it to one array, genes last.
 FEATURES = np.column_stack([np.ones(12), np.repeat([0.0, 1.0], 6)])

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import torch
 from scipy.stats import norm
 
 from bulkvi.stats.effects.effect import benjamini_hochberg, effect_likelihood, wald_p_value
@@ -90,20 +89,6 @@ def test_more_nodes_change_little(simulate, rng):
     cohort = simulate(rng, 3, 500, share=0.3)
     few, many = (wald_p_value(effect_likelihood(fit(cohort, n_nodes=k).nodes, GROUP)) for k in (9, 41))
     np.testing.assert_allclose(np.log(few[many > 1e-2]), np.log(many[many > 1e-2]), atol=0.01)
-
-
-def test_torch_tensors_give_what_numpy_arrays_give(cohort):
-    arrays = fit(cohort)
-    tensors = fit_genes(
-        torch.as_tensor(cohort.counts),
-        torch.as_tensor(cohort.features),
-        offset=torch.as_tensor(cohort.offset),
-        ridge=torch.as_tensor(RIDGE),
-    )
-    np.testing.assert_allclose(arrays.nodes.coef, tensors.nodes.coef.numpy(), rtol=1e-7, atol=1e-8)
-    np.testing.assert_allclose(arrays.nodes.weight, tensors.nodes.weight.numpy(), rtol=1e-6, atol=1e-8)
-    mine, theirs = (effect_likelihood(each.nodes, GROUP) for each in (arrays, tensors))
-    np.testing.assert_allclose(wald_p_value(mine), wald_p_value(theirs).numpy(), rtol=1e-7, atol=1e-12)
 
 
 @pytest.mark.parametrize(("n", "p"), [(4, 4), (4, 5)])

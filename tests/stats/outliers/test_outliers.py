@@ -2,18 +2,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-import torch
-from scipy.special import gammaln
-from scipy.stats import nbinom
 
 import bulkvi as bv
 from bulkvi.stats.counts.size_factors import median_of_ratios
 from bulkvi.stats.effects.effect import benjamini_hochberg, effect_likelihood, wald_p_value
 from bulkvi.stats.genes import fit_genes
 from bulkvi.stats.nb import regression
-from bulkvi.stats.nb.regression import make_layout
 from bulkvi.stats.outliers import outliers
-from bulkvi.stats.outliers.contamination import WILD_SCALE, judge
 from bulkvi.stats.outliers.outliers import find_outliers
 
 RIDGE = np.array([1e-6, 1e-2])
@@ -158,19 +153,6 @@ def test_offsets_of_every_count_say_what_offsets_of_samples_say(simulate, rng):
     np.testing.assert_allclose(each.weight, find(cohort).weight, atol=1e-9)
 
 
-def test_torch_tensors_give_what_numpy_arrays_give(simulate, rng):
-    cohort, _ = spoil(simulate(rng, 5, 300), rng, 0.03)
-    found = find_outliers(
-        torch.as_tensor(cohort.counts),
-        torch.as_tensor(cohort.features),
-        offset=torch.as_tensor(cohort.offset),
-        ridge=torch.as_tensor(RIDGE),
-    )
-    arrays = find(cohort)
-    np.testing.assert_array_equal(found.weight.numpy(), arrays.weight)
-    np.testing.assert_array_equal(found.called.numpy(), arrays.called)
-
-
 def test_empty_and_constant_genes_and_a_single_gene_are_no_trouble(simulate, rng):
     cohort = simulate(rng, 5, 200)
     counts = cohort.counts.copy()
@@ -199,48 +181,6 @@ def test_wild_counts_are_found_beside_strong_covariates(simulate, rng, covariate
     dense = clean.counts.mean(0) > 50
     assert called[:, dense][wild[:, dense]].mean() > 0.8
     assert called[~wild].mean() < 2e-3
-
-
-def test_judge_is_bayes_rule_on_the_count_left_out(rng):
-    """At weight 0 a count is out of the fit already: its prediction is the nodes' mixture of negative binomials."""
-    n, nodes = 6, 3
-    features = np.column_stack([np.ones(n), np.repeat([0.0, 1.0], 3)])
-    layout, order = make_layout(features, RIDGE)
-    counts = rng.poisson(20, (n, 1)).astype(float)
-    counts[2] = 90
-    weights = np.ones((n, 1))
-    weights[2] = 0
-    dispersion, node_weight = np.array([[0.05], [0.1], [0.3]]), np.array([[0.2], [0.5], [0.3]])
-    coef = np.array([np.log(20.0), 0.1])[None, :, None] + 0.05 * rng.normal(size=(nodes, 2, 1))
-    covariance = np.repeat(np.array([0.02, -0.01, 0.03])[None, :, None], nodes, 0)
-    probability, log_wild = np.zeros((n, 1)), np.zeros((n, 1))
-    exposure = np.linspace(0.8, 1.2, n)[:, None]
-    judge(
-        counts[order],
-        exposure[order],
-        weights[order],
-        layout,
-        gammaln(counts[order] + 1),
-        dispersion,
-        coef,
-        covariance,
-        node_weight,
-        np.ones(n, dtype=bool),
-        0.01,
-        probability,
-        log_wild,
-    )
-    x, tame = features[2], 0.0
-    for k in range(nodes):
-        mean = exposure[2, 0] * np.exp(x @ coef[k, :, 0])
-        size = 1 / ((1 + dispersion[k, 0]) * np.exp(0.02) - 1)  # x is (1, 0): its variance is the first entry
-        tame += node_weight[k, 0] * nbinom.pmf(90, size, size / (size + mean))
-    mean = exposure[2, 0] * np.exp(x @ coef[1, :, 0])
-    t = np.log(90.5 / (mean + 0.5)) / WILD_SCALE
-    wild = np.exp(-t) / (1 + np.exp(-t)) ** 2 / WILD_SCALE / 90.5
-    at = np.flatnonzero(order == 2)[0]
-    assert probability[at, 0] == pytest.approx(0.01 * wild / (0.01 * wild + 0.99 * tame), rel=1e-9)
-    assert log_wild[at, 0] == pytest.approx(np.log(wild), rel=1e-9)
 
 
 def test_shapes_that_do_not_fit_are_an_error(cohort):

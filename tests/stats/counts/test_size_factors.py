@@ -10,7 +10,7 @@ from bulkvi.stats.counts.counts import check_offset
 from bulkvi.stats.counts.size_factors import median_of_ratios, poscounts, size_factors_from_reference
 
 METHODS = {"median_of_ratios": median_of_ratios, "poscounts": poscounts}
-REFERENCE = Path(__file__).parents[1] / "reference"
+REFERENCE = Path(__file__).parents[2] / "reference"
 
 each_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 

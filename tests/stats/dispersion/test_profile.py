@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
-import torch
-from bulkvi.stats.dispersion.torch_twin import profile_at
 
 from bulkvi.stats.dispersion.profile import dispersion_profile, join_profiles, moment_dispersion, spline_bends
 from bulkvi.stats.nb.regression import blocks, make_layout, nb_regression, start_coef
+from tests.stats.splines import spline_at
 
 RIDGE = np.array([1e-6, 1e-2])
 
@@ -58,8 +57,7 @@ def test_lattice_and_spline_reproduce_the_exact_profile_on_a_fine_grid(rng, n, w
     log_grid = np.linspace(np.log(1e-6), np.log(50), 150)
     exact = exact_profile(counts, features, offset, np.exp(log_grid), weights)
     place = np.log1p(np.exp(log_grid)[:, None] * profile.largest) * profile.root_df / profile.spacing - profile.first
-    table = [profile.log_likelihood, spline_bends(profile.log_likelihood), place]
-    mine = profile_at(*[torch.as_tensor(array) for array in table]).numpy()
+    mine = spline_at(profile.log_likelihood, place)
     near = exact > exact.max(0) - 6
     for g in range(counts.shape[1]):
         shift = np.median((mine - exact)[near[:, g], g])
@@ -100,15 +98,3 @@ def test_spline_is_exact_for_cubics():
     bends = spline_bends(cubic.T.copy())
     np.testing.assert_allclose(bends[:, 0], -2 + 0.6 * x, atol=1e-9)
     np.testing.assert_allclose(bends[:, 1], 0, atol=1e-9)
-
-
-def test_torch_tensors_give_what_numpy_arrays_give(rng):
-    features = np.column_stack([np.ones(12), np.arange(12) % 2])
-    offset = rng.normal(0, 0.3, 12)
-    counts = hard_genes(rng, features, offset)
-    weights = rng.uniform(0.3, 1, counts.shape)
-    mine = dispersion_profile(block_of(counts, features, offset, weights), 10)
-    tensors = [torch.as_tensor(array) for array in (counts, features, offset, weights, RIDGE)]
-    theirs = dispersion_profile(block_of(*tensors), 10)
-    for a, b in zip(mine, theirs, strict=True):
-        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-8, atol=2e-6)

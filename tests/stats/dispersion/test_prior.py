@@ -1,13 +1,13 @@
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pytest
-import torch
 
 from bulkvi.stats.dispersion.prior import dispersion_prior, hat_basis, posterior_moments, profile_spline
-from bulkvi.stats.dispersion.profile import dispersion_profile, spline_bends
+from bulkvi.stats.dispersion.profile import dispersion_profile
 from bulkvi.stats.genes import effect_ridge, fit_genes
-from bulkvi.stats.nb.regression import blocks, make_layout, namespace, nb_regression
+from bulkvi.stats.nb.regression import blocks, make_layout, nb_regression
+from tests.stats.splines import spline_at
 
 RIDGE = np.array([1e-6, 1e-2])
 
@@ -19,14 +19,12 @@ class Given(NamedTuple):
 
 
 def profile_of(cohort):
-    """Dispersion profile and log mean rate of a cohort, as numpy arrays or as tensors like its counts."""
-    ridge: Any = np.full(cohort.features.shape[1], 1e-2)
-    ridge = torch.as_tensor(ridge) if isinstance(cohort.counts, torch.Tensor) else ridge
-    layout, order = make_layout(cohort.features, ridge)
+    """Dispersion profile and log mean rate of a cohort."""
+    layout, order = make_layout(cohort.features, np.full(cohort.features.shape[1], 1e-2))
     block = next(blocks(cohort.counts, cohort.offset, None, layout, order, cohort.counts.shape[1]))[1]
     n, p = cohort.features.shape
     rate = (block.counts / block.exposure).mean(0)
-    return dispersion_profile(block, n - p), namespace(rate).log(rate + 1e-9)
+    return dispersion_profile(block, n - p), np.log(rate + 1e-9)
 
 
 def test_posterior_moments_are_the_integrals_they_stand_for(simulate, rng):
@@ -77,12 +75,9 @@ def test_variance_and_trend_are_where_the_marginal_likelihood_is_highest(simulat
     cohort = simulate(rng, 4, 3000, scatter=0.7)
     profile, log_mean = profile_of(cohort)
     prior = dispersion_prior(profile, log_mean, tol=1e-4, max_iter=200)
-    bends = torch.as_tensor(spline_bends(profile.log_likelihood))
-    from bulkvi.stats.dispersion.torch_twin import profile_at
-
     nodes = prior.mean + np.linspace(-6, 6, 61)[:, None] * prior.sd
     place = np.log1p(np.exp(nodes) * profile.largest) * profile.root_df / profile.spacing - profile.first
-    value = profile_at(torch.as_tensor(profile.log_likelihood), bends, torch.as_tensor(place)).numpy()
+    value = spline_at(profile.log_likelihood, place)
 
     def log_marginal(trend, variance):
         log_prior = -0.5 * (nodes - trend) ** 2 / variance - 0.5 * np.log(variance)
@@ -199,11 +194,3 @@ def test_hat_functions_add_up_to_one_and_interpolate():
     basis = hat_basis(x, knots)
     np.testing.assert_allclose(basis.sum(1), 1)
     np.testing.assert_allclose(basis @ knots, np.clip(x, 0, 4))
-
-
-def test_torch_tensors_give_what_numpy_arrays_give(cohort):
-    mine = dispersion_prior(*profile_of(cohort))
-    tensors = cohort._replace(**{k: torch.as_tensor(getattr(cohort, k)) for k in ("counts", "features", "offset")})
-    theirs = dispersion_prior(*profile_of(tensors))
-    for a, b in zip(mine, theirs, strict=True):
-        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-7, atol=1e-7)

@@ -2,10 +2,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from scipy.stats import norm
+from scipy.stats import false_discovery_control, norm
 
-from bulkvi.stats.effects.effect import EffectLikelihood, effect_likelihood, wald_p_value
+from bulkvi.stats.effects.effect import EffectLikelihood, benjamini_hochberg, effect_likelihood, s_value, wald_p_value
 from bulkvi.stats.genes import NodeFit, fit_genes
 
 
@@ -55,8 +54,6 @@ def test_p_value_is_the_weighted_two_sided_tail(rng):
     effect = effect._replace(se=np.abs(effect.se) + 0.1)
     by_hand = (effect.weight * 2 * norm.sf(np.abs(effect.estimate) / effect.se)).sum(0)
     np.testing.assert_allclose(wald_p_value(effect), by_hand, rtol=1e-12)
-    tensors = EffectLikelihood(*(torch.as_tensor(array) for array in effect))
-    np.testing.assert_allclose(wald_p_value(tensors).numpy(), by_hand, rtol=1e-12)
 
 
 def test_opposite_contrast_is_the_opposite_effect(fit):
@@ -86,3 +83,30 @@ def test_the_same_model_in_other_columns_gives_the_same_effects(rng):
 def test_contrast_of_the_wrong_shape_is_refused(fit, arguments, message):
     with pytest.raises(ValueError, match=message):
         effect_likelihood(fit[0], *arguments)
+
+
+def test_adjusted_p_values_are_those_of_scipy_and_skip_nan(rng):
+    p = rng.integers(1, 40, 100) / 40  # ties on purpose
+    with_nan = np.insert(p, [3, 50], np.nan)
+    adjusted = benjamini_hochberg(with_nan)
+    np.testing.assert_array_equal(np.isnan(adjusted), np.isnan(with_nan))
+    np.testing.assert_allclose(adjusted[~np.isnan(adjusted)], false_discovery_control(p))
+
+
+def test_s_value_is_the_mean_doubt_of_all_genes_at_least_as_sure(rng):
+    lfsr = rng.integers(0, 6, 50) / 12
+    by_definition = [lfsr[lfsr <= value].mean() for value in lfsr]
+    with_nan = np.append(lfsr, np.nan)
+    np.testing.assert_allclose(s_value(with_nan)[:-1], by_definition)
+    assert np.isnan(s_value(with_nan)[-1])
+
+
+@pytest.mark.parametrize(("function", "name"), [(benjamini_hochberg, "p_value"), (s_value, "lfsr")])
+def test_rates_outside_zero_and_one_are_refused(function, name):
+    with pytest.raises(ValueError, match=f"`{name}` must lie in"):
+        function(np.array([0.1, 1.2]))
+
+
+@pytest.mark.parametrize("function", [benjamini_hochberg, s_value])
+def test_nothing_in_nothing_out(function):
+    assert function(np.array([])).shape == (0,)
