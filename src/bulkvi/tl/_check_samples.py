@@ -42,7 +42,7 @@ def check_samples(
 
     Each sample is predicted from all others, under its own label and under every other one; a sample that another label
     predicts much better is mislabelled. Samples that were exchanged with each other hide each other, so single changes
-    and exchanges of labels are tried as well. See :func:`~bulkvi.stats.search_labels` for the
+    and exchanges of labels are tried as well. See `search_labels` in `bulkvi.stats` for the
     arithmetic.
 
     Parameters

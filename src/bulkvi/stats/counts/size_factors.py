@@ -5,17 +5,10 @@ the reference, over the genes with a reference and with a count in this sample:
 
 .. math:: s_n = \exp \operatorname{median}_{g:\; r_g > -\infty,\; x_{ng} > 0} \left( \log x_{ng} - r_g \right)
 
-The methods differ in the reference only. All logarithms are natural. Two passes in row blocks, so memory is bounded.
-
-With an offset (`bulkvi.stats.counts.counts.check_offset`) a count is divided by its factor :math:`o_{ng}` before it is compared: the
-ratio is :math:`\log x_{ng} - \log o_{ng} - r_g`, with :math:`r_g` less the mean of :math:`\log o_{ng}` over the samples. The
-size factors are then those in DESeq2's ``normalizationFactors``; the geometric means of the factors cancel.
-
-References
-----------
-Anders and Huber (2010), Differential expression analysis for sequence count data, Genome Biology 11:R106.
-Love, Huber and Anders (2014), Moderated estimation of fold change and dispersion for RNA-seq data with DESeq2, Genome
-Biology 15:550; ``estimateSizeFactors`` in DESeq2.
+The methods differ in the reference only. Logarithms are natural. With an offset a count is divided by its factor
+:math:`o_{ng}` first, and :math:`r_g` is less the mean of :math:`\log o_{ng}` over the samples: the size factors are then those in
+DESeq2's ``normalizationFactors``. Anders & Huber (2010), Genome Biology 11:R106; Love, Huber & Anders (2014), Genome Biology
+15:550.
 """
 
 from collections.abc import Sequence

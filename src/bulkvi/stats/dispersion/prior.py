@@ -51,19 +51,10 @@ class DispersionPrior(NamedTuple):
         return self._replace(log_trend=self.log_trend[part], mean=self.mean[part], sd=self.sd[part])
 
 
-class Spline(NamedTuple):
-    """Cubic spline through the profiles, genes first: the values of a gene are contiguous."""
-
-    values: np.ndarray
-    """Log likelihoods, genes x places."""
-    bends: np.ndarray
-    """Their `spline_bends`, genes x places."""
-
-
-def profile_spline(profile: DispersionProfile) -> Spline:
-    """Fit the spline through the profiles of all genes."""
+def profile_spline(profile: DispersionProfile) -> tuple[np.ndarray, np.ndarray]:
+    """Values and `spline_bends` of the cubic spline through the profiles, genes x places: contiguous for each gene."""
     values = profile.log_likelihood
-    return Spline(np.ascontiguousarray(values.T), np.ascontiguousarray(spline_bends(values).T))
+    return np.ascontiguousarray(values.T), np.ascontiguousarray(spline_bends(values).T)
 
 
 def dispersion_prior(
@@ -148,7 +139,7 @@ def dispersion_prior(
 
 def posterior_moments(
     profile: DispersionProfile,
-    spline: Spline,
+    spline: tuple[np.ndarray, np.ndarray],
     prior_mean: np.ndarray,
     prior_variance: float,
     centre: np.ndarray,

@@ -57,44 +57,7 @@ def fit_donor_genes(
     with :math:`\log \alpha_g \sim N(f(x_g), v)` and :math:`\log \tau_g^2 \sim N(h(x_g), w)`, x the log mean;
     trends and variances are estimated from up to 1,500 genes. Each gene's posterior of both is then integrated over on a
     lattice around its mode, so that the effect of a group that donors are nested in has the uncertainty of few donors.
-
-    Parameters
-    ----------
-    counts
-        Counts, samples x genes, >= 0.
-    features
-        Design columns (with the intercept) and any others, samples x p; no columns of donors.
-    donor
-        Donor of each sample, anything that numpy can sort.
-    offset
-        Natural log of the size factors, one per sample, or samples x genes.
-    ridge
-        Prior precisions of the coefficients, p (or p x p), natural log scale.
-    weights
-        Weights of the observations' log likelihoods, samples x genes; 1 if not given.
-
-    Returns
-    -------
-    Named tuple with ``genes`` (as of `fit_genes`), ``donors`` (effects and variances), ``prior``, and ``mean`` and ``sd`` of the
-    log donor variance.
-
-    Raises
-    ------
-    ValueError
-        If shapes do not fit each other, a value is not allowed, there are as many features as samples, or one donor only.
-
-    Examples
-    --------
-    Six donors, two samples each, who differ by 0.5 (standard deviation, natural log):
-
-    >>> rng = np.random.default_rng(0)
-    >>> donor = np.repeat(np.arange(6), 2)
-    >>> mean = 200 * np.exp(rng.normal(0, 0.5, (6, 300)))[donor]
-    >>> counts = rng.negative_binomial(20, 20 / (20 + mean)).astype(float)
-    >>> features = np.column_stack([np.ones(12), np.tile([0.0, 1.0], 6)])
-    >>> fit = fit_donor_genes(counts, features, donor, offset=np.zeros(12), ridge=np.array([1e-6, 1e-2]))
-    >>> np.sqrt(np.exp(np.median(fit.mean))).round(1), np.exp(np.median(fit.genes.prior.mean)).round(2)
-    (np.float64(0.5), np.float64(0.05))
+    ``donor`` holds the donor of each sample; the other arguments are those of `fit_genes`.
     """
     check_regression(counts, features, offset, ridge, weights)
     n, p = features.shape

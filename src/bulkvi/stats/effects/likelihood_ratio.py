@@ -61,7 +61,7 @@ def omnibus_test(
     variance
         Variance of the statistics of genes without effect; the ratios are divided by it.
     donors
-        Random intercepts of the nodes, as of `fit_donor_genes`; they are integrated out of both likelihoods.
+        Random intercepts of the nodes; they are integrated out of both likelihoods.
 
     Returns
     -------

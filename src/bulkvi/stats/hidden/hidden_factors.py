@@ -80,7 +80,7 @@ def latent_number(
     rng
         Source of the simulated counts and of the directions held out.
     donors
-        Random intercepts of the fit, as of `fit_donor_genes`; they are redrawn in simulated counts.
+        Random intercepts of the fit; they are redrawn in simulated counts.
 
     Returns
     -------

@@ -80,12 +80,8 @@ def newton_step(index, counts, exposure, weights, layout, dispersion, coef, move
     packed = layout.outer.shape[1]
     y, e, w, a = np.empty(width), np.empty(width), np.ones(width), np.empty(width)
     log_rate, rate, row_score, row_info = np.empty(width), np.empty(width), np.empty(width), np.empty(width)
-    theta, score, step, matrix = (
-        np.empty((p, width)),
-        np.empty((p, width)),
-        np.empty((p, width)),
-        np.empty((packed, width)),
-    )
+    theta, score = np.empty((p, width)), np.empty((p, width))
+    step, matrix = np.empty((p, width)), np.empty((packed, width))
     for begin in range(0, index.size, width):
         for v in range(width):
             a[v] = dispersion[index[min(begin + v, index.size - 1)]]
@@ -189,12 +185,8 @@ def evaluate(index, counts, exposure, weights, layout, dispersion, coef, value, 
         np.empty(width),
         np.empty(width),
     )
-    theta, score, matrix, inverse = (
-        np.empty((p, width)),
-        np.empty((p, width)),
-        np.empty((packed, width)),
-        np.empty((packed, width)),
-    )
+    theta, score = np.empty((p, width)), np.empty((p, width))
+    matrix, inverse = np.empty((packed, width)), np.empty((packed, width))
     for begin in range(0, index.size, width):
         for v in range(width):
             a[v] = dispersion[index[min(begin + v, index.size - 1)]]

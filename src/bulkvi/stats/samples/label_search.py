@@ -73,36 +73,8 @@ def search_labels(values: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> L
     rest: more samples can be wrong by chance, and a true change has more evidence. Within a hypothesis every single label is
     wrong with prior probability 0.01, which is the posterior where the values have no information.
 
-    Parameters
-    ----------
-    values
-        Values of about equal variance (such as variance-stabilised counts), samples x genes.
-    rows
-        Row of the design for each sample if it had each label, labels x samples x columns.
-    labels
-        Index of the given label of each sample.
-
-    Returns
-    -------
-    Named tuple with ``prob`` (posterior of each label, samples x labels; NaN for a sample that cannot be tested), ``labels``
-    (the most probable), ``fit`` (predictions under these), ``prob_changed`` and ``prob_meaningless``.
-
-    Raises
-    ------
-    ValueError
-        If there are too few samples to leave one out.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> truth = np.repeat([0, 1], 5)
-    >>> values = rng.normal(size=(10, 300)) + np.outer(truth, rng.normal(size=300))
-    >>> rows = np.array([[[1.0, 0.0]] * 10, [[1.0, 1.0]] * 10])
-    >>> given = truth.copy()
-    >>> given[[0, 9]] = [1, 0]
-    >>> found = search_labels(values, rows, given)
-    >>> np.flatnonzero(found.labels != given).tolist()
-    [0, 9]
+    ``values`` (samples x genes) have about equal variance, as of `stabilise`; ``rows`` is the row of the design for each sample
+    under each label, labels x samples x columns; ``labels`` are the given ones, as indices.
     """
     rows = well_conditioned(rows)
     tried = [*_try_assignments(values, rows, labels).values()]
