@@ -4,7 +4,7 @@ from scipy.stats import norm
 
 from bulkvi.stats.effects.effect import benjamini_hochberg, effect_likelihood, wald_p_value
 from bulkvi.stats.effects.shrinkage import shrink, shrinkage_prior
-from bulkvi.stats.genes import fit_genes
+from bulkvi.stats.genes import _discard_overflow, fit_genes
 from bulkvi.stats.nb import regression
 from bulkvi.stats.nb.regression import nb_regression
 
@@ -100,6 +100,19 @@ def test_no_residual_degrees_of_freedom_is_an_error_that_says_what_helps(n, p):
 def test_an_even_number_of_nodes_is_refused(cohort):
     with pytest.raises(ValueError, match="odd and at least 3"):
         fit(cohort, n_nodes=10)
+
+
+def test_nodes_that_overflowed_have_no_weight_and_a_gene_without_others_no_effect():
+    log_likelihood = np.array([[0.0, np.nan], [-1.0, -np.inf]])
+    coef, covariance = np.ones((2, 2, 2)), np.full((2, 3, 2), 0.5)
+    coef[1, 0, 0] = np.inf
+    converged = np.ones(2, dtype=bool)
+    _discard_overflow(log_likelihood, coef, covariance, converged)
+    assert not converged.any()
+    np.testing.assert_array_equal(log_likelihood, [[0.0, 0.0], [-np.inf, 0.0]])
+    np.testing.assert_array_equal(coef[:, :, 1], 0)
+    np.testing.assert_array_equal(covariance[:, :, 1], [[100, 0, 100]] * 2)
+    np.testing.assert_array_equal(coef[:, :, 0], [[1, 1], [0, 0]])
 
 
 @pytest.mark.slow

@@ -179,3 +179,10 @@ def test_anything_but_numbers_is_refused(dtype):
 def test_anything_but_samples_by_genes_is_refused(shape):
     with pytest.raises(ValueError, match="samples x genes with at least one of each; its shape is"):
         check_offset(np.ones(shape))
+
+
+def test_a_count_beyond_any_library_is_named(store, counts):
+    x = counts.astype(np.float64)
+    x[2, 3] = 1e13
+    with pytest.raises(ValueError, match="count of 1e\\+13 for sample 'c' at gene 3: no library has so many reads"):
+        check_counts(store(x), sample_names=list("abcdefghijklmno")[: len(x)])

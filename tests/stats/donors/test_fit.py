@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
+from bulkvi.stats.dispersion.prior import DispersionPrior, hat_basis
 from bulkvi.stats.donors.donors import donor_regression
-from bulkvi.stats.donors.fit import fit_donor_genes
+from bulkvi.stats.donors.fit import _without_prior, fit_donor_genes, prior_step
 from bulkvi.stats.effects.effect import benjamini_hochberg, effect_likelihood, wald_p_value
 from bulkvi.stats.genes import fit_genes
 from tests.stats.donor_cohorts import RIDGE, make_donors, pairs, repeats
@@ -129,3 +130,26 @@ def test_false_discoveries_and_null_p_values_hold(samples, donor_sd):
     assert below / null == pytest.approx(0.05, abs=0.01)
     assert calls > 50
     assert false <= 0.05 * calls + 4 * np.sqrt(0.05 * 0.95 * calls)
+
+
+def test_the_likelihood_alone_is_the_posterior_over_the_prior():
+    """Products of normals; without information beyond the prior, as at the Poisson end, the dispersion is 0."""
+    prior = DispersionPrior(np.full(3, -2.0), 0.5, np.zeros(3), np.zeros(3), True)
+    top, information = np.array([-1.0, -3.0, -1.0]), np.array([4.0, 0.12, 0.08])
+    precision = information + 1 / 0.5
+    mean = (information * top - 2.0 / 0.5) / precision
+    alone = _without_prior(mean, 1 / np.sqrt(precision), prior)
+    np.testing.assert_allclose(alone, [np.exp(-1.0), np.exp(-3.0), 0.0], rtol=1e-9)
+
+
+def test_a_step_of_the_prior_finds_trend_and_variance_of_exact_dispersions(rng):
+    x = rng.uniform(0, 8, 4000)
+    basis = hat_basis(x, np.linspace(0, 8, 5))
+    truth = np.array([-1.0, -2.0, -2.5, -2.2, -2.4])
+    exact = basis @ truth + rng.normal(0, 0.8, 4000)
+    exact[::100] += 30  # outlying genes
+    heights, variance = np.full(5, -2.0), 0.5
+    for _ in range(12):
+        heights, variance = prior_step(exact, np.full(4000, 1e-9), heights, variance, basis, (-10.0, 10.0))
+    np.testing.assert_allclose(heights, truth, atol=0.1)
+    assert variance == pytest.approx(0.64, rel=0.06)

@@ -10,7 +10,7 @@ from bulkvi.stats.effects.effect import (
     s_value,
     wald_p_value,
 )
-from bulkvi.stats.effects.noise_inflation import NoiseInflation
+from bulkvi.stats.effects.noise_inflation import ExpectedInflation, NoiseInflation, null_inflation, null_variance
 from bulkvi.stats.effects.summary import CompositionShift, composition_shift, summarise_effect
 from bulkvi.stats.genes import effect_ridge, fit_genes
 
@@ -136,3 +136,50 @@ def test_neither_order_nor_sign_nor_unit_matters(rng):
     assert mirrored.shift == pytest.approx(-found.shift, abs=0.01)
     tenth = composition_shift(EffectLikelihood(effect.estimate / 10, effect.se / 10, effect.weight))
     assert 10 * tenth.shift == pytest.approx(found.shift, rel=1e-3)
+
+
+@pytest.mark.parametrize("delta", [0.0, 0.2])
+def test_an_expected_width_of_the_null_widens_p_values_and_errors(rng, delta):
+    """Statistics of standard deviation 1.4 about a common effect of 0.1: averages over the factors, one by one."""
+    estimate = 0.1 + np.where(rng.random(3000) < 0.05, 1.0, 0.0) + rng.normal(0, 0.14, 3000)
+    effect = EffectLikelihood(estimate[None], np.full((1, 3000), 0.1), np.ones((1, 3000)))
+    expected, options = ExpectedInflation(0.5, 0.4), {"shift": CompositionShift(), "delta": delta}
+    summary = summarise_effect(effect, expected=expected, null_centre=0.1, **options)
+    inflation = null_inflation((estimate - 0.1) / 0.1, expected)
+    mean_factor = inflation.weight @ inflation.factor
+    assert summary.null_variance == pytest.approx(mean_factor, rel=1e-6)
+    assert 1.5 < summary.null_variance < 2.2
+    np.testing.assert_allclose(summary.se, 0.1 * np.sqrt(mean_factor), rtol=1e-6)
+    by_factor = [wald_p_value(effect._replace(se=effect.se * np.sqrt(f)), delta) for f in inflation.factor]
+    np.testing.assert_allclose(summary.p_value, inflation.weight @ by_factor, rtol=1e-6)
+    plain = summarise_effect(effect, **options)
+    assert plain.null_variance == 1
+    if not delta:
+        assert (summary.p_value >= plain.p_value - 1e-12).all()
+
+
+def test_no_informative_gene_has_no_shift_and_no_width(effect):
+    assert composition_shift(effect, np.zeros(effect.estimate.shape[1], dtype=bool)) == CompositionShift()
+    assert null_variance(np.full(5, np.nan)) == 1.0
+
+
+def test_the_evidence_for_a_shift_is_that_of_all_genes(rng):
+    """Of 12,000 genes every fourth is read: the gain is that of all, and so is the evidence that it takes."""
+    true = np.where(rng.random(12_000) < 0.4, 0.0, np.abs(rng.normal(size=12_000))) - 0.3
+    effect = EffectLikelihood(rng.normal(true, 0.1)[None], np.full((1, 12_000), 0.1), np.ones((1, 12_000)))
+    quarter = EffectLikelihood(*(part[:, ::4] for part in effect))
+    whole, part = composition_shift(effect), composition_shift(quarter)
+    assert whole.gain / part.gain == pytest.approx(4, rel=0.2)
+    assert whole.shift == pytest.approx(part.shift, abs=0.02)
+
+
+@pytest.mark.parametrize(("shift", "accepted"), [(-0.05, False), (-0.08, True)])
+def test_the_evidence_for_a_shift_must_grow_with_the_number_of_genes(rng, shift, accepted):
+    """Ten nats are enough for a hundred genes; 6,000 need 0.005 each, that is 30."""
+    true = np.where(rng.random(6000) < 0.4, 0.0, np.abs(rng.normal(size=6000))) + shift
+    found = composition_shift(
+        EffectLikelihood(rng.normal(true, 0.1)[None], np.full((1, 6000), 0.1), np.ones((1, 6000)))
+    )
+    assert found.best == pytest.approx(shift, abs=0.02)
+    assert found.gain > 12
+    assert (found.shift != 0) == accepted

@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
+from scipy.integrate import quad
+from scipy.stats import t as student
 
+from bulkvi.stats.effects.noise_inflation import standardise, standardised_residuals
 from bulkvi.stats.genes import effect_ridge, fit_genes
+from bulkvi.stats.hidden import hidden_factors
 from bulkvi.stats.hidden.hidden_factors import align, held_out_noise, latent_number
 
 
@@ -51,7 +55,7 @@ def test_weak_factors_behind_strong_ones_are_taken_where_they_are_worth_it(simul
     assert found.information.size == found.limit + 1
 
 
-def held_out_direction_with_factors(rng, n, n_genes, strengths):
+def noise_with_factors(rng, n, n_genes, strengths):
     noise = rng.normal(size=(n, n_genes))
     for strength in strengths:
         noise += strength * np.outer(rng.normal(size=n), rng.normal(size=n_genes))
@@ -59,7 +63,7 @@ def held_out_direction_with_factors(rng, n, n_genes, strengths):
 
 
 def test_noise_falls_by_what_the_factors_take_and_no_further(rng):
-    residuals = held_out_direction_with_factors(rng, 40, 2000, [1.0, 1.0])
+    residuals = noise_with_factors(rng, 40, 2000, [1.0, 1.0])
     noise = np.exp(np.log(held_out_noise(residuals, 0, 6, rng).noise).mean(0))
     assert noise[0] > 2.0
     # beside both factors the noise of variance 1 is left, and that of the loadings: up to 3 / 40 here
@@ -81,7 +85,7 @@ def test_it_is_the_variance_of_a_contrast_given_the_factors(rng):
     strengths = [1.5, 0.7, 0.4]
     told, seen = [], []
     for _ in range(20):
-        noise = held_out_direction_with_factors(rng, 30, 1500, strengths)
+        noise = noise_with_factors(rng, 30, 1500, strengths)
         design = np.linalg.qr(np.column_stack([np.ones(30), rng.permutation(np.repeat([0.0, 1.0], 15))]))[0]
         residuals = noise - design @ (design.T @ noise)
         told.append(np.log(held_out_noise(residuals, 2, 3, rng).noise[:, 3]).mean())
@@ -96,7 +100,7 @@ def test_it_is_the_variance_of_a_contrast_given_the_factors(rng):
 
 @pytest.mark.parametrize("n", [12, 230])
 def test_order_of_samples_and_genes_does_not_matter(rng, n):
-    residuals = held_out_direction_with_factors(rng, n, 600, [1.0])
+    residuals = noise_with_factors(rng, n, 600, [1.0])
     shuffled = residuals[rng.permutation(n)][:, rng.permutation(600)]
     first, second = (held_out_noise(matrix, 0, 3, np.random.default_rng(1)) for matrix in (residuals, shuffled))
     np.testing.assert_allclose(first.noise, second.noise, atol=1e-8)
@@ -104,7 +108,7 @@ def test_order_of_samples_and_genes_does_not_matter(rng, n):
 
 
 def test_noise_is_foreseen_on_average_and_its_spread_by_too_few_factors(rng):
-    residuals = held_out_direction_with_factors(rng, 40, 2000, [0.5, 0.5])
+    residuals = noise_with_factors(rng, 40, 2000, [0.5, 0.5])
     inflation = held_out_noise(residuals, 0, 3, rng).inflation
     np.testing.assert_allclose(inflation.mean(0)[[0, 2, 3]], 1.0, atol=0.1)
     assert inflation[:, 0].std() > 3 * inflation[:, 2].std()
@@ -187,3 +191,49 @@ def test_a_common_effect_of_any_size_changes_nothing_else(rng):
         moved = align(estimate + shift, se, loadings, 0.4, common=True)
         np.testing.assert_allclose(moved.delta, plain.delta, atol=2e-3)
         np.testing.assert_allclose(moved.covariance, plain.covariance, rtol=0.05)
+
+
+def test_the_information_about_a_contrast_is_that_of_students_t(simulate, rng, monkeypatch):
+    """Held-out noise being equal, a factor costs what a degree of freedom is worth: Fisher's information of t, integrated."""
+    cohort = with_factors(simulate(rng, 5, 600), rng, 1)
+    equal = hidden_factors.HeldOut(np.ones((4, 5)), np.ones((4, 5)))
+    monkeypatch.setattr(hidden_factors, "held_out_noise", lambda *given: equal)
+    found = count(cohort)
+    assert found.limit == 4
+
+    def information(df):
+        def slope(x):
+            return (student.logpdf(x + 1e-4, df) - student.logpdf(x - 1e-4, df)) / 2e-4
+
+        return quad(lambda x: slope(x) ** 2 * student.pdf(x, df), -np.inf, np.inf)[0]
+
+    expected = np.array([information(8 - k) for k in range(5)])
+    np.testing.assert_allclose(found.information, expected / expected[0], rtol=1e-5)
+
+
+def test_the_threshold_is_the_largest_of_three_simulations_and_a_margin(simulate, rng):
+    cohort = simulate(rng, 6, 300, share=0.0)
+    given = (cohort.counts, cohort.features, cohort.offset)
+    fit = fit_genes(*given[:2], offset=cohort.offset, ridge=effect_ridge(cohort.features))
+    found = latent_number(*given, fit, np.random.default_rng(3))
+    _, mean, dispersion, _, rank = standardised_residuals(*given, fit)
+    simulated = []
+    draws = np.random.default_rng(3)
+    for _ in range(3):
+        counts = draws.poisson(draws.gamma(1 / dispersion, dispersion * mean))
+        residuals = standardise(counts, mean, dispersion, cohort.features)
+        simulated.append(np.linalg.svd(residuals, compute_uv=False)[: 12 - rank])
+    np.testing.assert_allclose(found.threshold, 1.05 * np.max(simulated, axis=0), rtol=1e-9)
+
+
+def test_near_null_is_the_share_of_the_prior_below_one_and_a_half_standard_errors(rng):
+    """Effects of 0.5, 1 and 5 standard errors, a third of the genes each: two thirds are near null."""
+    size = np.repeat([0.5, 1.0, 5.0], 2000)
+    estimate = rng.normal(0, 0.1 * np.hypot(1, size))
+    found = align(estimate, np.full(6000, 0.1), rng.normal(0, 0.5, (1, 6000)), 0.4)
+    assert found.near_null == pytest.approx(2 / 3, abs=0.08)
+    doubled = align(
+        rng.normal(0, 0.1 * np.hypot(1, 2 * size + 1)), np.full(6000, 0.1), rng.normal(0, 0.5, (1, 6000)), 0.4
+    )
+    assert doubled.near_null < 0.2
+    assert not doubled.accepted

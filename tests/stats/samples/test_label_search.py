@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from bulkvi.stats.samples.label_search import search_labels
+from bulkvi.stats.samples import label_search
+from bulkvi.stats.samples.label_search import _Assignment, _log_prior, search_labels
+from bulkvi.stats.samples.leave_one_out import LabelFit
 
 
 def rows_of(n: int) -> np.ndarray:
@@ -72,3 +74,59 @@ def test_a_subtype_that_many_samples_have_is_no_swap(rng: np.random.Generator) -
     few[[0, 59]] = [1, 0]
     swapped = rng.normal(size=(60, 200)) + np.outer(labels, rng.normal(size=200)) * 0.7
     assert np.flatnonzero(search_labels(swapped, rows_of(60), few).prob[np.arange(60), few] < 0.05).tolist() == [0, 59]
+
+
+@pytest.mark.parametrize("n_per_label", [2, 8])
+def test_the_prior_of_changes_is_spread_evenly_over_all_of_a_kind(n_per_label: int) -> None:
+    """Three quarters of 0.6 (in larger cohorts 4.8 / n) to exchanges of two, a quarter to single changes."""
+    labels = np.repeat([0, 1, 2], n_per_label)
+    n, singles, exchanges = labels.size, [], []
+    for i in range(n):
+        for label in {0, 1, 2} - {int(labels[i])}:
+            changed = labels.copy()
+            changed[i] = label
+            singles.append(_log_prior(labels, changed, 3))
+        for j in range(i + 1, n):
+            if labels[i] != labels[j]:
+                changed = labels.copy()
+                changed[[i, j]] = labels[[j, i]]
+                exchanges.append(_log_prior(labels, changed, 3))
+    changed_at_all = min(0.6, 4.8 / n)
+    assert np.exp(singles).sum() == pytest.approx(0.25 * changed_at_all)
+    assert np.exp(exchanges).sum() == pytest.approx(0.75 * changed_at_all)
+    assert np.exp(_log_prior(labels, labels, 3)) == pytest.approx(0.92 - changed_at_all)
+    two = labels.copy()
+    two[[0, 1, -1, -2]] = labels[[-1, -2, 0, 1]]
+    # two exchanges in either order, and the second one less probable
+    expected = np.log(changed_at_all) + 2 * np.log(0.75 / len(exchanges)) + np.log(2) + np.log(0.8)
+    assert _log_prior(labels, two, 3) == pytest.approx(expected)
+
+
+def test_the_posterior_is_the_average_over_all_hypotheses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four samples, the given labels and one exchange: every term by its definition."""
+    given, swapped = np.array([0, 0, 1, 1]), np.array([1, 0, 0, 1])
+    right = np.log(np.array([[0.3, 0.7], [0.8, 0.2], [0.6, 0.4], [0.1, 0.9]]))
+    wrong = np.log(np.array([[0.2, 0.8], [0.9, 0.1], [0.7, 0.3], [0.3, 0.7]]))
+    tried = {
+        (0,): _Assignment(given, LabelFit(right, right), 0.0),
+        (1,): _Assignment(swapped, LabelFit(wrong, wrong), 1.5),
+    }
+    monkeypatch.setattr(label_search, "_try_assignments", lambda *arguments: tried)
+    found = search_labels(np.zeros((4, 3)), rows_of(4), given)
+
+    swap = np.exp(sum(wrong[i, swapped[i]] for i in range(4)))
+    keep = swap / np.exp(1.5)
+    # a share of the samples, uniform, has an unrecorded factor: B(1 + 2, 1 + 2) for two of four
+    share = 2 * 2 / 120
+    weight = np.array([0.32 * keep, 0.6 * 0.75 / 4 * swap, 0.02 * share * swap, 0.06 * (2 * 2) / 24])
+    weight /= weight.sum()
+
+    def posterior(log_posterior: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        joint = np.exp(log_posterior) * np.where(np.arange(2) == labels[:, None], 0.99, 0.01)
+        return joint / joint.sum(1, keepdims=True)
+
+    expected = weight[0] * posterior(right, given) + weight[1] * posterior(wrong, swapped)
+    expected += weight[2] * np.where(np.arange(2) == given[:, None], 0.99, 0.01) + weight[3] / 2
+    np.testing.assert_allclose(found.prob, expected, rtol=1e-10)
+    assert found.prob_changed == pytest.approx(weight[1])
+    assert found.prob_meaningless == pytest.approx(weight[3])

@@ -3,7 +3,15 @@ import pytest
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from bulkvi.stats.samples.leave_one_out import label_fit, moderated_variance, noise_deviation, shrink_z, stabilise
+from bulkvi.stats.samples.leave_one_out import (
+    _Comparison,
+    _variance_ratio,
+    label_fit,
+    moderated_variance,
+    noise_deviation,
+    shrink_z,
+    stabilise,
+)
 
 
 def two_labels(n: int) -> np.ndarray:
@@ -180,3 +188,35 @@ def test_samples_without_a_prediction_stay_unknown() -> None:
 @pytest.mark.parametrize("same", [0.0, -2.5])
 def test_equal_samples_deviate_by_nothing(same: float) -> None:
     assert (noise_deviation(np.full(5, same)).deviation == 0).all()
+
+
+def test_deviations_of_normal_log_noise_are_in_standard_deviations(rng: np.random.Generator) -> None:
+    log_noise = rng.normal(0, 0.2, 4000)
+    found = noise_deviation(-(np.exp(log_noise) - 1) / 2)
+    assert found.deviation.std() == pytest.approx(1, abs=0.06)
+    # the only sample of its level has none to be compared with there, and a level of two compares the two
+    alone = noise_deviation(np.array([-1.0, -1.1, -0.9, -3.0]), [np.array([0, 0, 0, 1])])
+    assert alone.deviation[3] < alone.deviation[:3].min()
+
+
+@pytest.mark.parametrize("n_free", [3, 20])
+def test_distances_beyond_students_widen_the_spread_by_a_power_of_the_degrees_of_freedom(n_free: int) -> None:
+    """All samples three times as far from their prediction as a median of Student's t lets expect."""
+    quartile = 3 * student.ppf(0.75, n_free)
+    given = np.array([0, 0, 1, 1])
+    compared = {}
+    for sample, label in enumerate(given):
+        place, distance = np.full(2, np.nan), np.full(2, np.nan)
+        # the given label fits best, and the other one is at a distance of ten
+        place[1 - label], distance[1 - label] = quartile * np.sqrt(0.5 * 1.25), 10.0
+        noise, density = np.full(2, np.nan), np.where(np.arange(2) == label, -1.0, -2.0)
+        noise[1 - label] = 0.5
+        compared[sample] = _Comparison(int(label), place, distance, noise, np.full(2, 1.25), density)
+    assert _variance_ratio(compared, given, n_free) == pytest.approx(3 ** (2 * n_free / (n_free + 8)))
+    near = {k: one._replace(place=one.place / 10) for k, one in compared.items()}
+    assert _variance_ratio(near, given, n_free) == 1
+    # where another label fits better, the distance is that from the given one
+    wrong = {k: one._replace(place=one.distance + one.place) for k, one in compared.items()}
+    assert _variance_ratio(wrong, 1 - given, n_free) == pytest.approx(3 ** (2 * n_free / (n_free + 8)))
+    unknown = {k: one._replace(place=np.full(2, np.nan)) for k, one in compared.items()}
+    assert _variance_ratio(unknown, given, n_free) == 1
