@@ -59,7 +59,7 @@ def effect_likelihood(
 
     Examples
     --------
-    >>> from bulkvi.stats.genes import effect_ridge, fit_genes
+    >>> from bulkvi.stats import effect_ridge, fit_genes
     >>> features = np.column_stack([np.ones(8), np.repeat([0.0, 1.0], 4)])
     >>> counts = np.random.default_rng(0).poisson(np.where(features[:, [1]] > 0, 400, 100), (8, 50)).astype(float)
     >>> fit = fit_genes(counts, features, offset=np.zeros(8), ridge=effect_ridge(features))

@@ -76,7 +76,7 @@ def omnibus_test(
     --------
     Three groups, of which the last has the first gene doubled:
 
-    >>> from bulkvi.stats.genes import effect_ridge, fit_genes
+    >>> from bulkvi.stats import effect_ridge, fit_genes
     >>> features = np.column_stack([np.ones(12), np.repeat(np.eye(3)[:, 1:], 4, axis=0)])
     >>> mean = np.full((12, 100), 200.0)
     >>> mean[8:, 0] *= 2

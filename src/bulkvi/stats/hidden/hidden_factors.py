@@ -89,7 +89,7 @@ def latent_number(
 
     Examples
     --------
-    >>> from bulkvi.stats.genes import effect_ridge, fit_genes
+    >>> from bulkvi.stats import effect_ridge, fit_genes
     >>> rng = np.random.default_rng(0)
     >>> features = np.column_stack([np.ones(12), np.repeat([0.0, 1.0], 6)])
     >>> hidden = np.outer(np.tile([-1, 1], 6), rng.normal(0, 0.3, 300))

@@ -173,8 +173,8 @@ def check_regression(
     for name, values in {"features": features, "offset": offset, "ridge": ridge}.items():
         if not bool(np.isfinite(values).all()):
             raise ValueError(f"`{name}` holds NaN or infinite values.")
-    for name, values in {"counts": counts, "weights": weights}.items():
-        if values is not None and not bool((np.isfinite(values) & (values >= 0)).all()):
+    for name, array in {"counts": counts, "weights": weights}.items():
+        if array is not None and not bool((np.isfinite(array) & (array >= 0)).all()):
             raise ValueError(f"`{name}` must be finite and not negative.")
 
 
