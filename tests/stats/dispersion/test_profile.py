@@ -98,3 +98,14 @@ def test_spline_is_exact_for_cubics():
     bends = spline_bends(cubic.T.copy())
     np.testing.assert_allclose(bends[:, 0], -2 + 0.6 * x, atol=1e-9)
     np.testing.assert_allclose(bends[:, 1], 0, atol=1e-9)
+
+
+def test_moment_estimate_corrects_for_the_degrees_of_freedom(rng):
+    """Two groups of three about their means, exactly fitted: ``sum((y - m)^2 n / (n - p) - m) / sum(m^2)``."""
+    features = np.column_stack([np.ones(6), np.repeat([0.0, 1.0], 3)])
+    counts = rng.negative_binomial(3, 0.05, (6, 5)).astype(float)
+    mean = np.repeat([counts[:3].mean(0), counts[3:].mean(0)], 3, axis=0)
+    block = block_of(counts, features, np.zeros(6), ridge=np.zeros(2))
+    coef = np.linalg.solve(features.T @ features, features.T @ np.log(mean))
+    expected = (1.5 * (counts - mean) ** 2 - mean).sum(0) / (mean**2).sum(0)
+    np.testing.assert_allclose(moment_dispersion(block, coef, 4), np.maximum(expected, 0), rtol=1e-9)

@@ -211,3 +211,12 @@ def test_the_same_generator_gives_the_same_draws(seed: int):
     parts = SpikeAndNormal(np.array([0.5]), np.array([1.0]), np.array([1.0]))
     one, other = (draw_effects(parts, 5, np.random.default_rng(seed)) for _ in range(2))
     np.testing.assert_array_equal(one, other)
+
+
+def test_nine_genes_without_effect_are_added_to_the_point_mass():
+    """Twenty genes that only the point mass explains, and ten that only the other component does."""
+    likelihood = np.repeat(np.eye(2), [20, 10], axis=1) + 1e-12
+    weight, converged = mixture_weights(likelihood)
+    assert converged
+    np.testing.assert_allclose(weight, [29 / 39, 10 / 39], rtol=1e-4)
+    np.testing.assert_allclose(mixture_weights(likelihood, 0.0)[0], [2 / 3, 1 / 3], rtol=1e-4)

@@ -67,11 +67,11 @@ def search_labels(values: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> L
 
     Two more hypotheses are that the samples differ as in b but the labels are right (a subtype, or an unrecorded factor of a
     share of the samples, uniform prior on the share), and that the labels are meaningless (every arrangement of as many of
-    each is equally probable). All are averaged with their prior: 0.32 for the given labels, 0.06 for
-    meaningless ones, 0.02 for such factors, and 0.6 for changes: three quarters of it divided by the number of possible
-    exchanges, one quarter by that of single changes; each further exchange costs a factor of 0.8. With n > 8 samples changes have the prior 4.8 / n, and the given labels the
-    rest: more samples can be wrong by chance, and a true change has more evidence. Within a hypothesis every single label is
-    wrong with prior probability 0.01, which is the posterior where the values have no information.
+    each is equally probable). All are averaged with their prior: 0.32 for the given labels, 0.06 for meaningless ones, 0.02 for
+    such factors, and 0.6 for changes: three quarters of it divided by the number of possible exchanges, one quarter by that of
+    single changes; each further exchange costs a factor of 0.8. With n > 8 samples changes have the prior 4.8 / n, and the
+    given labels the rest: more samples can be wrong by chance, and a true change has more evidence. Within a hypothesis every
+    single label is wrong with prior probability 0.01, which is the posterior where the values have no information.
 
     ``values`` (samples x genes) have about equal variance, as of `stabilise`; ``rows`` is the row of the design for each sample
     under each label, labels x samples x columns; ``labels`` are the given ones, as indices.
