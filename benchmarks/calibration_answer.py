@@ -16,11 +16,10 @@ from benchmarks.calibration_scenarios import MIN_COUNTS
 from benchmarks.peers import CACHE, METHODS, CountData, PeerResult, content_key, run_peers
 from benchmarks.scores import INTERVAL_LEVELS, normal_intervals, score
 from bulkvi.stats.counts.size_factors import median_of_ratios
-from bulkvi.stats.effects.composition import composition_shift
 from bulkvi.stats.effects.effect import EffectLikelihood, effect_likelihood
+from bulkvi.stats.effects.likelihood_ratio import handle_separation
 from bulkvi.stats.effects.noise_inflation import noise_inflation
-from bulkvi.stats.effects.separation import handle_separation
-from bulkvi.stats.effects.summary import summarise_effect
+from bulkvi.stats.effects.summary import composition_shift, summarise_effect
 from bulkvi.stats.genes import effect_ridge, fit_genes
 from bulkvi.stats.outliers.outliers import find_outliers
 

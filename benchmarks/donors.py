@@ -26,8 +26,8 @@ from bulkvi.datasets._trends import TRENDS
 from bulkvi.stats.counts.size_factors import median_of_ratios
 from bulkvi.stats.donors.fit import fit_donor_genes
 from bulkvi.stats.effects.effect import effect_likelihood
+from bulkvi.stats.effects.likelihood_ratio import handle_separation
 from bulkvi.stats.effects.noise_inflation import noise_inflation
-from bulkvi.stats.effects.separation import handle_separation
 from bulkvi.stats.effects.summary import summarise_effect
 from bulkvi.stats.genes import effect_ridge, fit_genes
 from bulkvi.stats.outliers.outliers import find_outliers

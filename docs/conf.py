@@ -57,10 +57,9 @@ nitpicky = True
 nitpick_ignore = [
     ("py:class", "bulkvi.pl._calibration.Calibration"),
     ("py:class", "bulkvi.pl._compare.Compared"),
-    # a field that only the fit itself reads
-    ("py:class", "bulkvi.stats.donors.posterior.DonorPrior"),
 ]
-nitpick_ignore_regex = [(r"py:.*", r"(?!bulkvi\b).*")]
+# results of the functions of stats are named tuples, described where they are returned
+nitpick_ignore_regex = [(r"py:.*", r"(?!bulkvi\b).*"), (r"py:class", r"bulkvi\.stats\..*")]
 
 default_role = "literal"
 autosummary_generate = True

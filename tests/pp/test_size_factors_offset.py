@@ -8,7 +8,7 @@ from anndata import AnnData
 from scipy import sparse
 
 import bulkvi.pp as pp
-from bulkvi.stats.counts.offsets import check_offset
+from bulkvi.stats.counts.counts import check_offset
 from bulkvi.stats.counts.size_factors import median_of_ratios, poscounts
 
 METHODS = {"median_of_ratios": median_of_ratios, "poscounts": poscounts}

@@ -8,7 +8,7 @@ import pytest
 from scipy.sparse import csr_array
 from scipy.stats import hypergeom, linregress, norm
 
-from bulkvi.stats.effects.multiplicity import benjamini_hochberg
+from bulkvi.stats.effects.effect import benjamini_hochberg
 from bulkvi.tl import enrichment
 from bulkvi.tl._scored_sets import CutSets, decoupler_method, ulm
 from bulkvi.tl._tested_genes import RankedGenes

@@ -10,7 +10,7 @@ from bulkvi import names
 from bulkvi.baselines._seeding import seeded_everywhere
 from bulkvi.baselines._table import baseline_table
 from bulkvi.stats.counts.blocks import iter_row_blocks
-from bulkvi.stats.effects.multiplicity import s_value
+from bulkvi.stats.effects.effect import s_value
 from bulkvi.study.counts import check_columns, check_size_factor, checked_counts
 from bulkvi.study.groups import find_groups
 

@@ -18,7 +18,7 @@ class GeneTablesMixin(DifferentialMixin):
         """Does a factor with several levels, or any of several columns, matter at all?
 
         A likelihood ratio test of the design against the design without them, the dispersion integrated out
-        (:func:`bulkvi.stats.effects.omnibus.omnibus_test`): what DESeq2 calls LRT and edgeR a test of several coefficients.
+        (:func:`bulkvi.stats.omnibus_test`): what DESeq2 calls LRT and edgeR a test of several coefficients.
 
         Parameters
         ----------

@@ -75,7 +75,7 @@ def initialise(module: BulkVAE, batches: Iterable[dict[str, Tensor]]) -> None:
 
     ``log1p(x / s)`` is regressed on the covariates; the leading singular vectors of the residuals give the encoder's axes
     and a first latent state with its loadings; moments around that fit give the dispersions and their trend over genes.
-    From there the linear model is climbed to its mode (:func:`bulkvi.stats.hidden.factor_model.fit_factor_model`) and the
+    From there the linear model is climbed to its mode (`bulkvi.stats.hidden.factor_model.fit_factor_model`) and the
     encoder's linear part is regressed on the latent state found. Measured in ``docs/method/training.md``.
 
     Parameters

@@ -18,19 +18,20 @@ from bulkvi.regression.effect_table import estimate_contrast
 from bulkvi.regression.fit import GeneFit
 from bulkvi.regression.permutation import MIN_PERMUTATIONS, find_exchange
 from bulkvi.regression.regression import GeneRegression, regress_genes
-from bulkvi.stats.effects.multiplicity import benjamini_hochberg
-from bulkvi.stats.permutation.empirical_fdr import (
-    Answers,
-    Counted,
+from bulkvi.stats.effects.effect import benjamini_hochberg
+from bulkvi.stats.permutation import (
+    CallCounts,
     EmpiricalFDR,
-    count_answers,
+    MethodResult,
+    count_calls,
+    dissimilar,
     empirical_fdr,
     equal_cutoff,
     null_share,
+    overlap,
     recalibrate,
     stack,
 )
-from bulkvi.stats.permutation.permutation import dissimilar, overlap
 from bulkvi.stats.rank import aliased_columns
 from bulkvi.study.groups import find_groups
 
@@ -84,7 +85,7 @@ def calibrate(
                 "Exchange labels within the levels of those columns (within=None), or take them out of the design."
             )
 
-        def answer(matrix: Any) -> Answers:
+        def answer(matrix: Any) -> MethodResult:
             return _scores(regress_genes(study, matrix), compared, subtract=subtract)
 
         data = _scores(fit.regression, compared, subtract=subtract)
@@ -95,8 +96,8 @@ def calibrate(
     thresholds, calls = np.array(THRESHOLDS), data.calls(np.array(THRESHOLDS))
     cutoffs = np.array([equal_cutoff(data.p_value, int(n)) for n in calls])
 
-    def work(one: Any) -> Counted:
-        return count_answers(answer(one), thresholds, cutoffs, data.p_value)
+    def work(one: Any) -> CallCounts:
+        return count_calls(answer(one), thresholds, cutoffs, data.p_value)
 
     steps = track(
         _in_threads(work, given, n_jobs), "Permutations", total=len(given), disable=not progress_bar, transient=True
@@ -120,17 +121,17 @@ def calibrate(
     )
 
 
-def _scores(regression: GeneRegression, compared: Contrast, *, subtract: bool) -> Answers:
+def _scores(regression: GeneRegression, compared: Contrast, *, subtract: bool) -> MethodResult:
     """P-value, adjusted p-value and s-value of each gene, NaN without counts."""
     summary = estimate_contrast(regression, compared.weights, subtract=subtract).summary
     tested = regression.counts.max(0) > 0
     p_value, adjusted, s_value = (
         np.where(tested, values, np.nan) for values in (summary.p_value, summary.adj_p_value, summary.s_value)
     )
-    return Answers(p_value, {names.ADJ_P_VALUE: adjusted, names.S_VALUE: s_value})
+    return MethodResult(p_value, {names.ADJ_P_VALUE: adjusted, names.S_VALUE: s_value})
 
 
-def _scores_of_method(method: Method, counts: np.ndarray, in_first: np.ndarray) -> Answers:
+def _scores_of_method(method: Method, counts: np.ndarray, in_first: np.ndarray) -> MethodResult:
     p_value = np.asarray(method(counts.copy(), in_first.astype(int)), dtype=float)
     if p_value.shape != counts.shape[1:]:
         raise ValueError(
@@ -139,10 +140,10 @@ def _scores_of_method(method: Method, counts: np.ndarray, in_first: np.ndarray) 
         )
     if ((p_value < 0) | (p_value > 1)).any():
         raise ValueError("method returned values outside [0, 1]; it must return p-values, NaN where it has none.")
-    return Answers(p_value, {names.ADJ_P_VALUE: benjamini_hochberg(p_value)})
+    return MethodResult(p_value, {names.ADJ_P_VALUE: benjamini_hochberg(p_value)})
 
 
-def _in_threads(work: Callable[[Any], Counted], given: Sequence[Any], n_jobs: int) -> Iterator[Counted]:
+def _in_threads(work: Callable[[Any], CallCounts], given: Sequence[Any], n_jobs: int) -> Iterator[CallCounts]:
     """Results in order. Compiled loops and most of numpy let other threads run."""
     if n_jobs == 1:
         yield from map(work, given)
@@ -151,7 +152,7 @@ def _in_threads(work: Callable[[Any], Counted], given: Sequence[Any], n_jobs: in
         yield from pool.map(work, given)
 
 
-def _by_score(data: Answers) -> pd.DataFrame:
+def _by_score(data: MethodResult) -> pd.DataFrame:
     scores = list(data.scores)
     return pd.DataFrame(
         {
@@ -162,7 +163,7 @@ def _by_score(data: Answers) -> pd.DataFrame:
 
 
 def _fdr_table(
-    data: Answers, calls: np.ndarray, cutoffs: np.ndarray, counted: Counted, used: np.ndarray, fdr: EmpiricalFDR
+    data: MethodResult, calls: np.ndarray, cutoffs: np.ndarray, counted: CallCounts, used: np.ndarray, fdr: EmpiricalFDR
 ) -> pd.DataFrame:
     return _by_score(data).assign(
         **{
@@ -178,7 +179,7 @@ def _fdr_table(
     )
 
 
-def _permutation_table(data: Answers, counted: Counted, shared: np.ndarray, used: np.ndarray) -> pd.DataFrame:
+def _permutation_table(data: MethodResult, counted: CallCounts, shared: np.ndarray, used: np.ndarray) -> pd.DataFrame:
     n, n_rows = counted.calls.shape
     table = pd.concat([_by_score(data)] * n, ignore_index=True)
     table.insert(0, calibration_names.RELABELLING, np.repeat(np.arange(n), n_rows))
@@ -192,7 +193,7 @@ def _permutation_table(data: Answers, counted: Counted, shared: np.ndarray, used
     )
 
 
-def _gene_table(data: Answers, counted: Counted, used: np.ndarray) -> pd.DataFrame:
+def _gene_table(data: MethodResult, counted: CallCounts, used: np.ndarray) -> pd.DataFrame:
     p_value, q_value = recalibrate(data.p_value, counted.up_to[used].sum(0), int(counted.n_tested[used].sum()))
     return pd.DataFrame(
         {

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bulkvi import calibration_names, names
-from bulkvi.stats.permutation.empirical_fdr import EXCEPTIONAL
-from bulkvi.stats.permutation.permutation import LARGEST_OVERLAP
+from bulkvi.stats.permutation import EXCEPTIONAL, LARGEST_OVERLAP
 
 NOMINAL = 0.05
 FEW_RELABELLINGS = 30

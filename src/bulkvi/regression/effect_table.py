@@ -10,10 +10,9 @@ from bulkvi.arguments import warn_user
 from bulkvi.regression.contrast import TREND_UNSETTLED, Contrast, effect_flags, gene_flags, join_flags
 from bulkvi.regression.hidden import ContrastInRegression
 from bulkvi.regression.regression import GeneRegression, Sides
-from bulkvi.stats.effects.composition import CompositionShift
-from bulkvi.stats.effects.empirical_null import ExpectedInflation
-from bulkvi.stats.effects.separation import ContrastedEffect
-from bulkvi.stats.effects.summary import EffectSummary, summarise_effect
+from bulkvi.stats.effects.likelihood_ratio import ContrastedEffect
+from bulkvi.stats.effects.noise_inflation import ExpectedInflation
+from bulkvi.stats.effects.summary import CompositionShift, EffectSummary, summarise_effect
 
 LN2 = np.log(2)
 

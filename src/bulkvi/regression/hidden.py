@@ -10,10 +10,9 @@ import pandas as pd
 from bulkvi.names import LATENT_COLUMN
 from bulkvi.regression.contrast import Contrast
 from bulkvi.regression.regression import GeneRegression, Sides, regress_genes
-from bulkvi.stats.effects.empirical_null import ExpectedInflation
-from bulkvi.stats.effects.separation import compared_sides
-from bulkvi.stats.hidden.alignment import Alignment, align
-from bulkvi.stats.hidden.latent_number import LatentNumber, latent_number
+from bulkvi.stats.effects.likelihood_ratio import compared_sides
+from bulkvi.stats.effects.noise_inflation import ExpectedInflation
+from bulkvi.stats.hidden.hidden_factors import Alignment, LatentNumber, align, latent_number
 from bulkvi.study.study import Study
 from bulkvi.study.study_design import StudyDesign
 
@@ -172,7 +171,7 @@ def effect_given_latent(
     """Effect of the design adjusted for the latent state, the part that the latent state carries, or their sum.
 
     With ``number="auto"`` no latent column is used where its alignment with the contrast cannot be estimated
-    (`bulkvi.stats.hidden.alignment`, with ``common`` as there).
+    (`bulkvi.stats.hidden.hidden_factors`, with ``common`` as there).
     """
     plain = hidden.plain
     sides = compared_sides(plain.features.to_numpy(), weights.to_numpy())

@@ -10,10 +10,10 @@ from bulkvi.arguments import warn_user
 from bulkvi.regression.contrast import TREND_UNSETTLED, gene_flags, join_flags
 from bulkvi.regression.hidden import HiddenVariation, LatentColumns, align_with
 from bulkvi.regression.regression import GeneRegression
-from bulkvi.stats.effects.composition import composition_shift
-from bulkvi.stats.effects.empirical_null import null_inflation
-from bulkvi.stats.effects.multiplicity import benjamini_hochberg
-from bulkvi.stats.effects.omnibus import omnibus_test
+from bulkvi.stats.effects.effect import benjamini_hochberg
+from bulkvi.stats.effects.likelihood_ratio import omnibus_test
+from bulkvi.stats.effects.noise_inflation import null_inflation
+from bulkvi.stats.effects.summary import composition_shift
 from bulkvi.stats.rank import aliased_columns
 from bulkvi.study.study import Study
 from bulkvi.study.study_design import NEAR_ONE, StudyDesign, intercept_of

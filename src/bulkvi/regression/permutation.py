@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from bulkvi.stats.permutation.permutation import count_relabellings, draw_relabellings
+from bulkvi.stats.permutation import count_permutations, draw_permutations
 from bulkvi.study.groups import Groups, columns_nested_in_group, donor_codes
 from bulkvi.study.study import Study
 
@@ -45,12 +45,12 @@ class Exchange(NamedTuple):
     def n_distinct(self) -> int:
         """Number of distinct permutations."""
         _, first = np.unique(self.unit, return_index=True)
-        return count_relabellings(self.in_first[first], self.stratum[first])
+        return count_permutations(self.in_first[first], self.stratum[first])
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draw distinct permutations; permutations x exchanged samples: whether in the first group."""
         _, first = np.unique(self.unit, return_index=True)
-        return draw_relabellings(self.in_first[first], self.stratum[first], n, rng)[:, self.unit]
+        return draw_permutations(self.in_first[first], self.stratum[first], n, rng)[:, self.unit]
 
     def permute(self, in_first: np.ndarray) -> pd.DataFrame:
         """Return all samples with permuted labels and all else kept."""
@@ -125,7 +125,7 @@ def _no_missing(obs: pd.DataFrame, name: str, argument: str) -> None:
 
 
 def _too_few(exchange: Exchange, groupby: str) -> str:
-    n, free = exchange.n_distinct(), count_relabellings(exchange.in_first, np.zeros(exchange.samples.size))
+    n, free = exchange.n_distinct(), count_permutations(exchange.in_first, np.zeros(exchange.samples.size))
     sizes = f"{len(exchange.groups.first)} and {len(exchange.groups.second)} samples"
     if exchange.n_donors:
         return (

@@ -7,7 +7,7 @@ from bulkvi import names
 from bulkvi.model import BulkVI
 from bulkvi.reporting._asked import Asked
 from bulkvi.reporting._plain_table import PlainTable, plain_table
-from bulkvi.stats.hidden.latent_number import MIN_RESIDUAL_DF
+from bulkvi.stats.hidden.hidden_factors import MIN_RESIDUAL_DF
 from bulkvi.tl import DesignCheck
 
 

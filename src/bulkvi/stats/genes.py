@@ -1,26 +1,50 @@
-"""From counts to the regressions that every contrast is read from: dispersion profile, prior, nodes."""
+"""From counts to the regressions that every contrast uses: dispersion profile, prior, and nodes to integrate over."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from bulkvi.stats.dispersion.nodes import N_NODES, NodeFit, fit_nodes
 from bulkvi.stats.dispersion.prior import DispersionPrior, dispersion_prior
-from bulkvi.stats.dispersion.profile import dispersion_profile, join_profiles, most_likely_dispersion
-from bulkvi.stats.nb.block import Array, blocks, join, make_layout, namespace
-from bulkvi.stats.nb.regression import block_genes, check_regression
+from bulkvi.stats.dispersion.profile import (
+    DispersionProfile,
+    dispersion_profile,
+    join_profiles,
+    most_likely_dispersion,
+)
+from bulkvi.stats.nb.kernels import evaluate
+from bulkvi.stats.nb.regression import Block, block_genes, blocks, check_regression, join, make_layout, maximise
 
 EFFECT_PRECISION = 4e-2
 LEVEL_PRECISION = 1e-6
+N_NODES = 9
+NODE_REACH = 4.5
+LARGEST_LOG_NODE = float(np.log(1e6))
+"""Log dispersion beyond which the likelihood loses its digits."""
+LOST_VARIANCE = 100.0
+
+
+class NodeFit(NamedTuple):
+    """Regressions of each gene at the nodes of its dispersion's posterior, natural logs, genes last."""
+
+    log_dispersion: np.ndarray
+    """Log dispersions, nodes x genes."""
+    weight: np.ndarray
+    """Posterior weights of the nodes, nodes x genes; they sum to one over the nodes."""
+    coef: np.ndarray
+    """Modes of the coefficients, nodes x features x genes."""
+    covariance: np.ndarray
+    """Their covariances: rows of the lower triangles, entry (j, k) at j (j + 1) / 2 + k; nodes x p (p + 1) / 2 x genes."""
+    converged: np.ndarray
+    """Whether the mode was reached at every node, genes."""
 
 
 class FittedGenes(NamedTuple):
     """All genes of a data set, fitted with their dispersions integrated out."""
 
-    base_mean: Array
+    base_mean: np.ndarray
     """Mean over the samples of count / size factor, genes."""
-    gene_dispersion: Array
-    """Dispersion of highest adjusted profile likelihood, by the gene's own counts, genes."""
+    gene_dispersion: np.ndarray
+    """Dispersion of highest adjusted profile likelihood, from the gene's counts alone, genes."""
     prior: DispersionPrior
     """Prior and posterior of the dispersions."""
     nodes: NodeFit
@@ -28,7 +52,7 @@ class FittedGenes(NamedTuple):
 
 
 def effect_ridge(features: np.ndarray) -> np.ndarray:
-    r"""Prior precision of the coefficients that depends on what the features can say and not on how they are coded.
+    r"""Compute a prior precision of the coefficients that does not depend on how the features are coded.
 
     .. math:: D = 0.04 \, \mathrm{cov}(X) + 10^{-6} X^\top X / n
 
@@ -56,37 +80,40 @@ def effect_ridge(features: np.ndarray) -> np.ndarray:
 
 
 def fit_genes(
-    counts: Array,
-    features: Array,
+    counts: np.ndarray,
+    features: np.ndarray,
     *,
-    offset: Array,
-    ridge: Array,
-    weights: Array | None = None,
+    offset: np.ndarray,
+    ridge: np.ndarray,
+    weights: np.ndarray | None = None,
     n_nodes: int = N_NODES,
 ) -> FittedGenes:
-    """Fit all genes: what `effect_likelihood` reads the effect of any contrast from.
+    """Fit the negative binomial regression of every gene, its dispersion integrated out.
 
-    Genes are worked on in blocks, so the workspace is bounded; time and result are linear in samples x genes.
+    `effect_likelihood` computes any contrast from the result.
+
+    Genes are fitted in blocks, so the workspace is bounded; time and result are linear in samples x genes.
 
     Parameters
     ----------
     counts
-        Counts, samples x genes, >= 0; they need not be whole numbers. A gene may be all zero: its effects come back
-        as zero, as uncertain as the ridge lets them be.
+        Counts, samples x genes, >= 0; they need not be whole numbers. A gene may be all zero: its effects are then zero
+        with the standard deviation of the ridge.
     features
         Design columns (with the intercept) and any others, samples x p.
     offset
-        Natural log of the size factors, one a sample, or samples x genes.
+        Natural log of the size factors, one per sample, or samples x genes.
     ridge
         Prior precisions of the coefficients, p (or p x p), natural log scale.
     weights
         Weights of the observations' log likelihoods, samples x genes; 1 if not given.
     n_nodes
-        Dispersion nodes a gene, odd.
+        Dispersion nodes per gene, odd.
 
     Returns
     -------
-    Arrays of the kind given (numpy or torch, on its device).
+    Named tuple with ``base_mean`` and ``gene_dispersion`` (one value per gene), ``prior`` (trend, variance and posterior of
+    the log dispersions) and ``nodes`` (regressions at the dispersion nodes).
 
     Raises
     ------
@@ -95,7 +122,6 @@ def fit_genes(
 
     Examples
     --------
-    >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> group = np.repeat([0.0, 1.0], 4)
     >>> counts = rng.negative_binomial(10, 0.1, size=(8, 50))
@@ -110,7 +136,6 @@ def fit_genes(
             f"{n} samples and {p} features leave no residual degrees of freedom to learn the dispersion from: "
             "add replicates or drop features."
         )
-    xp = namespace(counts)
     layout, order = make_layout(features, ridge)
     profiles, means = [], []
     for _, block in blocks(counts, offset, weights, layout, order, block_genes(n)):
@@ -118,9 +143,66 @@ def fit_genes(
         rate = block.counts / block.exposure
         means.append(rate.mean(0) if weights is None else (rate * block.weights).sum(0) / block.weights.sum(0))
     profile = join_profiles(profiles)
-    base_mean = means[0] if len(means) == 1 else xp.concatenate(means)
-    prior = dispersion_prior(profile, xp.log(xp.clip(base_mean, 1e-3, None)))
+    base_mean = np.concatenate(means)
+    prior = dispersion_prior(profile, np.log(np.clip(base_mean, 1e-3, None)))
     nodes = []
     for part, block in blocks(counts, offset, weights, layout, order, block_genes(n)):
         nodes.append(fit_nodes(block, profile.genes(part), prior.genes(part), n_nodes=n_nodes))
     return FittedGenes(base_mean, most_likely_dispersion(profile), prior, join(nodes))
+
+
+def fit_nodes(
+    block: Block, profile: DispersionProfile, prior: DispersionPrior, *, n_nodes: int = N_NODES, tol: float = 1e-3
+) -> NodeFit:
+    """Fit each gene at ``n_nodes`` even nodes, posterior mean +- `NODE_REACH` sd of its log dispersion.
+
+    The weight of a node is prior density times adjusted profile likelihood, the latter computed there and not
+    interpolated; even nodes make it the trapezoid rule, nearly exact for a bell shape. The reach of the nodes matters
+    more than their number, as small p-values depend on the tail of large dispersions: against the integral, p-values between
+    1e-8 and 1e-4 are 0.1 % off with 9 nodes to +-4.5 sd, and 50 % with 11 to +-2.6 sd. Nodes are visited from the
+    middle outwards, each from the straight line through the last two modes, so that a Newton step or two are enough.
+    """
+    if n_nodes < 3 or n_nodes % 2 == 0:
+        raise ValueError(f"`n_nodes` is {n_nodes}: it must be odd and at least 3.")
+    p, n_genes = profile.coef.shape
+    nodes = prior.mean + np.linspace(-NODE_REACH, NODE_REACH, n_nodes)[:, None] * prior.sd
+    nodes = np.clip(nodes, None, LARGEST_LOG_NODE)
+    dispersion = np.exp(nodes)
+    coef = np.zeros((n_nodes, p, n_genes))
+    covariance = np.zeros((n_nodes, p * (p + 1) // 2, n_genes))
+    log_likelihood = np.zeros((n_nodes, n_genes))
+    all_genes = np.arange(n_genes)
+    converged = profile.converged.copy()
+    middle = n_nodes // 2
+    for node in [*range(middle, n_nodes), *range(middle - 1, -1, -1)]:
+        inward = 1 if node < middle else -1
+        if node == middle:
+            coef[node] = profile.coef
+        elif node == middle + 1:
+            coef[node] = coef[middle]
+        else:
+            coef[node] = 2 * coef[node + inward] - coef[node + 2 * inward]
+        converged[maximise(block, dispersion[node], coef[node], tol=tol)] = False
+        evaluate(all_genes, *block, dispersion[node], coef[node], log_likelihood[node], covariance[node])
+    _discard_overflow(log_likelihood, coef, covariance, converged)
+    log_weight = log_likelihood - 0.5 * (nodes - prior.log_trend) ** 2 / prior.variance
+    weight = np.exp(log_weight - np.amax(log_weight, 0))
+    return NodeFit(nodes, weight / weight.sum(0), coef, covariance, converged)
+
+
+def _discard_overflow(
+    log_likelihood: np.ndarray, coef: np.ndarray, covariance: np.ndarray, converged: np.ndarray
+) -> None:
+    """Remove the weight of nodes that overflowed; a gene without any other gets no effect, with a standard error of 10."""
+    good = np.isfinite(log_likelihood) & np.isfinite(coef).all(1) & np.isfinite(covariance).all(1)
+    if bool(good.all()):
+        return
+    converged[~good.all(0)] = False
+    log_likelihood[~good] = -np.inf
+    lost = ~good.any(0)
+    log_likelihood[:, lost] = 0.0
+    p = coef.shape[1]
+    for j in range(p):
+        coef[:, j][~good] = 0.0
+        for k in range(j + 1):
+            covariance[:, j * (j + 1) // 2 + k][~good] = LOST_VARIANCE if j == k else 0.0

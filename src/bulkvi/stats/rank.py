@@ -1,26 +1,13 @@
-"""Rank of a design matrix, the columns to blame for a lack of it, and a basis of full rank."""
+"""Rank of a design matrix, its linearly dependent columns, and a basis of full rank."""
 
 import numpy as np
 
 
 def aliased_columns(matrix: np.ndarray, tolerance: float = 1e-8) -> dict[int, list[int]]:
-    """Columns that are linear combinations of earlier columns.
+    """Find columns of a matrix that are linear combinations of earlier ones; returns the columns of each combination.
 
-    Parameters
-    ----------
-    matrix
-        Shape ``(n_samples, n_columns)``.
-    tolerance
-        A column is aliased if what earlier columns leave of it is shorter than this times its own length.
-
-    Returns
-    -------
-    For each aliased column the earlier columns it follows from, both by index; an all-zero column follows from none.
-
-    Examples
-    --------
-    >>> aliased_columns(np.array([[1.0, 1, 0], [1, 1, 0], [1, 0, 1], [1, 0, 1]]))
-    {2: [0, 1]}
+    A column is aliased if its remainder after the earlier columns is shorter than ``tolerance`` times its length. An all-zero
+    column depends on none.
     """
     scale = np.linalg.norm(matrix, axis=0)
     unit = matrix / np.where(scale > 0, scale, 1)
@@ -29,8 +16,8 @@ def aliased_columns(matrix: np.ndarray, tolerance: float = 1e-8) -> dict[int, li
     for column in range(matrix.shape[1]):
         basis = unit[:, kept]
         weights = np.linalg.lstsq(basis, unit[:, column], rcond=None)[0] if kept else np.zeros(0)
-        left = unit[:, column] - basis @ weights
-        if np.linalg.norm(left) > tolerance:
+        rest = unit[:, column] - basis @ weights
+        if np.linalg.norm(rest) > tolerance:
             kept.append(column)
         else:
             aliased[column] = [kept[k] for k in np.flatnonzero(np.abs(weights) > 1e-6)]
@@ -38,22 +25,10 @@ def aliased_columns(matrix: np.ndarray, tolerance: float = 1e-8) -> dict[int, li
 
 
 def well_conditioned(rows: np.ndarray) -> np.ndarray:
-    """Span the columns of all rows by as many uncorrelated ones of variance about one, whatever their units and offsets.
+    """Span the columns of the design (labels x samples x columns) by uncorrelated ones of variance about one.
 
-    Parameters
-    ----------
-    rows
-        Row of the design for each sample under each label, labels x samples x columns.
-
-    Returns
-    -------
-    Labels x samples x rank. Dates such as 20240131, or ages in days, lose their large mean before any product is taken.
-
-    Examples
-    --------
-    >>> dates = np.array([[[1.0, 20230105.0], [1.0, 20230306.0], [1.0, 20230105.0]]])
-    >>> well_conditioned(dates).shape, bool(np.abs(well_conditioned(dates)).max() < 3)
-    ((1, 3, 2), True)
+    The result, labels x samples x rank, does not depend on units: dates such as 20240131, or ages in days, lose their large
+    mean before any product is computed.
     """
     flat = rows.reshape(-1, rows.shape[-1])
     mean = flat.mean(0)
@@ -61,11 +36,11 @@ def well_conditioned(rows: np.ndarray) -> np.ndarray:
     scale = np.abs(centred).max(0)
     varies = scale > 1e-12 * np.abs(mean)
     centred = centred[:, varies] / scale[varies]
-    # a constant is kept, or brought in, where the columns span one
+    # a constant is used where the columns span one
     ones = np.ones((len(flat), 1))
     unit = flat / np.where(np.abs(flat).max(0) > 0, np.abs(flat).max(0), 1)
-    left = ones - unit @ np.linalg.lstsq(unit, ones, rcond=None)[0]
-    whole = np.hstack([ones, centred]) if np.abs(left).max() < 1e-6 else unit
+    rest = ones - unit @ np.linalg.lstsq(unit, ones, rcond=None)[0]
+    whole = np.hstack([ones, centred]) if np.abs(rest).max() < 1e-6 else unit
     directions, sizes, _ = np.linalg.svd(whole, full_matrices=False)
     directions = directions[:, sizes > 1e-9 * sizes[0]]
     return (directions * np.sqrt(len(flat))).reshape(*rows.shape[:2], -1)

@@ -9,8 +9,7 @@ from anndata import AnnData
 
 from bulkvi.names import SIZE_FACTOR
 from bulkvi.stats.counts.blocks import RowMatrix, by_rows
-from bulkvi.stats.counts.counts import check_counts
-from bulkvi.stats.counts.offsets import Offset
+from bulkvi.stats.counts.counts import Offset, check_counts
 from bulkvi.study.design import INTERCEPT, check_full_rank, make_design
 
 
@@ -41,7 +40,7 @@ def checked_counts(adata: AnnData, layer: str | None) -> CheckedCounts:
         If there is no such layer.
     ValueError
         If there is no ``X``, if sample or gene names are not unique, or if
-        :func:`~bulkvi.stats.counts.counts.check_counts` finds something that is not a count.
+        `bulkvi.stats.counts.counts.check_counts` finds something that is not a count.
     """
     if not isinstance(adata, AnnData):
         raise TypeError(f"`adata` must be an AnnData (samples x genes), not {type(adata).__name__}.")

@@ -2,7 +2,7 @@
 
 from anndata import AnnData
 
-from bulkvi.stats.counts.offsets import Offset, check_offset
+from bulkvi.stats.counts.counts import Offset, check_offset
 
 
 def checked_offset(adata: AnnData, key: str) -> Offset:
@@ -22,7 +22,7 @@ def checked_offset(adata: AnnData, key: str) -> Offset:
     KeyError
         If there is no such layer.
     ValueError
-        If :func:`~bulkvi.stats.counts.offsets.check_offset` finds a factor that is not finite and > 0.
+        If `bulkvi.stats.counts.counts.check_offset` finds a factor that is not finite and > 0.
     """
     if not isinstance(key, str):
         raise TypeError(

@@ -9,7 +9,7 @@ import pandas as pd
 from anndata import AnnData
 
 from bulkvi.stats.counts.blocks import by_rows, iter_row_blocks
-from bulkvi.stats.counts.offsets import Offset
+from bulkvi.stats.counts.counts import Offset
 from bulkvi.study.fingerprint import check_unchanged
 from bulkvi.study.groups import donor_codes
 from bulkvi.study.size_factors import SizeFactorSource

@@ -12,8 +12,7 @@ from bulkvi.stats.counts.blocks import iter_row_blocks
 from bulkvi.stats.genes import effect_ridge, fit_genes
 from bulkvi.stats.rank import well_conditioned
 from bulkvi.stats.samples.label_search import LabelSearch, search_labels
-from bulkvi.stats.samples.leave_one_out import stabilise
-from bulkvi.stats.samples.sample_noise import noise_deviation
+from bulkvi.stats.samples.leave_one_out import noise_deviation, stabilise
 from bulkvi.study.columns import is_number
 from bulkvi.study.counts import check_size_factor, checked_counts
 from bulkvi.study.design import apply_design, make_design
@@ -58,8 +57,8 @@ def check_samples(
 
     Each sample is predicted from all others, under its own label and under every other one; a sample that another label
     predicts much better is mislabelled. Two exchanged samples mask each other, so single changes and exchanges of labels are
-    compared as well. See :func:`~bulkvi.stats.samples.leave_one_out.label_fit` and
-    :func:`~bulkvi.stats.samples.label_search.search_labels` for the arithmetic.
+    compared as well. `search_labels` in `bulkvi.stats` has
+    the arithmetic.
 
     Parameters
     ----------

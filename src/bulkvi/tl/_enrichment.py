@@ -9,7 +9,7 @@ from bulkvi import enrichment_names as en
 from bulkvi.arguments import check_whole
 from bulkvi.datasets._gene_sets import Organism
 from bulkvi.names import ADJ_P_VALUE, P_VALUE
-from bulkvi.stats.effects.multiplicity import benjamini_hochberg
+from bulkvi.stats.effects.effect import benjamini_hochberg
 from bulkvi.tl._comparison import check_level
 from bulkvi.tl._gene_sets import GeneSets, members_of
 from bulkvi.tl._scored_sets import CutSets, Scores, gsea, ora, ulm
@@ -56,7 +56,7 @@ def enrichment(
     With ``"ora"`` and ``"gsea"`` genes that are overestimated by chance are more often called and rank higher, so that the score
     is often further from zero than most draws; the interval then extends to it. Draws are independent between genes, from a
     point mass at zero and a normal distribution with the mean, standard deviation and lfsr of the table
-    (:func:`~bulkvi.stats.effects.draws.spike_and_normal`).
+    (`bulkvi.stats.effects.shrinkage.spike_and_normal`).
 
     Parameters
     ----------

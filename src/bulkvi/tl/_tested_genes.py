@@ -10,7 +10,7 @@ from scipy.special import ndtri_exp
 from bulkvi import enrichment_names as en
 from bulkvi.gene_order import order_by_significance
 from bulkvi.names import ADJ_P_VALUE, BASE_MEAN, LFSR, LOG_FC, LOG_FC_SD, P_VALUE, STAT, SYMBOL
-from bulkvi.stats.effects.draws import SpikeAndNormal, draw_effects, spike_and_normal
+from bulkvi.stats.effects.shrinkage import SpikeAndNormal, draw_effects, spike_and_normal
 from bulkvi.tl._foreign_tables import recognise
 
 INDEX = "index"

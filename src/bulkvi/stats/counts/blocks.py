@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 
 BLOCK_BYTES: Final = 16 * 2**20
-"""Size of a dense float64 block, in bytes: a few of them fit into any machine, and larger ones are not faster."""
+"""Size of a dense float64 block, in bytes; larger ones are not faster."""
 
 
 class RowMatrix(Protocol):
@@ -26,23 +26,7 @@ class RowMatrix(Protocol):
 
 
 def by_rows(x: RowMatrix) -> RowMatrix:
-    """Return ``x`` in a storage whose rows are cheap to read.
-
-    Parameters
-    ----------
-    x
-        Samples x genes.
-
-    Returns
-    -------
-    ``x`` itself; or CSR in memory where ``x`` is stored by columns or coordinates (CSC, COO, ..., a CSC matrix on
-    disk). Call it once before several passes over ``x``.
-
-    Examples
-    --------
-    >>> by_rows(sparse.csc_array(np.eye(3))).format
-    'csr'
-    """
+    """Return ``x`` itself, or as CSR in memory where it is stored by columns or coordinates; call it once before several passes."""
     if getattr(x, "format", "csr") == "csr":
         return x
     in_memory: Any = x if sparse.issparse(x) else x.to_memory()  # type: ignore[attr-defined]
@@ -52,28 +36,10 @@ def by_rows(x: RowMatrix) -> RowMatrix:
 def iter_stored_blocks(
     x: RowMatrix, *, block_rows: int | None = None
 ) -> Iterator[tuple[slice, np.ndarray | sparse.csr_array | sparse.csr_matrix]]:
-    """Yield consecutive row blocks as they are stored: dense as dense, sparse as CSR, in their own dtype.
+    """Yield consecutive row blocks as they are stored: dense as dense, sparse as CSR, with their dtype.
 
-    Parameters
-    ----------
-    x
-        Samples x genes.
-    block_rows
-        Most rows in a block. By default as many as fit into :data:`BLOCK_BYTES` as dense float64.
-
-    Yields
-    ------
-    The rows and the block of these rows. A block may share memory with ``x``: do not write to it.
-
-    Notes
-    -----
-    A dask array is computed in runs of whole row chunks, each chunk once, so at least one row chunk is in memory.
-
-    Examples
-    --------
-    >>> x = sparse.csr_array(np.eye(3))
-    >>> [(rows.start, rows.stop, block.nnz) for rows, block in iter_stored_blocks(x, block_rows=2)]
-    [(0, 2, 2), (2, 3, 1)]
+    A block has at most ``block_rows`` rows, by default as many as fit into `BLOCK_BYTES` as dense float64. It may share
+    memory with ``x``: do not write to it. Each chunk of a dask array is computed once, so at least one is in memory.
     """
     x = by_rows(x)
     if block_rows is None:
@@ -87,60 +53,21 @@ def iter_stored_blocks(
 
 
 def iter_row_blocks(x: RowMatrix, *, block_rows: int | None = None) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield consecutive row blocks as dense float64 arrays.
-
-    Parameters
-    ----------
-    x
-        Samples x genes.
-    block_rows
-        Most rows in a block. By default as many as fit into :data:`BLOCK_BYTES`.
-
-    Yields
-    ------
-    The rows and the block, shape ``(n_rows, n_genes)``. A block may share memory with ``x``: do not write to it.
-
-    Examples
-    --------
-    >>> x = sparse.csr_array(np.eye(3))
-    >>> [block.shape for _, block in iter_row_blocks(x, block_rows=2)]
-    [(2, 3), (1, 3)]
-    """
+    """Yield consecutive row blocks as dense float64 arrays; see `iter_stored_blocks`."""
     for rows, block in iter_stored_blocks(x, block_rows=block_rows):
         dense = block if isinstance(block, np.ndarray) else block.toarray()
         yield rows, np.ascontiguousarray(dense, dtype=np.float64)
 
 
 def read_rows(x: RowMatrix, rows: slice) -> np.ndarray:
-    """Some consecutive rows as a dense float64 array.
-
-    Parameters
-    ----------
-    x
-        Samples x genes.
-    rows
-        The rows, without a step.
-
-    Returns
-    -------
-    Shape ``(n_rows, n_genes)``. It may share memory with ``x``: do not write to it.
-
-    Notes
-    -----
-    Of a dask array every row chunk that holds one of the rows is computed.
-
-    Examples
-    --------
-    >>> read_rows(sparse.csr_array(np.eye(3)), slice(1, 2)).tolist()
-    [[0.0, 1.0, 0.0]]
-    """
+    """Read consecutive rows as a dense float64 array, which may share memory with ``x``."""
     start, stop, _ = rows.indices(x.shape[0])
     part = _read(by_rows(x), start, stop)
     return np.ascontiguousarray(part if isinstance(part, np.ndarray) else part.toarray(), dtype=np.float64)
 
 
 def _read_spans(x: RowMatrix, block_rows: int) -> Iterator[tuple[int, int]]:
-    """Row ranges that are read at once: blocks, or runs of whole dask chunks (a part of a chunk costs the whole)."""
+    """Row ranges that are read at once: blocks, or runs of whole dask chunks (reading a part of a chunk computes the whole)."""
     n_rows = x.shape[0]
     if not _is_dask(x):
         yield from ((start, min(start + block_rows, n_rows)) for start in range(0, n_rows, block_rows))

@@ -1,14 +1,18 @@
-"""Is this a matrix of counts? One pass in row blocks, with an error that names the first entry that is not."""
+"""Checks of count matrices and of offsets of single counts, in row blocks; errors name the first wrong entry."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
 
-from bulkvi.stats.counts.blocks import RowMatrix, iter_stored_blocks
+from bulkvi.stats.counts.blocks import RowMatrix, by_rows, iter_stored_blocks, read_rows
 
+SMALLEST_FACTOR = 1e-30
+LARGEST_FACTOR = 1e30
+"""Beyond these a 32-bit float, as in networks, has no digits left."""
 LARGEST = 1e12
-"""Largest count: far more reads than any library has, and the most that the likelihood resolves."""
+"""Largest count: more reads than any library has, and the most that the likelihood resolves."""
 
 
 def check_counts(
@@ -19,35 +23,9 @@ def check_counts(
     matrix: str = "x",
     block_rows: int | None = None,
 ) -> np.ndarray:
-    """Check that a matrix holds raw counts and that every sample has some.
+    """Check that a matrix (samples x genes) holds raw counts and that every sample has some; returns the total of each sample.
 
-    Parameters
-    ----------
-    x
-        Samples x genes. Floats that are integers pass.
-    sample_names, gene_names
-        Names for the error messages; by default positions.
-    matrix
-        What to call ``x`` in the error messages, for example ``"adata.layers['counts']"``.
-    block_rows
-        Most rows read at once, see :func:`~bulkvi.stats.counts.blocks.iter_stored_blocks`.
-
-    Returns
-    -------
-    Total count of every sample, float64, shape ``(n_samples,)``.
-
-    Raises
-    ------
-    TypeError
-        If ``x`` does not hold real numbers.
-    ValueError
-        If ``x`` is not two-dimensional or is empty, if an entry is not finite, negative, not an integer or above 1e12, or if a
-        sample has no count at all. The first offending entry, or the offending samples, are named.
-
-    Examples
-    --------
-    >>> check_counts(np.array([[1, 0, 2], [0, 5, 0]]))
-    array([3., 5.])
+    ``matrix`` is its name in error messages; floats that are integers pass.
     """
     if len(x.shape) != 2 or 0 in x.shape:
         raise ValueError(f"{matrix} must be samples x genes with at least one of each; its shape is {tuple(x.shape)}.")
@@ -119,3 +97,67 @@ def _advice(value: float) -> str:
 
 def _name(names: Sequence[str] | None, position: int | np.intp) -> str | int:
     return int(position) if names is None else names[int(position)]
+
+
+class Offset(NamedTuple):
+    """Positive factors of single counts, such as transcript lengths, relative to their geometric mean over the samples."""
+
+    matrix: RowMatrix
+    """Factors > 0, samples x genes, in a storage whose rows are cheap to read."""
+    log_mean: np.ndarray
+    """Mean over the samples of the natural log of the factors, genes."""
+
+    def log_relative(self) -> np.ndarray:
+        """Natural logs of the factors less their means, samples x genes."""
+        return np.log(read_rows(self.matrix, slice(None))) - self.log_mean
+
+
+def check_offset(
+    x: RowMatrix,
+    *,
+    sample_names: Sequence[str] | None = None,
+    gene_names: Sequence[str] | None = None,
+    matrix: str = "x",
+    block_rows: int | None = None,
+) -> Offset:
+    r"""Check that a matrix (samples x genes) holds positive factors, and compute their geometric means over the samples.
+
+    A factor :math:`o_{ng}` is the number of counts of gene g in sample n per unit of expression. Only ratios between samples
+    matter, so a gene's factors are taken relative to their geometric mean, as ``estimateSizeFactors`` of DESeq2 does with
+    average transcript lengths (Love, Huber & Anders 2014; Soneson, Love & Robinson 2015):
+    :math:`o_{ng} / \exp(\sum_i \log o_{ig} / N)`. Rates then keep the scale of the counts.
+    """
+    if len(x.shape) != 2 or 0 in x.shape:
+        raise ValueError(f"{matrix} must be samples x genes with at least one of each; its shape is {tuple(x.shape)}.")
+    x = by_rows(x)
+    log_sums = np.zeros(x.shape[1])
+    for rows, block in iter_stored_blocks(x, block_rows=block_rows):
+        if block.dtype.kind not in "uif":
+            raise TypeError(
+                f"{matrix} must hold numbers > 0, such as average transcript lengths; its dtype is {block.dtype}."
+            )
+        factors = np.asarray(block if isinstance(block, np.ndarray) else block.toarray(), dtype=np.float64)
+        right = (factors >= SMALLEST_FACTOR) & (factors <= LARGEST_FACTOR)  # false for NaN
+        if not right.all():
+            row, gene = np.argwhere(~right)[0]
+            value = float(factors[row, gene])
+            sample, name = rows.start + int(row), int(gene)
+            raise ValueError(
+                f"{matrix} must hold finite numbers > 0 (from {SMALLEST_FACTOR:g} to {LARGEST_FACTOR:g}); sample "
+                f"{sample if sample_names is None else sample_names[sample]!r} has {value} at gene "
+                f"{name if gene_names is None else gene_names[name]!r}. {_factor_advice(value)}"
+            )
+        for logs in np.log(factors):  # row by row: the sum is then the same to the last bit for all block sizes
+            log_sums += logs
+    return Offset(x, log_sums / x.shape[0])
+
+
+def _factor_advice(value: float) -> str:
+    if value == 0:
+        return (
+            "A factor of 0 allows no count at all, and entries that a sparse matrix does not store are 0: give the "
+            "gene's mean over the other samples where its length is not known."
+        )
+    if value < 0:
+        return "This looks like logs: give their exponential."
+    return "Give the gene's mean over the other samples where its length is not known, or drop the gene."

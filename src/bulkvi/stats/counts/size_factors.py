@@ -1,21 +1,14 @@
-r"""Size factors: how deeply each sample was sequenced, relative to a reference sample.
+r"""Size factors: sequencing depth of each sample, relative to a reference sample.
 
 The reference sample is a log count per gene, :math:`r_g`. A sample's size factor is the median ratio of its counts to
 the reference, over the genes with a reference and with a count in this sample:
 
 .. math:: s_n = \exp \operatorname{median}_{g:\; r_g > -\infty,\; x_{ng} > 0} \left( \log x_{ng} - r_g \right)
 
-The methods differ in the reference only. All logarithms are natural. Two passes in row blocks, so memory is bounded.
-
-With an offset (:mod:`bulkvi.stats.counts.offsets`) a count is divided by its factor :math:`o_{ng}` before it is compared: the
-ratio is :math:`\log x_{ng} - \log o_{ng} - r_g`, with :math:`r_g` less the mean of :math:`\log o_{ng}` over the samples. The
-size factors are then those in DESeq2's ``normalizationFactors``, and what the factors are relative to cancels.
-
-References
-----------
-Anders and Huber (2010), Differential expression analysis for sequence count data, Genome Biology 11:R106.
-Love, Huber and Anders (2014), Moderated estimation of fold change and dispersion for RNA-seq data with DESeq2, Genome
-Biology 15:550; ``estimateSizeFactors`` in DESeq2.
+The methods differ in the reference only. Logarithms are natural. With an offset a count is divided by its factor
+:math:`o_{ng}` first, and :math:`r_g` is less the mean of :math:`\log o_{ng}` over the samples: the size factors are then those in
+DESeq2's ``normalizationFactors``. Anders & Huber (2010), Genome Biology 11:R106; Love, Huber & Anders (2014), Genome Biology
+15:550.
 """
 
 from collections.abc import Sequence
@@ -24,11 +17,11 @@ from typing import NamedTuple
 import numpy as np
 
 from bulkvi.stats.counts.blocks import RowMatrix, by_rows, iter_row_blocks, read_rows
-from bulkvi.stats.counts.offsets import Offset
+from bulkvi.stats.counts.counts import Offset
 
 
 class SizeFactors(NamedTuple):
-    """Size factors and what they were measured against."""
+    """Size factors and their reference."""
 
     size_factors: np.ndarray
     """Size factor of each sample, > 0, shape ``(n_samples,)``."""
@@ -46,7 +39,7 @@ def median_of_ratios(
     sample_names: Sequence[str] | None = None,
     block_rows: int | None = None,
 ) -> SizeFactors:
-    r"""Size factors by the median of ratios to each gene's geometric mean (Anders and Huber 2010).
+    r"""Estimate size factors by the median of ratios to each gene's geometric mean (Anders and Huber 2010).
 
     .. math:: r_g = \frac{1}{N} \sum_n \log x_{ng}
 
@@ -55,19 +48,19 @@ def median_of_ratios(
     Parameters
     ----------
     x
-        Raw counts, samples x genes (see :func:`~bulkvi.stats.counts.counts.check_counts`).
+        Raw counts, samples x genes (see `bulkvi.stats.counts.counts.check_counts`).
     offset
-        Factors of the single counts (see :func:`~bulkvi.stats.counts.offsets.check_offset`); none by default.
+        Factors of the single counts (see `bulkvi.stats.counts.counts.check_offset`); none by default.
     control
         Genes to measure on, boolean, shape ``(n_genes,)``; all by default.
     sample_names
         Names for the error message; by default positions.
     block_rows
-        Most rows in memory at once, see :func:`~bulkvi.stats.counts.blocks.iter_row_blocks`.
+        Most rows in memory at once, see `bulkvi.stats.counts.blocks.iter_row_blocks`.
 
     Returns
     -------
-    Size factors and log geometric means, as ``estimateSizeFactors(dds, type = "ratio")`` of DESeq2.
+    Named tuple with ``size_factors`` and ``log_geometric_means``, as ``estimateSizeFactors(dds, type = "ratio")`` of DESeq2.
 
     Raises
     ------
@@ -101,7 +94,7 @@ def poscounts(
     sample_names: Sequence[str] | None = None,
     block_rows: int | None = None,
 ) -> SizeFactors:
-    r"""Size factors that use genes with zeros too: the geometric mean takes a zero as one.
+    r"""Estimate size factors from genes with zeros too: the geometric mean takes a zero as one.
 
     .. math:: r_g = c + \frac{1}{N} \sum_{n:\; x_{ng} > 0} \log x_{ng}
 
@@ -111,19 +104,19 @@ def poscounts(
     Parameters
     ----------
     x
-        Raw counts, samples x genes (see :func:`~bulkvi.stats.counts.counts.check_counts`).
+        Raw counts, samples x genes (see `bulkvi.stats.counts.counts.check_counts`).
     offset
-        Factors of the single counts (see :func:`~bulkvi.stats.counts.offsets.check_offset`); none by default.
+        Factors of the single counts (see `bulkvi.stats.counts.counts.check_offset`); none by default.
     control
         Genes to measure on, boolean, shape ``(n_genes,)``; all by default.
     sample_names
         Names for the error message; by default positions.
     block_rows
-        Most rows in memory at once, see :func:`~bulkvi.stats.counts.blocks.iter_row_blocks`.
+        Most rows in memory at once, see `bulkvi.stats.counts.blocks.iter_row_blocks`.
 
     Returns
     -------
-    Size factors, as ``estimateSizeFactors(dds, type = "poscounts")`` of DESeq2, and the reference.
+    Named tuple with ``size_factors`` and ``log_geometric_means``, as ``estimateSizeFactors(dds, type = "poscounts")`` of DESeq2.
 
     Raises
     ------
@@ -151,37 +144,11 @@ def size_factors_from_reference(
     sample_names: Sequence[str] | None = None,
     block_rows: int | None = None,
 ) -> np.ndarray:
-    """Size factors measured against a reference that is given, so that they do not depend on the other samples.
+    """Estimate size factors against a given reference, so that they do not depend on the other samples.
 
-    Parameters
-    ----------
-    x
-        Raw counts, samples x genes (see :func:`~bulkvi.stats.counts.counts.check_counts`).
-    log_geometric_means
-        Natural log of each gene's reference count, per unit of the offset if there is one, shape ``(n_genes,)``; -inf
-        leaves a gene out.
-    offset
-        Factors of the single counts, in the unit of those that the reference was made with.
-    sample_names
-        Names for the error message; by default positions.
-    block_rows
-        Most rows in memory at once, see :func:`~bulkvi.stats.counts.blocks.iter_row_blocks`.
-
-    Returns
-    -------
-    Size factors on the reference's scale, shape ``(n_samples,)``. They are not rescaled to geometric mean one, unlike
-    DESeq2's with ``geoMeans``: that would make a new sample's size factor depend on its company.
-
-    Raises
-    ------
-    ValueError
-        If the reference does not have one value per gene, the offset is not samples x genes, or a sample has no count in
-        any gene of the reference.
-
-    Examples
-    --------
-    >>> size_factors_from_reference(np.array([[2, 8, 7]]), np.log([1, 4, 0.5]))
-    array([2.])
+    ``log_geometric_means`` is the natural log of each gene's reference count, per unit of the offset if there is one; -inf
+    leaves a gene out. Unlike DESeq2's with ``geoMeans`` the size factors are not rescaled to geometric mean one, which would
+    make a sample's size factor depend on the other samples.
     """
     if log_geometric_means.shape != (x.shape[1],):
         raise ValueError(

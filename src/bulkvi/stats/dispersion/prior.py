@@ -1,22 +1,22 @@
 """Empirical-Bayes prior of the gene-wise dispersions: a smooth trend over the mean, and a variance about it."""
 
 import math
-from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 from scipy.stats import norm
 
-from bulkvi.stats.dispersion import kernels
 from bulkvi.stats.dispersion.profile import MIN_LARGEST, DispersionProfile, spline_bends
-from bulkvi.stats.nb.block import Array, convert, full, is_torch, namespace
+from bulkvi.stats.nb.compiled_math import JIT, fast_exp, fast_log1p
+from bulkvi.stats.nb.kernels import TILE
 
 N_KNOTS = 10
 LOG_TREND_BOUNDS = (math.log(1e-4), math.log(20.0))
 START_VARIANCE = 0.5
 MIN_VARIANCE = 0.05
 MAX_VARIANCE = 4.0
-"""A standard deviation of 2: wider, as where most genes have counts in one sample, the prior says nothing."""
+"""A standard deviation of 2: a wider prior, as where most genes have counts in one sample, is uninformative."""
 MIN_SD = 0.01
 POINTS = np.linspace(-4.0, 4.0, 13)
 TAIL = 4.0
@@ -30,76 +30,40 @@ SOFT = 0.5
 class DispersionPrior(NamedTuple):
     """``log dispersion ~ N(trend, variance)`` and each gene's posterior under it; natural logs."""
 
-    log_trend: Array
+    log_trend: np.ndarray
     """Prior mean, genes."""
     variance: float
     """Prior variance."""
-    mean: Array
+    mean: np.ndarray
     """Posterior mean of the log dispersion, genes."""
-    sd: Array
+    sd: np.ndarray
     """Posterior standard deviation of the log dispersion, genes."""
     converged: bool
-    """Whether the trend and the variance settled."""
+    """Whether the trend and the variance converged."""
 
     @property
-    def informed(self) -> Array:
-        """Genes whose own counts tell more about their dispersion than the prior does, boolean."""
+    def informed(self) -> np.ndarray:
+        """Genes whose counts are more informative about their dispersion than the prior, boolean."""
         return self.sd**2 <= (1 - INFORMED) * self.variance
 
     def genes(self, part: slice) -> "DispersionPrior":
-        """The prior of some of the genes.
-
-        Parameters
-        ----------
-        part
-            Positions of the genes.
-
-        Returns
-        -------
-        Trend and posterior of those.
-        """
+        """Select genes."""
         return self._replace(log_trend=self.log_trend[part], mean=self.mean[part], sd=self.sd[part])
 
 
-class Spline(NamedTuple):
-    """Cubic spline through the profiles, genes first: what one gene needs stands together in memory."""
-
-    values: Array
-    """Log likelihoods, genes x places."""
-    bends: Array
-    """Their `spline_bends`, genes x places."""
-
-
-def profile_spline(profile: DispersionProfile) -> Spline:
-    """Spline through the profiles of all genes.
-
-    Parameters
-    ----------
-    profile
-        Likelihood of the dispersions.
-
-    Returns
-    -------
-    Values and second differences, genes first.
-
-    Examples
-    --------
-    >>> parabola = -(np.arange(9.0)[:, None] ** 2)
-    >>> profile_spline(DispersionProfile(parabola, None, None, 1.0, 1.0, None, None)).bends[0, :3].round(6).tolist()
-    [-2.0, -2.0, -2.0]
-    """
+def profile_spline(profile: DispersionProfile) -> tuple[np.ndarray, np.ndarray]:
+    """Values and `spline_bends` of the cubic spline through the profiles, genes x places: contiguous for each gene."""
     values = profile.log_likelihood
-    both = (values.T, spline_bends(values).T)
-    return Spline(*(part.contiguous() if is_torch(part) else np.ascontiguousarray(part) for part in both))
+    return np.ascontiguousarray(values.T), np.ascontiguousarray(spline_bends(values).T)
 
 
 def dispersion_prior(
-    profile: DispersionProfile, log_mean: Array, *, tail: float = TAIL, tol: float = 5e-3, max_iter: int = 50
+    profile: DispersionProfile, log_mean: np.ndarray, *, tail: float = TAIL, tol: float = 5e-3, max_iter: int = 50
 ) -> DispersionPrior:
-    r"""Learn where the dispersions lie from all genes, and with it the posterior of each gene's.
+    r"""Estimate the prior of the dispersions from all genes, and the posterior of each gene's dispersion.
 
-    The model is :math:`\log \alpha_g \sim N(f(x_g), \tau^2)`, the gene's data entering through its adjusted profile
-    likelihood. f is piecewise linear in the log mean x over `N_KNOTS` quantiles, flat where nothing is known.
+    The model is :math:`\log \alpha_g \sim N(f(x_g), \tau^2)`, with the adjusted profile likelihood of each gene. f is
+    piecewise linear in the log mean x over `N_KNOTS` quantiles, flat where there are no data.
     With :math:`E_g, V_g` the posterior mean and variance under the current f and :math:`\tau^2`, the marginal
     likelihood is stationary where (Dempster, Laird & Rubin 1977)
 
@@ -107,89 +71,56 @@ def dispersion_prior(
         \qquad \kappa_g = 1 - V_g / \tau^2 .
 
     f takes Newton's step, a regression of :math:`(E_g - f_g) / \kappa_g` with weights :math:`\kappa_g`; the variance
-    iterates its equation, which moves faster than EM and ends at the same place (Morris 1983), and skips ahead where
-    its steps shrink by a steady ratio. :math:`\kappa_g`, between 0 and 1, is what the gene's own data say: a gene with
-    few counts, or no overdispersion in sight, counts for little, and none has to be left out. Genes more than ``tail``
-    standard deviations :math:`\tau \sqrt{\max(\kappa_g, 1/2)}` off the trend have no say (the variance is set right for
-    it), so that a few wild genes do not widen the prior of all others. The cut must not shrink with :math:`\kappa_g` to
-    the end: among genes with few counts most deviations are a little negative and a few far positive, and without those
-    few the trend slides to zero. A gene at the edge of the cut may move the prior so that it is out in one round and in
-    again in the next, without end. After ``max_iter`` rounds the variance therefore keeps its geometric mean over the
-    second half of them, and the edge of the cut is softened, so that such a gene counts in part and the trend settles.
-
-    Parameters
-    ----------
-    profile
-        Likelihood of the dispersions, from `dispersion_profile`.
-    log_mean
-        Log of the mean rate (count over exposure) of each gene; natural log, shape ``(n_genes,)``.
-    tail
-        Standard deviations off the trend beyond which a gene is left out of the prior.
-    tol
-        Largest change of log variance (and of the trend, in units of 5 ``tol``, where data say something) to stop at.
-    max_iter
-        Most rounds with a sharp cut, and most rounds with a soft one after that; `DispersionPrior.converged` is whether
-        they were enough.
-
-    Returns
-    -------
-    The prior and the posterior moments of the log dispersions.
-
-    Examples
-    --------
-    500 genes with largest counts of 100, around a dispersion of 0.1:
-
-    >>> rng = np.random.default_rng(0)
-    >>> place = np.arange(16.0)[:, None]
-    >>> top = rng.normal(7.2, 1.1, 500)  # place 7.2 is where 1 + 100 alpha = exp(7.2 / 3) = 11
-    >>> curve = -0.5 * (place - top) ** 2
-    >>> profile = DispersionProfile(curve, np.zeros(500), np.full(500, 100.0), 3.0, 1.0, None, None)
-    >>> prior = dispersion_prior(profile, rng.normal(3, 1, 500))
-    >>> prior.converged, float(np.exp(prior.log_trend).mean().round(1))
-    (True, 0.1)
+    iterates its equation, which converges faster than EM to the same value (Morris 1983), and skips ahead where
+    its steps shrink by a steady ratio. :math:`\kappa_g`, between 0 and 1, is the information of the gene's data: a gene with
+    few counts, or without overdispersion, has a small weight, and none has to be left out. Genes more than ``tail``
+    standard deviations :math:`\tau \sqrt{\max(\kappa_g, 1/2)}` off the trend have no weight (the variance is corrected for
+    it), so that a few outlying genes do not widen the prior of all others. The cut does not shrink with :math:`\kappa_g`
+    below 1/2: among genes with few counts most deviations are a little negative and a few far positive, and without those
+    few the trend falls to zero. A gene at the edge of the cut may move the prior so that it is outside in one round and
+    inside in the next, without end. After ``max_iter`` rounds the variance therefore keeps its geometric mean over the
+    second half of them, and the edge of the cut is softened, so that such a gene has a partial weight and the trend converges.
     """
-    xp = namespace(log_mean)
     spline = profile_spline(profile)
-    x = log_mean.cpu().numpy() if is_torch(log_mean) else log_mean
-    knots = np.unique(np.quantile(x, np.linspace(0.005, 0.995, N_KNOTS)))
-    basis = convert(hat_basis(x, knots), like=log_mean)
+    knots = np.unique(np.quantile(log_mean, np.linspace(0.005, 0.995, N_KNOTS)))
+    basis = hat_basis(log_mean, knots)
     first = np.diff(np.eye(knots.size), axis=0)
-    penalty = convert(first.T @ first + 1e-9 * np.eye(knots.size), like=log_mean)
+    penalty = first.T @ first + 1e-9 * np.eye(knots.size)
 
-    def regress(target: Array, weight: Array, at: Array) -> Array:
-        """Heights of the knots after Newton's step from ``at``, neighbours drawn together by the penalty."""
+    def regress(target: np.ndarray, weight: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """Heights of the knots after Newton's step from ``at``, differences of neighbours penalised."""
         weighted = basis.T * weight
-        step = xp.linalg.solve(weighted @ basis + penalty, weighted @ target - penalty @ at)
-        return xp.clip(at + step, *LOG_TREND_BOUNDS)
+        step = np.linalg.solve(weighted @ basis + penalty, weighted @ target - penalty @ at)
+        return np.clip(at + step, *LOG_TREND_BOUNDS)
 
     log_mode, information = _mode(profile)
     variance = START_VARIANCE
     known = information / (information + 1 / variance)
     counted = profile.largest > MIN_LARGEST
-    level = (known * log_mode).sum() / xp.clip(known.sum(), 1e-9, None)
+    level = (known * log_mode).sum() / np.clip(known.sum(), 1e-9, None)
     heights = regress(log_mode - level, known * counted, 0 * penalty[0] + level)
     trend = basis @ heights
     mean = known * log_mode + (1 - known) * trend
-    sd = xp.sqrt(variance * (1 - known))
+    sd = np.sqrt(variance * (1 - known))
     cut_variance = 1 - 2 * tail * norm.pdf(tail) / (1 - 2 * norm.sf(tail))  # of a standard normal within +- tail
     last_change, converged = 0.0, False
     log_variances: list[float] = []
-    for round_ in range(2 * max_iter):
-        sharp = round_ < max_iter
-        if round_ == max_iter:
+    for iteration in range(2 * max_iter):
+        sharp = iteration < max_iter
+        if iteration == max_iter:
             variance = math.exp(sum(log_variances[max_iter // 2 :]) / len(log_variances[max_iter // 2 :]))
         mean, sd = posterior_moments(profile, spline, trend, variance, mean, sd)
-        known = xp.clip(1 - sd * sd / variance, 1e-4, 1.0)
+        known = np.clip(1 - sd * sd / variance, 1e-4, 1.0)
         deviation = mean - trend
-        reach = tail**2 * variance * xp.clip(known, INFORMED, None)
-        inside = deviation**2 <= reach if sharp else xp.clip(0.5 + (1 - deviation**2 / reach) / SOFT, 0.0, 1.0)
-        tame = known * counted * inside
+        reach = tail**2 * variance * np.clip(known, INFORMED, None)
+        inside = deviation**2 <= reach if sharp else np.clip(0.5 + (1 - deviation**2 / reach) / SOFT, 0.0, 1.0)
+        inlying = known * counted * inside
         change = 0.0
         if sharp:
-            total = float(tame.sum())  # 0 where no gene says anything, as a single one
-            new_variance = float((tame * deviation**2 / known).sum() / total) / cut_variance if total else variance
+            total = float(inlying.sum())  # 0 where no gene is informative, as a single one
+            new_variance = float((inlying * deviation**2 / known).sum() / total) / cut_variance if total else variance
             change = float(np.log(min(max(new_variance, MIN_VARIANCE), MAX_VARIANCE) / variance))
-        heights = regress(deviation / known, tame, heights)
+        heights = regress(deviation / known, inlying, heights)
         shift = basis @ heights - trend
         trend = trend + shift
         ratio = change / last_change if last_change else 0.0
@@ -199,46 +130,27 @@ def dispersion_prior(
             variance = min(max(variance, MIN_VARIANCE), MAX_VARIANCE)
             log_variances.append(math.log(variance))
         last_change = 0.0 if skip else change
-        converged = max(abs(change), float((xp.abs(shift) * known).max()) / 5) < tol
+        converged = max(abs(change), float((np.abs(shift) * known).max()) / 5) < tol
         if converged:
             break
     mean, sd = posterior_moments(profile, spline, trend, variance, mean, sd)
-    return DispersionPrior(trend, variance, xp.clip(mean, None, LARGEST_LOG), sd, converged)
+    return DispersionPrior(trend, variance, np.clip(mean, None, LARGEST_LOG), sd, converged)
 
 
 def posterior_moments(
-    profile: DispersionProfile, spline: Spline, prior_mean: Array, prior_variance: float, centre: Array, scale: Array
-) -> tuple[Array, Array]:
+    profile: DispersionProfile,
+    spline: tuple[np.ndarray, np.ndarray],
+    prior_mean: np.ndarray,
+    prior_variance: float,
+    centre: np.ndarray,
+    scale: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
     """Posterior mean and sd of the log dispersions by the trapezoid rule at ``centre + POINTS * scale``.
 
-    The rule is next to exact once centre and scale are near the result, as after a round or two of feeding it back.
-
-    Parameters
-    ----------
-    profile
-        Likelihood of the dispersions.
-    spline
-        `profile_spline` of it.
-    prior_mean, prior_variance
-        Prior mean of the log dispersions, genes, and their prior variance.
-    centre, scale
-        Where the rule looks: its middle and its unit, natural log, genes.
-
-    Returns
-    -------
-    Posterior mean and standard deviation of the log dispersions, genes.
-
-    Examples
-    --------
-    A profile that says nothing leaves the prior:
-
-    >>> flat = DispersionProfile(np.zeros((12, 1)), np.zeros(1), np.array([100.0]), 3.0, 1.0, None, None)
-    >>> at = np.array([-1.0])
-    >>> np.round(posterior_moments(flat, profile_spline(flat), at, 0.25, at, np.array([0.5])), 2).tolist()
-    [[-1.0], [0.5]]
+    The rule is nearly exact once centre and scale are near the result, as after a round or two of iteration.
     """
-    mean, sd = full(tuple(centre.shape), 0.0, like=centre), full(tuple(centre.shape), 0.0, like=centre)
-    _kernels(centre).posterior_moments(
+    mean, sd = np.zeros(centre.shape), np.zeros(centre.shape)
+    _fill_moments(
         *spline,
         profile.first,
         profile.largest,
@@ -246,8 +158,8 @@ def posterior_moments(
         prior_mean,
         prior_variance,
         centre,
-        namespace(scale).clip(scale, MIN_SD, None),
-        convert(POINTS, like=centre),
+        np.clip(scale, MIN_SD, None),
+        POINTS,
         mean,
         sd,
     )
@@ -255,39 +167,66 @@ def posterior_moments(
 
 
 def hat_basis(x: np.ndarray, knots: np.ndarray) -> np.ndarray:
-    """Piecewise linear basis: hat functions at the knots, constant beyond them.
-
-    Parameters
-    ----------
-    x
-        Points.
-    knots
-        Knots, ascending.
-
-    Returns
-    -------
-    Points x knots, rows that add up to one.
-
-    Examples
-    --------
-    >>> hat_basis(np.array([0.0, 1.5, 9.0]), np.array([1.0, 2.0, 4.0])).tolist()
-    [[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]
-    """
+    """Piecewise linear basis, points x knots: hat functions at the knots, constant beyond them; rows sum to one."""
     place = np.interp(x, knots, np.arange(knots.size))
     return np.clip(1 - np.abs(place[:, None] - np.arange(knots.size)), 0, None)
 
 
-def _mode(profile: DispersionProfile) -> tuple[Array, Array]:
+def _mode(profile: DispersionProfile) -> tuple[np.ndarray, np.ndarray]:
     """Log dispersion of the highest place of the lattice, and the information there: ``df (a y / (1 + a y))^2 / 2``."""
-    xp = namespace(profile.largest)
-    z = (profile.first + xp.argmax(profile.log_likelihood, 0)) * (profile.spacing / profile.root_df)
-    log_mode = xp.log(xp.clip(xp.expm1(z), 1e-8, None) / profile.largest)
-    return log_mode, (profile.root_df * xp.expm1(-z)) ** 2
+    z = (profile.first + np.argmax(profile.log_likelihood, 0)) * (profile.spacing / profile.root_df)
+    log_mode = np.log(np.clip(np.expm1(z), 1e-8, None) / profile.largest)
+    return log_mode, (profile.root_df * np.expm1(-z)) ** 2
 
 
-def _kernels(array: Array) -> ModuleType:
-    if is_torch(array):
-        from bulkvi.stats.dispersion import torch_twin
-
-        return torch_twin
-    return kernels
+@njit(**JIT)
+def _fill_moments(table, bends, first, largest, per_log, prior_mean, prior_variance, centre, scale, points, mean, sd):
+    """Compute `posterior_moments` into ``mean`` and ``sd``; ``table`` and ``bends`` are genes x places."""
+    width = table.shape[1]
+    place, node = np.empty(TILE), np.empty(TILE)
+    log_weight = np.empty((points.size, TILE))
+    highest = np.empty(TILE)
+    fraction, beyond = np.empty(TILE), np.empty(TILE)
+    low, high, bend_low, bend_high = np.empty(TILE), np.empty(TILE), np.empty(TILE), np.empty(TILE)
+    total, one, two = np.empty(TILE), np.empty(TILE), np.empty(TILE)
+    for begin in range(0, centre.size, TILE):
+        size = min(TILE, centre.size - begin)
+        for v in range(TILE):
+            highest[v] = -math.inf
+            total[v] = 0.0
+            one[v] = 0.0
+            two[v] = 0.0
+        for k in range(points.size):
+            for v in range(size):
+                node[v] = centre[begin + v] + points[k] * scale[begin + v]
+            for v in range(size):
+                place[v] = per_log * fast_log1p(fast_exp(node[v]) * largest[begin + v]) - first[begin + v]
+            for v in range(size):
+                inside = min(max(place[v], 0.0), width - 1.0)
+                left = min(int(inside), width - 2)
+                fraction[v] = inside - left
+                beyond[v] = place[v] - inside
+                low[v] = table[begin + v, left]
+                high[v] = table[begin + v, left + 1]
+                bend_low[v] = bends[begin + v, left]
+                bend_high[v] = bends[begin + v, left + 1]
+            for v in range(size):
+                u = fraction[v]
+                w = 1.0 - u
+                value = w * low[v] + u * high[v] + ((w * w * w - w) * bend_low[v] + (u * u * u - u) * bend_high[v]) / 6
+                at_end = -(2 * bend_low[v] + bend_high[v]) if u < 0.5 else bend_low[v] + 2 * bend_high[v]
+                value += (high[v] - low[v] + at_end / 6) * beyond[v]
+                deviation = node[v] - prior_mean[begin + v]
+                log_weight[k, v] = value - 0.5 * deviation * deviation / prior_variance
+            for v in range(size):
+                highest[v] = max(highest[v], log_weight[k, v])
+        for k in range(points.size):
+            for v in range(size):
+                weight = fast_exp(log_weight[k, v] - highest[v])
+                total[v] += weight
+                one[v] += weight * points[k]
+                two[v] += weight * points[k] * points[k]
+        for v in range(size):
+            average = one[v] / total[v]
+            mean[begin + v] = centre[begin + v] + scale[begin + v] * average
+            sd[begin + v] = scale[begin + v] * math.sqrt(max(two[v] / total[v] - average * average, 0.0))

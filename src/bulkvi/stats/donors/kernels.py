@@ -1,44 +1,139 @@
-"""Negative binomial regressions with a random intercept for each donor, at many nodes: tiles of genes run side by side."""
+"""Negative binomial regressions with a random intercept for each donor, at many nodes, compiled: tiles of genes.
+
+Conventions are those of `bulkvi.stats.nb.kernels`. Samples are in the order of their donors, so that the part of the
+information that belongs to the donors, a diagonal, is eliminated as it is summed.
+"""
 
 import math
 
 import numpy as np
 from numba import njit
 
-from bulkvi.stats.donors.newton import counts_alone, expand
-from bulkvi.stats.nb.compiled_math import JIT, fill, invert
-from bulkvi.stats.nb.kernels import MAX_STEP, TILE, _gather
+from bulkvi.stats.nb.compiled_math import INNER, JIT, factor, fast_exp, fast_log, fast_log1p, fill, invert, solve
+from bulkvi.stats.nb.kernels import MAX_LOG_RATE, MAX_STEP, TILE, _gather, _penalise, _stirling_tail
 
 SLACK = 1e-6
 
 
+@njit(**INNER)
+def counts_alone(y, w, a, tail, shape, out):
+    """Terms of the counts alone in the log likelihood at dispersions ``a``; see `bulkvi.stats.nb.kernels.evaluate`."""
+    n, width = y.shape
+    for v in range(width):
+        shape[v] = 1.0 / a[v]
+    _stirling_tail(shape, tail)
+    fill(out, 0.0)
+    for i in range(n):
+        for v in range(width):
+            out[v] -= w[i, v] * tail[v]
+    for i in range(n):
+        for v in range(width):
+            shape[v] = y[i, v] + 1.0 / a[v]
+        _stirling_tail(shape, tail)
+        for v in range(width):
+            out[v] += w[i, v] * (tail[v] - 0.5 * fast_log1p(a[v] * y[i, v]) - y[i, v])
+
+
+@njit(**INNER)
+def expand(data, features, start, ridge, ridge_packed, a, size, precision, theta, u, work, matrix, total, adjust):
+    """Penalised log likelihood at ``theta, u``, and Newton's step from there.
+
+    With H the information plus penalties and S its Schur complement once the donors are eliminated: ``total`` gets the
+    penalised log likelihood, ``log_det`` of ``work`` the donors' part of ``log|H|`` (relative to their prior),
+    ``adjust`` gets ``log|S|``, ``matrix`` the factor of S and ``decrement`` the squared distance to the mode in posterior
+    standard deviations.
+    """
+    y, e, w = data
+    score, step, cross, donor_info, donor_step, decrement, log_det, row = work
+    p, width = theta.shape
+    rate, info, residual = row[0], row[1], row[2]
+    _penalise(ridge, ridge_packed, theta, score, matrix)
+    fill(total, 0.0)
+    for j in range(p):
+        for v in range(width):
+            total[v] += 0.5 * theta[j, v] * score[j, v]
+    for d in range(start.size - 1):
+        for v in range(width):
+            donor_info[d, v] = precision[v]
+            donor_step[d, v] = -precision[v] * u[d, v]
+            total[v] -= 0.5 * precision[v] * u[d, v] * u[d, v]
+        for j in range(p):
+            fill(cross[d, j], 0.0)
+        for i in range(start[d], start[d + 1]):
+            for v in range(width):
+                info[v] = u[d, v]
+            for j in range(p):
+                x = features[i, j]
+                if x != 0.0:
+                    for v in range(width):
+                        info[v] += x * theta[j, v]
+            for v in range(width):
+                info[v] = min(max(info[v], -MAX_LOG_RATE), MAX_LOG_RATE)
+            for v in range(width):
+                rate[v] = fast_exp(info[v])
+            for v in range(width):
+                mean = e[i, v] * rate[v]
+                shrink = 1.0 / (1.0 + a[v] * mean)
+                scaled = (y[i, v] - mean) * shrink
+                residual[v] = w[i, v] * scaled
+                total[v] += w[i, v] * ((y[i, v] + size[v]) * fast_log1p(a[v] * scaled) + y[i, v] * info[v])
+                info[v] = w[i, v] * (mean * shrink * (1.0 + a[v] * scaled))
+            for v in range(width):
+                donor_info[d, v] += info[v]
+                donor_step[d, v] += residual[v]
+            for j in range(p):
+                x = features[i, j]
+                if x != 0.0:
+                    for v in range(width):
+                        score[j, v] += x * residual[v]
+                        cross[d, j, v] += x * info[v]
+                    for k in range(j + 1):
+                        if features[i, k] != 0.0:
+                            product = x * features[i, k]
+                            q = j * (j + 1) // 2 + k
+                            for v in range(width):
+                                matrix[q, v] += product * info[v]
+    fill(decrement, 0.0)
+    fill(log_det, 0.0)
+    for d in range(start.size - 1):
+        for v in range(width):
+            info[v] = 1.0 / donor_info[d, v]
+            residual[v] = donor_step[d, v] * info[v]
+            log_det[v] += fast_log(donor_info[d, v] / precision[v])
+            decrement[v] += donor_step[d, v] * residual[v]
+        for j in range(p):
+            for v in range(width):
+                score[j, v] -= cross[d, j, v] * residual[v]
+            for k in range(j + 1):
+                q = j * (j + 1) // 2 + k
+                for v in range(width):
+                    matrix[q, v] -= cross[d, j, v] * cross[d, k, v] * info[v]
+        for v in range(width):
+            donor_step[d, v] = residual[v]
+    factor(matrix, adjust, p)
+    solve(matrix, score, step)
+    for j in range(p):
+        for v in range(width):
+            decrement[v] += score[j, v] * step[j, v]
+    for d in range(start.size - 1):
+        for v in range(width):
+            info[v] = 1.0 / donor_info[d, v]
+        for j in range(p):
+            for v in range(width):
+                donor_step[d, v] -= cross[d, j, v] * step[j, v] * info[v]
+
+
 @njit(**JIT)
 def fit_lattice(index, data, groups, penalty, at, route, tol, max_iter, coef, effect, out):
-    """Modes of the coefficients and of the donors' effects at every node, and the likelihood of each node.
+    """Compute the modes of the coefficients and of the donors' effects at every node, and the likelihood of each node.
 
-    Nodes are visited in the order of ``route``, each from where the modes at three nodes point to, the first from ``coef``
-    and ``effect``, which get its mode. A point closer to the mode than ``tol`` posterior standard deviations is
-    taken for it after the step from there, with the gain of that step. A step that loses likelihood is halved, and no log
-    rate moves by more than about `MAX_STEP`. Results of a gene do not depend on its neighbours in a tile.
-
-    Parameters
-    ----------
-    index
-        Genes to work on.
-    data
-        Counts (samples x genes), exposure (samples x genes or samples x 1), weights (samples x genes or 0 x 0).
-    groups
-        Features (samples x p), first sample of each donor and the number of samples.
-    penalty
-        Ridge (p x p), its lower triangle, and the largest absolute value of each feature.
-    at
-        Log dispersion and log variance of the donors' effects, nodes x genes.
-    route
-        Nodes in the order of visits; for each of those three nodes A, B, C to start from: the modes at A + B - C.
-    out
-        Coefficients (nodes x p x genes), their packed covariance, ``value`` (nodes x genes): Laplace's approximation to the
-        log likelihood with coefficients and donors' effects integrated out; ``marginal``: the same with the donors' effects
-        alone integrated out; ``converged`` (genes). The first two may have no rows.
+    Nodes are visited in the order of ``route`` (4 x nodes: a node, and the nodes A, B, C of which it starts from the modes at
+    A + B - C); the first starts from ``coef`` and ``effect``, which are set to its mode. A gene is done with the step taken
+    less than ``tol`` posterior standard deviations from the mode, and the gain of that step is added. A step that loses
+    likelihood is halved, and no log rate moves by more than about `MAX_STEP`. Results of a gene do not depend on its
+    neighbours in a tile. ``data``: counts, exposure, weights; ``groups``: features, first sample of each donor; ``penalty``:
+    ridge, its lower triangle, largest absolute value of each feature; ``at``: log dispersion and log donor variance, nodes x
+    genes; ``out``: the fields of `LatticeFit`, the first two of which may have no rows.
     """
     counts, exposure, weights = data
     features, start = groups
@@ -48,7 +143,7 @@ def fit_lattice(index, data, groups, penalty, at, route, tol, max_iter, coef, ef
     n, p = features.shape
     n_donors, n_nodes, width = start.size - 1, route.shape[1], TILE
     packed = p * (p + 1) // 2
-    own_exposure, weighted = exposure.shape[1] > 1, weights.size > 0
+    exposure_per_gene, weighted = exposure.shape[1] > 1, weights.size > 0
     y, e, w = np.empty((n, width)), np.empty((n, width)), np.ones((n, width))
     theta, u = np.empty((p, width)), np.empty((n_donors, width))
     theta_at, u_at = np.empty((n_nodes, p, width)), np.empty((n_nodes, n_donors, width))
@@ -75,7 +170,7 @@ def fit_lattice(index, data, groups, penalty, at, route, tol, max_iter, coef, ef
             _gather(counts, i, index, begin, y[i])
             if weighted:
                 _gather(weights, i, index, begin, w[i])
-            if own_exposure:
+            if exposure_per_gene:
                 _gather(exposure, i, index, begin, e[i])
             else:
                 fill(e[i], exposure[i, 0])

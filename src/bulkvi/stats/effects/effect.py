@@ -4,37 +4,27 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.special import log_ndtr, logsumexp
+from scipy.stats import false_discovery_control
 
-from bulkvi.stats.dispersion.nodes import NodeFit
-from bulkvi.stats.nb.block import Array, is_torch, namespace
+from bulkvi.stats.genes import NodeFit
 
 
 class EffectLikelihood(NamedTuple):
     """Likelihood of one effect of each gene, ``sum_k weight_k N(estimate_k, se_k^2)``; natural logs, nodes x genes."""
 
-    estimate: Array
+    estimate: np.ndarray
     """Estimates of the effect."""
-    se: Array
+    se: np.ndarray
     """Their standard errors."""
-    weight: Array
+    weight: np.ndarray
     """Posterior weights of the nodes."""
 
-    def mean(self) -> Array:
-        """Maximum-likelihood effect averaged over the dispersion.
-
-        Returns
-        -------
-        Natural log, genes.
-        """
+    def mean(self) -> np.ndarray:
+        """Maximum-likelihood effect averaged over the dispersion."""
         return (self.weight * self.estimate).sum(0)
 
-    def sd(self) -> Array:
-        """Standard error of `mean`, the spread of the estimates over the nodes included.
-
-        Returns
-        -------
-        Natural log, genes.
-        """
+    def sd(self) -> np.ndarray:
+        """Standard error of `mean`, the spread of the estimates over the nodes included."""
         mean = self.mean()
         return (self.weight * (self.se**2 + (self.estimate - mean) ** 2)).sum(0) ** 0.5
 
@@ -42,7 +32,7 @@ class EffectLikelihood(NamedTuple):
 def effect_likelihood(
     fit: NodeFit, contrast: np.ndarray, contrast_covariance: np.ndarray | None = None
 ) -> EffectLikelihood:
-    r"""Likelihood of the effect :math:`\psi^\top \theta` of every gene.
+    r"""Compute the likelihood of the effect :math:`\psi^\top \theta` of every gene.
 
     At a node k with coefficients :math:`\theta_k` and covariance :math:`C_k` it is normal, with mean
     :math:`\psi^\top \theta_k` and variance :math:`\psi^\top C_k \psi + \theta_k^\top V \theta_k`. V, zero unless given,
@@ -59,7 +49,8 @@ def effect_likelihood(
 
     Returns
     -------
-    The likelihood; natural log, per unit of the contrast.
+    Named tuple with ``estimate``, ``se`` and ``weight`` (nodes x genes; natural log, per unit of the contrast) and the methods
+    ``mean()`` and ``sd()``, which average over the nodes.
 
     Raises
     ------
@@ -68,7 +59,7 @@ def effect_likelihood(
 
     Examples
     --------
-    >>> from bulkvi.stats.genes import effect_ridge, fit_genes
+    >>> from bulkvi.stats import effect_ridge, fit_genes
     >>> features = np.column_stack([np.ones(8), np.repeat([0.0, 1.0], 4)])
     >>> counts = np.random.default_rng(0).poisson(np.where(features[:, [1]] > 0, 400, 100), (8, 50)).astype(float)
     >>> fit = fit_genes(counts, features, offset=np.zeros(8), ridge=effect_ridge(features))
@@ -97,7 +88,7 @@ def effect_likelihood(
     return EffectLikelihood(estimate, variance**0.5, fit.weight)
 
 
-def log_p_value(effect: EffectLikelihood, delta: float = 0.0) -> Array:
+def log_p_value(effect: EffectLikelihood, delta: float = 0.0) -> np.ndarray:
     r"""Natural log of the two-sided p-value of an effect no larger than ``delta``, the dispersion integrated out; genes.
 
     .. math:: p = \sum_k w_k \left[ \Phi\!\left(\frac{\delta - |b_k|}{s_k}\right)
@@ -105,54 +96,84 @@ def log_p_value(effect: EffectLikelihood, delta: float = 0.0) -> Array:
 
     At ``delta`` = 0 this is :math:`\sum_k w_k \, 2 \Phi(-|b_k| / s_k)`; above, the p-value at the edge of the null
     hypothesis :math:`|\theta| \le \delta` (McCarthy & Smyth 2009, *TREAT*), at most 1.
+    """
+    size, se = np.abs(effect.estimate), effect.se
+    log_weight = np.log(np.clip(effect.weight, 1e-300, None))
+    both = np.logaddexp(log_ndtr((delta - size) / se), log_ndtr((-delta - size) / se))
+    return logsumexp(log_weight + both, 0).clip(None, 0.0)
+
+
+def wald_p_value(effect: EffectLikelihood, delta: float = 0.0) -> np.ndarray:
+    """Two-sided p-value, genes: the exponential of `log_p_value`."""
+    return np.exp(log_p_value(effect, delta))
+
+
+def benjamini_hochberg(p_value: np.ndarray) -> np.ndarray:
+    """Adjust p-values: the smallest false discovery rate at which a gene is called.
+
+    ``min over p_(j) >= p_(i) of p_(j) m / j`` over the m sorted p-values (Benjamini & Hochberg 1995). NaN (a gene
+    that was not tested) stays NaN and does not count. Ties get the same value.
 
     Parameters
     ----------
-    effect
-        Likelihood of the effects.
-    delta
-        Largest absolute effect that does not count, natural log, >= 0.
+    p_value
+        p-values in [0, 1], or NaN; shape ``(n_genes,)``.
 
     Returns
     -------
-    Natural logs, at most 0; far beyond where the p-value itself would be 0.
+    Adjusted p-values in [0, 1], shape ``(n_genes,)``.
+
+    Raises
+    ------
+    ValueError
+        If a p-value lies outside [0, 1].
 
     Examples
     --------
-    >>> effect = EffectLikelihood(np.array([[0.0, 1.96, 60.0]]), np.ones((1, 3)), np.ones((1, 3)))
-    >>> log_p_value(effect).round(2).tolist()
-    [0.0, -3.0, -1804.32]
+    >>> benjamini_hochberg(np.array([0.01, 0.04, 0.03, 0.5])).round(4).tolist()
+    [0.04, 0.0533, 0.0533, 0.5]
     """
-    size, se = abs(effect.estimate), effect.se
-    if is_torch(size):
-        torch = namespace(size)
-        log_tail, logaddexp, log_sum = torch.special.log_ndtr, torch.logaddexp, torch.logsumexp
-        log_weight = torch.log(effect.weight.clip(1e-300))
-    else:
-        log_tail, logaddexp, log_sum = log_ndtr, np.logaddexp, logsumexp
-        log_weight = np.log(np.clip(effect.weight, 1e-300, None))
-    both = logaddexp(log_tail((delta - size) / se), log_tail((-delta - size) / se))
-    return log_sum(log_weight + both, 0).clip(None, 0.0)
+    adjusted = np.array(p_value, dtype=float)
+    tested = ~np.isnan(adjusted)
+    p = adjusted[tested]
+    if ((p < 0) | (p > 1)).any():
+        raise ValueError("`p_value` must lie in [0, 1]; mark genes that were not tested with NaN.")
+    adjusted[tested] = false_discovery_control(p)
+    return adjusted
 
 
-def wald_p_value(effect: EffectLikelihood, delta: float = 0.0) -> Array:
-    """Exponential of `log_p_value`.
+def s_value(lfsr: np.ndarray) -> np.ndarray:
+    """Compute s-values: the expected share of wrong signs among a gene and all genes with an lfsr at most as large.
+
+    The s-value of Stephens (2017), *False discovery rates: a new deal*, a function of the lfsr alone: tied genes get
+    the same value, the mean over them and all smaller ones. NaN stays NaN and does not count.
 
     Parameters
     ----------
-    effect
-        Likelihood of the effects.
-    delta
-        Largest absolute effect that does not count, natural log, >= 0.
+    lfsr
+        Local false sign rates in [0, 1], or NaN; shape ``(n_genes,)``.
 
     Returns
     -------
-    p-values, genes.
+    s-values, shape ``(n_genes,)``.
+
+    Raises
+    ------
+    ValueError
+        If a rate lies outside [0, 1].
 
     Examples
     --------
-    >>> effect = EffectLikelihood(np.array([[0.0, 1.96]]), np.ones((1, 2)), np.ones((1, 2)))
-    >>> wald_p_value(effect).round(3).tolist()
-    [1.0, 0.05]
+    >>> s_value(np.array([0.5, 0.01, 0.03, 0.03])).round(4).tolist()
+    [0.1425, 0.01, 0.0233, 0.0233]
     """
-    return namespace(effect.estimate).exp(log_p_value(effect, delta))
+    rate = np.asarray(lfsr, dtype=float)
+    known = ~np.isnan(rate)
+    given = rate[known]
+    if ((given < 0) | (given > 1)).any():
+        raise ValueError("`lfsr` must lie in [0, 1]; mark genes without a result with NaN.")
+    ranked = np.sort(given)
+    running = np.cumsum(ranked) / np.arange(1, ranked.size + 1)
+    out = np.full(rate.shape, np.nan)
+    out[known] = running[np.searchsorted(ranked, given, side="right") - 1]
+    return out

@@ -1,12 +1,18 @@
-"""How much more, or less, all effects of a contrast may vary together than each gene's own replicates say."""
+"""Noise that genes share: how much wider, or narrower, the statistics of a contrast are than each gene's replicates predict.
+
+Estimated from the residuals (`noise_inflation`), or from the statistics where most genes do not change (`null_inflation`).
+"""
 
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_ndtr, logsumexp, ndtri_exp
+from scipy.stats import norm
 
 from bulkvi.stats.donors.donors import Donors
+from bulkvi.stats.effects.shrinkage import mixture_weights
 from bulkvi.stats.genes import FittedGenes
-from bulkvi.stats.nb.block import Array, to_host
 
 MIN_MEAN = 5.0
 LARGEST_RESIDUAL = 4.0
@@ -14,6 +20,13 @@ MAX_GENES = 4_000
 N_DIRECTIONS = 20_000
 NEGLIGIBLE_SD = 0.05
 EDGES = np.array([0.0, 0.6, 0.9, 0.97, 1.0])
+SMALLEST_EFFECT = 2.0
+SCALE_RATIO = np.sqrt(2)
+SMALLEST_NULL_SHARE = 0.5
+LARGEST_VARIANCE = 10.0
+STEP = 0.15
+SMALLEST_LOG_SD = 0.05
+QUANTILES = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
 
 
 class NoiseInflation(NamedTuple):
@@ -26,54 +39,17 @@ class NoiseInflation(NamedTuple):
 
 
 def noise_inflation(
-    counts: Array, features: Array, offset: Array, fit: FittedGenes, donors: Donors | None = None
+    counts: np.ndarray, features: np.ndarray, offset: np.ndarray, fit: FittedGenes, donors: Donors | None = None
 ) -> NoiseInflation:
-    r"""Learn from the residuals how strongly the noise of genes is shared, without looking at any contrast.
+    r"""Estimate from the residuals how strongly genes share noise, without use of any contrast.
 
-    Genes that go up and down together give every direction in the space of the samples a variance of its own: of two
-    ways to split like samples in halves, one may show twice the differences of the other, in all genes at once. No
-    gene's own replicates tell which way a contrast points. With :math:`r_g` the standardised residuals of a gene and
-    :math:`\lambda` the eigenvalues of :math:`\sum_g r_g r_g^\top` divided by their mean, a direction u that knows nothing
-    of them has the variance :math:`\sum_i \lambda_i u_i^2` in place of 1 (u uniform on the sphere). Its quantiles are
+    Where genes vary together, every direction in the space of the samples has a different variance: of two ways to split
+    equal samples in halves, one may show twice the differences of the other, in all genes at once, and the replicates of
+    a single gene do not show it. With :math:`r_g` the standardised residuals of a gene and
+    :math:`\lambda` the eigenvalues of :math:`\sum_g r_g r_g^\top` divided by their mean, a direction u independent of
+    them has the variance :math:`\sum_i \lambda_i u_i^2` in place of 1 (u uniform on the sphere). Its quantiles are
     returned. This is an empirical null (Efron 2007, *Correlation and large-scale simultaneous significance testing*)
-    whose width is measured in the residuals, so that real effects, however many, do not widen it.
-
-    Parameters
-    ----------
-    counts
-        Counts, samples x genes.
-    features
-        Samples x p.
-    offset
-        Natural log of the size factors, one a sample, or samples x genes.
-    fit
-        What `fit_genes` made of them.
-    donors
-        Random intercepts of its nodes, if it has any: what samples of a donor share is then no shared noise of genes.
-
-    Returns
-    -------
-    Factors and their probabilities.
-
-    Notes
-    -----
-    Residuals are those of `standardised_residuals`.
-
-    Examples
-    --------
-    Every other gene rises in samples 1, 2, 5 and 6, by nothing that the features know:
-
-    >>> from bulkvi.stats.genes import effect_ridge, fit_genes
-    >>> rng = np.random.default_rng(0)
-    >>> features = np.column_stack([np.ones(8), np.repeat([0.0, 1.0], 4)])
-    >>> mean = np.full((8, 400), 100.0)
-    >>> mean[np.ix_([1, 2, 5, 6], range(0, 400, 2))] *= 1.5
-    >>> for expected in (np.full((8, 400), 100.0), mean):
-    ...     counts = rng.negative_binomial(50, 50 / (50 + expected)).astype(float)
-    ...     fit = fit_genes(counts, features, offset=np.zeros(8), ridge=effect_ridge(features))
-    ...     print(noise_inflation(counts, features, np.zeros(8), fit).factor.round(1))
-    [1.  1.  1.1 1.1]
-    [0.8 1.2 1.7 2.1]
+    whose width is estimated from residuals, so that real effects, however many, do not widen it.
     """
     n, p = features.shape
     if n - p < 2:
@@ -82,7 +58,9 @@ def noise_inflation(
     if residuals.shape[1] < n:
         return NoiseInflation(np.ones(1), np.ones(1))
     eigenvalues = np.linalg.eigvalsh(residuals @ residuals.T)[rank:]
-    eigenvalues = np.append(eigenvalues / eigenvalues.mean(), 1.0)  # of the contrast's own direction nothing is known
+    eigenvalues = np.append(
+        eigenvalues / eigenvalues.mean(), 1.0
+    )  # the direction of the contrast itself has no residuals
     # the same directions for every data set: an integral, not a draw
     squares = np.random.default_rng(0).standard_gamma(0.5, size=(N_DIRECTIONS, eigenvalues.size))
     factors = np.sort(squares @ eigenvalues / squares.sum(1))
@@ -109,46 +87,21 @@ class Residuals(NamedTuple):
 
 
 def standardised_residuals(
-    counts: Array, features: Array, offset: Array, fit: FittedGenes, donors: Donors | None = None
+    counts: np.ndarray, features: np.ndarray, offset: np.ndarray, fit: FittedGenes, donors: Donors | None = None
 ) -> Residuals:
-    """Pearson residuals of genes with mean counts above `MIN_MEAN`, at most `MAX_GENES` of them, every k-th by mean.
-
-    Parameters
-    ----------
-    counts, features, offset
-        As given to `fit_genes`.
-    fit
-        What it made of them.
-    donors
-        Random intercepts of its nodes, if it has any.
-
-    Returns
-    -------
-    Residuals, with what they are measured by.
-
-    Examples
-    --------
-    >>> from bulkvi.stats.genes import effect_ridge, fit_genes
-    >>> features = np.ones((8, 1))
-    >>> counts = np.random.default_rng(0).poisson([2.0, 50.0, 100.0], (8, 3)).astype(float)
-    >>> fit = fit_genes(counts, features, offset=np.zeros(8), ridge=effect_ridge(features))
-    >>> standardised_residuals(counts, features, np.zeros(8), fit).value.shape
-    (8, 2)
-    """
+    """Compute Pearson residuals of genes with mean counts above `MIN_MEAN`, at most `MAX_GENES` of them, every k-th by mean."""
     middle = fit.nodes.coef.shape[0] // 2
     log_rate = fit.nodes.coef[middle]
-    base_mean, log_dispersion = to_host(fit.base_mean), to_host(fit.nodes.log_dispersion[middle])
+    base_mean, log_dispersion = fit.base_mean, fit.nodes.log_dispersion[middle]
     genes = np.flatnonzero(base_mean > MIN_MEAN)
     genes = genes[np.argsort(base_mean[genes], kind="stable")][:: max(1, -(-genes.size // MAX_GENES))]
-    log_exposure = to_host(offset)
-    log_exposure = log_exposure[:, None] if log_exposure.ndim == 1 else log_exposure[:, genes]
-    matrix = to_host(features)
-    own = None if donors is None else donors.genes(genes)
-    shared = 0.0 if own is None else own.sample_effect()
-    mean = np.exp(log_exposure + matrix @ to_host(log_rate[:, genes]) + shared)
+    log_exposure = offset[:, None] if offset.ndim == 1 else offset[:, genes]
+    selected = None if donors is None else donors.genes(genes)
+    donor_effect = 0.0 if selected is None else selected.sample_effect()
+    mean = np.exp(log_exposure + features @ log_rate[:, genes] + donor_effect)
     dispersion = np.exp(log_dispersion[genes])
-    value = standardise(to_host(counts[:, genes]), mean, dispersion, matrix, own)
-    return Residuals(value, mean, dispersion, own, _basis(matrix, own).shape[1])
+    value = standardise(counts[:, genes], mean, dispersion, features, selected)
+    return Residuals(value, mean, dispersion, selected, _basis(features, selected).shape[1])
 
 
 def standardise(
@@ -158,31 +111,10 @@ def standardise(
     features: np.ndarray,
     donors: Donors | None = None,
 ) -> np.ndarray:
-    """``(y - m) / sqrt(m + a m^2)``, cut at `LARGEST_RESIDUAL` and projected off the features.
+    """Standardise counts y to ``(y - m) / sqrt(m + a m^2)``, clipped at `LARGEST_RESIDUAL` and projected off the features.
 
     With donors, ``(y - m) / m`` plus the donor's effect, whitened (`Donors.whiten`) and projected off the features and
     their means by donor.
-
-    Parameters
-    ----------
-    counts, mean
-        Counts y and their means m, samples x genes.
-    dispersion
-        a, genes.
-    features
-        Samples x p, of full rank.
-    donors
-        Random intercepts of these genes, which ``mean`` holds.
-
-    Returns
-    -------
-    Residuals, samples x genes.
-
-    Examples
-    --------
-    >>> counts, mean = np.array([[90.0], [110.0], [130.0], [90.0]]), np.full((4, 1), 100.0)
-    >>> standardise(counts, mean, np.zeros(1), np.ones((4, 1))).ravel().tolist()
-    [-1.5, 0.5, 2.5, -1.5]
     """
     if donors is None:
         residuals = (counts - mean) / np.sqrt(mean + dispersion * mean**2)
@@ -199,3 +131,86 @@ def _basis(features: np.ndarray, donors: Donors | None) -> np.ndarray:
         return np.linalg.qr(features)[0]
     left, size, _ = np.linalg.svd(donors.directions(features), full_matrices=False)
     return left[:, size > 1e-9 * size[0]]
+
+
+def null_variance(statistic: np.ndarray) -> float:
+    r"""Estimate the variance of the z-statistics of genes without effect, between 1 and `LARGEST_VARIANCE`.
+
+    Most genes are assumed to have no effect, the others one of at least twice the noise:
+
+    .. math:: z_g \sim \pi_0 N(0, f) + \sum_j \pi_j N(0, f (1 + \tau_j^2)), \quad \tau_j \ge 2,
+
+    with :math:`\pi_0 \ge 1/2`, and f of highest profile likelihood. An empirical null (Efron 2004, *Large-scale simultaneous
+    hypothesis testing*): noise that genes share makes all statistics of a contrast wider at once, which the replicates of
+    a single gene do not show. It is valid only where most genes are known not to change: many small effects look the same.
+    Statistics that are narrower than expected, or not finite, have no influence.
+    """
+    z = np.asarray(statistic, dtype=float)
+    z = z[np.isfinite(z)]
+    if z.size == 0:
+        return 1.0
+    # wide effects and a wide null are exchangeable: more than one maximum
+    steps = np.arange(0.0, np.log(LARGEST_VARIANCE) + STEP, STEP)
+    best = steps[np.argmax([_log_likelihood(z, np.exp(step)) for step in steps])]
+    found = minimize_scalar(
+        lambda log_variance: -_log_likelihood(z, np.exp(log_variance)),
+        bounds=(best - STEP, best + STEP),
+        method="bounded",
+        options={"xatol": 0.01},
+    )
+    return float(np.clip(np.exp(found.x), 1.0, LARGEST_VARIANCE))
+
+
+class ExpectedInflation(NamedTuple):
+    """Prior of the log of the factor on the variance of null statistics."""
+
+    log_mean: float
+    log_sd: float
+
+
+def null_inflation(statistic: np.ndarray, expected: ExpectedInflation) -> NoiseInflation:
+    r"""Combine the expected factor on the variances of all effects of a contrast with its statistics.
+
+    The statistics bound the factor f from above: `null_variance`, F, is its value if small effects do not contribute to the
+    width. With :math:`\log f \sim N(m, s^2)` expected (`latent_number`), either they do not, and f is F; or they do, F is f
+    times an unknown excess (log-uniform up to `LARGEST_VARIANCE`), and f has the expected distribution below F. With even
+    prior odds, the first has the posterior odds
+
+    .. math:: N(\log F; m, s^2) : \Phi\left(\frac{\log F - m}{s}\right) / \log 10
+
+    so that a width in the range of shared noise is attributed to it, and a larger one to many small effects.
+    """
+    log_sd = max(expected.log_sd, SMALLEST_LOG_SD)
+    observed = np.log(null_variance(statistic))
+    z = (observed - expected.log_mean) / log_sd
+    below = norm.cdf(z)
+    shared = norm.pdf(z) / log_sd
+    mixed = below / np.log(LARGEST_VARIANCE)
+    first = shared / (shared + mixed) if shared + mixed > 0 else 1.0
+    quantiles = (
+        expected.log_mean + log_sd * norm.ppf(QUANTILES * below) if below > 0 else np.full(QUANTILES.size, observed)
+    )
+    factor = np.maximum(1.0, np.exp(np.append(np.minimum(quantiles, observed), observed)))
+    return NoiseInflation(factor, np.append(np.full(QUANTILES.size, (1 - first) / QUANTILES.size), first))
+
+
+def widen_log_p(log_p: np.ndarray, inflation: NoiseInflation) -> np.ndarray:
+    """Adjust p-values for statistics whose variance without effect is not 1: the mean of ``2 Phi(-|z| / sqrt(factor))``."""
+    z = ndtri_exp(np.minimum(log_p - np.log(2), np.log(0.5)))
+    widened = np.log(2) + log_ndtr(z / np.sqrt(inflation.factor)[:, None])
+    return logsumexp(widened, axis=0, b=inflation.weight[:, None])
+
+
+def _log_likelihood(z: np.ndarray, variance: float) -> float:
+    largest = 2 * max(float(np.abs(z).max()), 3.0) / np.sqrt(variance)
+    steps = int(np.ceil(np.log(largest / SMALLEST_EFFECT) / np.log(SCALE_RATIO)))
+    scale = SMALLEST_EFFECT * SCALE_RATIO ** np.arange(max(steps, 0) + 1)
+    variances = variance * (1 + np.append(0.0, scale) ** 2)[:, None]
+    log_density = -0.5 * (np.log(variances) + z**2 / variances)
+    highest = log_density.max(0)
+    density = np.exp(log_density - highest)
+    weight, _ = mixture_weights(density, 1.0, tol=1e-4)
+    if weight[0] < SMALLEST_NULL_SHARE:
+        others = weight[1:] / weight[1:].sum()
+        weight = np.append(SMALLEST_NULL_SHARE, (1 - SMALLEST_NULL_SHARE) * others)
+    return float((np.log(weight @ density) + highest).sum())

@@ -1,23 +1,106 @@
-"""All that is said about one effect of every gene: estimate, test, posterior."""
+"""Estimate, test and posterior of one contrast, per gene, and the shift of zero due to composition."""
 
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import logsumexp, ndtri_exp
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp, ndtr, ndtri_exp
 
-from bulkvi.stats.effects.composition import CompositionShift, composition_shift
-from bulkvi.stats.effects.effect import EffectLikelihood, log_p_value
-from bulkvi.stats.effects.empirical_null import ExpectedInflation, null_inflation, widen_log_p
-from bulkvi.stats.effects.multiplicity import benjamini_hochberg, s_value
-from bulkvi.stats.effects.noise_inflation import NoiseInflation
-from bulkvi.stats.effects.shrinkage import EffectPosterior, shrink, shrinkage_prior
-from bulkvi.stats.nb.block import to_host
+from bulkvi.stats.effects.effect import EffectLikelihood, benjamini_hochberg, log_p_value, s_value
+from bulkvi.stats.effects.noise_inflation import ExpectedInflation, NoiseInflation, null_inflation, widen_log_p
+from bulkvi.stats.effects.shrinkage import mixture_weights, shrink, shrinkage_prior, smallest_scale
 
+N_SCALES = 9
+MIN_GAIN = 10.0
+MIN_GAIN_PER_GENE = 0.005
+MAX_GENES = 3_000
+COARSE = 9
 NO_INFLATION = NoiseInflation(np.ones(1), np.ones(1))
 
 
+class CompositionShift(NamedTuple):
+    """The shift of all effects of a contrast; natural log, per unit of the contrast."""
+
+    shift: float = 0.0
+    """Effect of an unchanged gene; 0 where the evidence is too weak."""
+    best: float = 0.0
+    """The shift of highest likelihood, whatever the evidence."""
+    gain: float = 0.0
+    """Log likelihood (nats) of ``best`` above that of no shift."""
+
+
+def composition_shift(effect: EffectLikelihood, informative: np.ndarray | None = None) -> CompositionShift:
+    r"""Estimate the effect that unchanged genes share (composition bias).
+
+    Median of ratios assumes that the median gene is unchanged. Where more than half of the genes change, and most of them
+    one way, zero is biased and every unchanged gene looks changed the other way. The effects are modelled as
+
+    .. math:: b_g \sim \pi_0 \delta_{d} + \sum_j \pi_j^+ \, \mathrm{HN}^+_d(\sigma_j) + \pi_j^- \, \mathrm{HN}^-_d(\sigma_j)
+
+    plus noise: a point mass at the shift d and half-normal distributions to its right and left, their weights free, so
+    that one-sided changes do not bias d (the unimodal prior of Stephens 2017 with the mode unknown). d maximises the profile
+    likelihood. It is used only if the log likelihood is at least `MIN_GAIN` above that of d = 0: where nearly all genes
+    change a little the likelihood is flat, and the size factors are more reliable. ``informative`` selects genes with enough
+    counts; thousands without would blur the mode.
+    """
+    estimate, se = effect.mean(), effect.sd()
+    if informative is not None:
+        estimate, se = estimate[informative], se[informative]
+    n_genes = estimate.size
+    if n_genes == 0:
+        return CompositionShift()
+    # every k-th by precision: the same genes in whatever order they come
+    chosen = np.lexsort((estimate, se))[:: -(-n_genes // MAX_GENES)]
+    estimate, se = estimate[chosen], se[chosen]
+    scale_up, threshold = n_genes / chosen.size, max(MIN_GAIN, MIN_GAIN_PER_GENE * n_genes)
+    at_zero = profile_likelihood(0.0, estimate, se)
+    peak = _peak(estimate, se)
+    usual = float(np.median(se))
+    grid = np.linspace(min(0.0, peak) - usual, max(0.0, peak) + usual, COARSE)
+    gains = [scale_up * (profile_likelihood(place, estimate, se) - at_zero) for place in grid]
+    highest = int(np.argmax(gains))
+    best, gain = float(grid[highest]), float(gains[highest])
+    if gain > threshold / 2:
+        step = grid[1] - grid[0]
+        found = minimize_scalar(
+            lambda place: -profile_likelihood(place, estimate, se),
+            bounds=(best - step, best + step),
+            method="bounded",
+            options={"xatol": 1e-2 * usual},
+        )
+        best, gain = float(found.x), scale_up * float(-found.fun - at_zero)
+    return CompositionShift(best if gain >= threshold else 0.0, best, gain)
+
+
+def profile_likelihood(shift: float, estimate: np.ndarray, se: np.ndarray) -> float:
+    """Log likelihood (nats) of a shift, maximised over the weights of a point mass and half-normals either way.
+
+    The log weight of the point mass is added once: one pseudo-gene without effect.
+    """
+    scale = np.concatenate([[0.0], smallest_scale(se) * 2.0 ** np.arange(N_SCALES)])[:, None]
+    rest = estimate - shift
+    variance = se**2 + scale**2
+    log_density = -0.5 * (np.log(variance) + rest**2 / variance)
+    largest = log_density.max(0)
+    density = np.exp(log_density - largest)
+    right = ndtr(rest * scale[1:] / (se * np.sqrt(variance[1:])))
+    likelihood = np.concatenate([density[:1], 2 * density[1:] * right, 2 * density[1:] * (1 - right)])
+    weight, _ = mixture_weights(likelihood, 1.0, tol=1e-4)
+    return float(np.log(weight @ likelihood).sum() + largest.sum() + np.log(max(weight[0], 1e-300)))
+
+
+def _peak(estimate: np.ndarray, se: np.ndarray) -> float:
+    """Mode of the density of the effects, each gene weighted by its precision."""
+    low, high = np.quantile(estimate, [0.05, 0.95])
+    places = np.linspace(float(low), float(high), 300)
+    smallest = smallest_scale(se)
+    width = 0.7 * np.median(se) + smallest
+    weight = 1 / (se**2 + smallest**2)
+    return float(places[np.argmax(np.exp(-0.5 * ((places[:, None] - estimate) / width) ** 2) @ weight)])
+
+
 class EffectSummary(NamedTuple):
-    """One effect of every gene; natural logs, numpy arrays of one value a gene unless said otherwise."""
+    """One effect of every gene; natural logs, one value per gene unless stated otherwise."""
 
     mean: np.ndarray
     """Posterior mean."""
@@ -46,7 +129,7 @@ class EffectSummary(NamedTuple):
     shift: CompositionShift
     """The shift of all effects; ``mean``, ``mle`` and the rest are measured from it."""
     null_variance: float
-    """Mean variance of the statistics of genes without effect that entered; 1 unless it was learned."""
+    """Mean variance used for the statistics of genes without effect; 1 unless it was estimated."""
     converged: bool
     """Whether the prior's weights are those of highest likelihood."""
 
@@ -64,34 +147,34 @@ def summarise_effect(
     level: float = 0.95,
     delta: float = 0.0,
 ) -> EffectSummary:
-    """From the likelihood of an effect to its table.
+    """Summarise the likelihood of an effect: estimate, test and posterior of every gene.
 
-    The order: `composition_shift` is taken off; with ``expected``, `null_inflation` is learned; p-values and their adjustment;
-    then, for each factor of ``inflation``,
-    standard errors are multiplied by its root, a prior is learned and the posterior computed, and what they say is averaged
-    over the factors (moments and probabilities exactly, ends of the interval as a mean of ends).
+    The composition shift is subtracted; with ``expected``, the variance of null statistics is estimated; p-values are computed
+    and adjusted; then, for each factor of ``inflation``, standard errors are multiplied by its root, a prior is estimated and
+    the posterior computed. Posteriors are averaged over the factors: moments and probabilities exactly, ends of the interval
+    as a mean of ends.
 
     Parameters
     ----------
     effect
         Likelihood of the effects.
     log_p
-        Natural log of the p-values where they are known better than from ``effect`` (`handle_separation`), against the
-        ``shift`` that is given with them. They count if ``delta`` is 0.
+        Natural log of p-values to use instead of those of ``effect`` (as for genes without counts on one side), against
+        ``shift``, which is given with them. Used if ``delta`` is 0.
     tested
-        Which genes have a count at all; the others get p-value 1 and do not enter the adjustment. All by default.
+        Genes with a count; the others get p-value 1 and are not part of the adjustment. All by default.
     informative
-        Genes that the composition shift and the width of the null are read from; those tested by default.
+        Genes that the composition shift and the width of the null are estimated from; those tested by default.
     inflation
-        Of `noise_inflation`.
+        Factors on all variances, with probabilities, from noise that genes share; none by default.
     shift
-        Effect of unchanged genes; `composition_shift` looks for it by default. ``CompositionShift()``, no shift, where size
-        factors decide where zero is, or the effect of a typical gene is not zero by definition, as for an intercept.
+        Effect of unchanged genes, estimated by default. ``CompositionShift()``, no shift, where size factors define zero, or
+        the effect of a typical gene is not zero by definition, as for an intercept.
     expected
-        Where most genes are known not to change: the factor on all variances that held-out contrasts let expect. What the
-        statistics show of it then takes the place of ``inflation`` and enters p-values and standard errors too.
+        Where most genes are known not to change: prior of the factor on all variances, from held-out contrasts. Its
+        posterior given the statistics replaces ``inflation``, and widens p-values and standard errors too.
     null_centre
-        Effect that most genes share, natural log, where it is not subtracted: the width of the null is learned about it.
+        Effect that most genes share, natural log, where it is not subtracted: the null is centred there.
     level
         Probability of the interval.
     delta
@@ -99,7 +182,9 @@ def summarise_effect(
 
     Returns
     -------
-    All that is said about the effects.
+    Named tuple with one value per gene: ``mean``, ``sd``, ``low``, ``high``, ``mle``, ``se``, ``stat``, ``p_value``,
+    ``adj_p_value``, ``lfsr``, ``s_value`` and ``prob_effect``; and ``null_share``, ``shift``, ``null_variance`` and
+    ``converged`` of the contrast.
 
     Raises
     ------
@@ -124,16 +209,16 @@ def summarise_effect(
         shift = composition_shift(effect, informative)
         log_p = None if shift.shift else log_p
     effect = effect._replace(estimate=effect.estimate - shift.shift)
-    mle = to_host(effect.mean())
+    mle = effect.mean()
     if log_p is None or delta:
-        log_p = to_host(log_p_value(effect, delta))
+        log_p = log_p_value(effect, delta)
     wider = 1.0
     if expected is not None:
         about = effect._replace(estimate=effect.estimate - null_centre) if null_centre else effect
-        inflation = null_inflation(_quantile(to_host(log_p_value(about)))[informative], expected)
+        inflation = null_inflation(_quantile(log_p_value(about))[informative], expected)
         wider = float(inflation.weight @ inflation.factor)
         if delta:
-            each = [to_host(log_p_value(effect._replace(se=effect.se * np.sqrt(f)), delta)) for f in inflation.factor]
+            each = [log_p_value(effect._replace(se=effect.se * np.sqrt(f)), delta) for f in inflation.factor]
             log_p = logsumexp(each, axis=0, b=inflation.weight[:, None])
         else:
             log_p = widen_log_p(log_p, inflation)
@@ -145,13 +230,13 @@ def summarise_effect(
     # prior are then symmetric, and the posterior mean lies between 0 and the estimate
     spread = (effect.se**2 + (effect.estimate - effect.mean()) ** 2) ** 0.5
     effect = effect._replace(estimate=0 * effect.estimate + effect.mean(), se=spread)
-    se = to_host(effect.sd()) * np.sqrt(wider)
+    se = effect.sd() * np.sqrt(wider)
     first, second, low, high, zero, positive, wide = np.zeros((7, mle.size))
     null_share, converged = 0.0, True
     for factor, probability in zip(*inflation, strict=True):
         inflated = effect._replace(se=effect.se * np.sqrt(factor))
         prior = shrinkage_prior(inflated)
-        posterior = EffectPosterior(*map(to_host, shrink(inflated, prior, level=level, delta=delta)))
+        posterior = shrink(inflated, prior, level=level, delta=delta)
         first += probability * posterior.mean
         second += probability * (posterior.sd**2 + posterior.mean**2)
         low += probability * posterior.low

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 # A step moves the log mean of no sample further than this (natural log); the mode lies within a few of them. It is not the
-# coefficients that are bounded: many factors at once would still throw a gene by the sum of their steps, to where Fisher
-# scoring finds no way back.
+# coefficients that are bounded: many factors at once would still move a gene by the sum of their steps, to where Fisher
+# scoring diverges.
 MAX_STEP = 2.0
 # Nor does it move the latent state, whose scale is that of a standard normal, further than this.
 MAX_LATENT_STEP = 1.0
@@ -43,70 +43,13 @@ def fit_factor_model(
     learn_dispersion: bool,
     n_rounds: int,
 ) -> FactorModel:
-    """Climb to the posterior mode of all parameters of a linear factor model.
+    """Maximise the posterior of all parameters of a linear factor model, from ``start`` for ``n_rounds`` rounds.
 
-    Each round takes, gene by gene, two Fisher-scoring steps of the coefficients and loadings given ``z`` and two Newton
-    steps of the log dispersion under the adjusted profile likelihood of Cox and Reid (1987); then one Fisher-scoring step of ``z``, sample by sample, under its standard normal prior.
-    With ``m = s exp(eta)``, weight ``w = m / (1 + a m)`` and score ``u = (x - m) / (1 + a m)`` a step solves
+    Each round takes, gene by gene, two Fisher-scoring steps (McCullagh & Nelder 1989, section 2.5) of the coefficients and
+    loadings given ``z`` and two Newton steps of the log dispersion under the adjusted profile likelihood of Cox & Reid (1987);
+    then one Fisher-scoring step of ``z``, sample by sample, under its standard normal prior. Arrays are float64, ``counts``
+    samples x genes, ``exposure`` samples x 1 or x genes, ``features`` samples x p with the intercept first. With ``m = s exp(eta)``, weight ``w = m / (1 + a m)`` and score ``u = (x - m) / (1 + a m)`` a step solves
     ``(P' W P + prior) step = P' u - prior * value``.
-
-    Parameters
-    ----------
-    counts
-        Shape ``(n_samples, n_genes)``, float64.
-    exposure
-        Size factors, shape ``(n_samples, 1)``, or what multiplies each rate, ``(n_samples, n_genes)``.
-    features
-        Intercept first, then covariates, shape ``(n_samples, n_features)``.
-    start
-        Where to start; ``z`` also fixes the number of factors (0 is allowed).
-    log_dispersion_trend
-        Centre of the prior of the log dispersion, shape ``(n_genes,)``.
-    effect_prior_sd
-        Prior standard deviation of all coefficients but the intercept, natural log.
-    dispersion_prior_sd
-        Prior standard deviation of the log dispersion.
-    learn_dispersion
-        Whether the dispersion moves.
-    n_rounds
-        Number of rounds.
-
-    Returns
-    -------
-    The parameters after the last round. Signs and order of the factors are those of ``start``.
-
-    References
-    ----------
-    McCullagh and Nelder (1989), Generalized Linear Models, 2nd edition, section 2.5. Cox and Reid (1987), Journal of the
-    Royal Statistical Society B 49:1.
-
-    Examples
-    --------
-    Three genes in four samples, of which the last two have the second gene doubled:
-
-    >>> counts = torch.tensor([[9.0, 50, 8], [11, 52, 9], [10, 98, 8], [10, 104, 7]], dtype=torch.float64)
-    >>> features = torch.tensor([[1.0, 0], [1, 0], [1, 1], [1, 1]], dtype=torch.float64)
-    >>> nothing = torch.zeros(0, 3, dtype=torch.float64)
-    >>> start = FactorModel(
-    ...     torch.stack([counts.mean(0).log(), torch.zeros(3).double()]),
-    ...     nothing,
-    ...     nothing.T.new_zeros(4, 0),
-    ...     torch.full((3,), -5.0).double(),
-    ...     nothing.T.new_zeros(4, 0),
-    ... )
-    >>> fit = fit_factor_model(
-    ...     counts,
-    ...     torch.ones(4, 1).double(),
-    ...     features,
-    ...     start,
-    ...     log_dispersion_trend=start.log_dispersion,
-    ...     effect_prior_sd=5.0,
-    ...     dispersion_prior_sd=1.0,
-    ...     learn_dispersion=False,
-    ...     n_rounds=5,
-    ... )
-    >>> fit.coefficients[1].exp().numpy().round(1).tolist()
-    [1.0, 2.0, 0.9]
     """
     n_samples, n_genes = counts.shape
     n_latent = start.z.shape[1]

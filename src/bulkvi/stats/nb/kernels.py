@@ -1,9 +1,9 @@
-"""The negative binomial arithmetic compiled for a CPU: genes run side by side in tiles, so loops become vector code.
+"""The negative binomial arithmetic, compiled: tiles of genes run side by side, so loops become vector code.
 
-`_nb_torch` holds the same three functions for tensors. Everything is in natural logs. Arrays have genes last:
-``counts`` and ``weights`` samples x genes, ``exposure`` (exp of the offset) samples x genes or samples x 1, ``coef``
-columns x genes. Symmetric matrices are packed as the rows of their lower triangle, entry ``(j, k)`` at
-``j (j + 1) / 2 + k``. Each function works on the genes in ``index`` and writes their entries in place.
+Everything is in natural logs. Arrays have genes last: ``counts`` and ``weights`` samples x genes, ``exposure`` (exp of the
+offset) samples x genes or samples x 1, ``coef`` columns x genes. Symmetric matrices are packed as the rows of their lower
+triangle, entry ``(j, k)`` at ``j (j + 1) / 2 + k``. Each function works on the genes in ``index`` and writes their entries
+in place.
 """
 
 import math
@@ -70,22 +70,18 @@ def newton_step(index, counts, exposure, weights, layout, dispersion, coef, move
 
     With means ``m = exposure exp(x.coef)`` and residuals ``s = (y - m) / (1 + a m)``: score ``X's - ridge coef``,
     observed information ``X' diag(m (1 + a s) / (1 + a m)) X + ridge``. The log likelihood is concave in ``coef``,
-    so Newton's step climbs; no log rate moves by more than about `MAX_STEP`. ``move`` is the last move and ``gain`` the
+    so Newton's step increases it; no log rate moves by more than about `MAX_STEP`. ``move`` is the last move and ``gain`` the
     slope along it where it began (zeros at first): where the slope has turned to less than minus half of it, the mode
-    was overrun and the move is shortened by the secant rule instead. ``distance`` gets the Newton decrement: how many
+    was overshot and the move is shortened by the secant rule instead. ``distance`` gets the Newton decrement: how many
     posterior standard deviations the point stepped from was away from the mode.
     """
     p, width = coef.shape[0], TILE
-    own_exposure, weighted = exposure.shape[1] > 1, weights.size > 0
+    exposure_per_gene, weighted = exposure.shape[1] > 1, weights.size > 0
     packed = layout.outer.shape[1]
     y, e, w, a = np.empty(width), np.empty(width), np.ones(width), np.empty(width)
     log_rate, rate, row_score, row_info = np.empty(width), np.empty(width), np.empty(width), np.empty(width)
-    theta, score, step, matrix = (
-        np.empty((p, width)),
-        np.empty((p, width)),
-        np.empty((p, width)),
-        np.empty((packed, width)),
-    )
+    theta, score = np.empty((p, width)), np.empty((p, width))
+    step, matrix = np.empty((p, width)), np.empty((packed, width))
     for begin in range(0, index.size, width):
         for v in range(width):
             a[v] = dispersion[index[min(begin + v, index.size - 1)]]
@@ -100,7 +96,7 @@ def newton_step(index, counts, exposure, weights, layout, dispersion, coef, move
                 _gather(counts, i, index, begin, y)
                 if weighted:
                     _gather(weights, i, index, begin, w)
-                if own_exposure:
+                if exposure_per_gene:
                     _gather(exposure, i, index, begin, e)
                 else:
                     fill(e, exposure[i, 0])
@@ -178,7 +174,7 @@ def evaluate(index, counts, exposure, weights, layout, dispersion, coef, value, 
     has no rows.
     """
     p, width = coef.shape[0], TILE
-    own_exposure, weighted = exposure.shape[1] > 1, weights.size > 0
+    exposure_per_gene, weighted = exposure.shape[1] > 1, weights.size > 0
     packed = layout.outer.shape[1]
     y, e, w, a, r = np.empty(width), np.empty(width), np.ones(width), np.empty(width), np.empty(width)
     log_rate, rate, row_info, total = np.empty(width), np.empty(width), np.empty(width), np.empty(width)
@@ -189,12 +185,8 @@ def evaluate(index, counts, exposure, weights, layout, dispersion, coef, value, 
         np.empty(width),
         np.empty(width),
     )
-    theta, score, matrix, inverse = (
-        np.empty((p, width)),
-        np.empty((p, width)),
-        np.empty((packed, width)),
-        np.empty((packed, width)),
-    )
+    theta, score = np.empty((p, width)), np.empty((p, width))
+    matrix, inverse = np.empty((packed, width)), np.empty((packed, width))
     for begin in range(0, index.size, width):
         for v in range(width):
             a[v] = dispersion[index[min(begin + v, index.size - 1)]]
@@ -215,7 +207,7 @@ def evaluate(index, counts, exposure, weights, layout, dispersion, coef, value, 
                 _gather(counts, i, index, begin, y)
                 if weighted:
                     _gather(weights, i, index, begin, w)
-                if own_exposure:
+                if exposure_per_gene:
                     _gather(exposure, i, index, begin, e)
                 else:
                     fill(e, exposure[i, 0])

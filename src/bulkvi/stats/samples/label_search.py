@@ -1,4 +1,4 @@
-"""Which samples carry the wrong label: mislabelled samples hide each other, so changes of label are tried together."""
+"""Search for wrong labels of samples: mislabelled samples mask each other, so changes of labels are tried together."""
 
 import math
 from typing import NamedTuple
@@ -17,29 +17,29 @@ SHARE_EXCHANGED = 0.75
 FURTHER_EXCHANGE = 0.8
 PRIOR_WRONG = 0.01
 SMALL_COHORT = 8
-N_SUSPECTS = 40
+N_CANDIDATES = 40
 N_TRIED = 4
-SETTLED = -0.1
+CERTAIN = -0.1
 TIE = 1e-6
 PATIENCE = 2
 
 
 class LabelSearch(NamedTuple):
-    """Posterior of the labels, averaged over what may be wrong with them."""
+    """Posterior of the labels, averaged over the ways in which they may be wrong."""
 
     prob: np.ndarray
-    """Posterior probability of each label, samples x labels; NaN for a sample that cannot be judged."""
+    """Posterior probability of each label, samples x labels; NaN for a sample that cannot be tested."""
     labels: np.ndarray
-    """The most credible labels, indices."""
+    """The most probable labels, indices."""
     fit: LabelFit
-    """Prediction of each sample from the others if those labels are right."""
+    """Prediction of each sample from the others under those labels."""
     prob_changed: float
     """Posterior probability that some labels are wrong, whichever they are."""
     prob_meaningless: float
     """Posterior probability that the labels have nothing to do with the values."""
 
 
-class _Tried(NamedTuple):
+class _Assignment(NamedTuple):
     """One assignment of labels."""
 
     labels: np.ndarray
@@ -49,59 +49,32 @@ class _Tried(NamedTuple):
 
 
 def search_labels(values: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> LabelSearch:
-    r"""Find the samples whose labels the others contradict.
+    r"""Find samples whose labels disagree with all other samples.
 
-    One wrong label spoils the prediction of all other samples, above all of the sample it was exchanged with. So
-    whole assignments of labels are compared: the given one, and those in which one label is changed or two are exchanged. Of
-    these the few that leave the least residual variance are tried, and from the first of them the search goes on, until
-    changes no longer pay.
+    One wrong label biases the prediction of all other samples, above all of the sample it was exchanged with. So whole
+    assignments of labels are compared: the given one, and those in which one label is changed or two are exchanged. Those
+    with the least residual variance are tried, and the search continues from the first of them until no change is an
+    improvement.
 
     Assignments are compared by their pseudo-likelihood (Besag 1975), :math:`\sum_n \log P(\text{label}_n \mid
-    \text{values, all other labels})` of `label_fit`. It exaggerates what a change brings, since a wrong label lowers the
-    terms of many samples. So the given labels are compared with the most credible change, b, in another way: the log
+    \text{values, all other labels})` from leave-one-out predictions. It overstates a change, since a wrong label
+    lowers the terms of many samples. So the given labels are compared with the most probable change, b, in another way: the log
     probability of b relative to the given labels a is summed over the labels in which they differ (Brook 1964), half of it
     with the other labels as in a and half with the other labels as in b,
 
     .. math:: \frac{1}{2} \sum_{n: a_n \ne b_n} \sum_{c \in \{a, b\}}
         \log \frac{P(b_n \mid \text{values}, c_{-n})}{P(a_n \mid \text{values}, c_{-n})}.
 
-    That the samples differ as b says and the labels are right all the same (a subtype, or an unrecorded factor that a share of
-    the samples has, uniform prior on the share) is a hypothesis too, and so is that the labels mean nothing (every
-    arrangement of as many of each is as probable). All are averaged with their prior: 0.32 for the given labels, 0.06 for
-    meaningless ones, 0.02 for such factors, and 0.6 for changes: three quarters of it divided by the number of possible
-    exchanges, one quarter by that of single changes; each further exchange costs a factor of 0.8. With n > 8 samples changes have the prior 4.8 / n, and the given labels the
-    rest: more samples can be wrong by chance, and a true change has more evidence. Within a hypothesis every single label is
-    wrong with prior probability 0.01: where the values tell nothing a label keeps that prior.
+    Two more hypotheses are that the samples differ as in b but the labels are right (a subtype, or an unrecorded factor of a
+    share of the samples, uniform prior on the share), and that the labels are meaningless (every arrangement of as many of
+    each is equally probable). All are averaged with their prior: 0.32 for the given labels, 0.06 for meaningless ones, 0.02 for
+    such factors, and 0.6 for changes: three quarters of it divided by the number of possible exchanges, one quarter by that of
+    single changes; each further exchange costs a factor of 0.8. With n > 8 samples changes have the prior 4.8 / n, and the
+    given labels the rest: more samples can be wrong by chance, and a true change has more evidence. Within a hypothesis every
+    single label is wrong with prior probability 0.01, which is the posterior where the values have no information.
 
-    Parameters
-    ----------
-    values
-        Values of about one variance, such as :func:`~bulkvi.stats.samples.leave_one_out.stabilise` gives, samples x genes.
-    rows
-        Row of the design for each sample if it had each label, labels x samples x columns.
-    labels
-        Index of the label that each sample is held to have.
-
-    Returns
-    -------
-    The posterior.
-
-    Raises
-    ------
-    ValueError
-        If there are too few samples to leave one out.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> truth = np.repeat([0, 1], 5)
-    >>> values = rng.normal(size=(10, 300)) + np.outer(truth, rng.normal(size=300))
-    >>> rows = np.array([[[1.0, 0.0]] * 10, [[1.0, 1.0]] * 10])
-    >>> given = truth.copy()
-    >>> given[[0, 9]] = [1, 0]
-    >>> found = search_labels(values, rows, given)
-    >>> np.flatnonzero(found.labels != given).tolist()
-    [0, 9]
+    ``values`` (samples x genes) have about equal variance, as of `stabilise`; ``rows`` is the row of the design for each sample
+    under each label, labels x samples x columns; ``labels`` are the given ones, as indices.
     """
     rows = well_conditioned(rows)
     tried = [*_try_assignments(values, rows, labels).values()]
@@ -110,13 +83,13 @@ def search_labels(values: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> L
     log_prior = np.array([_log_prior(labels, one.labels, len(rows)) for one in tried])
     log_likelihood = np.array([_pseudo_log_likelihood(one.fit, one.labels) for one in tried])
     if len(tried) > 1:
-        # a sum over all samples counts many times what one label spoils
+        # a sum over all samples counts the influence of one label many times
         top = 1 + int((log_prior + log_likelihood)[1:].argmax())
         log_likelihood[0] = log_likelihood[top] - tried[top].log_ratio
     best = tried[int((log_prior + log_likelihood).argmax())]
     log_share = betaln(1 + n_changed, 1 + len(labels) - n_changed) - n_changed * math.log(max(len(rows) - 1, 1))
     log_partly = np.where(n_changed > 0, math.log(PRIOR_PARTLY) + log_share + log_likelihood, -np.inf)
-    # the sizes of the groups are part of the plan of a study, whatever the labels mean
+    # the sizes of the groups are part of the plan of a study, whatever the labels are
     sizes = np.bincount(labels[judged], minlength=len(rows))
     log_meaningless = math.log(PRIOR_MEANINGLESS) + float(gammaln(sizes + 1).sum() - gammaln(sizes.sum() + 1))
     log_weights = np.array([*(log_prior + log_likelihood), *log_partly, log_meaningless])
@@ -129,28 +102,30 @@ def search_labels(values: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> L
     return LabelSearch(prob, best.labels, best.fit, float(weights[1 : len(tried)].sum()), float(weights[-1]))
 
 
-def _try_assignments(values: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> dict[tuple[int, ...], _Tried]:
+def _try_assignments(values: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> dict[tuple[int, ...], _Assignment]:
     """The given labels first, then the changes of them that were tried."""
-    start = _Tried(labels, label_fit(values, rows, labels), 0.0)
+    start = _Assignment(labels, label_fit(values, rows, labels), 0.0)
     tried = {tuple(labels.tolist()): start}
     best_weight = _weight(labels, start, len(rows))
     centred = values - values.mean(0)
     products = centred @ centred.T
     patience = PATIENCE
-    # a change has at most this prior, and can bring at most the pseudo-likelihood up to zero
+    # a change has at most this prior, and can raise the pseudo-likelihood at most to zero
     most = max(_log_prior(labels, changed, len(rows)) for changed in _smallest_changes(labels))
     while patience and best_weight < most:
-        patience -= 1  # with many wrong labels it is only the second or third change that shows
-        proposals = _proposals(products, rows, start.labels, start.fit)
+        patience -= 1  # with many wrong labels only the second or third change is an improvement
+        proposals = _propose(products, rows, start.labels, start.fit)
         level = -np.inf
         for explained, proposal in proposals:
             if explained < level:
-                break  # only changes that explain as much as this one are still of interest
+                break  # only changes that explain as much as this one remain of interest
             key = tuple(proposal.tolist())
             if key not in tried:
                 fit = label_fit(values, rows, proposal)
-                tried[key] = _Tried(proposal, fit, start.log_ratio + _log_ratio(start.labels, start.fit, proposal, fit))
-            if _pseudo_log_likelihood(tried[key].fit, proposal) > SETTLED:
+                tried[key] = _Assignment(
+                    proposal, fit, start.log_ratio + _log_ratio(start.labels, start.fit, proposal, fit)
+                )
+            if _pseudo_log_likelihood(tried[key].fit, proposal) > CERTAIN:
                 level = explained * (1 - TIE)
             weight = _weight(labels, tried[key], len(rows))
             if weight > best_weight:
@@ -170,7 +145,7 @@ def _smallest_changes(labels: np.ndarray) -> list[np.ndarray]:
     return [changed, exchanged]
 
 
-def _weight(given: np.ndarray, one: _Tried, n_labels: int) -> float:
+def _weight(given: np.ndarray, one: _Assignment, n_labels: int) -> float:
     return _log_prior(given, one.labels, n_labels) + _pseudo_log_likelihood(one.fit, one.labels)
 
 
@@ -222,29 +197,29 @@ def _pseudo_log_likelihood(fit: LabelFit, labels: np.ndarray) -> float:
     return float(np.nansum(fit.log_posterior[np.arange(len(labels)), labels]))
 
 
-def _proposals(
+def _propose(
     products: np.ndarray, rows: np.ndarray, labels: np.ndarray, fit: LabelFit
 ) -> list[tuple[float, np.ndarray]]:
-    """What the design explains after changes of one label, and exchanges of two, of which it explains most; best first."""
-    n, everyone = len(labels), np.arange(len(labels))
-    own = np.nan_to_num(fit.log_posterior[everyone, labels], nan=0.0)
-    suspects = np.argsort(own, kind="stable")[:N_SUSPECTS]
+    """Changes of one label and exchanges of two with the largest variance explained by the design, best first."""
+    n, all_samples = len(labels), np.arange(len(labels))
+    given = np.nan_to_num(fit.log_posterior[all_samples, labels], nan=0.0)
+    candidates = np.argsort(given, kind="stable")[:N_CANDIDATES]
     proposals = []
-    for place, sample in enumerate(suspects):
+    for place, sample in enumerate(candidates):
         for label in range(len(rows)):
             if label != labels[sample]:
                 changed = labels.copy()
                 changed[sample] = label
                 proposals.append(changed)
-        for other in suspects[place + 1 :]:
+        for other in candidates[place + 1 :]:
             if labels[sample] != labels[other]:
                 changed = labels.copy()
                 changed[[sample, other]] = labels[[other, sample]]
                 proposals.append(changed)
-    rank = np.linalg.matrix_rank(rows[labels, everyone])
+    rank = np.linalg.matrix_rank(rows[labels, all_samples])
     explained = np.full(len(proposals), -np.inf)
     for k, changed in enumerate(proposals):
-        directions, sizes, _ = np.linalg.svd(rows[changed, everyone], full_matrices=False)
+        directions, sizes, _ = np.linalg.svd(rows[changed, all_samples], full_matrices=False)
         directions = directions[:, sizes > 1e-8 * sizes[0]]
         if directions.shape[1] == rank < n - 1:
             explained[k] = (directions * (products @ directions)).sum()

@@ -1,5 +1,6 @@
-"""Labels of samples as all other samples predict them: leave-one-out, with the noise that genes share."""
+"""Leave-one-out prediction of the labels of samples, with the noise that genes share, and the noise of each sample."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,42 +21,30 @@ MIN_PAIR_FREE = 3.0
 MAX_DF = 10.0
 WIDENING_DF = 8.0
 MOST_COMPARED = 8
+SIGMA_PER_MAD = 1.4826
+PRIOR_SPREAD = 0.4
+PRIOR_DF = 12.0
+EFFICIENCY = 0.37
+FAMILY_LEVEL = 0.05
+SAMPLE_LEVEL = 0.0025
+LEAST_NOISE = 0.2
 
 
 class LabelFit(NamedTuple):
     """Prediction of each sample from all others; NaN where it cannot be estimated without the sample."""
 
     log_posterior: np.ndarray
-    """Log posterior probability of each label under a flat prior, samples x labels; -inf never occurs."""
+    """Log posterior probability of each label under a flat prior, samples x labels; finite."""
     log_density: np.ndarray
-    """Log density that was predicted for the sample under each label, mean over the genes, samples x labels."""
+    """Predictive log density of the sample under each label, mean over the genes, samples x labels."""
 
 
 def stabilise(counts: np.ndarray, exposure: np.ndarray, dispersion: np.ndarray) -> np.ndarray:
-    r"""Negative binomial counts on a scale where their variance is about 1, whatever their mean.
+    r"""Transform negative binomial counts to a variance of about 1, whatever their mean.
 
     .. math:: \frac{2}{\sqrt{\alpha_g}} \operatorname{arsinh} \sqrt{\alpha_g (y_{ng} + 3/8) / s_n}
 
-    (Anscombe 1948); logarithmic for large counts, a square root for small ones.
-
-    Parameters
-    ----------
-    counts
-        Raw counts, samples x genes.
-    exposure
-        Size factors, shape ``(n_samples,)``, around 1; or size factor x relative offset, samples x genes.
-    dispersion
-        Dispersions > 0, shape ``(n_genes,)``.
-
-    Returns
-    -------
-    Samples x genes.
-
-    Examples
-    --------
-    >>> counts = np.random.default_rng(0).negative_binomial(5, 5 / (5 + 200), size=(20_000, 1))
-    >>> float(stabilise(counts, np.ones(20_000), np.array([0.2])).var().round(1))
-    1.1
+    (Anscombe 1948; ``exposure``: size factors, or size factor x relative offset, samples x genes); logarithmic for large counts, a square root for small ones.
     """
     per_unit = exposure if exposure.ndim == 2 else exposure[:, None]
     return 2 / np.sqrt(dispersion) * np.arcsinh(np.sqrt(dispersion * (counts + SHIFT) / per_unit))
@@ -66,10 +55,10 @@ class _Comparison(NamedTuple):
 
     best: int
     place: np.ndarray
-    """Where the sample lies between the best label (0) and each other one (`distance`); NaN where not compared."""
+    """Position of the sample between the best label (0) and each other one (`distance`); NaN where not compared."""
     distance: np.ndarray
     noise: np.ndarray
-    """Variance that samples have along that direction."""
+    """Variance of samples along that direction."""
     spread: np.ndarray
     """Variance of a prediction for each label, in units of `noise`."""
     log_density: np.ndarray
@@ -78,49 +67,21 @@ class _Comparison(NamedTuple):
 def label_fit(values: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> LabelFit:
     r"""Predict each sample from all others, under each label.
 
-    Genes follow a linear model on the design; leaving a sample out is exact and costs no new fit. Variances of genes are
-    moderated (`moderated_variance`). The labels k and r (the better fitting one) predict the sample's values at
-    :math:`\mu_k, \mu_r`; genes are weighed by the shrunken difference :math:`w` of the two (`shrunken`), and the
-    sample lies at :math:`w^\top (y - \mu_r)`. Were genes independent, the likelihood ratio of the labels would be astronomical;
-    they are not. So the spread of this one number is taken from the residuals :math:`R` of the other samples along
-    the same direction, :math:`\sum_m (R_m w)^2 / \nu`, of all samples or of those with label k or r, whichever is larger: what
-    genes share in a sample counts once. The distances of all samples from what their labels predict, in units of that spread,
-    have a robust variance (from their median absolute value); where it is above one, the spread is widened by its power
-    :math:`\nu / (\nu + 8)`, since few residual degrees of freedom tell little of it. The two labels are compared by Student's density with :math:`\nu` residual degrees of freedom, at most 10: a sample of low quality lies
-    further out than a normal distribution allows.
-
-    Parameters
-    ----------
-    values
-        Values of about one variance, such as `stabilise` gives, samples x genes.
-    rows
-        Row of the design for each sample if it had each label, labels x samples x columns.
-    labels
-        Index of the label that each sample is held to have.
-
-    Returns
-    -------
-    Posteriors and predictive densities. A label is NaN for a sample if its prediction cannot be estimated without the sample;
-    all are NaN if the sample's own label is.
-
-    Raises
-    ------
-    ValueError
-        If fewer than 2 samples more than the rank of the design are given.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> labels = np.repeat([0, 1], 4)
-    >>> values = rng.normal(size=(8, 300)) + np.outer(labels, rng.normal(size=300))
-    >>> rows = np.array([[[1.0, 0.0]] * 8, [[1.0, 1.0]] * 8])
-    >>> mistaken = np.array([1, 0, 0, 0, 1, 1, 1, 1])
-    >>> label_fit(values, rows, mistaken).log_posterior.argmax(1).tolist()
-    [0, 0, 0, 0, 1, 1, 1, 1]
+    ``rows`` holds the row of the design for each sample under each label, labels x samples x columns. Genes follow a linear
+    model on the design; leaving a sample out is exact and needs no new fit. Variances of genes are moderated
+    (`moderated_variance`). With :math:`\mu_k, \mu_r` the predictions of the labels k and r (the better fitting one) and
+    :math:`w` their difference, shrunken (`shrink_z`) and weighted by gene, the sample is at :math:`w^\top (y - \mu_r)`.
+    Genes are not independent, so the spread of this one number is estimated from the residuals :math:`R` of the other samples
+    along the same direction, :math:`\sum_m (R_m w)^2 / \nu`, of all samples or of those with label k or r, whichever is
+    larger: noise that genes share in a sample counts once. The distances of all samples from their predictions, in units of
+    that spread, have a robust variance (from their median absolute value); where it is above one, the spread is multiplied by
+    its power :math:`\nu / (\nu + 8)`, as it is uncertain with few residual degrees of freedom. The two labels are compared by
+    Student's density with :math:`\nu` degrees of freedom, at most 10: a sample of low quality lies further out than a normal
+    distribution allows. Labels that cannot be estimated without the sample are NaN.
     """
-    n, everyone = len(values), np.arange(len(values))
+    n, all_samples = len(values), np.arange(len(values))
     rows = well_conditioned(rows)
-    design = rows[labels, everyone]
+    design = rows[labels, all_samples]
     n_free = n - 1 - int(np.linalg.matrix_rank(design))
     if n_free < 1:
         raise ValueError(
@@ -136,7 +97,7 @@ def label_fit(values: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> Label
     for sample in np.flatnonzero(leverage < 1 - SMALL):
         error = residual[sample] / (1 - leverage[sample])
         variance, df = moderated_variance(np.clip(squares - residual[sample] * error, 0, None) / n_free, n_free)
-        other = everyone != sample
+        other = all_samples != sample
         compared[int(sample)] = _compare_labels(
             values[sample],
             rows[:, sample],
@@ -145,41 +106,41 @@ def label_fit(values: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> Label
             (variance, df),
             n_free,
         )
-    widened = _widening(compared, labels, n_free)
+    variance_ratio = _variance_ratio(compared, labels, n_free)
     log_posterior = np.full((n, len(rows)), np.nan)
     log_density = np.full((n, len(rows)), np.nan)
     for place, comparison in compared.items():
-        log_posterior[place] = _posterior(comparison, widened, min(float(n_free), MAX_DF))
+        log_posterior[place] = _posterior(comparison, variance_ratio, min(float(n_free), MAX_DF))
         log_density[place] = comparison.log_density
     return LabelFit(log_posterior, log_density)
 
 
-def _widening(compared: dict[int, _Comparison], labels: np.ndarray, n_free: int) -> float:
+def _variance_ratio(compared: dict[int, _Comparison], labels: np.ndarray, n_free: int) -> float:
     """Variance of the distances between samples and their predictions, in units of `noise`: robust, moderated, at least 1."""
     distances = []
     for sample, one in compared.items():
-        own = labels[sample]
-        # the nearest other label, where the own one is the best
-        against = own if own != one.best else int(np.where(np.isnan(one.place), -np.inf, one.log_density).argmax())
+        given = labels[sample]
+        # the nearest other label, where the given one is the best
+        against = given if given != one.best else int(np.where(np.isnan(one.place), -np.inf, one.log_density).argmax())
         if np.isnan(one.place[against]):
             continue
-        away = one.place[against] - (one.distance[against] if own != one.best else 0.0)
-        distances.append(abs(away) / np.sqrt(one.noise[against] * one.spread[own]))
+        error = one.place[against] - (one.distance[against] if given != one.best else 0.0)
+        distances.append(abs(error) / np.sqrt(one.noise[against] * one.spread[given]))
     if not distances:
         return 1.0
     expected = float(student.ppf(0.75, n_free))
     return max(1.0, float(np.median(distances)) / expected) ** (2 * n_free / (n_free + WIDENING_DF))
 
 
-def _posterior(one: _Comparison, widened: float, df: float) -> np.ndarray:
+def _posterior(one: _Comparison, variance_ratio: float, df: float) -> np.ndarray:
     score = np.full(len(one.place), np.nan)
     score[one.best] = 0.0
     for label in np.flatnonzero(~np.isnan(one.place)):
-        scales = np.sqrt(widened * one.noise[label] * one.spread[np.array([label, one.best])])
+        scales = np.sqrt(variance_ratio * one.noise[label] * one.spread[np.array([label, one.best])])
         places = np.array([one.place[label] - one.distance[label], one.place[label]])
         at_label, at_best = student.logpdf(places / scales, df) - np.log(scales)
         score[label] = at_label - at_best
-    # with many labels those that fit worst get the least score of the others
+    # of many labels those that fit worst get the smallest score of the others
     score[~np.isnan(one.log_density) & np.isnan(score)] = np.nanmin(score)
     top = np.nanmax(score)
     return score - top - np.log(np.nansum(np.exp(score - top)))
@@ -193,13 +154,13 @@ def _compare_labels(
     variance_df: tuple[np.ndarray, float],
     n_free: int,
 ) -> _Comparison:
-    """Where a sample that ``coef`` has not seen lies between its labels."""
+    """Compare the labels of a sample that is left out of ``coef``; ``others``: values, design and labels of the rest."""
     values, design, labels = others
     variance, df = variance_df
     inverse = np.linalg.pinv(design.T @ design)
     free = 1 - np.einsum("ni,ij,nj->n", design, inverse, design)
-    unseen = rows - rows @ inverse @ (design.T @ design)
-    known = np.flatnonzero(np.abs(unseen).max(1) < SMALL * (1 + np.abs(rows).max()))
+    outside = rows - rows @ inverse @ (design.T @ design)
+    known = np.flatnonzero(np.abs(outside).max(1) < SMALL * (1 + np.abs(rows).max()))
     place, distance, shared, density = np.full((4, len(rows)), np.nan)
     mean = rows @ coef
     spread = 1 + np.einsum("ki,ij,kj->k", rows, inverse, rows)
@@ -210,46 +171,27 @@ def _compare_labels(
     nearest = known[np.argsort(-density[known], kind="stable")][: MOST_COMPARED + 1]
     for label in nearest[nearest != best]:
         step = rows[label] - rows[best]
-        two = np.isin(labels, [label, best])
-        # samples of other labels may vary less, being another tissue, say
+        in_pair = np.isin(labels, [label, best])
+        # samples of other labels may vary less, as of another tissue
         noise = variance
-        if not two.all() and free[two].sum() >= MIN_PAIR_FREE:
-            rest = ((values - design @ coef)[two] ** 2).sum(0) / free[two].sum()
-            noise = np.maximum(variance, moderated_variance(rest, float(free[two].sum()))[0])
+        if not in_pair.all() and free[in_pair].sum() >= MIN_PAIR_FREE:
+            rest = ((values - design @ coef)[in_pair] ** 2).sum(0) / free[in_pair].sum()
+            noise = np.maximum(variance, moderated_variance(rest, float(free[in_pair].sum()))[0])
         difference = mean[label] - mean[best]
-        # genes weighed by what is known of the difference; both sides in units of the gene's variance
+        # genes weighted by the shrunken difference; both sides in units of the gene's variance
         unit = np.sqrt(noise * (step @ inverse @ step))
-        weight = shrunken(difference / unit) * unit / noise
+        weight = shrink_z(difference / unit) * unit / noise
         place[label], distance[label] = weight @ (y - mean[best]), weight @ difference
         along = (values @ weight - design @ (coef @ weight)) ** 2
-        shared[label] = max(along.sum() / n_free, along[two].sum() / max(free[two].sum(), 1.0), SMALL**2)
+        shared[label] = max(along.sum() / n_free, along[in_pair].sum() / max(free[in_pair].sum(), 1.0), SMALL**2)
     return _Comparison(best, place, distance, shared, spread, density)
 
 
 def moderated_variance(variance: np.ndarray, df: float) -> tuple[np.ndarray, float]:
-    r"""Variances of genes drawn towards their common value, and the degrees of freedom they then have.
+    r"""Moderate the variances of genes towards their common value; returns them and their degrees of freedom.
 
     :math:`(d_0 s_0^2 + \nu s_g^2) / (d_0 + \nu)`, with :math:`d_0, s_0^2` from the mean and variance of
     :math:`\log s_g^2` over the genes (Smyth 2004).
-
-    Parameters
-    ----------
-    variance
-        Residual variance of each gene.
-    df
-        Residual degrees of freedom :math:`\nu`.
-
-    Returns
-    -------
-    The moderated variances, and :math:`d_0 + \nu`.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> noisy = rng.chisquare(3, size=5000) / 3
-    >>> moderated, df = moderated_variance(noisy, 3)
-    >>> bool(moderated.std() < 0.1 * noisy.std())
-    True
     """
     floor = 1e-4 * float(np.median(variance)) or np.finfo(float).tiny
     log_variance = np.log(np.clip(variance, floor, None))
@@ -262,32 +204,15 @@ def moderated_variance(variance: np.ndarray, df: float) -> tuple[np.ndarray, flo
     return (prior_df * np.exp(centre) + df * variance) / (prior_df + df), prior_df + df
 
 
-def shrunken(z: np.ndarray) -> np.ndarray:
-    """Posterior mean of effects seen with standard error 1, under a scale mixture of normals learned from all of them.
-
-    Parameters
-    ----------
-    z
-        Effects over their standard errors, shape ``(n_genes,)``.
-
-    Returns
-    -------
-    Posterior means, in the same units.
-
-    Examples
-    --------
-    >>> z = np.random.default_rng(0).normal(size=3000)
-    >>> z[:30] += 20
-    >>> bool(abs(shrunken(z)[30:]).mean() < 0.1), bool(shrunken(z)[:30].mean() > 18)
-    (True, True)
-    """
-    some = z[:: max(1, z.size // EM_GENES)]
+def shrink_z(z: np.ndarray) -> np.ndarray:
+    """Posterior mean of effects with standard error 1, under a scale mixture of normals estimated from all of them."""
+    sample = z[:: max(1, z.size // EM_GENES)]
     share = np.full((len(EFFECT_VARIANCES), 1), 1 / len(EFFECT_VARIANCES))
-    likelihood = _likelihood(some)
+    likelihood = _likelihood(sample)
     for _ in range(EM_ROUNDS):
         part = share * likelihood
         share = (part / part.sum(0)).mean(1, keepdims=True)
-    # a function of |z| alone: tabulated once, read off for all genes
+    # a function of |z| alone: tabulated once, interpolated for all genes
     grid = np.linspace(0, min(float(np.abs(z).max()), LARGEST_Z) + SMALL, 400)
     part = share * _likelihood(grid)
     kept = (part * EFFECT_VARIANCES / (1 + EFFECT_VARIANCES)).sum(0) / part.sum(0)
@@ -298,3 +223,54 @@ def _likelihood(z: np.ndarray) -> np.ndarray:
     variance = 1 + EFFECT_VARIANCES
     log_likelihood = -0.5 * (np.log(variance) + z**2 / variance)
     return np.exp(log_likelihood - log_likelihood.max(0))
+
+
+class NoiseDeviation(NamedTuple):
+    """Noise of each sample, and the limit of what is usual among so many samples."""
+
+    deviation: np.ndarray
+    """Log noise less that of the others, in robust standard deviations, with the sign turned: below 0 is noisier."""
+    limit: float
+    """A deviation below it is unusual."""
+
+
+def noise_deviation(fit: np.ndarray, groups: Sequence[np.ndarray] = ()) -> NoiseDeviation:
+    r"""Compare the noise of samples, on the log scale, by their predictive log densities (``fit``, mean over the genes).
+
+    A sample whose values scatter by v times the usual variance has a mean log density of about :math:`(v - 1) / 2` less, so
+    :math:`\log v = \log(1 + 2 (\mathrm{median} - \mathrm{fit}))`. Samples differ in quality even in good studies: the
+    spread of :math:`\log v` is estimated from its median absolute value and moderated towards 0.4, with 12 prior degrees
+    of freedom. The deviation of a sample is the smaller of those from all samples and from the samples of its level in
+    each grouping (``groups``: codes): the libraries of a noisy platform are compared with each other. The limit is the quantile of
+    Student's t at 0.05 divided by the number of samples, or at 0.0025 if that is less.
+    """
+    known = ~np.isnan(fit)
+    n = int(known.sum())
+    if not n:
+        return NoiseDeviation(fit, -np.inf)
+    log_noise = np.log(np.clip(1 + 2 * (np.median(fit[known]) - fit), LEAST_NOISE, None))
+    excess = [_scaled(log_noise, np.zeros(len(fit), int), known)]
+    excess += [_scaled(log_noise, codes, known) for codes in groups]
+    # NaN where a sample is the only one of its level
+    least = np.nanmin(np.stack(excess), axis=0, where=known, initial=np.inf)
+    level = min(FAMILY_LEVEL / n, SAMPLE_LEVEL)
+    limit = -float(student.isf(level, PRIOR_DF + EFFICIENCY * (n - 1)))
+    return NoiseDeviation(np.where(known, -least, np.nan), limit)
+
+
+def _scaled(log_noise: np.ndarray, codes: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Log noise less that of the level, in moderated standard deviations; NaN for the only sample of a level."""
+    deviation = np.full(len(log_noise), np.nan)
+    n_levels = 0
+    for level in np.unique(codes[known]):
+        members = np.flatnonzero(known & (codes == level))
+        if len(members) > 1:
+            n_levels += 1
+            # of an even number the less noisy of the middle two: two noisy samples must not hide each other by half
+            deviation[members] = log_noise[members] - np.sort(log_noise[members])[(len(members) - 1) // 2]
+    rest = np.sort(np.abs(deviation[~np.isnan(deviation)]))[n_levels:]  # the middle sample of each level is at zero
+    if not rest.size:
+        return deviation / PRIOR_SPREAD
+    df = EFFICIENCY * rest.size
+    variance = (PRIOR_DF * PRIOR_SPREAD**2 + df * (SIGMA_PER_MAD * np.median(rest)) ** 2) / (PRIOR_DF + df)
+    return deviation / np.sqrt(variance)

@@ -1,0 +1,196 @@
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from bulkvi.stats.dispersion.prior import dispersion_prior, hat_basis, posterior_moments, profile_spline
+from bulkvi.stats.dispersion.profile import dispersion_profile
+from bulkvi.stats.genes import effect_ridge, fit_genes
+from bulkvi.stats.nb.regression import blocks, make_layout, nb_regression
+from tests.stats.splines import spline_at
+
+RIDGE = np.array([1e-6, 1e-2])
+
+
+class Given(NamedTuple):
+    counts: np.ndarray
+    features: np.ndarray
+    offset: np.ndarray
+
+
+def profile_of(cohort):
+    """Dispersion profile and log mean rate of a cohort."""
+    layout, order = make_layout(cohort.features, np.full(cohort.features.shape[1], 1e-2))
+    block = next(blocks(cohort.counts, cohort.offset, None, layout, order, cohort.counts.shape[1]))[1]
+    n, p = cohort.features.shape
+    rate = (block.counts / block.exposure).mean(0)
+    return dispersion_profile(block, n - p), np.log(rate + 1e-9)
+
+
+def test_posterior_moments_are_the_integrals_they_stand_for(simulate, rng):
+    cohort = simulate(rng, 3, 40, scatter=1.0)
+    profile, _ = profile_of(cohort)
+    grid = np.linspace(-16, 5, 600)
+    exact = np.stack(
+        [
+            nb_regression(
+                cohort.counts,
+                cohort.features,
+                offset=cohort.offset,
+                dispersion=np.full(cohort.counts.shape[1], a),
+                ridge=RIDGE,
+            ).log_likelihood
+            for a in np.exp(grid)
+        ]
+    )
+    prior_mean, variance = np.log(0.1), 0.7
+    log_weight = exact - 0.5 * (grid[:, None] - prior_mean) ** 2 / variance
+    weight = np.exp(log_weight - log_weight.max(0))
+    weight /= weight.sum(0)
+    mean = (weight * grid[:, None]).sum(0)
+    sd = np.sqrt((weight * (grid[:, None] - mean) ** 2).sum(0))
+    prior = np.full(mean.size, prior_mean)
+    mine, my_sd = prior, np.full(mean.size, 0.8)
+    for _ in range(6):
+        mine, my_sd = posterior_moments(profile, profile_spline(profile), prior, variance, mine, my_sd)
+    np.testing.assert_allclose((mine - mean) / sd, 0, atol=0.02)
+    np.testing.assert_allclose(my_sd / sd, 1, atol=0.02)
+
+
+@pytest.mark.parametrize("n_per_group", [3, 10])
+def test_prior_is_the_one_the_dispersions_were_drawn_from(simulate, rng, n_per_group):
+    cohort = simulate(rng, n_per_group, 4000, log_mean=(5.0, 1.5), scatter=0.6)
+    profile, log_mean = profile_of(cohort)
+    prior = dispersion_prior(profile, log_mean)
+    assert prior.converged
+    assert abs(np.log(prior.variance / 0.36)) < 0.2
+    known = (log_mean > 3) & (log_mean < 8)
+    truth = np.log(0.05 + 2 / np.exp(log_mean))
+    assert np.abs(prior.log_trend - truth)[known].mean() < 0.08
+    z = (prior.mean - np.log(cohort.dispersion)) / prior.sd
+    assert abs(np.mean(np.abs(z[known]) < 1.96) - 0.95) < 0.02
+
+
+def test_variance_and_trend_are_where_the_marginal_likelihood_is_highest(simulate, rng):
+    cohort = simulate(rng, 4, 3000, scatter=0.7)
+    profile, log_mean = profile_of(cohort)
+    prior = dispersion_prior(profile, log_mean, tol=1e-4, max_iter=200)
+    nodes = prior.mean + np.linspace(-6, 6, 61)[:, None] * prior.sd
+    place = np.log1p(np.exp(nodes) * profile.largest) * profile.root_df / profile.spacing - profile.first
+    value = spline_at(profile.log_likelihood, place)
+
+    def log_marginal(trend, variance):
+        log_prior = -0.5 * (nodes - trend) ** 2 / variance - 0.5 * np.log(variance)
+        return np.log((np.exp(value + log_prior) * prior.sd).sum(0)).sum()
+
+    best = log_marginal(prior.log_trend, prior.variance)
+    for trend, variance in [(0, 1.15), (0, 1 / 1.15), (0.08, 1), (-0.08, 1)]:
+        assert log_marginal(prior.log_trend + trend, prior.variance * variance) < best
+
+
+def test_the_trend_of_genes_with_few_counts_is_not_lost():
+    """Cut at 4 sd of their own small spread, the few that show overdispersion were left out, and FDR was 0.09."""
+    rng = np.random.default_rng(2)
+    mean = np.exp(rng.normal(5, 2, 8000))
+    dispersion = np.exp(np.log(0.01 + 0.5 / mean) + rng.normal(0, 0.7, mean.size))
+    pair, treated = np.repeat(np.arange(4), 2), np.tile([0, 1], 4)
+    rate = mean * np.exp(rng.normal(0, 0.4, (4, mean.size)))[pair]
+    counts = rng.negative_binomial(1 / dispersion, 1 / (1 + dispersion * rate)).astype(float)
+    kept = counts.sum(0) >= 10
+    features = np.column_stack([np.ones(8), pair[:, None] == [1, 2, 3], treated]).astype(float)
+    fit = fit_genes(counts[:, kept], features, offset=np.zeros(8), ridge=effect_ridge(features))
+    few = (fit.base_mean > 5) & (fit.base_mean < 20)
+    error = fit.prior.log_trend - np.log(0.01 + 0.5 / mean[kept])
+    assert few.sum() > 500
+    assert abs(error[few].mean()) < 0.3
+
+
+def test_wild_genes_do_not_widen_the_prior_of_the_others(simulate, rng):
+    cohort = simulate(rng, 5, 3000)
+    clean = dispersion_prior(*profile_of(cohort)).variance
+    counts = cohort.counts.copy()
+    counts[3, ::50] = 50 * counts[3, ::50] + 100
+    profile, log_mean = profile_of(cohort._replace(counts=counts))
+    wild, uncut = (dispersion_prior(profile, log_mean, tail=tail).variance for tail in (4.0, 30.0))
+    assert np.log(wild / clean) < 0.25 * np.log(uncut / clean)
+
+
+def test_cutting_the_tails_does_not_bias_the_variance(simulate, rng):
+    profile, log_mean = profile_of(simulate(rng, 10, 4000))
+    cut, uncut = (dispersion_prior(profile, log_mean, tail=tail).variance for tail in (2.0, 30.0))
+    assert abs(np.log(cut / uncut)) < 0.06
+
+
+def test_prior_that_ran_out_of_rounds_says_so(cohort):
+    assert not dispersion_prior(*profile_of(cohort), max_iter=1).converged
+
+
+def test_genes_that_say_nothing_follow_the_prior_and_leave_it_alone(simulate, rng):
+    cohort = simulate(rng, 5, 2000)
+    empty = np.zeros((10, 500))
+    empty[0] = 1.0
+    with_empty = cohort._replace(counts=np.column_stack([cohort.counts, empty]))
+    plain, more = dispersion_prior(*profile_of(cohort)), dispersion_prior(*profile_of(with_empty))
+    assert abs(np.log(more.variance / plain.variance)) < 0.1
+    assert np.all(more.sd[-500:] > 0.9 * np.sqrt(more.variance))
+
+
+def test_trend_stays_bounded_where_no_gene_says_anything(rng):
+    """Genes with hardly a count, whose likelihood rises with the dispersion, once pulled the trend up to exp(200)."""
+    mean, dispersion = np.exp(rng.normal(3, 3, 300)), np.exp(rng.normal(-1, 2, 300))
+    counts = rng.poisson(rng.gamma(1 / dispersion, 1, (16, 300)) * dispersion * mean).astype(float)
+    counts[:, ::10] = 0.0
+    profile = profile_of(Given(counts, rng.normal(size=(16, 6)), np.zeros(16)))[0]
+    prior = dispersion_prior(profile, np.log(np.maximum(counts.mean(0), 1e-3)))
+    assert np.isfinite(prior.mean).all()
+    assert -7 < prior.log_trend.min() < prior.log_trend.max() < 3
+
+
+def sparse(seed: int, n_samples: int, sparsity: tuple[float, float]) -> Given:
+    """Counts as of 16S: most genes in few samples, at any depth."""
+    rng = np.random.default_rng(seed)
+    present = rng.random((n_samples, 400)) < rng.beta(*sparsity, 400)
+    mean = rng.lognormal(2, 2, 400) * rng.lognormal(0, 0.6, (n_samples, 1)) * present
+    counts = rng.poisson(rng.gamma(0.5, 2, mean.shape) * mean).astype(float)
+    counts = counts[:, counts.sum(0) >= 10]
+    return Given(counts, np.column_stack([np.ones(n_samples), np.arange(n_samples) % 2]), np.zeros(n_samples))
+
+
+@pytest.mark.parametrize("sparsity", [(0.3, 1.5), (0.1, 2.0)])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_trend_of_sparse_counts_settles(seed: int, sparsity: tuple[float, float]):
+    """One gene at the edge of the cut went in and out for ever, or the variance grew to 12,000."""
+    given = sparse(seed, 30, sparsity)
+    prior = dispersion_prior(*profile_of(given))
+    assert prior.converged
+    assert prior.variance <= 4
+    assert np.isfinite(prior.mean).all() and prior.mean.max() < 7
+    fit = fit_genes(given.counts, given.features, offset=given.offset, ridge=effect_ridge(given.features))
+    assert all(np.isfinite(part).all() for part in (fit.nodes.weight, fit.nodes.coef, fit.nodes.covariance))
+
+
+def test_a_single_gene_that_says_nothing_leaves_the_start_as_it_is():
+    same = Given(np.full((8, 1), 7.0), np.ones((8, 1)), np.zeros(8))
+    prior = dispersion_prior(*profile_of(same))
+    assert np.isfinite([prior.variance, *prior.mean, *prior.sd, *prior.log_trend]).all()
+
+
+def test_genes_are_informed_by_their_own_counts_or_by_the_prior(cohort):
+    prior = dispersion_prior(*profile_of(cohort))
+    share = prior.sd**2 / prior.variance
+    np.testing.assert_array_equal(prior.informed, share <= 0.5)
+
+
+def test_order_of_genes_does_not_matter(cohort, rng):
+    order = rng.permutation(cohort.counts.shape[1])
+    plain = dispersion_prior(*profile_of(cohort))
+    mixed = dispersion_prior(*profile_of(cohort._replace(counts=cohort.counts[:, order])))
+    np.testing.assert_allclose(mixed.mean, plain.mean[order], atol=1e-8)
+
+
+def test_hat_functions_add_up_to_one_and_interpolate():
+    knots = np.array([0.0, 1.0, 4.0])
+    x = np.array([-5.0, 0.25, 1.0, 3.0, 9.0])
+    basis = hat_basis(x, knots)
+    np.testing.assert_allclose(basis.sum(1), 1)
+    np.testing.assert_allclose(basis @ knots, np.clip(x, 0, 4))
