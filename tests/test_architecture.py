@@ -46,7 +46,7 @@ FLOORS = {
         "gene_order",
     },
     "datasets": {"names", "stats"},
-    "io": {"names"},
+    "io": {"names", "study"},
     # the page of a result reads all that came before it
     "reporting": {"names", "design_names", "enrichment_names", "gene_order", "stats", "model", "pp", "tl", "pl"},
 }
@@ -72,7 +72,7 @@ NUMPY_SEED = re.compile(r"numpy\.random\.(seed|get_state|set_state)")
 TORCH_SEED = re.compile(r"torch\.(random\.|cuda\.)?(manual_seed(_all)?|seed(_all)?)")
 SEEDING = "bulkvi.model._seeding"
 # scvi-tools draws from NumPy's global generator: there it is set, and put back whatever happens
-NUMPY_SEEDING = "bulkvi.baselines._seeding"
+NUMPY_SEEDING = "bulkvi.baselines._scvi"
 SCVI_PRIVATE = "bulkvi.model._scvi_private"
 STORE_ROOMS = {"utils", "util", "helpers", "helper", "core", "common", "misc"}
 MAX_LINES = 300

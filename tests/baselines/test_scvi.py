@@ -3,10 +3,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from anndata import AnnData
 
 import bulkvi
 from bulkvi.baselines import scvi
+from bulkvi.baselines._scvi import seeded_everywhere
 
 QUICK: dict[str, Any] = {"max_epochs": 40, "n_draws": 300, "accelerator": "cpu"}
 
@@ -105,3 +107,27 @@ def test_compare_takes_it_as_effects_without_a_test(cohort: AnnData):
 def test_wrong_questions_are_named(cohort: AnnData, arguments: dict[str, Any], error: type[Exception], message: str):
     with pytest.raises(error, match=message):
         scvi(cohort, **({"groupby": "group", "group1": "b", "group2": "a"} | arguments))
+
+
+def draw() -> tuple[float, float]:
+    return float(np.random.rand()), float(torch.rand(()))  # noqa: NPY002
+
+
+def test_the_same_seed_draws_the_same_and_another_something_else():
+    drawn = []
+    for seed in (1, 1, 2):
+        with seeded_everywhere(seed):
+            drawn.append(draw())
+    assert drawn[0] == drawn[1]
+    assert drawn[0][0] != drawn[2][0]
+    assert drawn[0][1] != drawn[2][1]
+
+
+def test_the_callers_state_is_put_back_even_after_an_error():
+    with seeded_everywhere(5):
+        before = draw()
+    with seeded_everywhere(5):
+        with pytest.raises(KeyError), seeded_everywhere(1):
+            draw()
+            raise KeyError
+        assert draw() == before
