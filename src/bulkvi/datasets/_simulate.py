@@ -1,7 +1,7 @@
 """Negative binomial cohorts with known truth."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -9,14 +9,30 @@ from anndata import AnnData
 from numpy.random import SeedSequence, default_rng
 
 from bulkvi import names
-from bulkvi.datasets import _truth
-from bulkvi.datasets._draws import EffectDistribution, draw_continuous, draw_effects, draw_levels, draw_loadings
-from bulkvi.datasets._trends import TRENDS, TrendName
+from bulkvi.datasets._draws import (
+    TRENDS,
+    EffectDistribution,
+    TrendName,
+    draw_continuous,
+    draw_effects,
+    draw_levels,
+    draw_loadings,
+)
 
 HiddenKind = Literal["binary", "continuous"]
 
-_LARGEST_COUNT = 1e9
-"""Expected counts must stay below it: counts are stored as 32-bit integers."""
+_LARGEST_COUNT: Final = 1e9
+"""Upper limit of expected counts, which are stored as 32-bit integers."""
+# Keys of the truth; the docstring of `simulate` describes them.
+TRUE_DEPTH: Final = "true_depth"
+TRUE_HIDDEN: Final = "true_hidden"
+TRUE_BASE_MEAN: Final = "true_base_mean"
+TRUE_DISPERSION: Final = "true_dispersion"
+TRUE_LOG_FC: Final = "true_log_fc"
+TRUE_BATCH_EFFECT: Final = "true_batch_effect"
+TRUE_HIDDEN_LOADING: Final = "true_hidden_loading"
+TRUE_OUTLIER: Final = "true_outlier"
+SIMULATION: Final = "simulation"
 
 
 def simulate(
@@ -44,7 +60,7 @@ def simulate(
     trend: TrendName = "yeast",
     seed: int = 0,
 ) -> AnnData:
-    r"""Simulate counts of two groups, A and B, for which every answer is known.
+    r"""Simulate counts of two groups, A and B, with known effects.
 
     Counts are negative binomial with
 
@@ -54,8 +70,8 @@ def simulate(
         \quad x_{ng} \sim \mathrm{NB}(\mathrm{depth}_n \, \mathrm{rate}_{ng}, \alpha_g),
 
     variance :math:`m + \alpha_g m^2` at mean :math:`m`. Base means and dispersions follow a trend fitted to real data
-    (``benchmarks/fit_simulation_trend.py``). Effects, batches, hidden factors, depths and counts draw from random
-    streams of their own, so that changing one option leaves the truth of the others as it was.
+    (``benchmarks/fit_simulation_trend.py``). Effects, batches, hidden factors, depths and counts have separate random
+    streams, so that changing one option does not change the truth of the others.
 
     Parameters
     ----------
@@ -64,29 +80,29 @@ def simulate(
     n_genes
         Number of genes.
     de_share
-        Share of genes that differ between the groups; the number is rounded, then exact.
+        Share of genes that differ between the groups; the number is rounded.
     effect_distribution
-        Shape of the effects of changed genes: normal, or Student's t with 3 degrees of freedom (a few large ones).
+        Shape of the effects of changed genes: normal, or Student's t with 3 degrees of freedom (some large ones).
     effect_sd
         Standard deviation of these effects, log2, for either shape.
     up_share
-        Share of changed genes that are higher in B; 1 makes all changes one-sided, which shifts the composition.
+        Share of changed genes that are higher in B; 1 makes all changes one-sided, which changes the composition.
     n_batches
         Number of known batches.
     batch_share, hidden_share
-        Share of genes that the batches touch, or that each hidden factor touches.
+        Share of genes that the batches, or each hidden factor, change.
     batch_sd
         Standard deviation over these genes of the log2 fold change between any two batches.
     batch_correlation
-        Correlation of the batch number with the group, up to rounding to whole samples; with 0 the batches are spread
-        evenly over the groups.
+        Correlation of the batch number with the group, up to rounding to whole samples; with 0 the batches are
+        balanced over the groups.
     n_hidden
         Number of hidden factors.
     hidden_kind
         ``"binary"`` (values -0.5 and 0.5, such as an unrecorded batch) or ``"continuous"`` (mean 0, sd 1, such as RNA
         quality).
     hidden_sd
-        Standard deviation over the genes touched of the log2 fold change per unit of a hidden factor, which is the step
+        Standard deviation over the changed genes of the log2 fold change per unit of a hidden factor, which is the step
         between the levels of a binary one.
     hidden_correlation
         Correlation of each hidden factor with the group; exact for continuous ones, up to rounding to whole samples
@@ -96,11 +112,11 @@ def simulate(
     outlier_share
         Share of genes in each sample whose count is multiplied by ``outlier_factor``.
     outlier_factor
-        That factor; products are rounded, and a count of zero stays zero.
+        Factor of an outlier; products are rounded, and a count of zero stays zero.
     depth_spread
-        Largest depth over smallest depth, exact; depths lie evenly on the log scale.
+        Largest depth over smallest depth, exact; log depths are uniform.
     depth_factor
-        Geometric mean of the depths; 1 is the depth of the data behind the trend, 0.01 a very shallow run.
+        Geometric mean of the depths; 1 is the depth of the data of the trend, 0.01 a very shallow run.
     trend
         ``"yeast"`` (wild-type *S. cerevisiae*), ``"gse60450"`` (mouse mammary cells; many weak genes) or
         ``"geuvadis"`` (a human cohort; large dispersions, weak genes filtered out).
@@ -109,21 +125,21 @@ def simulate(
 
     Returns
     -------
-    AnnData, samples x genes, ``X`` of dense 32-bit integers. Genes without any count are left in.
+    AnnData, samples x genes, ``X`` of dense 32-bit integers. Genes without any count are kept.
 
-    - ``obs``: ``group`` (A, B), ``batch`` (b1, ...), ``true_depth``, ``true_hidden_0``, ...
+    - ``obs``: ``group`` (A, B), ``batch`` (b1, ...), ``true_depth`` (factor of every rate), ``true_hidden_0``, ...
     - ``var``: ``true_log_fc`` (log2, B over A, 0 where unchanged), ``true_base_mean`` (expected count at depth 1 in
       group A, without batch and hidden factors), ``true_dispersion``
     - ``varm``: ``true_batch_effect`` (with 2 or more batches; log2, genes x batches, rows sum to zero),
       ``true_hidden_loading`` (with hidden factors; log2, genes x factors)
-    - ``layers``: ``true_outlier``, where a count was chosen to be multiplied (with outliers)
+    - ``layers``: ``true_outlier``, True where a count was multiplied (with outliers)
     - ``uns["simulation"]``: the arguments
 
     Raises
     ------
     ValueError
-        An argument is out of its range, a correlation cannot be reached with the shares asked for, a batch would stay
-        empty, or expected counts exceed 1e9.
+        An argument is out of its range, a correlation cannot be reached with the given shares, a batch has no
+        samples, or expected counts exceed 1e9.
 
     Examples
     --------
@@ -152,7 +168,7 @@ def simulate(
     if np.unique(batch).size < n_batches:
         raise ValueError(
             f"`n_batches` = {n_batches} leaves a batch without samples at {n_a} + {n_b} samples and "
-            f"`batch_correlation` = {batch_correlation}: ask for fewer batches, more samples or less correlation."
+            f"`batch_correlation` = {batch_correlation}: choose fewer batches, more samples or a smaller correlation."
         )
     # Two independent effects of variance sd^2 / 2 differ by sd; centring does not change their difference.
     batch_effect = draw_loadings(n_genes, n_batches, batch_share, batch_sd / np.sqrt(2), rng_loading)
@@ -176,10 +192,10 @@ def simulate(
     counts = np.empty((n_samples, n_genes), dtype=np.int32)
     outlier = np.zeros((n_samples, n_genes if outlier_share > 0 else 0), dtype=bool)
     n_outliers = round(outlier_share * n_genes)
-    # A stream per sample keeps memory at one row and the noise of a sample the same however many there are.
+    # One stream per sample: memory for one row only, and the noise of a sample does not depend on their number.
     for n, stream in enumerate(count_stream.spawn(n_samples)):
         rng = default_rng(stream)
-        # The gamma draws come first: they do not depend on the means, so options that change means keep this noise.
+        # The gamma draws do not depend on the means, so options that change means keep this noise.
         noise = dispersion * rng.standard_gamma(1 / dispersion)
         log2_fold = group[n] * log_fc + batch_effect[:, batch[n]] + loading @ hidden[n]
         mean = depth[n] * base_mean * np.exp2(log2_fold) * noise
@@ -199,24 +215,22 @@ def simulate(
         {
             names.GROUP: pd.Categorical.from_codes(group, ["A", "B"]),
             names.BATCH: pd.Categorical.from_codes(batch, batch_names),
-            _truth.TRUE_DEPTH: depth,
-            **{f"{_truth.TRUE_HIDDEN}_{k}": hidden[:, k] for k in range(n_hidden)},
+            TRUE_DEPTH: depth,
+            **{f"{TRUE_HIDDEN}_{k}": hidden[:, k] for k in range(n_hidden)},
         },
         index=[f"{letter}{i + 1:0{len(str(n))}d}" for letter, n in (("A", n_a), ("B", n_b)) for i in range(n)],
     )
     var = pd.DataFrame(
-        {_truth.TRUE_LOG_FC: log_fc, _truth.TRUE_BASE_MEAN: base_mean, _truth.TRUE_DISPERSION: dispersion},
+        {TRUE_LOG_FC: log_fc, TRUE_BASE_MEAN: base_mean, TRUE_DISPERSION: dispersion},
         index=[f"gene{g + 1:0{len(str(n_genes))}d}" for g in range(n_genes)],
     )
-    adata = AnnData(
-        counts, obs=obs, var=var, uns={_truth.SIMULATION: arguments | {"n_per_group": np.array([n_a, n_b])}}
-    )
+    adata = AnnData(counts, obs=obs, var=var, uns={SIMULATION: arguments | {"n_per_group": np.array([n_a, n_b])}})
     if n_batches > 1:
-        adata.varm[_truth.TRUE_BATCH_EFFECT] = batch_effect
+        adata.varm[TRUE_BATCH_EFFECT] = batch_effect
     if n_hidden > 0:
-        adata.varm[_truth.TRUE_HIDDEN_LOADING] = loading
+        adata.varm[TRUE_HIDDEN_LOADING] = loading
     if outlier_share > 0:
-        adata.layers[_truth.TRUE_OUTLIER] = outlier
+        adata.layers[TRUE_OUTLIER] = outlier
     return adata
 
 
@@ -232,7 +246,7 @@ _CHOICES = {
 
 
 def _check(arguments: Mapping[str, Any]) -> tuple[int, int]:
-    """Raise where an argument is out of its range, else return the sizes of the two groups."""
+    """Raise if an argument is out of its range, else return the sizes of the two groups."""
 
     def require(ok: bool, name: str, allowed: str) -> None:  # noqa: FBT001
         if not ok:
