@@ -46,7 +46,7 @@ FLOORS = {
         "gene_order",
     },
     "datasets": {"names", "stats"},
-    "io": {"names", "study"},
+    "io": {"names", "arguments", "study"},
     # the page of a result reads all that came before it
     "reporting": {"names", "design_names", "enrichment_names", "gene_order", "stats", "model", "pp", "tl", "pl"},
 }

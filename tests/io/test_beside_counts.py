@@ -92,7 +92,7 @@ def test_lengths_that_do_not_fit_are_refused(change, said: str, tmp_path: Path):
 
 def test_lengths_are_not_given_twice(tmp_path: Path):
     pytest.importorskip("pytximport")
-    with pytest.raises(ValueError, match="come with lengths of their own"):
+    with pytest.raises(ValueError, match="come with lengths. Leave"):
         io.read_counts(
             files.salmon(tmp_path),
             files.sheet(),

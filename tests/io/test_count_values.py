@@ -130,7 +130,7 @@ def test_points_that_part_thousands_are_recognised_and_never_rounded(counts, tmp
     text = counts.map(lambda count: f"{count:,}".replace(",", "."))
     assert text.map(lambda cell: "." in cell).any(axis=None)
     for options in ({}, {"round_counts": True}):
-        with pytest.raises(ValueError, match=r"not raw counts.*points that part thousands \(1.234 for 1234\)"):
+        with pytest.raises(ValueError, match=r"not raw counts.*points that separate thousands \(1.234 for 1234\)"):
             read(text, tmp_path, **options)
 
 

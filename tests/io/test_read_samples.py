@@ -29,7 +29,7 @@ def test_names_of_samples_are_text(tmp_path: Path):
     [
         ("id,x\ns1,1\ns1,2\n", r"sample names must be unique; in column 'id' 1 occur more than once: \['s1'\]"),
         ("id,x\ns1,1\n,2\n", r"no sample name in column 'id' of lines \[3\]"),
-        ("id,x,x\ns1,1,2\n", r"column names must be there and be unique; \['x'\]"),
+        ("id,x,x\ns1,1,2\n", r"column names must be present and unique; \['x'\]"),
         ("id\ns1\n", "Give a table with a header"),
         ("", "is empty"),
     ],
@@ -49,7 +49,7 @@ def test_a_file_that_is_no_text_is_explained(tmp_path: Path):
     with pytest.raises(ValueError, match="not a text file in UTF-8.*CSV UTF-8"):
         io.read_samples(tmp_path / "samples.csv")
     (tmp_path / "samples.xls").write_bytes(b"\xd0\xcf")
-    with pytest.raises(ValueError, match="save it as .xlsx"):
+    with pytest.raises(ValueError, match="Save it as .xlsx"):
         io.read_samples(tmp_path / "samples.xls")
 
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from bulkvi import io
-from bulkvi.io._star import Strandedness
+from bulkvi.io._folders import Strandedness
 from tests.io import files
 
 
@@ -28,7 +28,7 @@ def test_the_strand_is_told_from_the_reads(share: float, strand: Strandedness, t
 def test_samples_of_different_protocols_are_not_guessed(tmp_path: Path):
     home = star(tmp_path, {"ctrl-1": 0.02, "ctrl-2": 0.5, "drug-1": 0.02, "drug-2": 0.02})
     with pytest.raises(
-        ValueError, match=r"strand of the reads is not plain.*0.50 \('ctrl-2'\).*strandedness='reverse'"
+        ValueError, match=r"strand of the reads is ambiguous.*0.50 \('ctrl-2'\).*strandedness='reverse'"
     ):
         io.read_counts(home, files.sheet())
     with pytest.raises(ValueError, match="strandedness='yes' is unknown"):

@@ -65,7 +65,7 @@ def test_lines_are_counted_as_the_file_has_them(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("id,x\ns1,a\ns2,drug, high\n", "line 3 has 3 values, and those above have 2.*stands in double quotes"),
+        ("id,x\ns1,a\ns2,drug, high\n", "line 3 has 3 values, and those above have 2.*in double quotes"),
         ('id,x\ns1,a\ns2,"b\n', "a double quote is opened and not closed"),
         ("id,x\ns1,a,b,c\n", "line 2 has 4 values, and the header 2 names"),
     ],

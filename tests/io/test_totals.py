@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from bulkvi.io._totals import TOTAL, drop_totals, refuse_sum_of_samples
+from bulkvi.io._genes import TOTAL, find_genes, refuse_sum_of_samples
 
 NONE = np.zeros(5)
 
@@ -20,20 +20,20 @@ def test_a_row_that_is_the_sum_of_the_others_is_no_gene(name: str, kind, counts:
     table = kind(np.vstack([counts[:7], counts.sum(0), counts[7:]]))
     names = [*(f"gene{k}" for k in range(7)), name, *(f"gene{k}" for k in range(7, 30))]
     with pytest.warns(UserWarning, match=rf"\['{name}'\]"):
-        kept = drop_totals(table, names, NONE, "c.csv")
+        kept = find_genes(table, names, NONE, "c.csv")
     assert np.flatnonzero(~kept).tolist() == [7]
 
 
 def test_a_row_that_is_not_the_sum_in_one_sample_is_a_gene(counts: np.ndarray):
     near = counts.sum(0) + [0, 0, 0, 1, -1]
     with warnings.catch_warnings(action="error"):
-        assert drop_totals(np.vstack([counts, near]), [f"gene{k}" for k in range(31)], NONE, "c.csv").all()
+        assert find_genes(np.vstack([counts, near]), [f"gene{k}" for k in range(31)], NONE, "c.csv").all()
 
 
 def test_reads_that_were_left_out_before_may_be_in_the_total(counts: np.ndarray):
     left_out = np.array([5, 4, 3, 2, 1])
     with pytest.warns(UserWarning, match="all"):
-        kept = drop_totals(
+        kept = find_genes(
             np.vstack([counts, counts.sum(0) + left_out]), [*(f"gene{k}" for k in range(30)), "all"], left_out, "c"
         )
     assert kept.sum() == 30
@@ -41,7 +41,7 @@ def test_reads_that_were_left_out_before_may_be_in_the_total(counts: np.ndarray)
 
 def test_few_genes_are_not_taken_for_totals():
     with warnings.catch_warnings(action="error"):
-        assert drop_totals(np.array([[1, 2], [3, 4], [4, 6]]), ["a", "b", "c"], np.zeros(2), "c").all()
+        assert find_genes(np.array([[1, 2], [3, 4], [4, 6]]), ["a", "b", "c"], np.zeros(2), "c").all()
 
 
 @pytest.mark.parametrize(

@@ -7,25 +7,15 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
-from bulkvi.io._records import JOINED, Records
+from bulkvi.io._delimited_text import JOINED, Records
 from bulkvi.io._text_files import cut_off
 
 ERRORS: Final = frozenset("#REF! #DIV/0! #NAME? #NULL! #NUM! #VALUE!".split())
-"""What a formula shows that cannot be computed; ``#N/A`` is a missing value."""
+"""Values of formulas that cannot be computed; ``#N/A`` is a missing value."""
 
 
 def split_spreadsheet(content: bytes, path: Path, sheet: str | None) -> Records:
-    """Find the records of a sheet: the one named, or the only one that is not empty.
-
-    Raises
-    ------
-    ValueError
-        If the file is cut off, several sheets are not empty and none is named, or a cell holds a formula without its value.
-    KeyError
-        If there is no such sheet.
-    ImportError
-        If openpyxl is not installed.
-    """
+    """Find the records of the given sheet, or of the only one that is not empty."""
     book = _open(content, path)
     names = [each.title for each in book.worksheets]
     if sheet is not None and sheet not in names:
@@ -38,8 +28,8 @@ def split_spreadsheet(content: bytes, path: Path, sheet: str | None) -> Records:
                 filled[each.title] = rows
     if sheet is None and len(filled) > 1:
         raise ValueError(
-            f"{path} has {len(filled)} sheets that are not empty: {list(filled)}. Say which holds the table with "
-            f"sheet={next(iter(filled))!r} (or another of them), or leave only that one."
+            f"{path} has {len(filled)} sheets that are not empty: {list(filled)}. Name the one with the table, as "
+            f"in sheet={next(iter(filled))!r}, or remove the others."
         )
     if not filled:
         raise ValueError(
@@ -58,14 +48,14 @@ def _open(content: bytes, path: Path, *, values: bool = True) -> Any:
     except ImportError as error:
         raise ImportError(f"{path} is a spreadsheet; to read it, pip install 'bulkvi[excel]' (openpyxl).") from error
     try:
-        with warnings.catch_warnings(action="ignore"):  # on styles and extensions that a table has no use for
+        with warnings.catch_warnings(action="ignore"):  # about styles and extensions that a table does not need
             return load_workbook(BytesIO(content), read_only=True, data_only=values)
     except (KeyError, ValueError, TypeError, OSError, SyntaxError, zipfile.BadZipFile, AttributeError) as error:
         raise cut_off(path, "xlsx") from error
 
 
 def _rows(sheet: Any, path: Path) -> list[tuple[int, list[str]]]:
-    """Rows that are not empty with their numbers, empty cells at their ends left out."""
+    """Return the rows that are not empty, with their numbers and without empty cells at their ends."""
     sheet.reset_dimensions()  # some programs write wrong ones
     rows = []
     try:
@@ -93,13 +83,13 @@ def _as_text(cell: object) -> str:
 
 
 def _refuse_formulas(content: bytes, path: Path, title: str, rows: list[tuple[int, list[str]]]) -> None:
-    """Raise where a cell holds an error, or a formula whose value the file does not hold."""
+    """Raise a ValueError if a cell holds an error, or a formula without a value in the file."""
     width = max(len(values) for _, values in rows)
     for number, values in rows:
         wrong = next((value for value in values if value in ERRORS), None)
         if wrong:
             raise ValueError(
-                f"{path}: row {number} of sheet {title!r} holds the error {wrong} of a formula. Mend or replace it by its value."
+                f"{path}: row {number} of sheet {title!r} holds the error {wrong} of a formula. Correct it or replace it by its value."
             )
     if all(len(values) == width and all(values) for _, values in rows):
         return
@@ -111,5 +101,5 @@ def _refuse_formulas(content: bytes, path: Path, title: str, rows: list[tuple[in
                 formula = str(getattr(cell.value, "text", cell.value))[:40]
                 raise ValueError(
                     f"{path}: cell {cell.coordinate} of sheet {title!r} holds a formula ({formula}) without a value: no spreadsheet "
-                    "program has computed it, or it is empty. Open the file in one and save it again, or save the values as .csv."
+                    "program has computed it, or it is empty. Open the file in such a program and save it again, or save the values as .csv."
                 )

@@ -1,6 +1,5 @@
 """Control genes: genes that are assumed not to change, such as spike-ins or housekeeping genes."""
 
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from bulkvi.arguments import warn_user
 from bulkvi.names import SYMBOL
 
 MIN_CONTROL_GENES = 3
@@ -101,10 +101,8 @@ def _name_mask(adata: AnnData, names: Any) -> np.ndarray:
             f"{list(adata.var_names[:3])}. bulkvi.pp.filter_genes may have removed them: they need counts."
         )
     if missing:
-        warnings.warn(
+        warn_user(
             f"{len(missing)} of {len(names)} control genes are not among the genes of adata, for example {missing[:3]}: size factors "
-            "were estimated without them. bulkvi.pp.filter_genes may have removed them for too few counts.",
-            UserWarning,
-            stacklevel=4,
+            "were estimated without them. bulkvi.pp.filter_genes may have removed them for too few counts."
         )
     return index.isin(names)

@@ -1,4 +1,3 @@
-import warnings
 from collections import Counter
 from collections.abc import Collection
 from typing import Any, Final
@@ -8,6 +7,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
+from bulkvi.arguments import warn_user
 from bulkvi.names import LENGTH, REPLICATES, SAMPLE, SIZE_FACTOR
 from bulkvi.study.counts import checked_counts
 
@@ -91,9 +91,7 @@ def sum_replicates(
     _refuse_copies(matrix, codes, adata.obs_names)
     obs = _constant_columns(adata.obs, codes, names, key, constant)
     if len(names) == adata.n_obs:
-        warnings.warn(
-            f"Column {key!r} has a different value in every sample: there is nothing to sum.", UserWarning, stacklevel=2
-        )
+        warn_user(f"Column {key!r} has a different value in every sample: there is nothing to sum.")
     membership = sparse.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))))
     summed = _as_integers(membership @ matrix.astype(float))
     result = AnnData(None if layer else summed, obs=obs, var=adata.var.copy(), shape=summed.shape if layer else None)
@@ -164,11 +162,9 @@ def _constant_columns(
             )
     left_out = [*differs, *({SIZE_FACTOR} & {*obs.columns} - {*differs})]
     if left_out:
-        warnings.warn(
+        warn_user(
             f"Columns that differ within {key!r} were left out, and so were size factors: {left_out[:N_SHOWN]}"
-            f"{' and others' if len(left_out) > N_SHOWN else ''}.",
-            UserWarning,
-            stacklevel=3,
+            f"{' and others' if len(left_out) > N_SHOWN else ''}."
         )
     first = [int(np.argmax(codes == code)) for code in range(len(names))]
     return obs.drop(columns=left_out).iloc[first].set_axis(names, axis=0)

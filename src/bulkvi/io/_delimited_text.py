@@ -1,4 +1,4 @@
-"""Lines of a text file as the records of a table: which mark parts the columns, and what a double quote means."""
+"""Records of a table in a text file: which mark separates the columns, and what a double quote means."""
 
 import csv
 import re
@@ -9,10 +9,10 @@ from typing import Final, NamedTuple
 
 SEPARATORS: Final = ("\t", ";", ",")
 JOINED: Final = "\x1f"
-"""What parts the values of a record once quotes have been understood; no text that is read holds it."""
-NOTHING: Final = f' \t,;"\r\n{JOINED}'
-"""What an empty line, or an empty row of a spreadsheet saved as text, consists of."""
-N_LOOKED_AT: Final = 200
+"""Separator of the values of a record after quotes are resolved; no text that is read contains it."""
+BLANKS: Final = f' \t,;"\r\n{JOINED}'
+"""Characters of an empty line, or of an empty row of a spreadsheet saved as text."""
+N_INSPECTED: Final = 200
 QUOTED: Final = re.compile('"[^"]*"')
 
 
@@ -20,37 +20,32 @@ class Records(NamedTuple):
     """Records that are not empty, each one line of text."""
 
     lines: list[str]
-    """Values of a record, parted by ``mark``."""
+    """Values of a record, separated by ``mark``."""
     numbers: list[int]
     """Line of the file where each record begins, counted from 1."""
     mark: str
-    """What parts the values in ``lines``."""
+    """Separator of the values in ``lines``."""
     separator: str
-    """What parts them in the file; empty in a spreadsheet."""
+    """Separator in the file; empty in a spreadsheet."""
     unended: bool = False
     """Whether the last line of the file has no line end."""
 
     def values(self, position: int) -> list[str]:
-        """The values of a record, without blanks around them."""
+        """Return the values of a record, without surrounding blanks."""
         return [value.strip() for value in self.lines[position].split(self.mark)]
 
 
 def split_text(text: str, path: Path) -> Records:
-    """Find the records of a text.
+    """Find the records of a text; raise a ValueError if a quote is opened and its end is ambiguous.
 
-    A double quote has its meaning in csv (it encloses a value, which may hold separators and line ends) where the lines
-    then make sense. Tables with tabs are mostly written without that meaning: there a line with an odd quote is read as it
-    is, if it has as many values as the header.
-
-    Raises
-    ------
-    ValueError
-        If a quote is opened and where it is closed is not plain.
+    A double quote encloses a value, which may hold separators and line ends, as in csv, if the lines are then consistent.
+    Most tables with tabs do not use quotes so: a line with an odd quote is then read as it is, if it has as many values as
+    the header.
     """
-    numbered = [(k, line) for k, line in enumerate(text.split("\n"), start=1) if line.strip(NOTHING)]
+    numbered = [(k, line) for k, line in enumerate(text.split("\n"), start=1) if line.strip(BLANKS)]
     if not numbered:
         raise ValueError(f"{path} is empty.")
-    separator = find_separator([line for _, line in numbered[:N_LOOKED_AT]])
+    separator = find_separator([line for _, line in numbered[:N_INSPECTED]])
     unended = not text.endswith("\n")
     if '"' not in text and separator != " ":
         return Records([line for _, line in numbered], [k for k, _ in numbered], separator, separator, unended)
@@ -61,17 +56,17 @@ def split_text(text: str, path: Path) -> Records:
         values is None and (separator != "\t" or line.count(separator) + 1 not in (width, width + 1))
         for _, line, values in split
     ):  # a value may go on in the next line
-        found = list(_over_lines(text, separator, path))
+        records = list(_multiline_records(text, separator, path))
     else:
-        found = [(k, _unquoted(line, separator) if values is None else values) for k, line, values in split]
+        records = [(k, _unquoted(line, separator) if values is None else values) for k, line, values in split]
     joined = [
-        JOINED.join(" ".join(value.split()) if "\n" in value else value for value in values) for _, values in found
+        JOINED.join(" ".join(value.split()) if "\n" in value else value for value in values) for _, values in records
     ]
-    return Records(joined, [k for k, _ in found], JOINED, separator, unended)
+    return Records(joined, [k for k, _ in records], JOINED, separator, unended)
 
 
 def find_separator(lines: list[str]) -> str:
-    """What parts the columns: the mark that most lines have equally often; a blank if there is none."""
+    """Return the mark that most lines have equally often; a blank if there is none."""
     best, most = " ", len(lines) / 3
     for mark in SEPARATORS:
         counts = Counter(count for line in lines if (count := QUOTED.sub("", line).count(mark)))
@@ -82,7 +77,7 @@ def find_separator(lines: list[str]) -> str:
 
 
 def _split(line: str, separator: str) -> list[str] | None:
-    """Values of a line on its own; None if a quote is opened or closed within a value."""
+    """Split a single line; None if a quote is opened or closed within a value."""
     if '"' not in line and separator != " ":
         return line.split(separator)
     if separator == " ":
@@ -100,8 +95,8 @@ def _unquoted(line: str, separator: str) -> list[str]:
     ]
 
 
-def _over_lines(text: str, separator: str, path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Records whose quoted values may hold line ends, and no whole rows."""
+def _multiline_records(text: str, separator: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield records whose quoted values may hold line ends, but no whole rows."""
     lines = text.split("\n")
     reader = csv.reader(
         (f"{line}\n" for line in lines), delimiter=separator, skipinitialspace=separator != "\t", strict=True
@@ -109,9 +104,9 @@ def _over_lines(text: str, separator: str, path: Path) -> Iterator[tuple[int, li
     start = 1
     try:
         for values in reader:
-            within = lines[start - 1 : reader.line_num]
-            widths = [line.count(separator) + 1 for line in within]
-            whole_rows = len(within) > 1 and (
+            covered = lines[start - 1 : reader.line_num]
+            widths = [line.count(separator) + 1 for line in covered]
+            whole_rows = len(covered) > 1 and (
                 all(width == len(values) for width in widths) or len(values) > 2 and len(values) in widths[1:-1]
             )
             if whole_rows:
