@@ -153,7 +153,7 @@ def test_names_are_paired(sheet: list[str], counts: list[str], rule: Match, pair
             ["TCGA-1-01A", "TCGA-1-11A", "TCGA-2-01A"],
             "'TCGA-1' begins 'TCGA-1-01A', 'TCGA-1-11A'",
         ),
-        (["s1", "s2"], ["s1_L001", "s1_L002", "s2_L001"], "add them up with bulkvi.pp.sum_replicates"),
+        (["s1", "s2"], ["s1_L001", "s1_L002", "s2_L001"], "sum them with bulkvi.pp.sum_replicates"),
         (["s1", "s2"], ["s10_a", "s20_a"], "2 of the 2 samples"),
         (["s1_a", "s1_b"], ["s1"], "2 of the 2 samples"),
         (["ctrl", "drug"], ["ctrl1", "drug1"], "2 of the 2 samples"),

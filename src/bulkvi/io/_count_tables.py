@@ -119,9 +119,7 @@ def _refuse_text(columns: list[int], table: Table, samples: pd.DataFrame, source
 
 
 def _has_numbers(column: pd.Series) -> bool:
-    if pd.api.types.is_numeric_dtype(column):
-        return True
-    return bool(pd.to_numeric(column, errors="coerce").notna().any())
+    return pd.api.types.is_numeric_dtype(column) or bool(pd.to_numeric(column, errors="coerce").notna().any())
 
 
 def _as_name(cell: object) -> str:
@@ -133,14 +131,14 @@ def _as_name(cell: object) -> str:
 def _check_gct(table: Table, source: str) -> Table:
     """Return a table of GenePattern's ``.gct`` without rows that annotate samples; raise if its size is not that of line 2."""
     size = table.dimensions
-    n_rows, n_samples, n_columns, n_annotation = size if len(size) == 4 else (*size[:2], 1, 0)
+    n_rows, n_samples, n_columns, n_annotation = size if len(size) == 4 else (*(*size, 0, 0)[:2], 1, 0)
     labels = list(map(plain_label, table.labels))
     leading = 1 + n_columns + (len(size) == 2 and labels[:3] == ["id", "name", "description"])  # as GTEx writes it
     found = len(table.cells) - n_annotation, len(table.labels) - leading
     if len(size) not in (2, 4) or found != (n_rows, n_samples):
         raise ValueError(
             f"{source}: its second line gives {' x '.join(map(str, size[:2]))} (genes x samples), and the table holds "
-            f"{found[0]} x {found[1]}. The file may be cut off, or was changed after it was written: get it again, or correct that line."
+            f"{found[0]} x {found[1]}. The file may be cut off, or was changed after it was written: download it again, or correct that line."
         )
     if n_annotation:
         names = table.cells[0].iloc[:n_annotation].tolist()
@@ -155,11 +153,8 @@ def _gct_columns(table: Table, ids: int | None) -> tuple[int, int | None]:
     if ids is None:
         ids = labels.index("name") if "name" in labels[:3] else 0
     described = labels.index("description") if "description" in labels[:4] else None
-    if described is not None:
-        words = table.cells[described].dropna().astype(str)
-        if not len(words) or words.str.contains(r"\s").any():
-            described = None
-    return ids, described
+    words = [] if described is None else table.cells[described].dropna().astype(str).tolist()
+    return ids, described if words and not any(re.search(r"\s", word) for word in words) else None
 
 
 def _with_decimal_points(table: Table) -> Table:

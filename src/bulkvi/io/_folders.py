@@ -9,7 +9,7 @@ import pandas as pd
 from bulkvi.io._count_values import Missing
 from bulkvi.io._gene_files import gene_files, read_gene_files
 from bulkvi.io._genes import SUMMARY, SampleCounts
-from bulkvi.io._quantifiers import find_quantified, find_rsem, read_quantified, read_rsem
+from bulkvi.io._quantifiers import RSEM_FILE, find_quantified, read_quantified, read_rsem
 from bulkvi.io._sample_files import (
     by_sample,
     files_of_samples,
@@ -50,7 +50,7 @@ def read_folder(
 ) -> SampleCounts:
     """Find the counts of the samples of a sheet in a folder with one file per sample."""
     paths = visible_files(folder)
-    of_genes = {"STAR": _find_star(paths, folder), "RSEM": find_rsem(paths, folder)}
+    of_genes = {"STAR": by_sample(paths, folder, STAR_FILE), "RSEM": by_sample(paths, folder, RSEM_FILE)}
     of_genes = {tool: files for tool, files in of_genes.items() if files}
     of_transcripts = find_quantified(paths, folder)
     tools = of_transcripts if of_transcripts and (transcripts is not None or not of_genes) else of_genes
@@ -76,13 +76,6 @@ def read_folder(
     example = f" ({nested}, perhaps)" if nested else ""
     raise ValueError(
         f"The folder {folder} holds no known counts: {KNOWN}. For a table of counts, give the file{example}."
-    )
-
-
-def _find_star(paths: list[Path], folder: Path) -> dict[str, Path]:
-    """Return STAR's files by sample: the text before STAR's name, or the subfolder."""
-    return by_sample(
-        [path for path in paths if STAR_FILE.search(path.name)], folder, lambda name: STAR_FILE.sub("", name)
     )
 
 

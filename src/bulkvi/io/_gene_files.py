@@ -56,11 +56,9 @@ def _recognise(path: Path) -> GeneFile | None:
         rows = [line.strip().split(separator) for line in lines]
         if len(rows[0]) in (2, 3) and all(len(row) == len(rows[0]) for row in rows):
             below = rows[1:] or rows
-            named = all(SUMMARY.fullmatch(row[0].strip('" ')) for row in below) and not _is_number(rows[0][-1])
-            counted = all(_is_number(row[-1]) for row in below) and not any(
-                _is_number(row[1]) for row in below if len(row) == 3
-            )
-            return GeneFile(path, "HTSeq", separator) if counted and not named else None
+            only_summary = all(SUMMARY.fullmatch(row[0].strip('" ')) for row in below) and not _is_number(rows[0][-1])
+            counted = all(_is_number(row[-1]) and not (len(row) == 3 and _is_number(row[1])) for row in below)
+            return GeneFile(path, "HTSeq", separator) if counted and not only_summary else None
     return None
 
 
@@ -79,10 +77,8 @@ def read_gene_files(
 
     ``paths`` are all files of the folder: one that is named as a sample and is no table of counts is reported.
     """
-    kinds: dict[Kind, list[GeneFile]] = {}
-    for file in found:
-        kinds.setdefault(file.kind, []).append(file)
     wanted = samples.index.tolist()
+    kinds = {kind: [file for file in found if file.kind == kind] for kind in dict.fromkeys(file.kind for file in found)}
     n_found = {
         kind: len(pair_names(_sample_names(files, folder, samples, match), wanted, match))
         for kind, files in kinds.items()
@@ -93,17 +89,32 @@ def read_gene_files(
             f"{folder} holds files of HTSeq and of featureCounts for {n_found[kind]} samples each. Give a folder that holds those of "
             "one tool."
         )
-    files = kinds[kind]
-    if kind == "featureCounts" and (tables := [_feature_counts(file) for file in files]):
-        return _from_columns(folder, files, tables, samples, match)
+    if kind == "featureCounts":
+        tables, files = _feature_counts_tables(folder, kinds[kind], samples, match)
+        aligned = same_rows(tables, files)
+    else:
+        tables, files = _htseq_tables(folder, kinds[kind], paths, samples, match)
+        aligned = same_rows(tables, files, missing=missing)
+    counts = pd.DataFrame({name: table["count"] for name, table in aligned.items()})
+    counts.index = pd.Index(counts.index.tolist())
+    symbols = next((table["symbol"] for table in aligned.values() if "symbol" in table), None)
+    if symbols is not None:
+        symbols = symbols.where(symbols != 0, "").set_axis(counts.index)  # 0 fills genes that the file lacks
+    return SampleCounts(counts, {"format": kind, "samples_in": "files", "match": match}, symbols)
+
+
+def _htseq_tables(
+    folder: Path, files: list[GeneFile], paths: list[Path], samples: pd.DataFrame, match: Match
+) -> tuple[dict[str, pd.DataFrame], dict[str, Path]]:
+    """Read tables of HTSeq without the summary at their ends, and their files, by sample."""
     names = _sample_names(files, folder, samples, match)
-    pairs = pair_names(names, wanted, match)
-    _refuse_unread([name for name in wanted if name not in pairs], files, paths)
+    pairs = pair_names(names, samples.index.tolist(), match)
+    _refuse_unread([name for name in samples.index if name not in pairs], files, paths)
     chosen = match_samples(names, samples, match, folder.name)
     by_name = dict(zip(names, files, strict=True))
-    files_read = {name: by_name[given].path for name, given in zip(wanted, chosen, strict=True)}
-    read = {name: _two_columns(by_name[given]) for name, given in zip(wanted, chosen, strict=True)}
-    tails = {name: frozenset(name for name in table.index if SUMMARY.fullmatch(name)) for name, table in read.items()}
+    read = {name: _two_columns(by_name[given]) for name, given in zip(samples.index, chosen, strict=True)}
+    files_read = {name: by_name[given].path for name, given in zip(samples.index, chosen, strict=True)}
+    tails = {name: {gene for gene in table.index if SUMMARY.fullmatch(gene)} for name, table in read.items()}
     longest = max(tails.values(), key=len)
     for name, tail in tails.items():
         if not tail and longest:
@@ -111,20 +122,8 @@ def read_gene_files(
                 f"{files_read[name]} lacks the lines {', '.join(sorted(longest)[:2])} ... at its end, which the other files of {folder.name} have: "
                 "it is cut short. Copy it again, or count again."
             )
-    attrs = {name: table.attrs for name, table in read.items()}
-    genes = {name: table[[name not in longest for name in table.index]] for name, table in read.items()}
-    for name, table in genes.items():
-        table.attrs = attrs[name]
-    if longest:
-        find_summaries(sorted(longest), folder.name)
-    aligned = same_rows(genes, files_read, missing=missing)
-    counts = pd.DataFrame({name: table["count"] for name, table in aligned.items()})
-    symbols = [table["symbol"] for table in aligned.values() if "symbol" in table]
-    return SampleCounts(
-        counts.set_axis(pd.Index(counts.index.tolist()), axis=0),
-        {"format": "HTSeq", "samples_in": "files", "match": match},
-        symbols[0].where(symbols[0] != 0, "").set_axis(counts.index) if symbols else None,
-    )
+    find_summaries(sorted(longest), folder.name)
+    return {name: table[~table.index.isin(longest)] for name, table in read.items()}, files_read
 
 
 def _sample_names(files: list[GeneFile], folder: Path, samples: pd.DataFrame, match: Match) -> list[str]:
@@ -180,27 +179,23 @@ def _feature_counts(file: GeneFile) -> pd.DataFrame:
     return table
 
 
-def _from_columns(
-    folder: Path, files: list[GeneFile], tables: list[pd.DataFrame], samples: pd.DataFrame, match: Match
-) -> SampleCounts:
-    """Combine tables of featureCounts, whose samples are named by the file or by the alignment."""
-    places = [(file, table, k) for file, table in zip(files, tables, strict=True) for k in range(table.shape[1])]
-    columns = [table.columns[k] for _, table, k in places]
-    namings = [columns, [file_name(label) for label in columns]]
-    if len(places) == len(files):
+def _feature_counts_tables(
+    folder: Path, files: list[GeneFile], samples: pd.DataFrame, match: Match
+) -> tuple[dict[str, pd.DataFrame], dict[str, Path]]:
+    """Read tables of featureCounts, whose samples are named by the file or by the alignment, and their files, by sample."""
+    columns = [
+        (file.path, table, k) for file in files for table in [_feature_counts(file)] for k in range(table.shape[1])
+    ]
+    labels = [table.columns[k] for _, table, k in columns]
+    namings = [labels, [file_name(label) for label in labels]]
+    if len(columns) == len(files):
         namings.insert(0, _sample_names(files, folder, samples, match))
-    wanted = samples.index.tolist()
-    names = max(namings, key=lambda naming: len(pair_names(naming, wanted, match)))
-    chosen = match_samples(names, samples, match, folder.name)
-    place = {name: places[names.index(given)] for name, given in zip(wanted, chosen, strict=True)}
-    single = {}
-    for name, (_, table, k) in place.items():
-        single[name] = table.iloc[:, [k]].set_axis(["count"], axis=1)
+    names = max(namings, key=lambda naming: len(pair_names(naming, samples.index.tolist(), match)))
+    tables, files_read = {}, {}
+    for name, given in zip(samples.index, match_samples(names, samples, match, folder.name), strict=True):
+        files_read[name], table, k = columns[names.index(given)]
+        tables[name] = table.iloc[:, [k]].set_axis(["count"], axis=1)
         if "symbol" in table.attrs:
-            single[name]["symbol"] = table.attrs["symbol"]
-        single[name].attrs = table.attrs
-    aligned = same_rows(single, {name: file.path for name, (file, _, _) in place.items()})
-    counts = pd.DataFrame({name: table["count"] for name, table in aligned.items()})
-    symbols = [table["symbol"] for table in aligned.values() if "symbol" in table]
-    facts = {"format": "featureCounts", "samples_in": "files", "match": match}
-    return SampleCounts(counts, facts, symbols[0] if symbols else None)
+            tables[name]["symbol"] = table.attrs["symbol"]
+        tables[name].attrs = table.attrs
+    return tables, files_read

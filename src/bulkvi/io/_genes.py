@@ -101,7 +101,9 @@ def check_genes(
         raise ValueError(
             f"{source} has no genes: every row counts reads without a gene. Give the table of counts itself."
         )
-    counts = _counts(numbers, missing=missing, round_counts=round_counts, source=source)
+    counts = None if isinstance(numbers.values, pd.DataFrame) else sparse_counts(numbers.values)
+    if counts is None:
+        counts = to_counts(numbers.table(), missing=missing, round_counts=round_counts, source=source)
     genes = find_genes(counts, numbers.genes, summaries, source)
     counts, kept, names = counts[genes], kept[genes], [numbers.genes[k] for k in np.flatnonzero(genes)]
     refuse_sum_of_samples(counts, numbers.samples, source)
@@ -114,14 +116,6 @@ def check_genes(
         )
         counts, kept = membership @ counts, kept[first]
     return GeneCounts(narrow(counts, source), list(map(str, unique)), kept)
-
-
-def _counts(numbers: NamedMatrix, *, missing: Missing, round_counts: bool, source: str) -> Matrix:
-    if not isinstance(numbers.values, pd.DataFrame):
-        counts = sparse_counts(numbers.values)
-        if counts is not None:
-            return counts
-    return to_counts(numbers.table(), missing=missing, round_counts=round_counts, source=source)
 
 
 def plain_label(label: str) -> str:

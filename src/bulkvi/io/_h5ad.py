@@ -2,7 +2,7 @@
 
 import warnings
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -14,18 +14,7 @@ from bulkvi.io._genes import SYMBOL_COLUMNS, GeneCounts, NamedMatrix, plain_labe
 from bulkvi.io._sample_names import Match, SamplesIn, find_samples, match_samples
 from bulkvi.names import SYMBOL
 
-HDF5 = b"\x89HDF\r\n\x1a\n"
-
-
-class AnnDataCounts(NamedTuple):
-    """Numbers of an ``.h5ad``, and its object."""
-
-    adata: AnnData
-    """The samples of the sheet in its order; ``X`` is not yet checked."""
-    numbers: NamedMatrix
-    """Content of ``X`` or the layer."""
-    facts: dict[str, str]
-    """How the file was read, for ``uns``."""
+HDF5: Final = b"\x89HDF\r\n\x1a\n"
 
 
 def read_obs(path: Path, given: SamplesIn | None) -> pd.DataFrame:
@@ -50,8 +39,8 @@ def read_obs(path: Path, given: SamplesIn | None) -> pd.DataFrame:
 
 def read_anndata(
     path: Path, samples: pd.DataFrame, *, match: Match, given: SamplesIn | None, layer: str | None
-) -> AnnDataCounts:
-    """Find the counts of the samples of a sheet in ``X`` or a layer."""
+) -> tuple[AnnData, NamedMatrix, dict[str, str]]:
+    """Return the samples of a sheet, their unchecked numbers in ``X`` or the layer, and how they were read."""
     adata = _open(path)
     adata.var_names, adata.obs_names = (
         names.map(lambda name: str(name).strip()) for names in (adata.var_names, adata.obs_names)
@@ -73,7 +62,7 @@ def read_anndata(
     if columns and SYMBOL not in adata.var:
         adata.var[SYMBOL] = adata.var[columns[0]]
     numbers = _named_matrix(adata.X if layer is None else adata.layers[layer], adata, path.name)
-    return AnnDataCounts(adata, numbers, {"format": "h5ad", "samples_in": side, "match": match})
+    return adata, numbers, {"format": "h5ad", "samples_in": side, "match": match}
 
 
 def with_counts(adata: AnnData, genes: GeneCounts, source: str) -> AnnData:

@@ -27,13 +27,6 @@ COLUMNS: Final = {
 """Transcript, counts, effective length, abundance."""
 
 
-def find_rsem(paths: list[Path], folder: Path) -> dict[str, Path]:
-    """Return RSEM's files of genes by sample: the text before RSEM's name, or the subfolder."""
-    return by_sample(
-        [path for path in paths if RSEM_FILE.search(path.name)], folder, lambda name: RSEM_FILE.sub("", name)
-    )
-
-
 def read_rsem(folder: Path, files: dict[str, Path], samples: pd.DataFrame, *, match: Match) -> SampleCounts:
     """Find the counts and lengths of the samples of a sheet among RSEM's files; expected counts are rounded."""
     columns = ("gene_id", "expected_count", "effective_length")
@@ -71,7 +64,7 @@ def find_quantified(paths: list[Path], folder: Path) -> dict[str, dict[str, Path
         texts = {str(path).removesuffix(".gz").removesuffix(".tsv") for path in files if ".tsv" in path.suffixes}
         files = [path for path in files if path.suffix != ".h5" or str(path.with_suffix("")) not in texts]
         if files:
-            tools[tool] = by_sample(files, folder, lambda text, name=name: name.sub("", text))  # type: ignore[misc]
+            tools[tool] = by_sample(files, folder, name)
     return tools
 
 
@@ -104,7 +97,11 @@ def read_quantified(
         list(tables),
         data_type=tool,
         transcript_gene_map=pd.DataFrame({TRANSCRIPT: names, GENE: list(matches.values.values())}),
-        custom_importer=lambda path, **_: _for_pytximport(tables[path]),
+        custom_importer=lambda path, **_: {
+            "transcript_id": names,
+            **{key: tables[path][key].to_numpy() for key in tables[path]},
+            "inferential_replicates": None,
+        },
         ignore_transcript_version=False,
         ignore_after_bar=False,
     )
@@ -153,14 +150,6 @@ def _read_h5(path: Path) -> pd.DataFrame:
     return table.set_axis(pd.Index([str(name) for name in read["transcript_id"]]), axis=0)
 
 
-def _for_pytximport(table: pd.DataFrame) -> dict[str, object]:
-    return {
-        "transcript_id": table.index.tolist(),
-        **{key: table[key].to_numpy() for key in table},
-        "inferential_replicates": None,
-    }
-
-
 def _genes_by_transcript(annotation: pd.DataFrame, path: Path) -> dict[str, str]:
     pairs = annotation.loc[
         (annotation[TRANSCRIPT] != "") & (annotation[GENE] != ""), [TRANSCRIPT, GENE]
@@ -190,24 +179,21 @@ def _share_lost(reads: pd.DataFrame, matches: Matches, known: list[str], folder:
     ids = absent.sum(axis=1).sort_values(ascending=False, kind="stable").index[:3].tolist()
     message = (
         f"{folder.name}: {share:.2%} of the reads are lost (up to {by_sample.max():.2%}, sample {by_sample.idxmax()!r}), those of "
-        f"{len(absent):,} of {len(reads):,} transcripts that are not in {{}}: {', '.join(map(repr, ids))} ..."
+        f"{len(absent):,} of {len(reads):,} transcripts ({', '.join(map(repr, ids))} ...) that are not in"
     )
     if share > MAX_LOST:
-        raise ValueError(f"{message.format(annotation)}. {_cause(absent.index.tolist(), known)}")
+        raise ValueError(f"{message} {annotation}. {_cause(absent.index.tolist(), known)}")
     if share > 0:
-        warn_user(f"{message.format(path.name)}.")
+        warn_user(f"{message} {path.name}.")
     return share
 
 
 def _cause(absent: list[str], known: list[str]) -> str:
     """Explain why transcripts may be missing in an annotation, with the remedy."""
-    begins = [
+    here, there = (
         {found[0] for name in names[:1000] if (found := re.match(r"[A-Za-z]+", name))} for names in (absent, known)
-    ]
-    different = begins[0] and begins[1] and not begins[0] & begins[1]
-    why = (
-        f"The names begin with {min(begins[0])} here and with {min(begins[1])} there: it is the annotation of another species or source."
-        if different
-        else "It is of another release, or holds part of the annotation only."
     )
+    why = "It is of another release, or holds part of the annotation only."
+    if here and there and not here & there:
+        why = f"The names begin with {min(here)} here and with {min(there)} there: it is the annotation of another species or source."
     return f"{why} Give the table or the annotation that belongs to the index the reads were counted with."

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from io import StringIO
 from pathlib import Path
@@ -58,10 +59,14 @@ def sample_names(paths: Iterable[Path], folder: Path, name_in_file: Callable[[st
     return [names[0] for names in candidates]
 
 
-def by_sample(paths: list[Path], folder: Path, name_in_file: Callable[[str], str]) -> dict[str, Path]:
-    """Return the files by the name of their sample; raise a ValueError if two are of one sample."""
+def by_sample(paths: list[Path], folder: Path, pattern: re.Pattern[str]) -> dict[str, Path]:
+    """Return the files with ``pattern`` in their names by sample: the rest of the name, or the subfolder.
+
+    Two files of one sample raise a ValueError.
+    """
+    matching = [path for path in paths if pattern.search(path.name)]
     files: dict[str, Path] = {}
-    for name, path in zip(sample_names(paths, folder, name_in_file), paths, strict=True):
+    for name, path in zip(sample_names(matching, folder, lambda name: pattern.sub("", name)), matching, strict=True):
         if name in files:
             raise ValueError(
                 f"{folder}: {files[name].relative_to(folder)} and {path.relative_to(folder)} are both of sample {name!r}. Leave one "

@@ -126,32 +126,33 @@ def _unique(fits: dict[str, list[str]]) -> Pairs:
     return {name: other for name, other in pairs.items() if times[other] == 1}
 
 
-RULES: Final[dict[str, Callable[[Sequence[str], Sequence[str]], Pairs]]] = {
-    "exact": _by_key(str),
-    "case": _by_key(str.lower),
-    "r_names": _by_key(r_name),
-    "file_names": _by_key(file_name),
-    "affix": _by_affix,
-    "numbers": _by_key(numbers),
-    "prefix": _by_prefix,
-    "letters": _by_key(letters),
+RULES: Final[dict[str, tuple[Callable[[Sequence[str], Sequence[str]], Pairs], str]]] = {
+    "exact": (_by_key(str), "names are equal"),
+    "case": (_by_key(str.lower), "capitals are ignored"),
+    "r_names": (
+        _by_key(r_name),
+        "names are taken as R writes them (a dot for each dash or space, an X before a digit)",
+    ),
+    "file_names": (_by_key(file_name), "names of files are read without their folders and endings (.bam and the like)"),
+    "affix": (_by_affix, "the same text before or after every name is left out"),
+    "numbers": (_by_key(numbers), "leading zeros and a .0 at the end of numbers are left out"),
+    "letters": (
+        _by_key(letters),
+        "only letters and digits count (no dots, dashes, underscores, capitals, folders, endings)",
+    ),
+    "prefix": (
+        _by_prefix,
+        "a name may be a prefix of another (barcodes, lanes), as long as it is that of one name only",
+    ),
 }
-MEANING: Final = {
-    "case": "capitals and small letters count as the same",
-    "r_names": "names are taken as R writes them (a dot for each dash or space, an X before a digit)",
-    "file_names": "names of files are read without their folders and endings (.bam and the like)",
-    "affix": "the same text before or after every name is left out",
-    "numbers": "leading zeros and a .0 at the end of numbers are left out",
-    "letters": "only letters and digits count (no dots, dashes, underscores, capitals, folders, endings)",
-    "prefix": "a name may go on where the other ends (barcodes, lanes), as long as it fits one name only",
-}
+"""How to pair names, and the meaning for readers; in the order in which they are tried."""
 
 
 def pair_names(given: Sequence[str], wanted: Sequence[str], match: Match) -> Pairs:
     """Return the name in the counts of each name of the sheet that has one."""
     if match not in get_args(Match):
         raise ValueError(f"match={match!r} is unknown; choose one of {', '.join(map(repr, get_args(Match)))}.")
-    return RULES[match](list(given), list(wanted))
+    return RULES[match][0](list(given), list(wanted))
 
 
 def match_samples(given: Sequence[str], samples: pd.DataFrame, match: Match, source: str) -> list[str]:
@@ -166,8 +167,8 @@ def match_samples(given: Sequence[str], samples: pd.DataFrame, match: Match, sou
     repeated = [name for name in wanted if times[pairs.get(name, name)] > 1]
     if repeated:
         raise ValueError(
-            f"{source}: sample names must be unique; there is more than one {repeated[:N_SHOWN]}. Rename or take out all but "
-            "one, or add up what belongs to one sample."
+            f"{source}: sample names must be unique; there is more than one {repeated[:N_SHOWN]}. Rename or remove all but "
+            "one, or sum those of one sample."
         )
     missing = [name for name in wanted if name not in pairs]
     if missing:
@@ -186,10 +187,11 @@ def _explain(given: list[str], samples: pd.DataFrame, missing: list[str], match:
     n = len(samples)
     head = f"{len(missing)} of the {n} samples in the sample sheet are not in {source}: {_listed(missing)}."
     has = f"{source} has {_listed(given)}."
-    for rule, meaning in MEANING.items():
-        pairs = RULES[rule](given, samples.index.tolist())
-        if len(pairs) == n:
-            ambiguous = _ambiguous(given, samples.index.tolist(), pairs.values()) if rule == "affix" else {}
+    wanted = samples.index.tolist()
+    for rule, (pair, meaning) in RULES.items():
+        pairs = pair(given, wanted)
+        if len(pairs) == n and rule != "exact":
+            ambiguous = _ambiguous(given, wanted, pairs.values()) if rule == "affix" else {}
             if ambiguous:
                 return head + _explain_ambiguous(ambiguous, source)
             shown = next(name for name in missing if name in pairs)
@@ -197,7 +199,7 @@ def _explain(given: list[str], samples: pd.DataFrame, missing: list[str], match:
                 f"{head} All {n} match if {meaning}: {shown!r} in the sheet is {pairs[shown]!r} in the counts. If they are "
                 f"the same samples, add match='{rule}', or rename them in one of the two files."
             )
-    if ambiguous := _ambiguous(given, samples.index.tolist(), ()):
+    if ambiguous := _ambiguous(given, wanted, ()):
         return head + _explain_ambiguous(ambiguous, source)
     if given and all(name.isdecimal() for name in given) and not any(name.isdecimal() for name in missing):
         return (
@@ -211,18 +213,17 @@ def _explain(given: list[str], samples: pd.DataFrame, missing: list[str], match:
                 f"{head} {has} The column {column!r} of the sample sheet holds these names: give sample_column='{column}', "
                 "or make it the first column."
             )
-    paired = set(pair_names(given, samples.index.tolist(), match).values())
-    free = [name for name in given if name not in paired]
-    lower = {name.lower(): name for name in free}
-    near = {
-        name: [lower[close] for close in get_close_matches(name.lower(), lower, n=2, cutoff=0.6)] for name in missing
-    }
+    paired = set(pair_names(given, wanted, match).values())
+    lower = {name.lower(): name for name in given if name not in paired}
+    similar = {name: get_close_matches(name.lower(), lower, n=2, cutoff=0.6) for name in missing[:N_SHOWN]}
     misses = "; ".join(
-        f"{name!r} is near {' and '.join(map(repr, to))}" for name, to in list(near.items())[:N_SHOWN] if to
+        f"{name!r} is near {' and '.join(repr(lower[other]) for other in others)}"
+        for name, others in similar.items()
+        if others
     )
     return (
         f"{head} {has} {'Near misses: ' + misses + '. ' if misses else ''}Write the names in the first column of the sample "
-        "sheet as the counts have them, and take out the rows of samples without counts."
+        "sheet as the counts have them, and remove the rows of samples without counts."
     )
 
 
@@ -237,7 +238,7 @@ def _explain_ambiguous(ambiguous: dict[str, list[str]], source: str) -> str:
     return (
         f" {len(ambiguous)} names of the sheet begin more than one name in {source}: {name!r} begins {_listed(fit)}. Write in the "
         "sheet enough of the right name to distinguish it, and add match='prefix'. If they are lanes or runs of one "
-        "library, give each a row in the sheet and add them up with bulkvi.pp.sum_replicates."
+        "library, give each a row in the sheet and sum them with bulkvi.pp.sum_replicates."
     )
 
 
@@ -262,7 +263,7 @@ def find_samples(
         )
     if n_columns or n_rows:
         return "columns" if n_columns else "rows"
-    n_similar = [max(len(rule(names, wanted)) for rule in RULES.values()) for names in (columns, rows)]
+    n_similar = [max(len(pair(names, wanted)) for pair, _ in RULES.values()) for names in (columns, rows)]
     if n_similar[0] == n_similar[1]:
         return "columns" if len(columns) <= len(rows) else "rows"
     return "columns" if n_similar[0] > n_similar[1] else "rows"

@@ -9,8 +9,7 @@ from typing import Final, NamedTuple
 import pandas as pd
 
 from bulkvi.arguments import warn_user
-from bulkvi.io._delimited_text import BLANKS, JOINED, Records, split_text
-from bulkvi.io._spreadsheets import split_spreadsheet
+from bulkvi.io._table_records import BLANKS, JOINED, Records, split_spreadsheet, split_text
 from bulkvi.io._text_files import ZIP, decode, unpack
 
 MISSING: Final = ("", "NA", "NaN", "nan", "N/A", "#N/A", "NULL", "null")

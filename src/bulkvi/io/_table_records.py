@@ -1,11 +1,17 @@
-"""Records of a table in a text file: which mark separates the columns, and what a double quote means."""
+"""Records of a table in a text file or in a sheet of an ``.xlsx`` file."""
 
 import csv
 import re
+import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Iterator
+from datetime import date, datetime, time
+from io import BytesIO
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
+
+from bulkvi.io._text_files import cut_off
 
 SEPARATORS: Final = ("\t", ";", ",")
 JOINED: Final = "\x1f"
@@ -14,6 +20,19 @@ BLANKS: Final = f' \t,;"\r\n{JOINED}'
 """Characters of an empty line, or of an empty row of a spreadsheet saved as text."""
 N_INSPECTED: Final = 200
 QUOTED: Final = re.compile('"[^"]*"')
+ERRORS: Final = frozenset("#REF! #DIV/0! #NAME? #NULL! #NUM! #VALUE!".split())
+"""Values of formulas that cannot be computed; ``#N/A`` is a missing value."""
+DAMAGED_SHEET: Final = (
+    KeyError,
+    ValueError,
+    TypeError,
+    OSError,
+    SyntaxError,
+    EOFError,
+    zipfile.BadZipFile,
+    AttributeError,
+)
+"""Errors of openpyxl if a file is cut off or damaged."""
 
 
 class Records(NamedTuple):
@@ -120,3 +139,90 @@ def _multiline_records(text: str, separator: str, path: Path) -> Iterator[tuple[
             f"{path} is no table: a double quote is opened and not closed in line {first}, so that the ends of its value, and of the "
             "rows below, cannot be told. Take the quote out, or write the whole value in double quotes and each quote in it twice."
         ) from error
+
+
+def split_spreadsheet(content: bytes, path: Path, sheet: str | None) -> Records:
+    """Find the records of the given sheet, or of the only one that is not empty."""
+    book = _open(content, path)
+    names = [each.title for each in book.worksheets]
+    if sheet is not None and sheet not in names:
+        raise KeyError(f"sheet={sheet!r} is not in {path}; its sheets are {names}.")
+    read = {each.title: _rows(each, path) for each in book.worksheets if sheet in (None, each.title)}
+    filled = {title: rows for title, rows in read.items() if rows}
+    if sheet is None and len(filled) > 1:
+        raise ValueError(
+            f"{path} has {len(filled)} sheets that are not empty: {list(filled)}. Name the one with the table, as "
+            f"in sheet={next(iter(filled))!r}, or remove the others."
+        )
+    if not filled:
+        raise ValueError(
+            f"{path} is empty: it has no sheet with a filled cell among {names if sheet is None else [sheet]}."
+        )
+    ((title, rows),) = filled.items()
+    _refuse_formulas(content, path, title, rows)
+    width = max(len(values) for _, values in rows)
+    lines = [JOINED.join(values + [""] * (width - len(values))) for _, values in rows]
+    return Records(lines, [number for number, _ in rows], JOINED, "")
+
+
+def _open(content: bytes, path: Path, *, values: bool = True) -> Any:
+    try:
+        from openpyxl import load_workbook
+    except ImportError as error:
+        raise ImportError(f"{path} is a spreadsheet; to read it, pip install 'bulkvi[excel]' (openpyxl).") from error
+    try:
+        with warnings.catch_warnings(action="ignore"):  # about styles and extensions that a table does not need
+            return load_workbook(BytesIO(content), read_only=True, data_only=values)
+    except DAMAGED_SHEET as error:
+        raise cut_off(path, "xlsx") from error
+
+
+def _rows(sheet: Any, path: Path) -> list[tuple[int, list[str]]]:
+    """Return the rows that are not empty, with their numbers and without empty cells at their ends."""
+    sheet.reset_dimensions()  # some programs write wrong ones
+    rows = []
+    try:
+        for number, row in enumerate(sheet.iter_rows(), start=1):
+            values = [_as_text(cell.value) for cell in row]
+            while values and not values[-1]:
+                values.pop()
+            if values:
+                rows.append((number, values))
+    except DAMAGED_SHEET as error:
+        raise cut_off(path, "xlsx") from error
+    return rows
+
+
+def _as_text(cell: object) -> str:
+    if cell is None:
+        return ""
+    if isinstance(cell, float):
+        return str(int(cell)) if cell.is_integer() and abs(cell) < 2**63 else repr(cell)
+    if isinstance(cell, datetime):
+        return str(cell.date() if cell.time() == time() else cell)
+    if isinstance(cell, date | time):
+        return str(cell)
+    return " ".join(str(cell).replace(JOINED, " ").split())
+
+
+def _refuse_formulas(content: bytes, path: Path, title: str, rows: list[tuple[int, list[str]]]) -> None:
+    """Raise a ValueError if a cell holds an error, or a formula without a value in the file."""
+    width = max(len(values) for _, values in rows)
+    for number, values in rows:
+        wrong = next((value for value in values if value in ERRORS), None)
+        if wrong:
+            raise ValueError(
+                f"{path}: row {number} of sheet {title!r} holds the error {wrong} of a formula. Correct it or replace it by its value."
+            )
+    if all(len(values) == width and all(values) for _, values in rows):
+        return
+    by_number = dict(rows)
+    for number, row in enumerate(_open(content, path, values=False)[title].iter_rows(), start=1):
+        known = by_number.get(number, [])
+        for k, cell in enumerate(row):
+            if cell.data_type == "f" and not (k < len(known) and known[k]):
+                formula = str(getattr(cell.value, "text", cell.value))[:40]
+                raise ValueError(
+                    f"{path}: cell {cell.coordinate} of sheet {title!r} holds a formula ({formula}) without a value: no spreadsheet "
+                    "program has computed it, or it is empty. Open the file in such a program and save it again, or save the values as .csv."
+                )
