@@ -84,10 +84,10 @@ def zinb(
     copied = AnnData(counts, obs=adata.obs.copy(), var=pd.DataFrame(index=adata.var_names))
     BulkVI.setup_anndata(copied, size_factor_key=size_factor_key, design=design)
     model = BulkVI(copied, n_latent=n_latent, gene_likelihood="zinb", seed=seed)
-    design = model.gene_fit().study.design
-    compared = group_contrast(design, groupby, group1, group2)
+    study_design = model.gene_fit().study.design
+    compared = group_contrast(study_design, groupby, group1, group2)
     model.train(max_steps=max_steps, seed=seed, accelerator=accelerator, progress_bar=False)
-    decoded = DecodedRates(model).decoded_log_fc(design, compared)
+    decoded = DecodedRates(model).decoded_log_fc(study_design, compared)
     with torch.inference_mode():
         dispersion = model.module.log_dispersion_of({}).exp().cpu().numpy()
     return baseline_table(

@@ -35,10 +35,6 @@ def read_count_table(
         path, is_name=lambda label: label == gene_column or plain_label(label) in ID_HEADERS, sheet=sheet
     )
     table = _with_decimal_points(_check_gct(table, path.name) if table.dimensions else table)
-    if given not in (None, "columns", "rows"):
-        raise ValueError(
-            f"samples_in={given!r} is unknown; choose 'columns' or 'rows', or None to decide by the names."
-        )
     feature_counts = "featureCounts" in table.comment or table.labels[:6] == FEATURE_COUNTS
     if feature_counts and match == "exact":
         complete = len(pair_names(table.labels, samples.index, "exact")) == len(samples)

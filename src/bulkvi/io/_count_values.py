@@ -105,37 +105,10 @@ def describe_values(values: np.ndarray) -> tuple[str, bool]:
     TPM and CPM add up to a million. Counts divided by a size factor are multiples of the smallest value of the sample.
     Expected counts are whole numbers in many genes, those whose reads belong to one transcript.
     """
-    if values.min() < 0:
-        return f"Negative values are log ratios, or centred or batch-corrected values. {GIVE_COUNTS}", False
-    if not np.isfinite(values).all():
-        return f"Infinite values cannot be counted. {GIVE_COUNTS}", False
-    if values.max() < LARGEST_LOG:
-        return (
-            f"No value is above {LARGEST_LOG:g}: they look like logarithms (log2 CPM, rlog, vst). {GIVE_COUNTS}",
-            False,
-        )
-    if add_up_to_a_million(values.sum(0)):
-        return (
-            f"The values of every sample add up to a million: they are TPM (or CPM), from which the number "
-            f"of reads of a value is unknown. {GIVE_COUNTS}"
-        ), False
-    if _thousands_are_points(values):
-        return (
-            "All values with decimals have three of them and lie below 1,000, and no whole number reaches 1,000: points that "
-            "separate thousands (1.234 for 1234), or commas, were read as decimal marks. Write the counts as plain whole numbers: in a "
-            "spreadsheet, format the cells as numbers without separators, and save the file again.",
-            False,
-        )
-    if _are_multiples(values):
-        return (
-            "In every sample the values are multiples of the smallest: they are counts divided by a size factor or library "
-            f"size, as counts(dds, normalized=TRUE) or CPM. The model accounts for sequencing depth. {GIVE_COUNTS}"
-        ), False
-    whole = _share_whole(values)
-    few_below_one = np.mean(values[values > 0] < 1) < MAX_BELOW_ONE
-    if whole < MIN_WHOLE and values.sum(0).max() < SMALL_TOTAL and not few_below_one:
-        return f"They look like FPKM, RPKM or other normalised values. {GIVE_COUNTS}", False
-    if whole < MIN_WHOLE:
+    normalised = _describe_normalised(values)
+    if normalised is not None:
+        return f"{normalised} {GIVE_COUNTS}", False
+    if _share_whole(values) < MIN_WHOLE:
         return (
             "They look like normalised counts, or like tximport's counts scaled by abundance. If they are estimates of read "
             f"numbers, round_counts=True rounds them; if they are normalised, give the raw ones. {GIVE_COUNTS}"
@@ -144,6 +117,36 @@ def describe_values(values: np.ndarray) -> tuple[str, bool]:
         "They look like expected counts (RSEM, Salmon, kallisto): round_counts=True rounds them. Better, give the folders of "
         "Salmon or kallisto, so that the lengths of transcripts are used as well."
     ), True
+
+
+def _describe_normalised(values: np.ndarray) -> str | None:
+    """Describe values that cannot be rounded to counts; None for others."""
+    if values.min() < 0:
+        return "Negative values are log ratios, or centred or batch-corrected values."
+    if not np.isfinite(values).all():
+        return "Infinite values are no counts."
+    if values.max() < LARGEST_LOG:
+        return f"No value is above {LARGEST_LOG:g}: they look like logarithms (log2 CPM, rlog, vst)."
+    if add_up_to_a_million(values.sum(0)):
+        return (
+            "The values of every sample add up to a million: they are TPM (or CPM), from which the number of reads of a value is "
+            "unknown."
+        )
+    if _thousands_are_points(values):
+        return (
+            "All values with decimals have three of them and lie below 1,000, and no whole number reaches 1,000: points that "
+            "separate thousands (1.234 for 1234), or commas, were read as decimal marks. Write the counts as plain whole numbers: in a "
+            "spreadsheet, format the cells as numbers without separators, and save the file again."
+        )
+    if _are_multiples(values):
+        return (
+            "In every sample the values are multiples of the smallest: they are counts divided by a size factor or library size, as "
+            "counts(dds, normalized=TRUE) or CPM. The model accounts for sequencing depth."
+        )
+    many_below_one = np.mean(values[values > 0] < 1) >= MAX_BELOW_ONE
+    if _share_whole(values) < MIN_WHOLE and values.sum(0).max() < SMALL_TOTAL and many_below_one:
+        return "They look like FPKM, RPKM or other normalised values."
+    return None
 
 
 def _numbers(table: pd.DataFrame, source: str) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import warnings
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,13 +21,9 @@ def read_obs(path: Path, given: SamplesIn | None) -> pd.DataFrame:
     """Read the table of samples of an ``.h5ad``: ``obs``, or ``var`` if the samples are its columns."""
     if not path.exists():
         raise FileNotFoundError(f"There is no file or folder {path}.")
-    try:
-        with warnings.catch_warnings(action="ignore"):  # about names that repeat, which are an error below
-            adata = read_h5ad(path, backed="r")
-        sheet = (adata.var if given == "columns" else adata.obs).copy()
-        adata.file.close()
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise ValueError(f"{path} cannot be read: it is no .h5ad, or cut short. Copy it or write it again.") from error
+    adata = _open(path, backed="r")
+    sheet = (adata.var if given == "columns" else adata.obs).copy()
+    adata.file.close()
     repeated = sheet.index[sheet.index.duplicated()].unique().tolist()
     if repeated:
         raise ValueError(
@@ -81,7 +77,7 @@ def with_counts(adata: AnnData, genes: GeneCounts, source: str) -> AnnData:
     return adata
 
 
-def _open(path: Path) -> AnnData:
+def _open(path: Path, backed: Literal["r"] | None = None) -> AnnData:
     with path.open("rb") as file:
         start = file.read(8)
     if start != HDF5:
@@ -90,8 +86,8 @@ def _open(path: Path) -> AnnData:
             "AnnData.write_h5ad, or give a table its own ending (.csv, .tsv, .xlsx)."
         )
     try:
-        with warnings.catch_warnings(action="ignore"):  # on names that repeat, which are checked below
-            return read_h5ad(path)
+        with warnings.catch_warnings(action="ignore"):  # about names that repeat, which are checked later
+            return read_h5ad(path, backed=backed)
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, IndexError) as error:
         reason = (
             "it is cut off"

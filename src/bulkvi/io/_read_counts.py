@@ -135,6 +135,10 @@ def read_counts(
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"There is no file or folder {path}.")
+    if samples_in not in (None, "columns", "rows"):
+        raise ValueError(
+            f"samples_in={samples_in!r} is unknown; choose 'columns' or 'rows', or None to decide by the names."
+        )
     table = _sample_table(path, samples, samples_in)
     if not table.index.is_unique or table.empty and table.index.empty:
         raise ValueError("`samples` must have one row per sample, and a different name for each sample.")

@@ -22,16 +22,7 @@ N_INSPECTED: Final = 200
 QUOTED: Final = re.compile('"[^"]*"')
 ERRORS: Final = frozenset("#REF! #DIV/0! #NAME? #NULL! #NUM! #VALUE!".split())
 """Values of formulas that cannot be computed; ``#N/A`` is a missing value."""
-DAMAGED_SHEET: Final = (
-    KeyError,
-    ValueError,
-    TypeError,
-    OSError,
-    SyntaxError,
-    EOFError,
-    zipfile.BadZipFile,
-    AttributeError,
-)
+DAMAGED: Final = (KeyError, ValueError, TypeError, OSError, SyntaxError, EOFError, zipfile.BadZipFile, AttributeError)
 """Errors of openpyxl if a file is cut off or damaged."""
 
 
@@ -52,6 +43,14 @@ class Records(NamedTuple):
     def values(self, position: int) -> list[str]:
         """Return the values of a record, without surrounding blanks."""
         return [value.strip() for value in self.lines[position].split(self.mark)]
+
+    def n_filled(self, position: int) -> int:
+        """Return the number of values of a record that are not empty."""
+        return sum(map(bool, self.values(position)))
+
+    def subset(self, positions: list[int]) -> "Records":
+        """Return the records at these positions."""
+        return self._replace(lines=[self.lines[k] for k in positions], numbers=[self.numbers[k] for k in positions])
 
 
 def split_text(text: str, path: Path) -> Records:
@@ -74,7 +73,7 @@ def split_text(text: str, path: Path) -> Records:
     if any(
         values is None and (separator != "\t" or line.count(separator) + 1 not in (width, width + 1))
         for _, line, values in split
-    ):  # a value may go on in the next line
+    ):  # a value may continue in the next line
         records = list(_multiline_records(text, separator, path))
     else:
         records = [(k, _unquoted(line, separator) if values is None else values) for k, line, values in split]
@@ -137,7 +136,7 @@ def _multiline_records(text: str, separator: str, path: Path) -> Iterator[tuple[
         first = next((k for k, line in enumerate(lines[start - 1 :], start=start) if line.count('"') % 2), start)
         raise ValueError(
             f"{path} is no table: a double quote is opened and not closed in line {first}, so that the ends of its value, and of the "
-            "rows below, cannot be told. Take the quote out, or write the whole value in double quotes and each quote in it twice."
+            "rows below, are ambiguous. Remove the quote, or write the whole value in double quotes and each quote in it twice."
         ) from error
 
 
@@ -173,7 +172,7 @@ def _open(content: bytes, path: Path, *, values: bool = True) -> Any:
     try:
         with warnings.catch_warnings(action="ignore"):  # about styles and extensions that a table does not need
             return load_workbook(BytesIO(content), read_only=True, data_only=values)
-    except DAMAGED_SHEET as error:
+    except DAMAGED as error:
         raise cut_off(path, "xlsx") from error
 
 
@@ -188,7 +187,7 @@ def _rows(sheet: Any, path: Path) -> list[tuple[int, list[str]]]:
                 values.pop()
             if values:
                 rows.append((number, values))
-    except DAMAGED_SHEET as error:
+    except DAMAGED as error:
         raise cut_off(path, "xlsx") from error
     return rows
 

@@ -146,30 +146,28 @@ def _find_layout(records: Records, source: str) -> Layout:
         start += 1
     n = len(records.lines)
     if start >= n and not comments:
-        return Layout(records.values(n - 1), _subset(records, []), 0, "", ())
-    commented = bool(comments and not dimensions) and (
+        return Layout(records.values(n - 1), records.subset([]), 0, "", ())
+    comment = comments[-1].split(records.mark) if comments else []
+    is_header = bool(comments and not dimensions) and (
         start >= n
-        or _n_filled(comments[-1], records.mark) >= max(2, _n_filled(records.lines[start], records.mark))
-        and comments[-1].count(records.mark) == records.lines[start].count(records.mark)
+        or sum(bool(value.strip()) for value in comment) >= max(2, records.n_filled(start))
+        and len(comment) == len(records.values(start))
     )
-    if commented:
+    if is_header:
         labels = [label.strip() for label in comments.pop().removeprefix("#").split(records.mark)]
     else:
         labels = records.values(start)
         start += 1
     _warn_of_lines(titles, "above the header", source)
-    rows = list(range(start, n))
-    width, rows = _fitting_rows(records, rows, labels, source)
-    return Layout(labels, _subset(records, rows), width, "\n".join(comments), dimensions)
+    width, rows = _fitting_rows(records, list(range(start, n)), labels, source)
+    return Layout(labels, records.subset(rows), width, "\n".join(comments), dimensions)
 
 
 def _find_header(records: Records) -> tuple[int, list[str], list[tuple[int, str]]]:
     """Return the position of the header, the comments above it, and titles with their lines."""
     comments: list[str] = []
     titles: list[tuple[int, str]] = []
-    k = 0
-    while k < len(records.lines):
-        line = records.lines[k]
+    for k, line in enumerate(records.lines):
         if line.lstrip('" ').startswith("#"):
             comments.append(line)
             if _is_gct(comments):
@@ -177,9 +175,8 @@ def _find_header(records: Records) -> tuple[int, list[str], list[tuple[int, str]
         elif _is_title(records, k):
             titles.append((records.numbers[k], line))
         else:
-            break
-        k += 1
-    return k, comments, titles
+            return k, comments, titles
+    return len(records.lines), comments, titles
 
 
 def _is_gct(comments: list[str]) -> bool:
@@ -187,9 +184,9 @@ def _is_gct(comments: list[str]) -> bool:
 
 
 def _is_title(records: Records, position: int) -> bool:
-    below = records.lines[position + 1 : position + 1 + N_INSPECTED]
-    filled = _n_filled(records.lines[position], records.mark)
-    typical = sorted(_n_filled(line, records.mark) for line in below)[len(below) // 2] if below else 0
+    below = range(position + 1, min(position + 1 + N_INSPECTED, len(records.lines)))
+    filled = records.n_filled(position)
+    typical = sorted(map(records.n_filled, below))[len(below) // 2] if below else 0
     if filled >= typical or filled > 1 and 2 * filled >= typical:
         return False
     if filled == 1 and typical == 2:  # or R's header of one column, which leaves out that of the row names
@@ -197,10 +194,6 @@ def _is_title(records: Records, position: int) -> bool:
         numbers = bool(second) and re.fullmatch(r"[\d.,]+", second[0]) is not None
         return not numbers and (" " in records.lines[position].strip() or not second)
     return True
-
-
-def _n_filled(line: str, mark: str) -> int:
-    return sum(bool(value.strip()) for value in line.split(mark))
 
 
 def _n_values(line: str, mark: str) -> int:
@@ -243,7 +236,7 @@ def _without_notes(records: Records, rows: list[int], raw: dict[int, int], named
     comments = [k for k in rows if raw[k] < named and records.lines[k].lstrip().startswith("#")]
     kept = [k for k in rows if k not in set(comments)]
     notes: list[int] = []
-    while kept and named > 1 and _n_filled(records.lines[kept[-1]], mark) == 1:
+    while kept and named > 1 and records.n_filled(kept[-1]) == 1:
         text = records.lines[kept[-1]].strip(BLANKS)
         first = records.lines[kept[-1]].split(mark)[0].strip()
         cut = kept[-1] == rows[-1] and records.unended and raw[kept[-1]] < named
@@ -262,7 +255,3 @@ def _warn_of_lines(lines: list[tuple[int, str]], where: str, source: str) -> Non
         warn_user(
             f"{source}: {len(lines)} lines {where} are no rows of the table and were left out (line {numbers}): {shown}."
         )
-
-
-def _subset(records: Records, rows: list[int]) -> Records:
-    return records._replace(lines=[records.lines[k] for k in rows], numbers=[records.numbers[k] for k in rows])
