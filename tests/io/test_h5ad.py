@@ -69,3 +69,9 @@ def test_a_layer_can_hold_the_counts(tmp_path: Path, expected: AnnData):
         io.read_counts(tmp_path / "logged.h5ad", files.sheet(), layer="raw")
     with pytest.raises(ValueError, match="for .h5ad files"):
         io.read_counts(files.tsv(tmp_path), files.sheet(), layer="counts")
+
+
+def test_an_unknown_side_of_the_samples_is_refused(tmp_path: Path):
+    """It was taken for the rows."""
+    with pytest.raises(ValueError, match="samples_in='cols' is unknown"):
+        io.read_counts(files.h5ad(tmp_path), files.sheet(), samples_in="cols")  # type: ignore[arg-type]

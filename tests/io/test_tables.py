@@ -72,3 +72,22 @@ def test_a_row_that_does_not_fit_is_named(text: str, said: str, tmp_path: Path):
     (tmp_path / "samples.csv").write_text(text)
     with pytest.raises(ValueError, match=rf"samples.csv is no table: .*{said}"):
         io.read_samples(tmp_path / "samples.csv")
+
+
+@pytest.mark.parametrize("label", ["gene_id", ""])
+def test_a_header_that_begins_with_a_mark_of_comments_is_the_header(label: str, tmp_path: Path):
+    (tmp_path / "counts.tsv").write_text("#" + files.counts(5).to_csv(sep="\t", index_label=label))
+    adata = io.read_counts(tmp_path / "counts.tsv", files.sheet())
+    assert adata.to_df().T.equals(files.counts(5)[files.SAMPLES].astype("int32"))
+
+
+@pytest.mark.parametrize("size", ["5\t4", "5", "5\t5"])
+def test_the_size_in_a_gct_file_is_compared_with_the_table(size: str, tmp_path: Path):
+    table = files.counts(5)
+    table.insert(0, "Description", table.index)
+    (tmp_path / "counts.gct").write_text(f"#1.2\n{size}\n" + table.to_csv(sep="\t", index_label="Name"))
+    if size == "5\t4":
+        assert io.read_counts(tmp_path / "counts.gct", files.sheet()).n_vars == 5
+    else:
+        with pytest.raises(ValueError, match="its second line gives .* and the table holds 5 x 4"):
+            io.read_counts(tmp_path / "counts.gct", files.sheet())
