@@ -9,30 +9,13 @@ from anndata import AnnData
 from numpy.random import SeedSequence, default_rng
 
 from bulkvi import names
-from bulkvi.datasets._draws import (
-    TRENDS,
-    EffectDistribution,
-    TrendName,
-    draw_continuous,
-    draw_effects,
-    draw_levels,
-    draw_loadings,
-)
+from bulkvi.datasets import _draws as draws
+from bulkvi.datasets._draws import TRENDS, EffectDistribution, TrendName
 
 HiddenKind = Literal["binary", "continuous"]
 
 _LARGEST_COUNT: Final = 1e9
 """Upper limit of expected counts, which are stored as 32-bit integers."""
-# Keys of the truth; the docstring of `simulate` describes them.
-TRUE_DEPTH: Final = "true_depth"
-TRUE_HIDDEN: Final = "true_hidden"
-TRUE_BASE_MEAN: Final = "true_base_mean"
-TRUE_DISPERSION: Final = "true_dispersion"
-TRUE_LOG_FC: Final = "true_log_fc"
-TRUE_BATCH_EFFECT: Final = "true_batch_effect"
-TRUE_HIDDEN_LOADING: Final = "true_hidden_loading"
-TRUE_OUTLIER: Final = "true_outlier"
-SIMULATION: Final = "simulation"
 
 
 def simulate(
@@ -82,7 +65,7 @@ def simulate(
     de_share
         Share of genes that differ between the groups; the number is rounded.
     effect_distribution
-        Shape of the effects of changed genes: normal, or Student's t with 3 degrees of freedom (some large ones).
+        Distribution of the effects of changed genes: normal, or Student's t with 3 degrees of freedom (some large ones).
     effect_sd
         Standard deviation of these effects, log2, for either shape.
     up_share
@@ -94,25 +77,21 @@ def simulate(
     batch_sd
         Standard deviation over these genes of the log2 fold change between any two batches.
     batch_correlation
-        Correlation of the batch number with the group, up to rounding to whole samples; with 0 the batches are
-        balanced over the groups.
+        Correlation of the batch number with the group, up to rounding to whole samples; 0 balances the batches.
     n_hidden
         Number of hidden factors.
     hidden_kind
-        ``"binary"`` (values -0.5 and 0.5, such as an unrecorded batch) or ``"continuous"`` (mean 0, sd 1, such as RNA
-        quality).
+        ``"binary"`` (-0.5 and 0.5, such as an unrecorded batch) or ``"continuous"`` (mean 0, sd 1, such as RNA quality).
     hidden_sd
         Standard deviation over the changed genes of the log2 fold change per unit of a hidden factor, which is the step
         between the levels of a binary one.
     hidden_correlation
-        Correlation of each hidden factor with the group; exact for continuous ones, up to rounding to whole samples
-        for binary ones (0.3 with 5 + 5 samples gives 0.2).
+        Correlation of each hidden factor with the group; exact if continuous, up to rounding to whole samples if binary (0.3
+        with 5 + 5 samples gives 0.2).
     hidden_balance
         Share of samples at the upper level of a binary factor.
-    outlier_share
-        Share of genes in each sample whose count is multiplied by ``outlier_factor``.
-    outlier_factor
-        Factor of an outlier; products are rounded, and a count of zero stays zero.
+    outlier_share, outlier_factor
+        Share of genes in each sample whose count is multiplied, and the factor; products are rounded, zeros stay zero.
     depth_spread
         Largest depth over smallest depth, exact; log depths are uniform.
     depth_factor
@@ -160,30 +139,30 @@ def simulate(
 
     base_mean = TRENDS[trend].draw_base_mean(n_genes, default_rng(mean_stream))
     dispersion = TRENDS[trend].draw_dispersion(base_mean, default_rng(dispersion_stream))
-    log_fc = draw_effects(n_genes, de_share, up_share, effect_distribution, effect_sd, default_rng(effect_stream))
+    log_fc = draws.draw_effects(n_genes, de_share, up_share, effect_distribution, effect_sd, default_rng(effect_stream))
 
     rng_level, rng_loading = map(default_rng, batch_stream.spawn(2))
     even = np.full(n_batches, 1 / n_batches)
-    batch = draw_levels(group, even, batch_correlation, "batch_correlation", rng_level)
+    batch = draws.draw_levels(group, even, batch_correlation, "batch_correlation", rng_level)
     if np.unique(batch).size < n_batches:
         raise ValueError(
             f"`n_batches` = {n_batches} leaves a batch without samples at {n_a} + {n_b} samples and "
             f"`batch_correlation` = {batch_correlation}: choose fewer batches, more samples or a smaller correlation."
         )
     # Two independent effects of variance sd^2 / 2 differ by sd; centring does not change their difference.
-    batch_effect = draw_loadings(n_genes, n_batches, batch_share, batch_sd / np.sqrt(2), rng_loading)
+    batch_effect = draws.draw_loadings(n_genes, n_batches, batch_share, batch_sd / np.sqrt(2), rng_loading)
     batch_effect -= batch_effect.mean(axis=1, keepdims=True)
 
     hidden = np.empty((n_samples, n_hidden))
     loading = np.empty((n_genes, n_hidden))
     for k, stream in enumerate(hidden_stream.spawn(n_hidden)):
         rng_level, rng_loading = map(default_rng, stream.spawn(2))
-        loading[:, [k]] = draw_loadings(n_genes, 1, hidden_share, hidden_sd, rng_loading)
+        loading[:, [k]] = draws.draw_loadings(n_genes, 1, hidden_share, hidden_sd, rng_loading)
         if hidden_kind == "binary":
             shares = np.array([1 - hidden_balance, hidden_balance])
-            hidden[:, k] = draw_levels(group, shares, hidden_correlation, "hidden_correlation", rng_level) - 0.5
+            hidden[:, k] = draws.draw_levels(group, shares, hidden_correlation, "hidden_correlation", rng_level) - 0.5
         else:
-            hidden[:, k] = draw_continuous(group, hidden_correlation, rng_level)
+            hidden[:, k] = draws.draw_continuous(group, hidden_correlation, rng_level)
 
     log_depth = default_rng(depth_stream).random(n_samples)
     log_depth = (log_depth - log_depth.min()) / np.ptp(log_depth) * np.log(depth_spread)
@@ -215,34 +194,23 @@ def simulate(
         {
             names.GROUP: pd.Categorical.from_codes(group, ["A", "B"]),
             names.BATCH: pd.Categorical.from_codes(batch, batch_names),
-            TRUE_DEPTH: depth,
-            **{f"{TRUE_HIDDEN}_{k}": hidden[:, k] for k in range(n_hidden)},
+            "true_depth": depth,
+            **{f"true_hidden_{k}": hidden[:, k] for k in range(n_hidden)},
         },
         index=[f"{letter}{i + 1:0{len(str(n))}d}" for letter, n in (("A", n_a), ("B", n_b)) for i in range(n)],
     )
     var = pd.DataFrame(
-        {TRUE_LOG_FC: log_fc, TRUE_BASE_MEAN: base_mean, TRUE_DISPERSION: dispersion},
+        {"true_log_fc": log_fc, "true_base_mean": base_mean, "true_dispersion": dispersion},
         index=[f"gene{g + 1:0{len(str(n_genes))}d}" for g in range(n_genes)],
     )
-    adata = AnnData(counts, obs=obs, var=var, uns={SIMULATION: arguments | {"n_per_group": np.array([n_a, n_b])}})
+    adata = AnnData(counts, obs=obs, var=var, uns={"simulation": arguments | {"n_per_group": np.array([n_a, n_b])}})
     if n_batches > 1:
-        adata.varm[TRUE_BATCH_EFFECT] = batch_effect
+        adata.varm["true_batch_effect"] = batch_effect
     if n_hidden > 0:
-        adata.varm[TRUE_HIDDEN_LOADING] = loading
+        adata.varm["true_hidden_loading"] = loading
     if outlier_share > 0:
-        adata.layers[TRUE_OUTLIER] = outlier
+        adata.layers["true_outlier"] = outlier
     return adata
-
-
-_SHARES = ("de_share", "up_share", "batch_share", "hidden_share", "outlier_share")
-_POSITIVE = ("effect_sd", "batch_sd", "hidden_sd", "outlier_factor", "depth_factor")
-_CORRELATIONS = ("batch_correlation", "hidden_correlation")
-_AT_LEAST = {"n_genes": 1, "n_batches": 1, "n_hidden": 0, "seed": 0}
-_CHOICES = {
-    "effect_distribution": get_args(EffectDistribution),
-    "hidden_kind": get_args(HiddenKind),
-    "trend": tuple(TRENDS),
-}
 
 
 def _check(arguments: Mapping[str, Any]) -> tuple[int, int]:
@@ -252,15 +220,16 @@ def _check(arguments: Mapping[str, Any]) -> tuple[int, int]:
         if not ok:
             raise ValueError(f"`{name}` = {arguments[name]!r}; it must be {allowed}.")
 
-    for name, choices in _CHOICES.items():
+    for name, kind in (("effect_distribution", EffectDistribution), ("hidden_kind", HiddenKind), ("trend", TrendName)):
+        choices = get_args(kind)
         require(arguments[name] in choices, name, "one of " + ", ".join(map(repr, choices)))
-    for name, lowest in _AT_LEAST.items():
+    for name, lowest in (("n_genes", 1), ("n_batches", 1), ("n_hidden", 0), ("seed", 0)):
         require(_is_whole(arguments[name]) and arguments[name] >= lowest, name, f"a whole number, {lowest} or more")
-    for name in _SHARES:
+    for name in ("de_share", "up_share", "batch_share", "hidden_share", "outlier_share"):
         require(0 <= arguments[name] <= 1, name, "a share between 0 and 1")
-    for name in _POSITIVE:
+    for name in ("effect_sd", "batch_sd", "hidden_sd", "outlier_factor", "depth_factor"):
         require(0 < arguments[name] < np.inf, name, "a positive number")
-    for name in _CORRELATIONS:
+    for name in ("batch_correlation", "hidden_correlation"):
         require(-1 <= arguments[name] <= 1, name, "a correlation between -1 and 1")
     require(0 < arguments["hidden_balance"] < 1, "hidden_balance", "a share above 0 and below 1")
     require(1 <= arguments["depth_spread"] < np.inf, "depth_spread", "a ratio of 1 or more")
