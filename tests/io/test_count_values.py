@@ -7,6 +7,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from bulkvi import io
+from bulkvi.io._count_values import describe_values
 from tests.io import files
 
 
@@ -162,3 +163,9 @@ def test_a_comma_is_a_decimal_one_where_a_number_shows_it(counts, tmp_path: Path
         with_commas(counts, 3).to_csv(tmp_path / "counts.csv", sep=separator)
         adata = io.read_counts(tmp_path / "counts.csv", files.sheet())
         assert adata.to_df().T.equals(counts[files.SAMPLES].astype("int32"))
+
+
+def test_values_up_to_30_look_like_logarithms():
+    below, at = ([[29.9], [0.5]], [[30.0], [0.5]])
+    assert "logarithms" in describe_values(np.array(below))[0]
+    assert "logarithms" not in describe_values(np.array(at))[0]

@@ -22,3 +22,10 @@ def test_genes_in_another_order_go_to_their_own_rows(tmp_path: Path):
     pd.testing.assert_frame_equal(
         adata.to_df(), files.counts().T.loc[files.SAMPLES, adata.var_names], check_dtype=False
     )
+
+
+def test_a_file_without_the_summary_of_the_others_is_cut(tmp_path: Path):
+    path = files.htseq_folder(tmp_path) / "drug-1.counts"
+    path.write_text(path.read_text().partition("__")[0])
+    with pytest.raises(ValueError, match=r"drug-1.counts lacks the lines __ambiguous, __no_feature .*it is cut short"):
+        io.read_counts(path.parent, files.sheet())

@@ -113,3 +113,8 @@ def test_a_sample_that_is_the_sum_of_all_others_is_refused(kind, counts: np.ndar
     refuse_sum_of_samples(kind(counts), names[:5], "c.csv")
     with pytest.raises(ValueError, match="sample 's5' is the sum of all other samples"):
         refuse_sum_of_samples(kind(np.column_stack([counts, counts.sum(1)])), names, "c.csv")
+
+
+def test_one_of_three_samples_may_be_the_sum_of_the_others(counts: np.ndarray):
+    pair = counts[:, :2]
+    refuse_sum_of_samples(np.column_stack([pair, pair.sum(1)]), ["a", "b", "c"], "c.csv")

@@ -1,3 +1,4 @@
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -75,3 +76,31 @@ def test_an_unknown_side_of_the_samples_is_refused(tmp_path: Path):
     """It was taken for the rows."""
     with pytest.raises(ValueError, match="samples_in='cols' is unknown"):
         io.read_counts(files.h5ad(tmp_path), files.sheet(), samples_in="cols")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("beyond", [0, 2])
+def test_counts_that_a_type_may_have_rounded_are_reported(beyond: int, tmp_path: Path):
+    adata = read_h5ad(files.h5ad(tmp_path))
+    adata.X[0, 0] = 2**24 + beyond
+    adata.write_h5ad(tmp_path / "large.h5ad")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        read = io.read_counts(tmp_path / "large.h5ad", files.sheet())
+    assert read.X.max() == 2**24 + beyond
+    reported = [str(each.message) for each in caught if "1 values are above 16,777,216" in str(each.message)]
+    assert len(reported) == (beyond > 0)
+
+
+def test_a_count_that_is_stored_twice_is_summed(tmp_path: Path):
+    table = files.counts()
+    dense = table.to_numpy(float).T
+    rows, columns = np.nonzero(dense)
+    halves = [np.floor(dense[rows, columns] / 2), np.ceil(dense[rows, columns] / 2)]
+    order = np.argsort(np.tile(rows, 2), kind="stable")
+    starts = np.concatenate([[0], np.cumsum(np.bincount(np.tile(rows, 2), minlength=4))])
+    matrix = sparse.csr_matrix((np.concatenate(halves)[order], np.tile(columns, 2)[order], starts), shape=dense.shape)
+    adata = AnnData(matrix, pd.DataFrame(index=table.columns), pd.DataFrame(index=table.index))
+    adata.write_h5ad(tmp_path / "halves.h5ad")
+    read = io.read_counts(tmp_path / "halves.h5ad", files.sheet())
+    assert read.X.nnz == np.count_nonzero(dense)
+    pd.testing.assert_frame_equal(read.to_df(), table.T.loc[files.SAMPLES], check_dtype=False)

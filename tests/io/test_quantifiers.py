@@ -87,3 +87,12 @@ def test_transcripts_of_another_annotation_are_an_error(tmp_path: Path):
     (tmp_path / "wrong.tsv").write_text("transcript_id\tgene_id\nENST1\tG1\nENST2\tG2\n")
     with pytest.raises(ValueError, match="none of the transcripts is in .*ENST1"):
         io.read_counts(files.salmon(tmp_path), files.sheet(), transcripts=tmp_path / "wrong.tsv")
+
+
+def test_a_length_of_zero_is_the_geometric_mean_of_the_others(tmp_path: Path):
+    home = files.rsem_folder(tmp_path)
+    for name, length in zip(files.SAMPLES, ["0.0", "100.0", "400.0", "200.0"], strict=True):
+        path = home / f"{name}.genes.results"
+        path.write_text(path.read_text().replace("800.0", length, 1))
+    lengths = io.read_counts(home, files.sheet()).layers["length"][:, 0]
+    np.testing.assert_allclose(lengths, [200, 100, 400, 200])

@@ -1,3 +1,4 @@
+import gzip
 from pathlib import Path
 
 import pandas as pd
@@ -57,3 +58,22 @@ def test_two_files_of_one_sample_are_refused(tmp_path: Path):
         ValueError, match=r"ctrl-1.ReadsPerGene.out.tab and ctrl-1_ReadsPerGene.out.tab are both of sample 'ctrl-1'"
     ):
         io.read_counts(home, files.sheet())
+
+
+def test_a_file_and_its_packed_copy_are_one(tmp_path: Path):
+    home = files.rsem_folder(tmp_path)
+    path = home / "drug-1.genes.results"
+    path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
+    adata = io.read_counts(home, files.sheet())
+    pd.testing.assert_frame_equal(adata.to_df(), files.counts().T.loc[files.SAMPLES], check_dtype=False)
+
+
+def test_a_last_line_without_an_end_is_a_cut_one_unless_all_files_have_it(tmp_path: Path):
+    home = files.rsem_folder(tmp_path)
+    for name in files.SAMPLES:
+        path = home / f"{name}.genes.results"
+        path.write_text(path.read_text().rstrip("\n"))
+        if name != files.SAMPLES[-1]:
+            with pytest.raises(ValueError, match=r"ctrl-1.genes.results ends without a line break.*it is cut short"):
+                io.read_counts(home, files.sheet())
+    assert io.read_counts(home, files.sheet()).n_vars == 40

@@ -91,3 +91,13 @@ def test_the_size_in_a_gct_file_is_compared_with_the_table(size: str, tmp_path: 
     else:
         with pytest.raises(ValueError, match="its second line gives .* and the table holds 5 x 4"):
             io.read_counts(tmp_path / "counts.gct", files.sheet())
+
+
+def test_a_last_row_that_is_cut_is_no_footnote(tmp_path: Path):
+    text = files.counts(5).to_csv(index_label="gene_id")
+    (tmp_path / "counts.csv").write_text(text[: text.rindex("G04") + 3] + ":")
+    with pytest.raises(ValueError, match="line 6 has 1 values .*the file may be cut off"):
+        io.read_counts(tmp_path / "counts.csv", files.sheet())
+    (tmp_path / "counts.csv").write_text(text + "Counted twice: no.")
+    with pytest.warns(UserWarning, match="1 lines below the table"):
+        assert io.read_counts(tmp_path / "counts.csv", files.sheet()).n_vars == 5
