@@ -160,12 +160,8 @@ def add_lengths(adata: AnnData, path: Path, samples: pd.DataFrame, *, match: Mat
             f"{path}: {len(repeated)} genes occur more than once, first {repeated[0]!r}. Leave one row for each."
         )
     rows = match_ids(adata.var_names, {name: name for name in table.index})
-    share = _share_missing(
-        adata,
-        rows.values,
-        path,
-        f"have no length{rows.describe_rules()}, which is assumed to be the same in all samples",
-    )
+    consequence = f"have no length{rows.describe_rules()}, which is assumed to be the same in all samples"
+    share = _share_missing(adata, rows.values, path, consequence)
     values = np.ones(adata.shape)
     found = adata.var_names.isin(list(rows.values))
     values[:, found] = table.loc[[rows.values[name] for name in adata.var_names[found]]].to_numpy(float).T

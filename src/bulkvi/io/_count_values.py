@@ -160,7 +160,7 @@ def _numbers(table: pd.DataFrame, source: str) -> np.ndarray:
             )
         if not pd.api.types.is_numeric_dtype(column):
             text = column.astype(object)
-            column = pd.to_numeric(text.map(_as_float, na_action="ignore"), errors="coerce")
+            column = pd.to_numeric(text.map(as_float, na_action="ignore"), errors="coerce")
             wrong = text[column.isna() & text.notna()]
             if len(wrong):
                 raise ValueError(
@@ -173,7 +173,7 @@ def _numbers(table: pd.DataFrame, source: str) -> np.ndarray:
     return np.column_stack(columns) if columns else np.empty((len(table), 0))
 
 
-def _as_float(cell: object) -> float | None:
+def as_float(cell: object) -> float | None:
     """Return a number of any length, or None."""
     try:
         return float(str(cell)) if "_" not in str(cell) else None

@@ -28,9 +28,9 @@ AS_WRITTEN: Final = "STAR writes it, a gene and three counts in each line"
 COLUMNS: Final[dict[Strandedness, int]] = {"unstranded": 1, "forward": 2, "reverse": 3}
 """Column of the file by the strand of the reads (of pairs, of the first reads)."""
 FORWARD_SHARES: Final[dict[Strandedness, tuple[float, float]]] = {
-    "reverse": (0.0, 0.2),
+    "reverse": (0, 0.2),
     "unstranded": (0.4, 0.6),
-    "forward": (0.8, 1.0),
+    "forward": (0.8, 1),
 }
 """Share of stranded reads in the column ``forward`` by protocol."""
 KNOWN: Final = (

@@ -6,7 +6,7 @@ from typing import Final, Literal, NamedTuple
 import pandas as pd
 
 from bulkvi.io._count_tables import FEATURE_COUNTS
-from bulkvi.io._count_values import Missing
+from bulkvi.io._count_values import Missing, as_float
 from bulkvi.io._genes import SUMMARY, SYMBOL_COLUMNS, SampleCounts, find_summaries, plain_label
 from bulkvi.io._sample_files import not_as_written, numbers, read_rows, same_rows, sample_names
 from bulkvi.io._sample_names import Match, file_name, match_samples, pair_names
@@ -63,11 +63,7 @@ def _recognise(path: Path) -> GeneFile | None:
 
 
 def _is_number(cell: str) -> bool:
-    try:
-        float(cell.strip('" '))
-    except ValueError:
-        return False
-    return True
+    return as_float(cell.strip('" ')) is not None
 
 
 def read_gene_files(

@@ -111,12 +111,7 @@ def read_quantified(
     symbols = None
     if GENE_SYMBOL in annotation:
         symbols = annotation.drop_duplicates(GENE).set_index(GENE)[GENE_SYMBOL].reindex(index)
-    facts: dict[str, str | float] = {
-        "format": tool,
-        "samples_in": "files",
-        "match": match,
-        "lost_reads": round(lost, 6),
-    }
+    facts = {"format": tool, "samples_in": "files", "match": match, "lost_reads": round(lost, 6)}
     return SampleCounts(counts, facts, symbols, lengths)
 
 

@@ -4,6 +4,7 @@ from typing import Final
 import pandas as pd
 
 from bulkvi.arguments import warn_user
+from bulkvi.io._count_values import as_float
 from bulkvi.io._tables import MISSING, read_table
 from bulkvi.study.columns import GROUPS, QUANTITIES, words_of
 
@@ -106,7 +107,7 @@ def _as_column(text: pd.Series, path: Path, separator: str) -> pd.Series:
     """Convert a column to numbers or truth values, or else to text with missing values."""
     known = text[~text.isin(MISSING)]
     is_empty = known.empty and text[text != ""].nunique() < 2
-    if is_empty or len(known) and known.map(_is_number).all() and not _are_names(known):
+    if is_empty or len(known) and all(as_float(cell) is not None for cell in known) and not _are_names(known):
         return _as_numbers(text, known)
     if len(known) == len(text) and text.str.lower().isin(["true", "false"]).all():
         return text.str.lower() == "true"
@@ -159,11 +160,3 @@ def _as_numbers(text: pd.Series, known: pd.Series) -> pd.Series:
     if known.str.fullmatch(r"[+-]?\d{19,}").any():  # identifiers with more digits than a number can represent
         return text.astype(object).where(present, None)
     return pd.to_numeric(text if present.all() else text.where(present))
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return "_" not in text

@@ -144,11 +144,7 @@ def numbers(cells: pd.DataFrame, path: Path, as_written: str) -> pd.DataFrame:
 
 
 def same_rows(
-    tables: dict[str, pd.DataFrame],
-    files: dict[str, Path],
-    *,
-    what: str = "genes",
-    missing: Missing | None = None,
+    tables: dict[str, pd.DataFrame], files: dict[str, Path], *, what: str = "genes", missing: Missing | None = None
 ) -> dict[str, pd.DataFrame]:
     """Return tables by sample with the same rows, genes or transcripts, in the same order.
 

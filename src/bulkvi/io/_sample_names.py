@@ -136,10 +136,7 @@ RULES: Final[dict[str, tuple[Callable[[Sequence[str], Sequence[str]], Pairs], st
     "file_names": (_by_key(file_name), "names of files are read without their folders and endings (.bam and the like)"),
     "affix": (_by_affix, "the same text before or after every name is left out"),
     "numbers": (_by_key(numbers), "leading zeros and a .0 at the end of numbers are left out"),
-    "letters": (
-        _by_key(letters),
-        "only letters and digits count (no dots, dashes, underscores, capitals, folders, endings)",
-    ),
+    "letters": (_by_key(letters), "only letters and digits count (no dots, dashes, capitals, folders, endings)"),
     "prefix": (
         _by_prefix,
         "a name may be a prefix of another (barcodes, lanes), as long as it is that of one name only",

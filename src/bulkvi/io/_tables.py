@@ -56,11 +56,7 @@ class Layout(NamedTuple):
 
 
 def read_table(
-    path: Path,
-    *,
-    is_name: Callable[[str], bool] = lambda _: False,
-    all_text: bool = False,
-    sheet: str | None = None,
+    path: Path, *, is_name: Callable[[str], bool] = lambda _: False, all_text: bool = False, sheet: str | None = None
 ) -> Table:
     """Read a table with a header from a text file (tab, comma, semicolon or space) or a spreadsheet, packed or not.
 
