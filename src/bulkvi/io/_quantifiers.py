@@ -111,8 +111,8 @@ def read_quantified(
     symbols = None
     if GENE_SYMBOL in annotation:
         symbols = annotation.drop_duplicates(GENE).set_index(GENE)[GENE_SYMBOL].reindex(index)
-    facts = {"format": tool, "samples_in": "files", "match": match, "lost_reads": round(lost, 6)}
-    return SampleCounts(counts, facts, symbols, lengths)
+    source = {"format": tool, "samples_in": "files", "match": match}
+    return SampleCounts(counts, {**source, "lost_reads": round(lost, 6)}, symbols, lengths)
 
 
 def _read(path: Path, tool: str) -> pd.DataFrame:
