@@ -21,8 +21,7 @@ from scipy.stats import t as student
 
 from benchmarks.calibration_scenarios import read_counts
 from benchmarks.scores import called, fdp, null_share, tpr, tpr_at_fdp
-from bulkvi.datasets._draws import draw_effects
-from bulkvi.datasets._trends import TRENDS
+from bulkvi.datasets._draws import TRENDS, draw_effects
 from bulkvi.stats.counts.size_factors import median_of_ratios
 from bulkvi.stats.donors.fit import fit_donor_genes
 from bulkvi.stats.effects.effect import effect_likelihood

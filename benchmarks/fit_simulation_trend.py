@@ -2,7 +2,7 @@
 
 Run ``BULKVI_DATA_DIR=<folder> python benchmarks/fit_simulation_trend.py``. The folder holds ``schurch_yeast_odd``,
 ``gse60450_mammary`` and ``geuvadis_sex``, each with ``counts.tsv.gz`` (genes x samples) and ``samples.tsv``. The lines
-printed are the entries of ``TRENDS`` in ``src/bulkvi/datasets/_trends.py``.
+printed are the entries of ``TRENDS`` in ``src/bulkvi/datasets/_draws.py``.
 
 Base means: counts over median-of-ratios size factors, averaged over samples; genes with at least 10 reads in all. Their
 natural logarithm is fitted by a mixture of two normal distributions.

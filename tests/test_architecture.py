@@ -52,7 +52,7 @@ FLOORS = {
         "study",
     },
     "datasets": {"names", "stats"},
-    "io": {"names"},
+    "io": {"names", "arguments", "study"},
     # the page of a result reads all that came before it
     "reporting": {
         "names",
@@ -94,7 +94,7 @@ NUMPY_SEED = re.compile(r"numpy\.random\.(seed|get_state|set_state)")
 TORCH_SEED = re.compile(r"torch\.(random\.|cuda\.)?(manual_seed(_all)?|seed(_all)?)")
 SEEDING = "bulkvi.model._seeding"
 # scvi-tools draws from NumPy's global generator: there it is set, and put back whatever happens
-NUMPY_SEEDING = "bulkvi.baselines._seeding"
+NUMPY_SEEDING = "bulkvi.baselines._scvi"
 SCVI_PRIVATE = "bulkvi.model._scvi_private"
 STORE_ROOMS = {"utils", "util", "helpers", "helper", "core", "common", "misc"}
 MAX_LINES = 300

@@ -9,7 +9,13 @@ import bulkvi
 
 
 @pytest.fixture
-def cohort() -> AnnData:
+def cohort(shared_cohort: AnnData) -> AnnData:
+    """A copy of the cohort, to be changed."""
+    return shared_cohort.copy()
+
+
+@pytest.fixture(scope="session")
+def shared_cohort() -> AnnData:
     """12 samples x 150 genes in two groups and two batches; each batch halves or doubles every fifth gene."""
     rng = np.random.default_rng(3)
     group = np.tile(["a", "b"], 6)

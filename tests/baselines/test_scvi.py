@@ -3,12 +3,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from anndata import AnnData
 
 import bulkvi
 from bulkvi.baselines import scvi
+from bulkvi.baselines._scvi import seeded_everywhere
 
 QUICK: dict[str, Any] = {"max_epochs": 40, "n_draws": 300, "accelerator": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def plain(shared_cohort: AnnData) -> pd.DataFrame:
+    return scvi(shared_cohort.copy(), "group", "b", "a", **QUICK)
+
+
+@pytest.fixture(scope="module")
+def trained_longer(shared_cohort: AnnData) -> tuple[AnnData, pd.DataFrame]:
+    """The cohort after the comparison, and its table."""
+    given = shared_cohort.copy()
+    return given, scvi(given, "group", "b", "a", delta=0.5, **(QUICK | {"max_epochs": 200}))
 
 
 def state() -> list:
@@ -29,19 +43,18 @@ def test_the_answer_depends_on_the_seed_and_not_on_the_callers_random_state(coho
     assert table.attrs["method"] == f"scVI ({gene_likelihood})"
 
 
-def test_the_sign_is_group1_over_group2_and_the_data_stay(cohort: AnnData):
-    before = cohort.copy()
-    table = scvi(cohort, "group", "b", "a", **(QUICK | {"max_epochs": 200}))
+def test_the_sign_is_group1_over_group2_and_the_data_stay(cohort: AnnData, trained_longer: tuple):
+    after, table = trained_longer
     changed = cohort.var["log_fc"] != 0
     assert np.corrcoef(table["log_fc"][changed], cohort.var["log_fc"][changed])[0, 1] > 0.8
     assert np.corrcoef(table["log_fc_decoded"], table["log_fc"])[0, 1] > 0.9
-    pd.testing.assert_frame_equal(cohort.obs, before.obs)
-    assert list(cohort.uns) == list(before.uns)
-    np.testing.assert_array_equal(cohort.X, before.X)
+    pd.testing.assert_frame_equal(after.obs, cohort.obs)
+    assert list(after.uns) == list(cohort.uns)
+    np.testing.assert_array_equal(after.X, cohort.X)
 
 
-def test_it_has_no_p_values_and_its_shares_of_pairs_fit_together(cohort: AnnData):
-    table = scvi(cohort, "group", "b", "a", delta=0.5, **(QUICK | {"max_epochs": 200}))
+def test_it_has_no_p_values_and_its_shares_of_pairs_fit_together(cohort: AnnData, trained_longer: tuple):
+    _, table = trained_longer
     assert table[["p_value", "adj_p_value", "stat", "log_fc_mle"]].isna().all(axis=None)
     filled = ["base_mean", "log_fc", "log_fc_sd", "log_fc_low", "log_fc_high", "log_fc_decoded", "lfsr", "s_value"]
     assert np.isfinite(table[[*filled, "prob_effect"]]).all(axis=None)
@@ -67,22 +80,19 @@ def test_delta_is_for_the_probability_of_an_effect_alone(cohort: AnnData):
     np.testing.assert_array_equal(small["lfsr"], large["lfsr"])
 
 
-def test_size_factors_and_batches_are_scvis_own(cohort: AnnData):
-    plain = scvi(cohort, "group", "b", "a", **QUICK)
-    for more in ({"size_factor_key": "size_factor"}, {"batch_key": "batch"}):
-        table = scvi(cohort, "group", "b", "a", **(QUICK | more))
+def test_size_factors_and_batches_are_scvis_own(cohort: AnnData, plain: pd.DataFrame):
+    with_factors = scvi(cohort, "group", "b", "a", size_factor_key="size_factor", **QUICK)
+    for table in (with_factors, scvi(cohort, "group", "b", "a", batch_key="batch", **QUICK)):
         assert (table["log_fc"] != plain["log_fc"]).any()
         assert np.isfinite(table["log_fc"]).all()
         pd.testing.assert_index_equal(table.index, cohort.var_names)
-    with_factors = scvi(cohort, "group", "b", "a", size_factor_key="size_factor", **QUICK)
     assert with_factors.attrs["method"] == "scVI (nb, size factors)"
     expected = (cohort.X / cohort.obs["size_factor"].to_numpy()[:, None]).mean(0)
     np.testing.assert_allclose(with_factors["base_mean"], expected, rtol=1e-5)
 
 
-def test_compare_takes_it_as_effects_without_a_test(cohort: AnnData):
-    table = scvi(cohort, "group", "b", "a", **QUICK)
-    comparison = bulkvi.tl.compare(table.assign(p_value=0.5, adj_p_value=0.5), table, labels=("tested", "scVI"))
+def test_compare_takes_it_as_effects_without_a_test(plain: pd.DataFrame):
+    comparison = bulkvi.tl.compare(plain.assign(p_value=0.5, adj_p_value=0.5), plain, labels=("tested", "scVI"))
     assert comparison.classes[["class", "reason"]].to_numpy().tolist() == [["na_other", "not_tested"]]
     assert comparison.concordance["pearson"] == pytest.approx(1)
     assert np.isnan(comparison.concordance["rank_rank_overlap"])
@@ -105,3 +115,27 @@ def test_compare_takes_it_as_effects_without_a_test(cohort: AnnData):
 def test_wrong_questions_are_named(cohort: AnnData, arguments: dict[str, Any], error: type[Exception], message: str):
     with pytest.raises(error, match=message):
         scvi(cohort, **({"groupby": "group", "group1": "b", "group2": "a"} | arguments))
+
+
+def draw() -> tuple[float, float]:
+    return float(np.random.rand()), float(torch.rand(()))  # noqa: NPY002
+
+
+def test_the_same_seed_draws_the_same_and_another_something_else():
+    drawn = []
+    for seed in (1, 1, 2):
+        with seeded_everywhere(seed):
+            drawn.append(draw())
+    assert drawn[0] == drawn[1]
+    assert drawn[0][0] != drawn[2][0]
+    assert drawn[0][1] != drawn[2][1]
+
+
+def test_the_callers_state_is_put_back_even_after_an_error():
+    with seeded_everywhere(5):
+        before = draw()
+    with seeded_everywhere(5):
+        with pytest.raises(KeyError), seeded_everywhere(1):
+            draw()
+            raise KeyError
+        assert draw() == before

@@ -7,6 +7,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from bulkvi import io
+from bulkvi.io._count_values import describe_values
 from tests.io import files
 
 
@@ -130,7 +131,7 @@ def test_points_that_part_thousands_are_recognised_and_never_rounded(counts, tmp
     text = counts.map(lambda count: f"{count:,}".replace(",", "."))
     assert text.map(lambda cell: "." in cell).any(axis=None)
     for options in ({}, {"round_counts": True}):
-        with pytest.raises(ValueError, match=r"not raw counts.*points that part thousands \(1.234 for 1234\)"):
+        with pytest.raises(ValueError, match=r"not raw counts.*points that separate thousands \(1.234 for 1234\)"):
             read(text, tmp_path, **options)
 
 
@@ -162,3 +163,9 @@ def test_a_comma_is_a_decimal_one_where_a_number_shows_it(counts, tmp_path: Path
         with_commas(counts, 3).to_csv(tmp_path / "counts.csv", sep=separator)
         adata = io.read_counts(tmp_path / "counts.csv", files.sheet())
         assert adata.to_df().T.equals(counts[files.SAMPLES].astype("int32"))
+
+
+def test_values_up_to_30_look_like_logarithms():
+    below, at = ([[29.9], [0.5]], [[30.0], [0.5]])
+    assert "logarithms" in describe_values(np.array(below))[0]
+    assert "logarithms" not in describe_values(np.array(at))[0]

@@ -5,9 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData, read_h5ad
-from scipy import sparse
 
-from bulkvi import io, pp
+from bulkvi import io
 from tests.io import files
 
 
@@ -38,33 +37,6 @@ def test_a_spreadsheet_gives_the_same(tmp_path: Path, expected: AnnData):
     same(io.read_counts(files.xlsx(tmp_path), tmp_path / "samples.xlsx"), expected)
 
 
-@pytest.mark.parametrize("write", [files.salmon, files.kallisto], ids=["salmon", "kallisto"])
-def test_transcripts_sum_to_the_same_with_their_lengths(write: Callable, tmp_path: Path, expected: AnnData):
-    pytest.importorskip("pytximport")
-    adata = io.read_counts(write(tmp_path), files.write_sheet(tmp_path), transcripts=files.transcripts(tmp_path))
-    counted = adata[:, expected.var_names]
-    np.testing.assert_array_equal(counted.X, expected.X)
-    lengths = pd.DataFrame(counted.layers["length"], index=adata.obs_names)
-    seen = counted.X.sum(0) > 0
-    by_column = dict(zip(files.counts().columns, [1000.0, 1100.0, 1200.0, 1300.0], strict=True))
-    np.testing.assert_allclose(lengths.loc[:, seen].mean(axis=1), [by_column[name] for name in files.SAMPLES])
-    pp.filter_genes(adata)
-    pp.size_factors(adata, offset_key="length")
-    assert adata.obs["size_factor"].gt(0).all()
-
-
-def test_transcripts_need_their_genes(tmp_path: Path):
-    with pytest.raises(ValueError, match="transcripts=FILE, a table with the transcript in the first column"):
-        io.read_counts(files.salmon(tmp_path), files.sheet())
-
-
-def test_transcripts_of_another_annotation_are_an_error(tmp_path: Path):
-    pytest.importorskip("pytximport")
-    (tmp_path / "wrong.tsv").write_text("transcript_id\tgene_id\nENST1\tG1\nENST2\tG2\n")
-    with pytest.raises(ValueError, match="none of the transcripts is in .*ENST1"):
-        io.read_counts(files.salmon(tmp_path), files.sheet(), transcripts=tmp_path / "wrong.tsv")
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_a_table_and_its_transpose_give_the_same(seed: int, tmp_path: Path):
     rng = np.random.default_rng(seed)
@@ -77,29 +49,6 @@ def test_a_table_and_its_transpose_give_the_same(seed: int, tmp_path: Path):
     one, other = (io.read_counts(tmp_path / f"{side}_in_rows.csv", sheet) for side in ("genes", "samples"))
     same(one, other)
     assert (one.uns["counts_source"]["samples_in"], other.uns["counts_source"]["samples_in"]) == ("columns", "rows")
-
-
-def test_sparse_stays_sparse(tmp_path: Path, expected: AnnData):
-    table = files.counts()
-    adata = AnnData(sparse.csr_matrix(table.to_numpy(float).T), pd.DataFrame(index=table.columns))
-    adata.var_names = table.index
-    adata.write_h5ad(tmp_path / "sparse.h5ad")
-    read = io.read_counts(tmp_path / "sparse.h5ad", files.write_sheet(tmp_path))
-    assert sparse.issparse(read.X)
-    same(read, expected)
-
-
-def test_a_layer_can_hold_the_counts(tmp_path: Path, expected: AnnData):
-    adata = read_h5ad(files.h5ad(tmp_path))
-    adata.layers["counts"], adata.X = adata.X.copy(), np.log1p(adata.X)
-    adata.write_h5ad(tmp_path / "logged.h5ad")
-    same(io.read_counts(tmp_path / "logged.h5ad", files.write_sheet(tmp_path), layer="counts"), expected)
-    with pytest.raises(ValueError, match="logarithms"):
-        io.read_counts(tmp_path / "logged.h5ad", files.sheet())
-    with pytest.raises(KeyError, match=r"layer='raw' is not in .*\['counts'\]"):
-        io.read_counts(tmp_path / "logged.h5ad", files.sheet(), layer="raw")
-    with pytest.raises(ValueError, match="for .h5ad files"):
-        io.read_counts(files.tsv(tmp_path), files.sheet(), layer="counts")
 
 
 def test_symbols_are_kept_and_ids_stand_in_for_missing_ones(tmp_path: Path):

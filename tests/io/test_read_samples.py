@@ -29,7 +29,7 @@ def test_names_of_samples_are_text(tmp_path: Path):
     [
         ("id,x\ns1,1\ns1,2\n", r"sample names must be unique; in column 'id' 1 occur more than once: \['s1'\]"),
         ("id,x\ns1,1\n,2\n", r"no sample name in column 'id' of lines \[3\]"),
-        ("id,x,x\ns1,1,2\n", r"column names must be there and be unique; \['x'\]"),
+        ("id,x,x\ns1,1,2\n", r"column names must be present and unique; \['x'\]"),
         ("id\ns1\n", "Give a table with a header"),
         ("", "is empty"),
     ],
@@ -49,7 +49,7 @@ def test_a_file_that_is_no_text_is_explained(tmp_path: Path):
     with pytest.raises(ValueError, match="not a text file in UTF-8.*CSV UTF-8"):
         io.read_samples(tmp_path / "samples.csv")
     (tmp_path / "samples.xls").write_bytes(b"\xd0\xcf")
-    with pytest.raises(ValueError, match="save it as .xlsx"):
+    with pytest.raises(ValueError, match="Save it as .xlsx"):
         io.read_samples(tmp_path / "samples.xls")
 
 
@@ -106,3 +106,17 @@ def test_names_that_look_like_numbers_keep_their_digits(header: str, cells: list
     sheet = read(f"id,x,{header}\n" + "".join(f"s{k},1,{cell}\n" for k, cell in enumerate(cells)), tmp_path)
     assert sheet[header].tolist() == kept
     assert sheet["x"].tolist() == [1, 1, 1]
+
+
+def test_na_is_missing_beside_two_levels_and_a_level_beside_one(tmp_path: Path):
+    with pytest.warns(UserWarning, match="'NA' of 1 samples was read as missing values"):
+        two = read("id,x\ns1,WT\ns2,het\ns3,NA\n", tmp_path)
+    assert two["x"].isna().tolist() == [False, False, True]
+    with pytest.warns(UserWarning, match="'NA' of 1 samples was read as a level"):
+        one = read("id,x\ns1,WT\ns2,WT\ns3,NA\n", tmp_path)
+    assert one["x"].tolist() == ["WT", "WT", "NA"]
+
+
+@pytest.mark.parametrize(("header", "kept"), [("timepoint", [6, 12]), ("patient_number", ["06", "12"])])
+def test_a_leading_zero_makes_a_name_except_of_quantities(header: str, kept: list, tmp_path: Path):
+    assert read(f"id,{header}\ns1,06\ns2,12\n", tmp_path)[header].tolist() == kept

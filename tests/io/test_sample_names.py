@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from bulkvi import io
-from bulkvi.io._sample_names import Match, file_name, matched, r_name
+from bulkvi.io._sample_names import Match, file_name, match_samples, r_name
 from tests.io import files
 
 
@@ -137,12 +137,12 @@ BARCODES = [f"TCGA-A{k}-000{k}-01A-11R-A{k}JJ-07" for k in range(4)]
 )
 def test_names_are_paired(sheet: list[str], counts: list[str], rule: Match, pairs: list[str] | None):
     samples, given = with_names(sheet, counts)
-    assert matched(given, samples, rule, "counts.csv") == (counts if pairs is None else pairs)
+    assert match_samples(given, samples, rule, "counts.csv") == (counts if pairs is None else pairs)
     if sheet != counts:  # the rule that is offered pairs the same
         with pytest.raises(ValueError, match="All .* match if") as error:
-            matched(given, samples, "exact", "counts.csv")
+            match_samples(given, samples, "exact", "counts.csv")
         offered = str(error.value).partition("match='")[2].partition("'")[0]
-        assert matched(given, samples, offered, "counts.csv") == (counts if pairs is None else pairs)  # type: ignore[arg-type]
+        assert match_samples(given, samples, offered, "counts.csv") == (counts if pairs is None else pairs)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_names_are_paired(sheet: list[str], counts: list[str], rule: Match, pair
             ["TCGA-1-01A", "TCGA-1-11A", "TCGA-2-01A"],
             "'TCGA-1' begins 'TCGA-1-01A', 'TCGA-1-11A'",
         ),
-        (["s1", "s2"], ["s1_L001", "s1_L002", "s2_L001"], "add them up with bulkvi.pp.sum_replicates"),
+        (["s1", "s2"], ["s1_L001", "s1_L002", "s2_L001"], "sum them with bulkvi.pp.sum_replicates"),
         (["s1", "s2"], ["s10_a", "s20_a"], "2 of the 2 samples"),
         (["s1_a", "s1_b"], ["s1"], "2 of the 2 samples"),
         (["ctrl", "drug"], ["ctrl1", "drug1"], "2 of the 2 samples"),
@@ -163,7 +163,7 @@ def test_names_are_paired(sheet: list[str], counts: list[str], rule: Match, pair
 def test_a_beginning_of_two_names_is_refused(sheet: list[str], counts: list[str], said: str, rule: Match):
     samples, given = with_names(sheet, counts)
     with pytest.raises(ValueError, match=said):
-        matched(given, samples, rule, "counts.csv")
+        match_samples(given, samples, rule, "counts.csv")
 
 
 def test_samples_beyond_the_sheet_are_left_out_with_a_warning(tmp_path: Path):

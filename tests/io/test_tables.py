@@ -1,10 +1,8 @@
-import gzip
 from pathlib import Path
 
 import pytest
 
 from bulkvi import io
-from bulkvi.io._tables import read_table
 from tests.io import files
 
 
@@ -65,7 +63,7 @@ def test_lines_are_counted_as_the_file_has_them(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("id,x\ns1,a\ns2,drug, high\n", "line 3 has 3 values, and those above have 2.*stands in double quotes"),
+        ("id,x\ns1,a\ns2,drug, high\n", "line 3 has 3 values, and those above have 2.*in double quotes"),
         ('id,x\ns1,a\ns2,"b\n', "a double quote is opened and not closed"),
         ("id,x\ns1,a,b,c\n", "line 2 has 4 values, and the header 2 names"),
     ],
@@ -76,19 +74,30 @@ def test_a_row_that_does_not_fit_is_named(text: str, said: str, tmp_path: Path):
         io.read_samples(tmp_path / "samples.csv")
 
 
-@pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_a_letter_that_is_not_in_utf_8_is_found_wherever_it_is(pack, tmp_path: Path):
-    """It is read as Windows-1252, as spreadsheets write, with a warning that shows the word."""
-    rows = [f"s{k},x" for k in range(5000)]
-    rows[4000] = "s4000,Jos\xe9"
-    (tmp_path / "samples.csv").write_bytes(pack("\n".join(["id,name", *rows]).encode("latin-1")))
-    with pytest.warns(UserWarning, match=r"not in UTF-8 and was read as Windows-1252.*'José' in line 4002.*CSV UTF-8"):
-        assert read_table(tmp_path / "samples.csv").cells.iloc[4000, 1] == "José"
+@pytest.mark.parametrize("label", ["gene_id", ""])
+def test_a_header_that_begins_with_a_mark_of_comments_is_the_header(label: str, tmp_path: Path):
+    (tmp_path / "counts.tsv").write_text("#" + files.counts(5).to_csv(sep="\t", index_label=label))
+    adata = io.read_counts(tmp_path / "counts.tsv", files.sheet())
+    assert adata.to_df().T.equals(files.counts(5)[files.SAMPLES].astype("int32"))
 
 
-@pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_bytes_that_are_no_text_are_refused(pack, tmp_path: Path):
-    content = "\n".join(["id,name", *(f"s{k},x" for k in range(4000))]).encode() + b"\ns4000,\x81\n"
-    (tmp_path / "samples.csv").write_bytes(pack(content))
-    with pytest.raises(ValueError, match=r"samples.csv is not a text file in UTF-8 \(line 4002\).*CSV UTF-8"):
-        read_table(tmp_path / "samples.csv")
+@pytest.mark.parametrize("size", ["5\t4", "5", "5\t5"])
+def test_the_size_in_a_gct_file_is_compared_with_the_table(size: str, tmp_path: Path):
+    table = files.counts(5)
+    table.insert(0, "Description", table.index)
+    (tmp_path / "counts.gct").write_text(f"#1.2\n{size}\n" + table.to_csv(sep="\t", index_label="Name"))
+    if size == "5\t4":
+        assert io.read_counts(tmp_path / "counts.gct", files.sheet()).n_vars == 5
+    else:
+        with pytest.raises(ValueError, match="its second line gives .* and the table holds 5 x 4"):
+            io.read_counts(tmp_path / "counts.gct", files.sheet())
+
+
+def test_a_last_row_that_is_cut_is_no_footnote(tmp_path: Path):
+    text = files.counts(5).to_csv(index_label="gene_id")
+    (tmp_path / "counts.csv").write_text(text[: text.rindex("G04") + 3] + ":")
+    with pytest.raises(ValueError, match="line 6 has 1 values .*the file may be cut off"):
+        io.read_counts(tmp_path / "counts.csv", files.sheet())
+    (tmp_path / "counts.csv").write_text(text + "Counted twice: no.")
+    with pytest.warns(UserWarning, match="1 lines below the table"):
+        assert io.read_counts(tmp_path / "counts.csv", files.sheet()).n_vars == 5

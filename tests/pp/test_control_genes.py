@@ -138,3 +138,10 @@ def test_the_origin_is_recorded_by_column_and_survives_a_file(spiked: AnnData, t
         "size_factor": ("median_of_ratios", 0),
         "spikes": ("median_of_ratios", 8),
     }
+
+
+def test_three_control_genes_are_enough_and_two_are_not(spiked: AnnData) -> None:
+    pp.size_factors(spiked, control_genes=SPIKES[:3])
+    assert spiked.uns["size_factor_source"]["columns"]["size_factor"]["n_control_genes"] == 3
+    with pytest.raises(ValueError, match="2 are among the genes, and at least 3 are needed"):
+        pp.size_factors(spiked, control_genes=SPIKES[:2])

@@ -1,4 +1,4 @@
-"""``pp.size_factors`` beside an offset of every count."""
+"""``pp.size_factors`` with an offset of each count."""
 
 import anndata as ad
 import numpy as np

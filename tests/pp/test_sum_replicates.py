@@ -104,7 +104,7 @@ def test_what_cannot_be_summed_is_explained():
     adata = lanes()
     with pytest.raises(KeyError, match="'flowcell' is not a column of adata.obs"):
         pp.sum_replicates(adata, "flowcell")
-    with pytest.warns(UserWarning, match="another value in every sample: there is nothing to sum"):
+    with pytest.warns(UserWarning, match="a different value in every sample: there is nothing to sum"):
         pp.sum_replicates(AnnData(adata.X, adata.obs.assign(name=list("abcdefg"))[["name"]]), "name")
     adata.obs.loc["s3", "library"] = None
     with pytest.raises(ValueError, match="1 samples have no value, first 's3'"):

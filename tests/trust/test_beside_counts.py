@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulkvi import io, pp
-from bulkvi.io._sample_names import matched
+from bulkvi.io._sample_names import match_samples
 from tests.trust.folders import GENES, PLAIN, SAMPLES, htseq, read_all, sheet
 from tests.trust.verdict import equal, refused
 
@@ -104,7 +104,7 @@ def test_names_are_never_paired_with_two_or_with_the_wrong_one(names: list[str],
     tails = data.draw(st.lists(st.sampled_from(["", "_S1", "-01A", ".x"]), min_size=len(names), max_size=len(names)))
     longer = [f"{name}{tail}" for name, tail in zip(names, tails, strict=True)]
     try:
-        found = matched(longer, sheet(names), "prefix", "counts")
+        found = match_samples(longer, sheet(names), "prefix", "counts")
     except ValueError as error:
         assert "samples in the sample sheet are not in" in str(error) or "unique" in str(error)
     else:

@@ -110,11 +110,15 @@ def unlinked(path: Path) -> None:
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "empty": (lambda home: damage(home / "s3.txt", ""), ("s3.txt", "empty", "copy it again")),
-    "binary": (lambda home: damage(home / "s3.txt", b"\0\1\2\3" * 50), ("s3.txt", "NUL bytes", "copy it again")),
+    "binary": (
+        lambda home: damage(home / "s3.txt", b"\0\1\2\3" * 50),
+        ("s3.txt", "control character 0x00", "copy it again"),
+    ),
     "page_of_a_server": (
         lambda home: damage(home / "s3.txt", "<html>\n404 Not Found\n</html>"),
-        ("s3.txt", "unlike the other"),
+        ("s3.txt", "web page", "copy it again"),
     ),
+    "a_note": (lambda home: damage(home / "s3.txt", "The counts of s3\nfollow.\n"), ("s3.txt", "unlike the other")),
     "cut_in_the_middle": (
         lambda home: damage(home / "s3.txt", two_columns(table()["s3"])[:70]),
         ("s3.txt", "cut short"),
@@ -126,7 +130,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "cut_in_the_last_number": (lambda home: cut_without_tails(home), ("s3.txt", "without a line break", "cut short")),
     "cut_gz": (
         lambda home: damage(home / "s3.txt", gzip.compress(np.random.default_rng(0).bytes(9000).hex().encode())[:400]),
-        ("s3.txt", "compressed", "copy it again"),
+        ("s3.txt", "cut off", "gzip", "copy it again"),
     ),
     "text_for_a_count": (
         lambda home: damage(home / "s3.txt", two_columns(table()["s3"]).replace(str(table()["s3"].iloc[4]), "many", 1)),

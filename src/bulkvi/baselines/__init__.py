@@ -1,4 +1,4 @@
-"""Other methods on the same AnnData, each as it comes, with answers in the columns of our table."""
+"""Other methods on the same AnnData, with their defaults and with results in the columns of the same table."""
 
 from bulkvi.baselines._pydeseq2 import pydeseq2
 from bulkvi.baselines._scvi import scvi

@@ -31,10 +31,10 @@ def pydeseq2(
     level: float = 0.05,
     n_cpus: int = 1,
 ) -> pd.DataFrame:
-    """What does DESeq2 say? PyDESeq2's Wald test with its defaults: outliers by Cook's distance, independent filtering.
+    """Test differential expression with PyDESeq2: Wald test, Cook's outliers and independent filtering, as it does by default.
 
-    Needs ``pip install "bulkvi[deseq2]"``. One core takes a minute or more for 20,000 genes. PyDESeq2's own warnings come
-    through.
+    Needs ``pip install "bulkvi[deseq2]"``. One core takes a minute or more for 20,000 genes. PyDESeq2's own warnings are
+    shown.
 
     Parameters
     ----------
@@ -43,22 +43,22 @@ def pydeseq2(
     design
         Formula, for example ``"~ cell + dex"``.
     groupby, group1, group2
-        Column of ``obs`` and two of its levels; the effect is group1 over group2, other terms of interactions at their
-        reference.
+        Column of ``obs`` and two of its levels; the effect is group1 over group2, with the other factors of interactions at
+        their reference level.
     contrast
-        Instead of groups: weights of the columns of the design, as a dict by name or one for each.
+        Instead of groups: weights of the columns of the design, as a dict by name or one per column.
     layer
         Layer that holds the raw counts; ``adata.X`` if None.
     size_factor_key
-        Column of ``obs`` with the size factors to use; PyDESeq2 computes its own (median of ratios) if None.
+        Column of ``obs`` with the size factors to use; if None, PyDESeq2 estimates its own (median of ratios).
     level
-        Adjusted p-value that independent filtering is tuned to.
+        False discovery rate for which independent filtering is optimised.
     n_cpus
         Number of processes.
 
     Returns
     -------
-    A row for each gene in the order of ``var_names``, with the columns of ``model.differential_expression``: ``base_mean``,
+    One row per gene in the order of ``var_names``, with the columns of ``model.differential_expression``: ``base_mean``,
     ``log_fc`` and ``log_fc_mle`` (the same: nothing is shrunk), ``log_fc_se``, ``stat``, ``p_value`` (NaN for genes with an
     outlier or without counts), ``adj_p_value`` (NaN for those filtered as well), ``dispersion``, ``contrast``. All others
     are NaN, ``flag`` is empty. ``attrs`` has ``method`` and ``version``.
@@ -72,7 +72,7 @@ def pydeseq2(
     KeyError
         If a column or layer does not exist.
     ValueError
-        If the counts are not raw counts, the design is not of full rank, a size factor is not positive, a level has no
+        If the counts are not raw counts, the design does not have full rank, a size factor is not positive, a level has no
         samples, a contrast compares nothing, or both groups and a contrast are given.
 
     Examples
@@ -83,8 +83,8 @@ def pydeseq2(
     >>> table.attrs["method"], table["contrast"].iloc[0]
     ('PyDESeq2', 'group: B vs A')
     """
-    given = [value is not None for value in (groupby, group1, group2)]
-    if (contrast is None) == (not any(given)) or (contrast is None and not all(given)):
+    n_given = sum(value is not None for value in (groupby, group1, group2))
+    if n_given != (3 if contrast is None else 0):
         raise ValueError(
             "Give either groupby, group1 and group2, or contrast; given are "
             f"groupby={groupby!r}, group1={group1!r}, group2={group2!r}, contrast={contrast!r}."
@@ -104,7 +104,7 @@ def pydeseq2(
             raise ValueError(f"The design {design!r} does not hold groupby={groupby!r}: write '{design} + {groupby}'.")
     if size_factor_key is not None:
         check_size_factor(adata, size_factor_key)
-    modules = _imported()
+    modules = _pydeseq2_modules()
     counts = pd.DataFrame(
         np.concatenate([block for _, block in iter_row_blocks(matrix)]).astype(np.int64),
         index=adata.obs_names,
@@ -118,11 +118,9 @@ def pydeseq2(
         "inference": inference,
         "quiet": True,
     }
-    if size_factor_key is None:
-        fit = modules["pydeseq2.dds"].DeseqDataSet(**arguments)
-    else:
-        size_factor = adata.obs[size_factor_key].to_numpy(dtype=float)
-        fit = modules["bulkvi.baselines._given_size_factors"].GivenSizeFactors(given=size_factor, **arguments)
+    fit = modules["pydeseq2.dds"].DeseqDataSet(**arguments)
+    if size_factor_key is not None:
+        _fix_size_factors(fit, adata.obs[size_factor_key].to_numpy(dtype=float))
     if contrast is None:
         weights: list[Any] | np.ndarray = [
             words[0],
@@ -155,17 +153,28 @@ def pydeseq2(
     )
 
 
+def _fix_size_factors(fit: Any, size_factor: np.ndarray) -> None:
+    """Make PyDESeq2 use these size factors, and what it computes from them, instead of its own estimates."""
+
+    def fit_size_factors(fit_type: str | None = None, control_genes: Any = None) -> None:
+        fit.obs["size_factors"] = size_factor
+        fit.layers["normed_counts"] = fit.X / size_factor[:, None]
+        fit.var["_normed_means"] = fit.layers["normed_counts"].mean(axis=0)
+
+    fit.fit_size_factors = fit_size_factors
+
+
 def _level(column: pd.Series, level: Any) -> Any:
-    """The level as the column has it: 1 where 1.0 was asked for."""
+    """Return the level as it is written in the column: 1 for 1.0."""
     return next((known for known in column.unique() if known == level), level)
 
 
-def _imported() -> dict[str, Any]:
-    """The modules that are needed; PyDESeq2 sets a warning filter for the whole process when it is imported."""
-    wanted = ("pydeseq2.dds", "pydeseq2.ds", "pydeseq2.default_inference", "bulkvi.baselines._given_size_factors")
+def _pydeseq2_modules() -> dict[str, Any]:
+    """Import PyDESeq2 and put back the warning filters, which it changes for the whole process when it is imported."""
+    names_of_modules = ("pydeseq2.dds", "pydeseq2.ds", "pydeseq2.default_inference")
     try:
         with warnings.catch_warnings():
-            return {name: import_module(name) for name in wanted}
+            return {name: import_module(name) for name in names_of_modules}
     except ModuleNotFoundError as error:
         if str(error.name).partition(".")[0] != "pydeseq2":
             raise

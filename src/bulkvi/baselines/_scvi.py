@@ -1,5 +1,7 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -7,19 +9,19 @@ from anndata import AnnData
 from scvi.model import SCVI
 
 from bulkvi import names
-from bulkvi.baselines._seeding import seeded_everywhere
 from bulkvi.baselines._table import baseline_table
+from bulkvi.model._seeding import seeded
 from bulkvi.stats.counts.blocks import iter_row_blocks
 from bulkvi.stats.effects.effect import s_value
 from bulkvi.study.counts import check_columns, check_size_factor, checked_counts
 from bulkvi.study.groups import find_groups
 
-# The best of a search on held-out samples (benchmarks/heldout.py); the last depends on where the depth comes from.
-NETWORK = {"n_latent": 10, "n_layers": 1, "n_hidden": 64, "dropout_rate": 0.1}
-LEARNING_RATE = 5e-3
-EPOCHS = 1_000
-EPOCHS_WITH_SIZE_FACTOR = 2_000
-INTERVAL = 0.95
+# The best settings of a search on held-out samples (benchmarks/heldout.py); the number of epochs depends on the size factors.
+NETWORK: Final = {"n_latent": 10, "n_layers": 1, "n_hidden": 64, "dropout_rate": 0.1}
+LEARNING_RATE: Final = 5e-3
+EPOCHS: Final = 1_000
+EPOCHS_WITH_SIZE_FACTOR: Final = 2_000
+INTERVAL: Final = 0.95
 
 
 def scvi(
@@ -38,14 +40,14 @@ def scvi(
     seed: int = 0,
     accelerator: str = "auto",
 ) -> pd.DataFrame:
-    """What does scVI say? Its own differential expression in ``change`` mode, from the settings that suit bulk counts best.
+    """Compare two groups with scVI's differential expression in ``change`` mode, with the best settings for bulk counts.
 
     scVI is trained on all samples without labels: 10 latent dimensions, one hidden layer of 64, layer norm, dropout 0.1,
     learning rate 0.005, 1,000 epochs (2,000 with ``size_factor_key``), the best of a search on held-out samples
-    (:doc:`/method/heldout`). Then two groups are compared by decoding random pairs of their samples.
+    (:doc:`/method/heldout`). Two groups are then compared by decoding random pairs of their samples.
 
-    None of this is a test. What scVI calls the probability of a change is that of two samples drawn from the groups, each
-    with its latent state, and hardly depends on how many replicates there are.
+    This is no test: scVI's probability of a change is for two samples drawn from the groups, each with its latent state, and
+    hardly depends on the number of replicates.
 
     Parameters
     ----------
@@ -56,29 +58,30 @@ def scvi(
     layer
         Layer that holds the raw counts; ``adata.X`` if None.
     size_factor_key
-        Column of ``obs`` with size factors for scVI to use, instead of the total count of each sample. They are handed on times
-        the mean total count: scVI's decoder then has a softplus, which hardly reaches bulk counts from factors near 1.
+        Column of ``obs`` with size factors for scVI to use, instead of the total count of each sample. They are multiplied by
+        the mean total count: with size factors scVI's decoder uses a softplus, which hardly reaches bulk counts from factors
+        near 1.
     batch_key
         Column of ``obs`` with a batch; both groups are then decoded in every batch.
     gene_likelihood
-        ``"nb"``, or ``"zinb"`` for one with extra zeros.
+        ``"nb"``, or ``"zinb"`` for the zero-inflated negative binomial.
     max_epochs
-        Passes through the samples, instead of those above.
+        Number of passes through the samples; None for the numbers above.
     n_draws
-        Number of pairs drawn; the memory needed is up to 40 bytes for each draw and gene.
+        Number of pairs drawn; needs up to 40 bytes of memory per draw and gene.
     delta
         Smallest absolute effect that matters, log2, for ``prob_effect`` alone.
     seed
-        Seed of all that is random; the caller's random state is put back.
+        Random seed; the caller's random state is restored.
     accelerator
         As in Lightning.
 
     Returns
     -------
-    A row for each gene in the order of ``var_names``, with the columns of ``model.differential_expression``. ``log_fc``,
+    One row per gene in the order of ``var_names``, with the columns of ``model.differential_expression``. ``log_fc``,
     ``log_fc_sd``, ``log_fc_low`` and ``log_fc_high``: mean, standard deviation and narrowest 95 % interval of the log2 ratios of
-    the pairs. ``lfsr``: the smaller of the shares of pairs that go up and down; ``s_value``: its mean over this gene and all
-    surer ones. ``prob_effect``: the share of pairs beyond ``delta``, scVI's ``proba_de``. ``log_fc_decoded``: log2 ratio of
+    the pairs. ``lfsr``: one minus the larger of the shares of pairs that go up and down; ``s_value``: its mean over this gene and all
+    more significant ones. ``prob_effect``: the share of pairs beyond ``delta``, scVI's ``proba_de``. ``log_fc_decoded``: log2 ratio of
     the mean decoded expression. ``base_mean``: mean of count / size factor, which without ``size_factor_key`` is the total
     count over the mean total count. ``p_value``, ``adj_p_value`` and ``stat`` are NaN: scVI has none. ``attrs`` has ``method``
     and ``version``.
@@ -91,7 +94,7 @@ def scvi(
         If a column or layer does not exist.
     ValueError
         If the counts are not raw counts, a size factor is not positive, a level has no samples, a number is out of range,
-        or the training of scVI ends in NaN.
+        or the loss of scVI becomes NaN.
 
     Examples
     --------
@@ -119,9 +122,11 @@ def scvi(
         size_factor = adata.obs[size_factor_key].to_numpy(dtype=float)
     counts = np.concatenate([block for _, block in iter_row_blocks(checked.matrix)]).astype(np.float32)
     columns = [key for key in (size_factor_key, batch_key) if key is not None]
-    own = AnnData(counts, obs=adata.obs[columns].copy(), var=pd.DataFrame(index=adata.var_names))  # scVI writes into it
+    copied = AnnData(
+        counts, obs=adata.obs[columns].copy(), var=pd.DataFrame(index=adata.var_names)
+    )  # scVI writes into it
     if size_factor_key is not None:
-        own.obs[size_factor_key] = size_factor * checked.totals.mean()
+        copied.obs[size_factor_key] = size_factor * checked.totals.mean()
     up, down = np.zeros(adata.n_vars), np.zeros(adata.n_vars)
 
     def beyond_delta(log_ratio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -129,9 +134,9 @@ def scvi(
         return log_ratio >= delta, log_ratio < -delta
 
     with seeded_everywhere(seed):
-        SCVI.setup_anndata(own, size_factor_key=size_factor_key, batch_key=batch_key)
+        SCVI.setup_anndata(copied, size_factor_key=size_factor_key, batch_key=batch_key)
         model = SCVI(
-            own,
+            copied,
             gene_likelihood=gene_likelihood,
             use_batch_norm="none",
             use_layer_norm="both",
@@ -146,7 +151,7 @@ def scvi(
             log_every_n_steps=1,
             plan_kwargs={"lr": LEARNING_RATE},
         )
-        found = model.differential_expression(
+        result = model.differential_expression(
             idx1=groups.first,
             idx2=groups.second,
             mode="change",
@@ -163,14 +168,14 @@ def scvi(
         adata.var_names,
         {
             names.BASE_MEAN: (counts / size_factor[:, None]).mean(0),
-            names.LOG_FC: found["lfc_mean"].to_numpy(float),
-            names.LOG_FC_SD: found["lfc_std"].to_numpy(float),
-            names.LOG_FC_LOW: found[f"lfc_confidence_interval_{INTERVAL}_min"].to_numpy(float),
-            names.LOG_FC_HIGH: found[f"lfc_confidence_interval_{INTERVAL}_max"].to_numpy(float),
-            names.LOG_FC_DECODED: _log_ratio(found["scale1"].to_numpy(float), found["scale2"].to_numpy(float)),
+            names.LOG_FC: result["lfc_mean"].to_numpy(float),
+            names.LOG_FC_SD: result["lfc_std"].to_numpy(float),
+            names.LOG_FC_LOW: result[f"lfc_confidence_interval_{INTERVAL}_min"].to_numpy(float),
+            names.LOG_FC_HIGH: result[f"lfc_confidence_interval_{INTERVAL}_max"].to_numpy(float),
+            names.LOG_FC_DECODED: _log_ratio(result["scale1"].to_numpy(float), result["scale2"].to_numpy(float)),
             names.LFSR: lfsr,
             names.S_VALUE: s_value(lfsr),
-            names.PROB_EFFECT: found["proba_de"].to_numpy(float),
+            names.PROB_EFFECT: result["proba_de"].to_numpy(float),
         },
         contrast=f"{groupby}: {group1} vs {group2}",
         method=f"scVI ({gene_likelihood}{'' if size_factor_key is None else ', size factors'})",
@@ -179,6 +184,22 @@ def scvi(
 
 
 def _log_ratio(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """log2 first / second, NaN where one of them is 0 in floating point."""
+    """Return log2 first / second, NaN where one of them is 0 in floating point."""
     known = (first > 0) & (second > 0)
     return np.log2(np.divide(first, second, out=np.full(first.size, np.nan), where=known))
+
+
+@contextmanager
+def seeded_everywhere(seed: int) -> Iterator[None]:
+    """Run a block with the generators of torch and NumPy at ``seed``, and restore the caller's state afterwards.
+
+    scvi-tools draws the samples that it compares from NumPy's global generator. Other threads that use it at the same time
+    disturb the block, and are disturbed by it.
+    """
+    before = np.random.get_state()  # noqa: NPY002
+    try:
+        np.random.seed(seed)  # noqa: NPY002
+        with seeded(seed):
+            yield
+    finally:
+        np.random.set_state(before)  # noqa: NPY002

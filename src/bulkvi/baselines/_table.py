@@ -1,4 +1,4 @@
-"""The shape of our table of differential expression, filled with what another method says."""
+"""Results of another method in the columns of the table of differential expression."""
 
 from collections.abc import Mapping
 
@@ -33,18 +33,9 @@ COLUMNS = (
 def baseline_table(
     genes: pd.Index, values: Mapping[str, np.ndarray], *, contrast: str, method: str, version: str
 ) -> pd.DataFrame:
-    """All columns of our table: what the method says, and NaN for what it does not.
+    """Return a table with all columns: the ``values`` of the method by column, per gene, and NaN for the others.
 
-    Parameters
-    ----------
-    genes
-        Names of the genes.
-    values
-        Columns that the method has an answer for, in the order of the genes.
-    contrast
-        What was compared, in words.
-    method, version
-        Whose answer it is, for ``attrs``.
+    ``contrast`` is the label of the comparison; ``method`` and ``version`` go to ``attrs``.
     """
     columns: dict[str, np.ndarray | float | str] = dict.fromkeys(COLUMNS, np.nan)
     table = pd.DataFrame(columns | {names.FLAG: "", names.CONTRAST: contrast} | dict(values), index=genes.copy())

@@ -29,11 +29,11 @@ def zinb(
     seed: int = 0,
     accelerator: str = "auto",
 ) -> pd.DataFrame:
-    """What would a zero-inflated model say? ``BulkVI`` with ``gene_likelihood="zinb"``, its decoder read out.
+    """Compare two groups by the decoder of ``BulkVI`` with ``gene_likelihood="zinb"``.
 
-    The p-values and intervals of ``model.differential_expression`` come from negative binomial regressions whatever the
-    likelihood of the network, so they would not be a ZINB's answer and are not given here. What a ZINB changes is the
-    network: the difference of the decoded log2 rates, extra zeros left out, as ``log_fc_decoded`` everywhere else.
+    The p-values and intervals of ``model.differential_expression`` come from negative binomial regressions, whatever the
+    likelihood of the network, so they are not results of a ZINB and are left out. The result of the ZINB is the difference of
+    the decoded log2 rates, without extra zeros, as ``log_fc_decoded`` elsewhere.
 
     Parameters
     ----------
@@ -44,19 +44,19 @@ def zinb(
     size_factor_key
         Column of ``obs`` with the size factors.
     design
-        Formula; none by default, so that the latent state tells the groups apart.
+        Formula; none by default, so that the latent state distinguishes the groups.
     layer
         Layer that holds the raw counts; ``adata.X`` if None.
     n_latent, max_steps
         As in :class:`~bulkvi.BulkVI` and :meth:`bulkvi.BulkVI.train`.
     seed
-        Seed of the networks and of the training; the caller's random state is left alone.
+        Seed of the networks and of the training; the caller's random state does not change.
     accelerator
         As in Lightning.
 
     Returns
     -------
-    A row for each gene in the order of ``var_names``, with the columns of ``model.differential_expression``:
+    One row per gene in the order of ``var_names``, with the columns of ``model.differential_expression``:
     ``base_mean``, ``log_fc`` and ``log_fc_decoded`` (the same), ``dispersion`` (the network's), ``contrast``. All others are NaN,
     ``flag`` is empty. ``attrs`` has ``method`` and ``version``.
 
@@ -80,20 +80,20 @@ def zinb(
     """
     matrix = checked_counts(adata, layer).matrix
     counts = np.concatenate([block for _, block in iter_row_blocks(matrix)]).astype(np.float32)
-    # registration writes into it, and a copy would carry the identity that an earlier registration gave to the original
-    own = AnnData(counts, obs=adata.obs.copy(), var=pd.DataFrame(index=adata.var_names))
-    BulkVI.setup_anndata(own, size_factor_key=size_factor_key, design=design)
-    model = BulkVI(own, n_latent=n_latent, gene_likelihood="zinb", seed=seed)
-    design = model.gene_fit().study.design
-    compared = group_contrast(design, groupby, group1, group2)
+    # registration writes into it, and adata.copy() would keep the identity of an earlier registration
+    copied = AnnData(counts, obs=adata.obs.copy(), var=pd.DataFrame(index=adata.var_names))
+    BulkVI.setup_anndata(copied, size_factor_key=size_factor_key, design=design)
+    model = BulkVI(copied, n_latent=n_latent, gene_likelihood="zinb", seed=seed)
+    study_design = model.gene_fit().study.design
+    compared = group_contrast(study_design, groupby, group1, group2)
     model.train(max_steps=max_steps, seed=seed, accelerator=accelerator, progress_bar=False)
-    decoded = DecodedRates(model).decoded_log_fc(design, compared)
+    decoded = DecodedRates(model).decoded_log_fc(study_design, compared)
     with torch.inference_mode():
         dispersion = model.module.log_dispersion_of({}).exp().cpu().numpy()
     return baseline_table(
         adata.var_names,
         {
-            names.BASE_MEAN: (counts / own.obs[size_factor_key].to_numpy(dtype=float)[:, None]).mean(0),
+            names.BASE_MEAN: (counts / copied.obs[size_factor_key].to_numpy(dtype=float)[:, None]).mean(0),
             names.LOG_FC: decoded,
             names.LOG_FC_DECODED: decoded,
             names.DISPERSION: dispersion.astype(np.float64),

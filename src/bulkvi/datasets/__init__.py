@@ -1,8 +1,7 @@
 """Real data sets and simulated cohorts, as AnnData of raw counts, and gene sets."""
 
 from bulkvi.datasets._airway import airway
-from bulkvi.datasets._gene_sets import gene_sets
-from bulkvi.datasets._gmt import GeneSet, read_gmt
+from bulkvi.datasets._gene_sets import GeneSet, gene_sets, read_gmt
 from bulkvi.datasets._gse60450 import gse60450
 from bulkvi.datasets._simulate import simulate
 

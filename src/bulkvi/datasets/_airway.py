@@ -7,7 +7,7 @@ import pandas as pd
 from anndata import AnnData
 
 from bulkvi import names
-from bulkvi.datasets._packaged import read_packaged
+from bulkvi.datasets._files import read_packaged
 
 _SAMPLES: Final = {
     "SRR1039508": ("N61311", "untrt", "GSM1275862"),
@@ -24,16 +24,16 @@ _SAMPLES: Final = {
 def airway() -> AnnData:
     """Human airway smooth muscle cells of 4 donors, untreated and treated with dexamethasone, 8 samples.
 
-    The question the data answer: which genes does a glucocorticoid change, donor by donor? Known responders are FKBP5,
-    PER1, TSC22D3, DUSP1, KLF15, CRISPLD2 and ZBTB16. A design that uses the pairs is ``"~ cell + dex"``.
+    They show which genes a glucocorticoid changes, within donors. Known responders are FKBP5, PER1, TSC22D3, DUSP1, KLF15,
+    CRISPLD2 and ZBTB16. The design ``"~ cell + dex"`` uses the pairs.
 
     Returns
     -------
     AnnData, 8 samples x 33,469 genes (those with at least one count), raw counts in ``X`` (dense, 32-bit integers).
 
     - ``obs_names``: SRA runs; ``obs``: ``cell`` (donor), ``dex`` (untrt, trt; untrt is the reference), ``geo``
-    - ``var_names``: Ensembl ids; ``var``: ``symbol`` (the Ensembl id where no symbol is known, 10,902 genes; a symbol
-      can stand at several ids)
+    - ``var_names``: Ensembl ids; ``var``: ``symbol`` (the Ensembl id where no symbol is known, 10,902 genes; several ids
+      can have the same symbol)
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""Mouse mammary gland, basal and luminal cells at three stages: the data of the original study."""
+"""Mouse mammary gland, basal and luminal cells at three stages."""
 
 import hashlib
 import os
@@ -12,11 +12,10 @@ import pooch
 from anndata import AnnData
 
 from bulkvi import names
-from bulkvi.datasets._packaged import read_packaged
+from bulkvi.datasets._files import FOLDER_VARIABLE, find_in_data_folder, read_packaged
 
 _FILE: Final = "GSE60450_Lactation-GenewiseCounts.txt.gz"
 _URL: Final = f"https://ftp.ncbi.nlm.nih.gov/geo/series/GSE60nnn/GSE60450/suppl/{_FILE}"
-_FOLDER_VARIABLE: Final = "BULKVI_DATA_DIR"
 
 _FLOWCELL: Final = "BC2CTUACXX"
 _SAMPLES: Final = {
@@ -47,15 +46,14 @@ _COUNTS_SHA256: Final = "caae15888f38d1bb6612f847d1245abe3ee1909dc02a817c16bdd21
 def gse60450(path: str | os.PathLike[str] | None = None) -> AnnData:
     """Mouse mammary gland: basal and luminal cells of virgin, pregnant and lactating mice, 2 x 3 x 2 = 12 samples.
 
-    Reads the table of counts that the authors gave to GEO, checks that it is that table, and adds the published design.
-    The table is looked for at ``path`` if given; else in the folder named by the environment variable
-    ``BULKVI_DATA_DIR``, or in ``gse60450_mammary`` in it; else it is downloaded from GEO (0.5 MB) and kept in pooch's
-    cache folder ``bulkvi``.
+    Reads the authors' table of counts from GEO, verifies its content, and adds the published design. The table is read from
+    ``path`` if given; else from the folder named by the environment variable ``BULKVI_DATA_DIR``, or ``gse60450_mammary`` in
+    it; else it is downloaded from GEO (0.5 MB) and kept in pooch's cache folder ``bulkvi``.
 
     Parameters
     ----------
     path
-        The file ``GSE60450_Lactation-GenewiseCounts.txt.gz``, wherever it is.
+        Path of ``GSE60450_Lactation-GenewiseCounts.txt.gz``.
 
     Returns
     -------
@@ -72,20 +70,18 @@ def gse60450(path: str | os.PathLike[str] | None = None) -> AnnData:
     FileNotFoundError
         There is no file at ``path``.
     ValueError
-        The file is not the table of GSE60450; the message says what was found. The counts must be 27,179 x 12 and their
-        64-bit little-endian integers, genes x samples in C order, must have the SHA-256 in the source of this module;
-        likewise the ids and lengths.
+        The file is not the table of GSE60450; the message names the difference. The 27,179 x 12 counts, and the ids and
+        lengths, must have the SHA-256 in the source of this module.
     ConnectionError
-        The file is neither at hand nor can it be downloaded.
+        The file is not found locally and cannot be downloaded.
 
     Notes
     -----
-    The study from which bulkvi grew labelled DG to DL "virgin" and LA to LF "lactation". These labels are wrong, and
-    ``label_in_original_study`` keeps them only so that the study can be reproduced. DG to DL are basal and LA to LF
-    luminal cells; each holds a pair of virgin, of pregnant and of lactating mice. What the study reported as lactation
-    against virgin is luminal against basal: its log fold changes correlate 0.98 with those between the cell types and
-    0.09 with those between the true stages. Lane and cell type coincide (L001 luminal, L002 basal), so no analysis can
-    tell them apart.
+    A previous analysis of these data labelled DG to DL "virgin" and LA to LF "lactation". These labels are wrong;
+    ``label_in_original_study`` keeps them so that it can be reproduced. DG to DL are basal and LA to LF luminal cells, each
+    with a pair of virgin, of pregnant and of lactating mice. Its "lactation against virgin" is luminal against basal: the log
+    fold changes correlate 0.98 with those between the cell types and 0.09 with those between the true stages. Lane and cell
+    type coincide (L001 luminal, L002 basal), so no analysis can separate them.
 
     Fu et al. 2015 [1]_; design from Chen, Lun and Smyth 2016 [2]_.
 
@@ -112,7 +108,7 @@ def gse60450(path: str | os.PathLike[str] | None = None) -> AnnData:
 
 
 def _design() -> pd.DataFrame:
-    """The published design, levels in their natural order."""
+    """Return the published design, levels in their natural order."""
     obs = pd.DataFrame.from_dict(_SAMPLES, orient="index", columns=["cell_type", "stage", "geo", "sra", "barcode"])
     cell_type = pd.Categorical(obs["cell_type"], categories=["basal", "luminal"])
     stage = pd.Categorical(obs["stage"], categories=list(_STAGE_DETAIL))
@@ -138,30 +134,29 @@ def _design() -> pd.DataFrame:
 
 
 def _find(path: str | os.PathLike[str] | None) -> Path:
-    """Where the file is, after a download if need be."""
+    """Return the path of the file; download it if it is not found locally."""
     if path is not None:
         if not Path(path).is_file():
             raise FileNotFoundError(f"`path` = {os.fspath(path)!r} is not a file; get {_FILE} from {_URL}.")
         return Path(path)
-    folder = os.environ.get(_FOLDER_VARIABLE)
-    if folder:
-        for candidate in (Path(folder) / _FILE, Path(folder) / "gse60450_mammary" / _FILE):
-            if candidate.is_file():
-                return candidate
-    # No hash of the file: compression may change on the server, and the content is checked after reading.
+    local = find_in_data_folder((_FILE, f"gse60450_mammary/{_FILE}"))
+    if local is not None:
+        return local
+    # No hash of the file: the server may compress it differently, and the content is verified after reading.
     store = pooch.create(path=pooch.os_cache("bulkvi"), base_url="", registry={_FILE: None}, urls={_FILE: _URL})
     try:
         return Path(store.fetch(_FILE))
     except OSError as error:  # every error of requests is one
-        looked = f"{_FOLDER_VARIABLE} = {folder!r} does not hold it" if folder else f"{_FOLDER_VARIABLE} is not set"
+        folder = os.environ.get(FOLDER_VARIABLE)
+        searched = f"{FOLDER_VARIABLE} = {folder!r} does not hold it" if folder else f"{FOLDER_VARIABLE} is not set"
         raise ConnectionError(
-            f"{_FILE} could not be downloaded from {_URL} ({type(error).__name__}: {error}), and {looked}. Without a "
-            f"network, put the file into a folder and set the environment variable {_FOLDER_VARIABLE} to that folder."
+            f"{_FILE} could not be downloaded from {_URL} ({type(error).__name__}: {error}), and {searched}. Without a "
+            f"network, put the file into a folder and set the environment variable {FOLDER_VARIABLE} to that folder."
         ) from error
 
 
 def _read(path: Path, count_columns: list[str]) -> pd.DataFrame:
-    """The table at ``path``, once it is known to be the one of GEO."""
+    """Read the table at ``path`` and verify that it is the one of GEO."""
 
     def refuse(found: str) -> ValueError:
         return ValueError(

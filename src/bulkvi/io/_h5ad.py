@@ -2,53 +2,28 @@
 
 import warnings
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData, read_h5ad
 from scipy import sparse
 
-from bulkvi.io._gene_names import SYMBOL_COLUMNS, plain
-from bulkvi.io._genes import Genes, Numbers
-from bulkvi.io._left_out import say_left_out
-from bulkvi.io._orientation import SamplesIn, samples_in
-from bulkvi.io._sample_names import Match, matched
+from bulkvi.arguments import warn_user
+from bulkvi.io._genes import SYMBOL_COLUMNS, GeneCounts, NamedMatrix, plain_label
+from bulkvi.io._sample_names import Match, SamplesIn, find_samples, match_samples
 from bulkvi.names import SYMBOL
 
-HDF5 = b"\x89HDF\r\n\x1a\n"
-
-
-class FoundAnnData(NamedTuple):
-    """Numbers of an ``.h5ad`` and the object they are in."""
-
-    adata: AnnData
-    """The samples of the sheet in its order; ``X`` is not yet checked."""
-    numbers: Numbers
-    """What ``X`` or the layer holds."""
-    facts: dict[str, str]
-    """How the file was read, for ``uns``."""
+HDF5: Final = b"\x89HDF\r\n\x1a\n"
 
 
 def read_obs(path: Path, given: SamplesIn | None) -> pd.DataFrame:
-    """What an ``.h5ad`` says about its samples.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it cannot be read, or two samples have one name.
-    """
+    """Read the table of samples of an ``.h5ad``: ``obs``, or ``var`` if the samples are its columns."""
     if not path.exists():
         raise FileNotFoundError(f"There is no file or folder {path}.")
-    try:
-        with warnings.catch_warnings(action="ignore"):  # names that repeat have an error below
-            adata = read_h5ad(path, backed="r")
-        sheet = (adata.var if given == "columns" else adata.obs).copy()
-        adata.file.close()
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise ValueError(f"{path} cannot be read: it is no .h5ad, or cut short. Copy it or write it again.") from error
+    adata = _open(path, backed="r")
+    sheet = (adata.var if given == "columns" else adata.obs).copy()
+    adata.file.close()
     repeated = sheet.index[sheet.index.duplicated()].unique().tolist()
     if repeated:
         raise ValueError(
@@ -60,27 +35,18 @@ def read_obs(path: Path, given: SamplesIn | None) -> pd.DataFrame:
 
 def read_anndata(
     path: Path, samples: pd.DataFrame, *, match: Match, given: SamplesIn | None, layer: str | None
-) -> FoundAnnData:
-    """Find the counts of the samples of a sheet in ``X`` or a layer.
-
-    Raises
-    ------
-    KeyError
-        If there is no such layer.
-    ValueError
-        If the file cannot be read, or the samples of the sheet are not in it.
-    """
+) -> tuple[AnnData, NamedMatrix, dict[str, str]]:
+    """Return the samples of a sheet, their unchecked numbers in ``X`` or the layer, and how they were read."""
     adata = _open(path)
     adata.var_names, adata.obs_names = (
         names.map(lambda name: str(name).strip()) for names in (adata.var_names, adata.obs_names)
     )
     wanted = samples.index.tolist()
-    side = given or samples_in(adata.var_names.tolist(), adata.obs_names.tolist(), wanted, match, path.name)
+    side = given or find_samples(adata.var_names.tolist(), adata.obs_names.tolist(), wanted, match, path.name)
     if side == "columns":
         adata = adata.T.copy()
     given_names = adata.obs_names.tolist()
-    chosen = matched(given_names, samples, match, path.name)
-    say_left_out(sorted(set(given_names) - set(chosen)), path.name)
+    chosen = match_samples(given_names, samples, match, path.name)
     layers = [name for name in adata.layers if name is not None]  # anndata 0.13 lists X as the layer None
     if layer is not None and layer not in layers:
         raise KeyError(f"layer={layer!r} is not in {path}; its layers are {layers}.")
@@ -88,22 +54,18 @@ def read_anndata(
         raise ValueError(f"{path} has no X: name the layer with raw counts as layer; its layers are {layers}.")
     adata = adata[[given_names.index(name) for name in chosen]].copy()
     adata.obs = samples.copy()
-    columns = [name for name in map(str, adata.var.columns) if plain(name) in SYMBOL_COLUMNS]
+    columns = [name for name in map(str, adata.var.columns) if plain_label(name) in SYMBOL_COLUMNS]
     if columns and SYMBOL not in adata.var:
         adata.var[SYMBOL] = adata.var[columns[0]]
-    numbers = _numbers(adata.X if layer is None else adata.layers[layer], adata, path.name)
-    return FoundAnnData(adata, numbers, {"format": "h5ad", "samples_in": side, "match": match})
+    numbers = _named_matrix(adata.X if layer is None else adata.layers[layer], adata, path.name)
+    return adata, numbers, {"format": "h5ad", "samples_in": side, "match": match}
 
 
-def with_counts(adata: AnnData, genes: Genes, source: str) -> AnnData:
-    """The object with checked counts in ``X``, a column for each gene."""
+def with_counts(adata: AnnData, genes: GeneCounts, source: str) -> AnnData:
+    """Return the object with the checked counts in ``X``, one column per gene."""
     if len(genes.rows) < adata.n_vars and adata.layers and len(set(adata.var_names)) < adata.n_vars:
         layers = list(adata.layers)
-        warnings.warn(
-            f"{source}: layers are not summed as the counts are, and were left out: {layers}.",
-            UserWarning,
-            stacklevel=2,
-        )
+        warn_user(f"{source}: layers are not summed with the counts, and were left out: {layers}.")
         for name in layers:
             del adata.layers[name]
     counts = genes.counts.T
@@ -115,7 +77,7 @@ def with_counts(adata: AnnData, genes: Genes, source: str) -> AnnData:
     return adata
 
 
-def _open(path: Path) -> AnnData:
+def _open(path: Path, backed: Literal["r"] | None = None) -> AnnData:
     with path.open("rb") as file:
         start = file.read(8)
     if start != HDF5:
@@ -124,50 +86,51 @@ def _open(path: Path) -> AnnData:
             "AnnData.write_h5ad, or give a table its own ending (.csv, .tsv, .xlsx)."
         )
     try:
-        with warnings.catch_warnings(action="ignore"):  # on names that repeat, which are checked below
-            return read_h5ad(path)
+        with warnings.catch_warnings(action="ignore"):  # about names that repeat, which are checked later
+            return read_h5ad(path, backed=backed)
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, IndexError) as error:
-        said = " ".join(str(error).split())
-        reason = "it is cut off" if "truncated" in said or "eof" in said else "it is cut off, damaged or no AnnData"
+        reason = (
+            "it is cut off"
+            if any(word in str(error) for word in ("truncated", "eof"))
+            else "it is cut off, damaged or no AnnData"
+        )
         raise ValueError(
             f"{path} cannot be read: {reason}. Copy or download it again and compare its size with the original, or write it "
             "again with AnnData.write_h5ad."
         ) from error
 
 
-def _numbers(values: Any, adata: AnnData, source: str) -> Numbers:
+def _named_matrix(values: Any, adata: AnnData, source: str) -> NamedMatrix:
     genes, samples = adata.var_names.tolist(), adata.obs_names.tolist()
     if hasattr(values, "compute"):
         values = values.compute()
     dtype = np.dtype(values.dtype)
     if not sparse.issparse(values):
         values = np.asarray(values)
-        _report_rounded(values, dtype, source)
+        _warn_of_rounding(values, dtype, source)
         # a table checks its columns, which are the samples
-        return Numbers(pd.DataFrame(values.T, index=genes, columns=samples), genes, samples)
+        return NamedMatrix(pd.DataFrame(values.T, index=genes, columns=samples), genes, samples)
     try:
         matrix = sparse.csr_matrix(values)
         matrix.check_format(full_check=True)
     except (ValueError, IndexError) as error:
         raise ValueError(f"{source}: its sparse matrix is damaged. Write the file again.") from error
-    _report_rounded(matrix.data, dtype, source)
+    _warn_of_rounding(matrix.data, dtype, source)
     if dtype.kind in "iuf" and dtype.itemsize < 8:  # so that entries stored twice add up
         matrix = matrix.astype(np.int64 if dtype.kind in "iu" else np.float64)
     matrix = sparse.csr_matrix(matrix.T)
     matrix.sum_duplicates()
-    return Numbers(matrix, genes, samples)
+    return NamedMatrix(matrix, genes, samples)
 
 
-def _report_rounded(values: np.ndarray, dtype: np.dtype, source: str) -> None:
-    """Warn where a floating point type of few digits may have rounded counts."""
+def _warn_of_rounding(values: np.ndarray, dtype: np.dtype, source: str) -> None:
+    """Warn if the floating point type may have rounded counts."""
     if dtype.kind != "f" or dtype.itemsize >= 8 or not values.size:
         return
     largest = 2 ** (np.finfo(dtype).nmant + 1)
     rounded = np.isfinite(values) & (values > largest)
     if rounded.any():
-        warnings.warn(
+        warn_user(
             f"{source}: {rounded.sum():,} values are above {largest:,}, up to which {dtype} holds whole numbers exactly: they may have been "
-            "rounded when the file was written.",
-            UserWarning,
-            stacklevel=2,
+            "rounded when the file was written."
         )

@@ -1,30 +1,27 @@
-import re
-import warnings
 from pathlib import Path
 from typing import Final
 
 import pandas as pd
 
+from bulkvi.arguments import warn_user
+from bulkvi.io._count_values import as_float
 from bulkvi.io._tables import MISSING, read_table
+from bulkvi.study.columns import GROUPS, QUANTITIES, words_of
 
 NAMELESS: Final = ("sample", "row_name", "name_of_row", "unnamed")
-"""What the first column is called where its header is empty: the first of these that no other column has."""
-CALLED: Final = re.compile(
-    r"(?i)(?<![a-z])(clone|well|plate|line|id|code|donor|patient|subject|sample|batch|run|lane|barcode|strain|mouse|animal)s?(?![a-z])"
-)
-"""Names of columns whose values are names, whatever they look like."""
-MEASURED: Final = re.compile(r"(?i)(?<![a-z])(age|time|day|hour|hr|min|dose|conc|date|year|month|week)s?(?![a-z])")
-"""Names of columns whose values are measurements."""
+"""Name of a first column without header: the first of these that no other column has."""
+NUMBERING: Final = frozenset(("number", "num", "n"))
+"""Quantities that may also number the values of a column of names (patient_number 001)."""
 
 
 def read_samples(path: str | Path, *, sample_column: str | None = None, sheet: str | None = None) -> pd.DataFrame:
-    r"""Read a sample sheet: a row for each sample, its name in the first column, its variables in the others.
+    r"""Read a sample sheet: one row per sample, with its name in the first column and its variables in the others.
 
     Parameters
     ----------
     path
         Text file with a header (columns separated by tabs, commas or semicolons) or ``.xlsx``; also packed (``.gz``,
-        ``.bz2``, ``.xz``, ``.zip`` with one file). Where semicolons separate the columns, a comma is a decimal comma.
+        ``.bz2``, ``.xz``, ``.zip`` with one file). If semicolons separate the columns, a comma is a decimal comma.
     sample_column
         Column with the names of the samples, as the counts have them; None for the first column.
     sheet
@@ -32,9 +29,9 @@ def read_samples(path: str | Path, *, sample_column: str | None = None, sheet: s
 
     Returns
     -------
-    A table indexed by sample in the order of the file, to be the ``obs`` of an AnnData. Columns of text in which a
-    value repeats are categorical, levels in alphabetical order; columns of numbers stay numbers. Numbers with a leading zero
-    (001) are names and stay text, as do those like 1E3 in a column that is called clone, well, plate, donor, id and the like.
+    Table indexed by sample in the order of the file, for the ``obs`` of an AnnData. Text columns in which a value repeats are
+    categorical, levels in alphabetical order; columns of numbers stay numbers. Numbers with a leading zero (001) are names
+    and stay text, as do those like 1E3 in a column with a name such as clone, well, plate, donor or id.
 
     Raises
     ------
@@ -44,7 +41,7 @@ def read_samples(path: str | Path, *, sample_column: str | None = None, sheet: s
         If there is no column ``sample_column``, or no such sheet.
     ValueError
         If the file is no table, if column names are missing or repeat, if sample names are missing or repeat, or if numbers
-        have commas and no semicolons separate the columns.
+        have commas although no semicolons separate the columns.
     ImportError
         If a spreadsheet is given and openpyxl is not installed (extra ``excel``).
 
@@ -52,10 +49,10 @@ def read_samples(path: str | Path, *, sample_column: str | None = None, sheet: s
     -----
     An empty cell is a missing value. In a column of numbers so are ``NA``, ``NaN``, ``N/A`` and ``null``. In a column of text
     ``null`` and ``None`` are levels, as a genotype may be; ``NA``, ``NaN`` and ``N/A`` are missing values where the column has two
-    or more other levels, and a level where it has one (wild type and NA). A warning says which was chosen.
+    or more other levels, and a level where it has one (wild type and NA). A warning reports the choice.
 
-    A batch that is numbered (1, 2, 3) is read as a number; the design takes it for groups and says so, see
-    :func:`bulkvi.tl.design_variables`. Numbers that are written as only names are (001, a clone 1E3) stay text.
+    A numbered batch (1, 2, 3) is read as numbers; the design uses it as groups, with a warning, see
+    :func:`bulkvi.tl.design_variables`.
 
     Examples
     --------
@@ -72,12 +69,12 @@ def read_samples(path: str | Path, *, sample_column: str | None = None, sheet: s
     unnamed = [k + 1 for k, label in enumerate(labels) if not label]
     if unnamed:
         raise ValueError(
-            f"{path}: column names must be there and be unique; columns {unnamed[:5]}, counted from 1, have values and no name "
-            f"(first {next(cell for cell in table.cells[unnamed[0] - 1] if cell)!r}). Write a name above each, or take them out."
+            f"{path}: column names must be present and unique; columns {unnamed[:5]}, counted from 1, have values and no name "
+            f"(first {next(cell for cell in table.cells[unnamed[0] - 1] if cell)!r}). Name each, or remove them."
         )
     repeated = sorted({label for label in labels if labels.count(label) > 1})
     if repeated:
-        raise ValueError(f"{path}: column names must be there and be unique; {repeated} occur more than once.")
+        raise ValueError(f"{path}: column names must be present and unique; {repeated} occur more than once.")
     samples = table.cells.set_axis(labels, axis=1)
     column = labels[0] if sample_column is None else sample_column
     if column not in labels:
@@ -95,22 +92,22 @@ def _check_names(names: pd.Series, column: str, path: Path, lines: list[int]) ->
     if unnamed:
         raise ValueError(
             f"{path}: no sample name in column {column!r} of lines {unnamed[:5]}. Each row needs the sample's name, as the "
-            "counts have it; take empty rows out."
+            "counts have it; remove empty rows."
         )
     repeated = list(dict.fromkeys(names[names.duplicated()]))
     if repeated:
         raise ValueError(
             f"{path}: sample names must be unique; in column {column!r} {len(repeated)} occur more than once: {repeated[:5]}. "
-            "One row for each sample: if the names are in another column, give its name as sample_column; technical "
-            "replicates (lanes of one library) are added up before."
+            "Give one row per sample: if the names are in another column, give its name as sample_column; sum technical "
+            "replicates (lanes of one library) first."
         )
 
 
 def _as_column(text: pd.Series, path: Path, separator: str) -> pd.Series:
-    """Numbers, truth values, or text with its missing values."""
+    """Convert a column to numbers or truth values, or else to text with missing values."""
     known = text[~text.isin(MISSING)]
-    nothing = known.empty and text[text != ""].nunique() < 2
-    if nothing or len(known) and known.map(_is_number).all() and not _are_names(known):
+    is_empty = known.empty and text[text != ""].nunique() < 2
+    if is_empty or len(known) and all(as_float(cell) is not None for cell in known) and not _are_names(known):
         return _as_numbers(text, known)
     if len(known) == len(text) and text.str.lower().isin(["true", "false"]).all():
         return text.str.lower() == "true"
@@ -131,45 +128,35 @@ def _as_column(text: pd.Series, path: Path, separator: str) -> pd.Series:
 
 def _are_names(numbers: pd.Series) -> bool:
     """Whether numbers are written as only names are: 001, or 1E3 in a column of clones."""
-    label = re.sub(r"([a-z])([A-Z])", r"\1_\2", str(numbers.name))
-    if MEASURED.search(label):
+    words = words_of(numbers.name)
+    if words & QUANTITIES - NUMBERING:
         return False
-    exponents = CALLED.search(label) is not None and numbers.str.fullmatch(r"\d+[eE]\d+").any()
+    exponents = words & (GROUPS | {"sample", "samples"}) and numbers.str.fullmatch(r"\d+[eE]\d+").any()
     return bool(numbers.str.fullmatch(r"0\d+").any() or exponents)
 
 
 def _with_missing(text: pd.Series, known: pd.Series, path: Path) -> pd.Series:
-    """A column of text in which what means a missing value is one."""
+    """Return a column of text in which the marks of missing values are missing, unless they are a level."""
     text = text.astype(object).where(text != "", None)
     marks = sorted({*text.dropna()} & {*MISSING})
     levels = {*known, *(mark for mark in marks if mark.lower() == "null")}
     absent = set() if len(levels) < 2 else set(marks) - levels
-    for kind, those in (("missing values", absent), ("a level, as any other text", set(marks) - absent)):
-        if those:
-            cure = (
+    for kind, values in (("missing values", absent), ("a level, as any other text", set(marks) - absent)):
+        if values:
+            remedy = (
                 "If they are a level, write another word in the sheet."
-                if those is absent
+                if values is absent
                 else "If the values are missing, leave the cells empty."
             )
-            n = int(text.isin(those).sum())
-            warnings.warn(
-                f"{path.name}: column {text.name!r}: {' and '.join(map(repr, sorted(those)))} of {n} samples was read as {kind}. {cure}",
-                UserWarning,
-                stacklevel=2,
+            n = int(text.isin(values).sum())
+            warn_user(
+                f"{path.name}: column {text.name!r}: {' and '.join(map(repr, sorted(values)))} of {n} samples was read as {kind}. {remedy}"
             )
     return text.where(~text.isin(absent), None)
 
 
 def _as_numbers(text: pd.Series, known: pd.Series) -> pd.Series:
-    there = text.index.isin(known.index)
-    if known.str.fullmatch(r"[+-]?\d{19,}").any():  # identifiers, of which no number holds all digits
-        return text.astype(object).where(there, None)
-    return pd.to_numeric(text if there.all() else text.where(there))
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return "_" not in text
+    present = text.index.isin(known.index)
+    if known.str.fullmatch(r"[+-]?\d{19,}").any():  # identifiers with more digits than a number can represent
+        return text.astype(object).where(present, None)
+    return pd.to_numeric(text if present.all() else text.where(present))

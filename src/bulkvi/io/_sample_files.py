@@ -1,11 +1,9 @@
-"""Files that hold one sample each: found in a folder, named after their samples, read, and brought to the same genes."""
+"""Files of one sample each: found in a folder, named after their samples, read, and brought to the same genes."""
 
-import bz2
 import csv
-import gzip
 import os
-import zlib
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Final
@@ -13,24 +11,26 @@ from typing import Final
 import pandas as pd
 
 from bulkvi.io._count_values import Missing
+from bulkvi.io._sample_names import Match, match_samples
+from bulkvi.io._text_files import UnreadableError, read_text
 
-DEEPEST: Final = 4
-"""Levels of subfolders that are searched."""
+MAX_DEPTH: Final = 4
+"""Number of levels of subfolders that are searched."""
 LINE_IS_CUT: Final = "line_is_cut"
-"""``attrs`` of the rows of a file: its last line has no line break, as where the copying of a file stopped."""
+"""Key of ``attrs``: the last line of the file has no line break, as if copying had stopped there."""
 
 
 def visible_files(folder: Path) -> list[Path]:
-    """Files of a folder and its subfolders, in order, without hidden ones and without ``X.gz`` where ``X`` is there too."""
+    """Return the files of a folder and its subfolders, sorted, without hidden ones and without ``X.gz`` if there is ``X``."""
     found: list[Path] = []
     for home, folders, names in os.walk(folder, followlinks=True):
         here = Path(home)
         real = here.resolve()
-        deeper = len(here.relative_to(folder).parts) < DEEPEST
+        deeper = len(here.relative_to(folder).parts) < MAX_DEPTH
         folders[:] = sorted(
             name
             for name in folders
-            # a link to a folder above would be followed for ever
+            # a link to a parent folder would be followed without end
             if deeper and name[0] not in "._" and (here / name).resolve() not in (real, *real.parents)
         )
         found += [
@@ -41,83 +41,69 @@ def visible_files(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def sample_names(paths: Iterable[Path], folder: Path, own_name: Callable[[str], str]) -> list[str]:
-    """Name of the sample of each file.
+def sample_names(paths: Iterable[Path], folder: Path, name_in_file: Callable[[str], str]) -> list[str]:
+    """Return the name of the sample of each file: that in the file's name, else the nearest folder's.
 
-    Parameters
-    ----------
-    paths
-        Files in ``folder`` or below it.
-    folder
-        The folder that was given.
-    own_name
-        The sample in the name of a file; empty where it names none, as ``quant.sf``.
-
-    Notes
-    -----
-    The name is that in the file's name, else the nearest folder's. Where it is the same for all files (``A/salmon/quant.sf``,
-    ``B/salmon/quant.sf``), the next folder above counts.
+    ``name_in_file`` returns the sample in the name of a file, or an empty text, as for ``quant.sf``. While all files have
+    the same name (``A/salmon/quant.sf``, ``B/salmon/quant.sf``), the next folder above is used.
     """
-    told = [
-        [name for name in (own_name(path.name), *reversed(path.relative_to(folder).parent.parts)) if name]
+    candidates = [
+        [name for name in (name_in_file(path.name), *reversed(path.relative_to(folder).parent.parts)) if name]
         or [folder.resolve().name]
         for path in paths
     ]
-    while len(told) > 1 and len({names[0] for names in told}) == 1 and all(len(names) > 1 for names in told):
-        told = [names[1:] for names in told]
-    return [names[0] for names in told]
+    while len({names[0] for names in candidates}) == 1 < len(candidates) and all(
+        len(names) > 1 for names in candidates
+    ):
+        candidates = [names[1:] for names in candidates]
+    return [names[0] for names in candidates]
 
 
-def by_sample(paths: list[Path], folder: Path, own_name: Callable[[str], str]) -> dict[str, Path]:
-    """Files by the name of their sample.
+def by_sample(paths: list[Path], folder: Path, pattern: re.Pattern[str]) -> dict[str, Path]:
+    """Return the files with ``pattern`` in their names by sample: the rest of the name, or the subfolder.
 
-    Raises
-    ------
-    ValueError
-        If two files are of one sample.
+    Two files of one sample raise a ValueError.
     """
+    matching = [path for path in paths if pattern.search(path.name)]
     files: dict[str, Path] = {}
-    for name, path in zip(sample_names(paths, folder, own_name), paths, strict=True):
+    for name, path in zip(sample_names(matching, folder, lambda name: pattern.sub("", name)), matching, strict=True):
         if name in files:
             raise ValueError(
                 f"{folder}: {files[name].relative_to(folder)} and {path.relative_to(folder)} are both of sample {name!r}. Leave one "
-                "of them. If they are lanes or runs of one library, give each a name of its own and a row in the sample sheet, "
-                "and add them up with bulkvi.pp.sum_replicates."
+                "of them. If they are lanes or runs of one library, give each a name and a row in the sample sheet, "
+                "and sum them with bulkvi.pp.sum_replicates."
             )
         files[name] = path
     return files
 
 
+def files_of_samples(files: dict[str, Path], samples: pd.DataFrame, match: Match, source: str) -> dict[str, Path]:
+    """Return the file of each sample of the sheet."""
+    chosen = match_samples(list(files), samples, match, source)
+    return {name: files[label] for name, label in zip(samples.index, chosen, strict=True)}
+
+
+def not_as_written(path: Path, as_written: str, problem: str) -> ValueError:
+    """Return the error about a file of a tool; ``as_written`` is as in ``"STAR writes it, a gene and three counts in each line"``."""
+    return ValueError(f"{path} is not as {as_written} ({problem}). Copy it again, or count again.")
+
+
 def read_rows(path: Path, as_written: str, *, separator: str = "\t") -> pd.DataFrame:
-    """Cells of a file as text, comments left out; ``attrs`` tell whether its last line is cut.
-
-    Parameters
-    ----------
-    path
-        The file; gzip and bzip2 are undone.
-    as_written
-        For messages: ``"STAR writes it, a gene and three counts in each line"``.
-    separator
-        What is between the columns.
-
-    Raises
-    ------
-    ValueError
-        If the file is empty, cut, no text, or its lines have different numbers of columns.
-    """
+    """Read the cells of a file of a tool as text, without comments; ``attrs`` has `LINE_IS_CUT`."""
     try:
-        text = _text(path)
-        lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-        if not lines:
-            raise ValueError("it is empty" if not text.strip() else "it holds comments only")
-        width = lines[0].count(separator) + 1
-        odd = next((k for k, line in enumerate(lines) if line.count(separator) != width - 1), None)
-        if odd is not None:
-            found = lines[odd].count(separator) + 1
-            cut = ": it is cut short" if odd == len(lines) - 1 and found < width else ""
-            raise ValueError(f"line {odd + 1} of those with content has {found} columns, and the first {width}{cut}")
-    except ValueError as error:
-        raise ValueError(f"{path} is not as {as_written} ({error}). Copy it again, or count again.") from error
+        text = read_text(path, only_utf=True)
+    except UnreadableError as error:
+        raise not_as_written(path, as_written, f"it {error.problem}") from error
+    lines = [line for line in text.split("\n") if line.strip() and not line.startswith("#")]
+    if not lines:
+        raise not_as_written(path, as_written, "it holds comments only" if text.strip() else "it is empty")
+    width = lines[0].count(separator) + 1
+    odd = next((k for k, line in enumerate(lines) if line.count(separator) != width - 1), None)
+    if odd is not None:
+        n_columns = lines[odd].count(separator) + 1
+        cut = ": it is cut short" if odd == len(lines) - 1 and n_columns < width else ""
+        problem = f"line {odd + 1} of those with content has {n_columns} columns, and the first {width}{cut}"
+        raise not_as_written(path, as_written, problem)
     cells = pd.read_csv(
         StringIO("\n".join(lines)),
         sep=separator,
@@ -129,77 +115,40 @@ def read_rows(path: Path, as_written: str, *, separator: str = "\t") -> pd.DataF
     )
     if '"' in text or " " in text:
         cells = cells.apply(lambda column: column.str.strip().str.replace(r'^"(.*)"$', r"\1", regex=True))
-    cells.attrs[LINE_IS_CUT] = not text.endswith(("\n", "\r"))
+    cells.attrs[LINE_IS_CUT] = not text.endswith("\n")
     return cells
 
 
-def _text(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-        if content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
-        elif content.startswith(b"BZh"):
-            content = bz2.decompress(content)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError("its compressed content is cut short or damaged") from error
-    except FileNotFoundError as error:
-        raise ValueError("it is a link to a file that does not exist") from error
-    except OSError as error:
-        raise ValueError(f"it cannot be read: {error.strerror or 'its compressed content is damaged'}") from error
-    try:
-        text = content.decode("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError("it is no text in UTF-8") from error
-    if "\0" in text:
-        raise ValueError("it holds NUL bytes, as files that were damaged in copying")
-    return text
+def read_columns(path: Path, as_written: str, columns: Sequence[str], *, rows: str) -> pd.DataFrame:
+    """Read columns of numbers of a file with a header, indexed by the first of ``columns``; ``rows`` is what they are called."""
+    cells = read_rows(path, as_written)
+    labels = cells.iloc[0].tolist()
+    missing = [label for label in columns if label not in labels]
+    if missing or len(cells) < 2:
+        raise not_as_written(path, as_written, f"it has no column {missing[0]}" if missing else f"it has no {rows}")
+    body = cells.set_axis(labels, axis=1).iloc[1:]
+    table = numbers(body.set_axis(pd.Index(body[columns[0]].tolist()), axis=0)[list(columns[1:])], path, as_written)
+    table.attrs = {LINE_IS_CUT: cells.attrs[LINE_IS_CUT]}
+    return table
 
 
 def numbers(cells: pd.DataFrame, path: Path, as_written: str) -> pd.DataFrame:
-    """Cells as numbers.
-
-    Raises
-    ------
-    ValueError
-        If one is none; it is named with its row.
-    """
+    """Convert cells to numbers; raise a ValueError that names the row of the first that is no number."""
     values = cells.apply(pd.to_numeric, errors="coerce")
-    wrong = values.isna()
-    if wrong.any(axis=None):
-        row, column = (
-            int(k) for k in wrong.to_numpy().nonzero()[0][:1].tolist() + wrong.to_numpy().nonzero()[1][:1].tolist()
-        )
-        raise ValueError(
-            f"{path} is not as {as_written} ({cells.iloc[row, column]!r} in the row of {cells.index[row]!r} is no number). Copy it "
-            "again, or count again."
-        )
+    wrong = values.isna().to_numpy()
+    if wrong.any():
+        row, column = (int(k[0]) for k in wrong.nonzero())
+        problem = f"{cells.iloc[row, column]!r} in the row of {cells.index[row]!r} is no number"
+        raise not_as_written(path, as_written, problem)
     return values
 
 
 def same_rows(
-    tables: dict[str, pd.DataFrame],
-    files: dict[str, Path],
-    *,
-    what: str = "genes",
-    missing: Missing | None = None,
+    tables: dict[str, pd.DataFrame], files: dict[str, Path], *, what: str = "genes", missing: Missing | None = None
 ) -> dict[str, pd.DataFrame]:
-    """Tables with the same rows in the same order.
+    """Return tables by sample with the same rows, genes or transcripts, in the same order.
 
-    Parameters
-    ----------
-    tables
-        A row for each gene or transcript, by sample.
-    files
-        Where each comes from.
-    what
-        What the rows are.
-    missing
-        ``"zero"`` fills rows that a table lacks; None where zero would be wrong.
-
-    Raises
-    ------
-    ValueError
-        If a table lacks rows that another has, and they are not to be filled, or if only some files end within a line.
+    ``missing="zero"`` fills rows that a table lacks; with None that would be wrong, and is not suggested.
     """
     cut = [name for name, table in tables.items() if table.attrs.get(LINE_IS_CUT)]
     if 0 < len(cut) < len(tables):
@@ -216,19 +165,19 @@ def same_rows(
         if len(repeated):
             raise ValueError(
                 f"{files[name]}: {what} are not in the same order in all files, and {len(repeated)} of this one occur more than "
-                f"once, first {repeated[0]!r}, so that they cannot be told apart. Count all samples with the same annotation."
+                f"once, first {repeated[0]!r}, so they cannot be matched. Count all samples with the same annotation."
             )
     for name, table in tables.items():
-        lacks, beyond = rows.difference(table.index, sort=False), table.index.difference(rows, sort=False)
-        if not len(lacks) and not len(beyond) or missing == "zero":
-            rows = rows.append(beyond)
+        lacking, extra = rows.difference(table.index, sort=False), table.index.difference(rows, sort=False)
+        if not len(lacking) and not len(extra) or missing == "zero":
+            rows = rows.append(extra)
             continue
         examples = "; ".join(
             f"{word} {', '.join(map(repr, names[:3]))}"
-            for word, names in (("it lacks", lacks), ("only it has", beyond))
+            for word, names in (("it lacks", lacking), ("only it has", extra))
             if len(names)
         )
-        zero = "" if missing is None else " If the tool left out genes without a read, give missing='zero'."
+        zero = "" if missing is None else " If the tool left out genes without reads, give missing='zero'."
         raise ValueError(
             f"{files[name]}: {len(table):,} {what} in it, not the same {len(rows):,} {what} as {files[first].name} of {first!r} "
             f"({examples}). Count all samples with the same annotation; copy a file again that is cut short.{zero}"

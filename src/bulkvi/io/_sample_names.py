@@ -1,4 +1,4 @@
-"""Which column of the counts is which row of the sample sheet, and what to say when names do not match."""
+"""Names of samples in the counts paired with those of the sample sheet, with an explanation if they do not match."""
 
 import re
 from bisect import bisect_left
@@ -10,9 +10,12 @@ from typing import Final, Literal, get_args
 
 import pandas as pd
 
+from bulkvi.arguments import warn_user
+
 Match = Literal["exact", "case", "r_names", "file_names", "affix", "numbers", "prefix", "letters"]
+SamplesIn = Literal["columns", "rows"]
 Pairs = dict[str, str]
-"""Name in the sample sheet -> name in the counts."""
+"""Name in the counts by name in the sample sheet."""
 
 N_SHOWN: Final = 5
 ENDINGS: Final = re.compile(
@@ -24,7 +27,7 @@ R_RESERVED: Final = frozenset("if else repeat while function for next break TRUE
 
 
 def r_name(name: str) -> str:
-    """The name that R's ``make.names`` makes of it, as ``read.table`` does with column names."""
+    """Change a name as R's ``make.names`` does, which ``read.table`` applies to column names."""
     changed = re.sub(r"[^\w.]", ".", name)
     if not re.match(r"[^\W\d_]|\.(?!\d)", changed):
         changed = f"X{changed}"
@@ -32,32 +35,32 @@ def r_name(name: str) -> str:
 
 
 def file_name(name: str) -> str:
-    """The last part of a path, without the endings that aligners and counters give to files."""
+    """Return the last part of a path, without the endings that aligners and counting tools add."""
     last = PurePosixPath(name.replace("\\", "/")).name
     return ENDINGS.sub("", last) or last
 
 
 def letters(name: str) -> str:
-    """Letters and digits of a file name in lower case."""
+    """Return the letters and digits of a file name in lower case."""
     return re.sub(r"[\W_]", "", file_name(name)).lower()
 
 
 def numbers(name: str) -> str:
-    """The name with its numbers as spreadsheets write them or not: without leading zeros, and without ``.0`` at the end."""
+    """Remove leading zeros of numbers, and a ``.0`` at the end, which spreadsheets may add or remove."""
     return re.sub(r"\d+", lambda digits: str(int(digits[0])), re.sub(r"(?<=\d)\.0+$", "", name))
 
 
 def _by_key(key: Callable[[str], str]) -> Callable[[Sequence[str], Sequence[str]], Pairs]:
     def pairs(given: Sequence[str], wanted: Sequence[str]) -> Pairs:
-        known, asked = pd.Series(given, index=map(key, given)), pd.Series(wanted, index=map(key, wanted))
-        known, asked = (names[~names.index.duplicated(keep=False)] for names in (known, asked))
-        return {name: known[short] for short, name in asked.items() if short in known.index}
+        known, sought = (pd.Series(names, index=map(key, names)) for names in (given, wanted))
+        known, sought = (names[~names.index.duplicated(keep=False)] for names in (known, sought))
+        return {name: known[short] for short, name in sought.items() if short in known.index}
 
     return pairs
 
 
 def _by_affix(given: Sequence[str], wanted: Sequence[str]) -> Pairs:
-    """The same text before and after every name, in the counts or in the sheet."""
+    """Pair names that differ by the same text before and after all names of the counts, or of the sheet."""
     known = set(given)
     for name in filter(None, given):
         before, found, after = name.partition(wanted[0])
@@ -72,27 +75,29 @@ def _by_affix(given: Sequence[str], wanted: Sequence[str]) -> Pairs:
     return {}
 
 
-def _goes_on(longer: str, at: int) -> bool:
-    """Whether a name may end before this position: ``s1`` begins ``s1_L001`` and ``s1A``, not ``s10``."""
+def _may_end(longer: str, at: int) -> bool:
+    """Whether a shorter name may end before this position: ``s1`` is a prefix of ``s1_L001`` and ``s1A``, not of ``s10``."""
     before, after = longer[at - 1], longer[at]
     return not after.isalnum() or (before.isdigit() and after.isalpha())
 
 
-def beginnings(given: Sequence[str], wanted: Sequence[str]) -> dict[str, list[str]]:
-    """Names in the counts that begin with each name of the sheet; or else those that each name of the sheet begins with."""
-    there = set(filter(None, given))
-    known = sorted(there)
+def prefix_matches(given: Sequence[str], wanted: Sequence[str]) -> dict[str, list[str]]:
+    """Return the names in the counts that begin with each name of the sheet; if there are none, its longest prefix among them."""
+    present = set(filter(None, given))
+    known = sorted(present)
     longer: dict[str, list[str]] = {}
     for name in filter(None, wanted):
         fit = []
         for other in known[bisect_left(known, name) :]:
             if not other.startswith(name):
                 break
-            if other == name or _goes_on(other, len(name)):
+            if other == name or _may_end(other, len(name)):
                 fit.append(other)
         longer[name] = [name] if name in fit else fit
     shorter = {
-        name: [name[:k] for k in range(len(name), 0, -1) if name[:k] in there and (k == len(name) or _goes_on(name, k))]
+        name: [
+            name[:k] for k in range(len(name), 0, -1) if name[:k] in present and (k == len(name) or _may_end(name, k))
+        ]
         for name in wanted
         if not longer.get(name)
     }
@@ -100,18 +105,18 @@ def beginnings(given: Sequence[str], wanted: Sequence[str]) -> dict[str, list[st
 
 
 def _by_prefix(given: Sequence[str], wanted: Sequence[str]) -> Pairs:
-    """Names of which one begins with the other, where no third does; failing that, dots, dashes, capitals apart."""
-    pairs = _unique(beginnings(given, wanted))
+    """Pair names of which one is a prefix of the other only; if that fails, ignore punctuation and capitals."""
+    pairs = _unique(prefix_matches(given, wanted))
     if len(pairs) == len(wanted):
         return pairs
-    short, sought = ({_marks_alike(name): name for name in names} for names in (given, wanted))
+    short, sought = ({_plain_marks(name): name for name in names} for names in (given, wanted))
     if len(short) < len(given) or len(sought) < len(wanted):
         return pairs
-    alike = _unique(beginnings(list(short), list(sought)))
+    alike = _unique(prefix_matches(list(short), list(sought)))
     return {sought[name]: short[other] for name, other in alike.items()} if len(alike) > len(pairs) else pairs
 
 
-def _marks_alike(name: str) -> str:
+def _plain_marks(name: str) -> str:
     return re.sub(r"^x(?=\d)", "", re.sub(r"[\W_]+", "-", name).lower())
 
 
@@ -121,48 +126,37 @@ def _unique(fits: dict[str, list[str]]) -> Pairs:
     return {name: other for name, other in pairs.items() if times[other] == 1}
 
 
-RULES: Final[dict[str, Callable[[Sequence[str], Sequence[str]], Pairs]]] = {
-    "exact": _by_key(str),
-    "case": _by_key(str.lower),
-    "r_names": _by_key(r_name),
-    "file_names": _by_key(file_name),
-    "affix": _by_affix,
-    "numbers": _by_key(numbers),
-    "prefix": _by_prefix,
-    "letters": _by_key(letters),
+RULES: Final[dict[str, tuple[Callable[[Sequence[str], Sequence[str]], Pairs], str]]] = {
+    "exact": (_by_key(str), "names are equal"),
+    "case": (_by_key(str.lower), "capitals are ignored"),
+    "r_names": (
+        _by_key(r_name),
+        "names are taken as R writes them (a dot for each dash or space, an X before a digit)",
+    ),
+    "file_names": (_by_key(file_name), "names of files are read without their folders and endings (.bam and the like)"),
+    "affix": (_by_affix, "the same text before or after every name is left out"),
+    "numbers": (_by_key(numbers), "leading zeros and a .0 at the end of numbers are left out"),
+    "letters": (_by_key(letters), "only letters and digits count (no dots, dashes, capitals, folders, endings)"),
+    "prefix": (
+        _by_prefix,
+        "a name may be a prefix of another (barcodes, lanes), as long as it is that of one name only",
+    ),
 }
-MEANING: Final = {
-    "case": "capitals and small letters count as the same",
-    "r_names": "names are taken as R writes them (a dot for each dash or space, an X before a digit)",
-    "file_names": "names of files are read without their folders and endings (.bam and the like)",
-    "affix": "the same text before or after every name is left out",
-    "numbers": "leading zeros and a .0 at the end of numbers are left out",
-    "letters": "only letters and digits count (no dots, dashes, underscores, capitals, folders, endings)",
-    "prefix": "a name may go on where the other ends (barcodes, lanes), as long as it fits one name only",
-}
+"""How to pair names, and the meaning for readers; in the order in which they are tried."""
 
 
 def pair_names(given: Sequence[str], wanted: Sequence[str], match: Match) -> Pairs:
-    """Name in the counts for each name of the sheet that has one.
-
-    Raises
-    ------
-    ValueError
-        If there is no such rule.
-    """
+    """Return the name in the counts of each name of the sheet that has one."""
     if match not in get_args(Match):
         raise ValueError(f"match={match!r} is unknown; choose one of {', '.join(map(repr, get_args(Match)))}.")
-    return RULES[match](list(given), list(wanted))
+    return RULES[match][0](list(given), list(wanted))
 
 
-def matched(given: Sequence[str], samples: pd.DataFrame, match: Match, source: str) -> list[str]:
-    """Names in the counts in the order of the sample sheet.
+def match_samples(given: Sequence[str], samples: pd.DataFrame, match: Match, source: str) -> list[str]:
+    """Return the names in the counts in the order of the sample sheet; a warning lists samples that the sheet lacks.
 
-    Raises
-    ------
-    ValueError
-        If a sample of the sheet is not in the counts. The message says which change of names would bring them together,
-        or which names come near.
+    Raises a ValueError if a sample of the sheet is not in the counts. The message names a rule that would match all names,
+    or similar names.
     """
     wanted = samples.index.tolist()
     pairs = pair_names(given, wanted, match)
@@ -170,36 +164,44 @@ def matched(given: Sequence[str], samples: pd.DataFrame, match: Match, source: s
     repeated = [name for name in wanted if times[pairs.get(name, name)] > 1]
     if repeated:
         raise ValueError(
-            f"{source}: sample names must be unique; there is more than one {repeated[:N_SHOWN]}. Rename or take out all but "
-            "one, or add up what belongs to one sample."
+            f"{source}: sample names must be unique; there is more than one {repeated[:N_SHOWN]}. Rename or remove all but "
+            "one, or sum those of one sample."
         )
     missing = [name for name in wanted if name not in pairs]
     if missing:
         raise ValueError(_explain(list(given), samples, missing, match, source))
-    return [pairs[name] for name in wanted]
+    chosen = [pairs[name] for name in wanted]
+    unused = sorted({*filter(None, given)} - {*chosen})
+    if unused:
+        more = " and others" if len(unused) > N_SHOWN else ""
+        warn_user(
+            f"{source}: {len(unused)} samples are not in the sample sheet and were left out: {unused[:N_SHOWN]}{more}."
+        )
+    return chosen
 
 
 def _explain(given: list[str], samples: pd.DataFrame, missing: list[str], match: Match, source: str) -> str:
     n = len(samples)
     head = f"{len(missing)} of the {n} samples in the sample sheet are not in {source}: {_listed(missing)}."
     has = f"{source} has {_listed(given)}."
-    for rule, meaning in MEANING.items():
-        pairs = RULES[rule](given, samples.index.tolist())
-        if len(pairs) == n:
-            ambiguous = _ambiguous(given, samples.index.tolist(), pairs.values()) if rule == "affix" else {}
+    wanted = samples.index.tolist()
+    for rule, (pair, meaning) in RULES.items():
+        pairs = pair(given, wanted)
+        if len(pairs) == n and rule != "exact":
+            ambiguous = _ambiguous(given, wanted, pairs.values()) if rule == "affix" else {}
             if ambiguous:
-                return head + _choose(ambiguous, source)
+                return head + _explain_ambiguous(ambiguous, source)
             shown = next(name for name in missing if name in pairs)
             return (
                 f"{head} All {n} match if {meaning}: {shown!r} in the sheet is {pairs[shown]!r} in the counts. If they are "
                 f"the same samples, add match='{rule}', or rename them in one of the two files."
             )
-    if ambiguous := _ambiguous(given, samples.index.tolist(), ()):
-        return head + _choose(ambiguous, source)
+    if ambiguous := _ambiguous(given, wanted, ()):
+        return head + _explain_ambiguous(ambiguous, source)
     if given and all(name.isdecimal() for name in given) and not any(name.isdecimal() for name in missing):
         return (
-            f"{head} {source} has numbers for names ({_listed(given)}): they number its rows or columns, and say nothing about "
-            "the samples. Save it with the names of the samples."
+            f"{head} {source} has numbers for names ({_listed(given)}): they are row or column numbers, which do not identify "
+            "samples. Save it with the names of the samples."
         )
     for column in samples.columns:
         names = samples[column].astype(str)
@@ -208,36 +210,57 @@ def _explain(given: list[str], samples: pd.DataFrame, missing: list[str], match:
                 f"{head} {has} The column {column!r} of the sample sheet holds these names: give sample_column='{column}', "
                 "or make it the first column."
             )
-    paired = set(pair_names(given, samples.index.tolist(), match).values())
-    free = [name for name in given if name not in paired]
-    lower = {name.lower(): name for name in free}
-    near = {
-        name: [lower[close] for close in get_close_matches(name.lower(), lower, n=2, cutoff=0.6)] for name in missing
-    }
+    paired = set(pair_names(given, wanted, match).values())
+    lower = {name.lower(): name for name in given if name not in paired}
+    similar = {name: get_close_matches(name.lower(), lower, n=2, cutoff=0.6) for name in missing[:N_SHOWN]}
     misses = "; ".join(
-        f"{name!r} is near {' and '.join(map(repr, to))}" for name, to in list(near.items())[:N_SHOWN] if to
+        f"{name!r} is near {' and '.join(repr(lower[other]) for other in others)}"
+        for name, others in similar.items()
+        if others
     )
     return (
         f"{head} {has} {'Near misses: ' + misses + '. ' if misses else ''}Write the names in the first column of the sample "
-        "sheet as the counts have them, and take out the rows of samples without counts."
+        "sheet as the counts have them, and remove the rows of samples without counts."
     )
 
 
 def _ambiguous(given: Sequence[str], wanted: Sequence[str], paired: Collection[str]) -> dict[str, list[str]]:
-    """Names of the sheet that begin more than one name in the counts, of which not all are ``paired``."""
-    fits = beginnings(given, wanted)
+    """Return the names of the sheet that are prefixes of several names in the counts, unless all of these are ``paired``."""
+    fits = prefix_matches(given, wanted)
     return {name: fit for name, fit in fits.items() if len(fit) > 1 and not set(fit) <= set(paired)}
 
 
-def _choose(ambiguous: dict[str, list[str]], source: str) -> str:
+def _explain_ambiguous(ambiguous: dict[str, list[str]], source: str) -> str:
     name, fit = next(iter(ambiguous.items()))
     return (
         f" {len(ambiguous)} names of the sheet begin more than one name in {source}: {name!r} begins {_listed(fit)}. Write in the "
-        "sheet which one is meant, as far as it tells them apart, and add match='prefix'. If they are lanes or runs of one "
-        "library, give each a row in the sheet and add them up with bulkvi.pp.sum_replicates."
+        "sheet enough of the right name to distinguish it, and add match='prefix'. If they are lanes or runs of one "
+        "library, give each a row in the sheet and sum them with bulkvi.pp.sum_replicates."
     )
 
 
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - N_SHOWN} more" if len(names) > N_SHOWN else ""
     return ", ".join(map(repr, names[:N_SHOWN])) + more
+
+
+def find_samples(
+    columns: Sequence[str], rows: Sequence[str], wanted: Sequence[str], match: Match, source: str
+) -> SamplesIn:
+    """Whether the samples of a sheet are the columns or the rows of a table, by their names and not by its shape."""
+    n_columns, n_rows = (len(pair_names(names, wanted, match)) for names in (columns, rows))
+    complete = {"columns": n_columns == len(wanted), "rows": n_rows == len(wanted)}
+    if complete["columns"] != complete["rows"]:
+        return "columns" if complete["columns"] else "rows"
+    if n_columns and n_rows:
+        raise ValueError(
+            f"{source}: {n_columns} of the {len(wanted)} sample names are names of columns and {n_rows} are names of rows, so "
+            "samples cannot be told from genes. Choose with samples_in='columns' or samples_in='rows', or give "
+            "the samples names that no gene has."
+        )
+    if n_columns or n_rows:
+        return "columns" if n_columns else "rows"
+    n_similar = [max(len(pair(names, wanted)) for pair, _ in RULES.values()) for names in (columns, rows)]
+    if n_similar[0] == n_similar[1]:
+        return "columns" if len(columns) <= len(rows) else "rows"
+    return "columns" if n_similar[0] > n_similar[1] else "rows"

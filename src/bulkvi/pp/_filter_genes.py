@@ -1,9 +1,9 @@
 import numpy as np
-import scanpy as sc
 from anndata import AnnData
 
 from bulkvi.arguments import check_number
 from bulkvi.names import N_COUNTS, N_SAMPLES
+from bulkvi.stats.counts.blocks import iter_row_blocks
 from bulkvi.study.counts import checked_counts
 
 
@@ -12,16 +12,16 @@ def filter_genes(
 ) -> None:
     """Keep the genes with enough counts, in place.
 
-    :func:`scanpy.pp.filter_genes` for bulk samples: both criteria in one call, on ``X`` or on a layer, and the counts
-    are checked first, because a missing value would drop its gene in silence.
+    As :func:`scanpy.pp.filter_genes` does, with both criteria in one call, on ``X`` or on a layer. The counts are checked first,
+    because a missing value would remove its gene without notice.
 
     Parameters
     ----------
     adata
         Raw counts, samples x genes, in memory (dense, sparse or dask).
     min_counts
-        Keep genes with at least this many counts over all samples. The default only removes genes that no method can
-        say anything about, which saves time; None for no such filter.
+        Keep genes with at least this many counts over all samples. The default removes only genes with too few counts for
+        any method, which saves time; None for no such filter.
     min_samples
         Keep genes with at least one count in at least this many samples; None for no such filter.
     layer
@@ -64,16 +64,17 @@ def filter_genes(
             "`adata = adata.to_memory()` first, or write the chosen genes to a new file with "
             "`adata[:, keep].copy(filename)`."
         )
-    # scanpy takes one criterion a call and only looks at X; on a bare AnnData it computes dask arrays as well.
-    counts = AnnData(checked_counts(adata, layer).matrix)
+    matrix = checked_counts(adata, layer).matrix
+    n_counts, n_samples = np.zeros((2, adata.n_vars))
+    for _, block in iter_row_blocks(matrix):
+        n_counts += block.sum(axis=0)
+        n_samples += (block > 0).sum(axis=0)
     keep = np.ones(adata.n_vars, dtype=bool)
     columns = {}
-    if min_counts is not None:
-        passed, columns[N_COUNTS] = sc.pp.filter_genes(counts, min_counts=min_counts, inplace=False)
-        keep &= passed
-    if min_samples is not None:
-        passed, columns[N_SAMPLES] = sc.pp.filter_genes(counts, min_cells=min_samples, inplace=False)
-        keep &= passed
+    for column, values, threshold in ((N_COUNTS, n_counts, min_counts), (N_SAMPLES, n_samples, min_samples)):
+        if threshold is not None:
+            columns[column] = values.astype(np.int64)
+            keep &= values >= threshold
     if not keep.any():
         raise ValueError(
             f"none of the {adata.n_vars} genes has at least min_counts={min_counts} counts and a count in at least "

@@ -6,15 +6,15 @@ import pandas as pd
 from anndata import AnnData
 
 from bulkvi.names import LOG_GEOMETRIC_MEAN, LOG_GEOMETRIC_MEAN_PER_OFFSET, SIZE_FACTOR
-from bulkvi.pp._control_genes import FEWEST, control_mask
-from bulkvi.stats.counts import size_factors as _stats
+from bulkvi.pp._control_genes import MIN_CONTROL_GENES, control_mask
+from bulkvi.stats.counts.size_factors import median_of_ratios, poscounts, size_factors_from_reference
 from bulkvi.study.counts import check_unique, checked_counts
 from bulkvi.study.offsets import checked_offset
 from bulkvi.study.size_factors import SizeFactorSource, control_genes_of_reference, record_source
 
-METHODS: Final = {"median_of_ratios": _stats.median_of_ratios, "poscounts": _stats.poscounts}
+METHODS: Final = {"median_of_ratios": median_of_ratios, "poscounts": poscounts}
 MIN_SHARE: Final = 0.5
-"""Least share of the reference's genes that new samples must have: with fewer, the median is not the reference's."""
+"""Least share of the reference's genes that new samples must have; over fewer genes the median is not comparable."""
 
 
 def size_factors(
@@ -27,7 +27,7 @@ def size_factors(
     offset_key: str | None = None,
     key_added: str = SIZE_FACTOR,
 ) -> None:
-    r"""Estimate how deeply each sample was sequenced, as DESeq2 does, in place.
+    r"""Estimate the size factor of each sample (its relative sequencing depth) as DESeq2 does, in place.
 
     A sample's size factor is the median ratio of its counts to a reference sample:
 
@@ -36,13 +36,13 @@ def size_factors(
     where :math:`x_{ng}` is the count of gene :math:`g` in sample :math:`n` and :math:`r_g` is the log geometric mean of
     the gene over the samples. Counts divided by the size factor compare between samples if most genes do not change.
 
-    Where most genes may change, such as when a treatment doubles all transcripts, give the genes that do not as
+    If most genes may change, for example because a treatment doubles all transcripts, name genes that do not change as
     ``control_genes``: spike-ins of known amount, or housekeeping genes. The median is then over these genes only, and
-    :meth:`bulkvi.BulkVI.differential_expression` leaves zero where they put it.
+    :meth:`bulkvi.BulkVI.differential_expression` does not re-estimate the zero of the log fold changes.
 
     With an offset :math:`o_{ng}`, such as the average length of a gene's transcripts in a sample, counts per unit of it are
-    compared: :math:`\log x_{ng} - \log o_{ng}` takes the place of :math:`\log x_{ng}`, so that longer transcripts do not
-    pass for deeper sequencing. Give the same offset to :meth:`bulkvi.BulkVI.setup_anndata`.
+    compared: :math:`\log x_{ng} - \log o_{ng}` replaces :math:`\log x_{ng}`, so that longer transcripts are not taken
+    for deeper sequencing. Give the same offset to :meth:`bulkvi.BulkVI.setup_anndata`.
 
     Parameters
     ----------
@@ -54,15 +54,15 @@ def size_factors(
         the size factors are scaled to geometric mean one. Not used with ``reference``.
     reference
         An AnnData on which this function was called, or its ``var["log_geometric_mean"]`` as a Series by gene name: new
-        samples get size factors on the scale of these, whatever other samples are with them. Genes are matched by name.
+        samples get size factors on the same scale, whichever other samples are in ``adata``. Genes are matched by name.
         Genes unknown to the reference are left out, and at least half of the reference's genes must be in ``adata``. With
         an offset the column is ``var["log_geometric_mean_per_offset"]``: both must have been called with one. A reference
-        that was measured on control genes is measured on them here too; with a Series give ``control_genes`` as well, so
-        that this is recorded.
+        estimated from control genes uses them here too; with a Series give ``control_genes`` as well, so that this is
+        recorded.
     control_genes
         Genes that do not change between samples, at least 3: a list of names (of ``var_names``, or of ``var["symbol"]`` if
-        none is there), a boolean for each gene, or the name of a boolean column of ``var``; None for all genes. Names that
-        are not there, as those that :func:`filter_genes` removed, are left out with a warning.
+        none is found), a boolean for each gene, or the name of a boolean column of ``var``; None for all genes. Names that
+        are not found, such as genes that :func:`filter_genes` removed, are left out with a warning.
     layer
         Layer that holds the counts; None for ``adata.X``.
     offset_key
@@ -84,11 +84,11 @@ def size_factors(
     TypeError
         If ``adata``, ``reference``, ``control_genes`` or ``offset_key`` has the wrong type.
     KeyError
-        If there is no such layer, no control gene or column is found, or ``reference`` was not measured with this function, or not beside an offset as
-        ``adata`` is.
+        If there is no such layer, no control gene or column is found, or ``reference`` has no estimates of this function, or
+        only one of ``reference`` and ``adata`` has an offset.
     ValueError
         If the method is unknown, if names are not unique, if an entry is not a count, if an offset is not finite and > 0,
-        if a sample has no count, if no gene or fewer than 3 control genes are left to measure on, if a mask of control genes
+        if a sample has no count, if no gene or fewer than 3 control genes are left, if a mask of control genes
         does not fit, or if the reference shares too few genes. ``adata`` is then unchanged.
 
     References
@@ -137,35 +137,28 @@ def size_factors(
         estimate = METHODS[method]
         factors, log_geometric_means = estimate(counts, offset=offset, control=control, sample_names=sample_names)
     else:
-        log_geometric_means = _matched(_frozen(reference, column), adata.var_names)
+        log_geometric_means = _align(_usable_reference(reference, column), adata.var_names)
         if control_genes is not None:
             control = control_mask(adata, control_genes, np.isfinite(log_geometric_means))
             log_geometric_means = np.where(control, log_geometric_means, -np.inf)
         elif isinstance(reference, AnnData) and control_genes_of_reference(reference, column):
             n_control = int(np.isfinite(log_geometric_means).sum())
-        factors = _stats.size_factors_from_reference(
-            counts, log_geometric_means, offset=offset, sample_names=sample_names
-        )
+        factors = size_factors_from_reference(counts, log_geometric_means, offset=offset, sample_names=sample_names)
     if control_genes is not None:
-        n_control = _enough(int(np.isfinite(log_geometric_means).sum()), method)
+        n_control = int(np.isfinite(log_geometric_means).sum())
+        if n_control < MIN_CONTROL_GENES:
+            other = " method='poscounts' uses control genes with zeros too." if method == "median_of_ratios" else ""
+            raise ValueError(
+                f"control_genes: {n_control} of them have a count in every sample, and at least {MIN_CONTROL_GENES} are needed.{other}"
+            )
     adata.obs[key_added] = factors
     adata.var[column] = log_geometric_means
     source = SizeFactorSource(method, n_control, reference is not None)
     record_source(adata, key_added, source, factors, column)
 
 
-def _enough(n_control: int, method: str) -> int:
-    """Return the number of control genes that were measured on, or raise if it is too small."""
-    if n_control < FEWEST:
-        other = " method='poscounts' uses control genes with zeros too." if method == "median_of_ratios" else ""
-        raise ValueError(
-            f"control_genes: {n_control} of them have a count in every sample, and at least {FEWEST} are needed.{other}"
-        )
-    return n_control
-
-
-def _frozen(reference: AnnData | pd.Series, column: str) -> pd.Series:
-    """The reference's log geometric means by gene name, usable genes only."""
+def _usable_reference(reference: AnnData | pd.Series, column: str) -> pd.Series:
+    """Return the finite log geometric means of the reference by gene name."""
     call = "size_factors(reference)" if column == LOG_GEOMETRIC_MEAN else "size_factors(reference, offset_key=...)"
     if isinstance(reference, AnnData):
         if column not in reference.var:
@@ -178,7 +171,7 @@ def _frozen(reference: AnnData | pd.Series, column: str) -> pd.Series:
     if {reference.name, column} == {LOG_GEOMETRIC_MEAN, LOG_GEOMETRIC_MEAN_PER_OFFSET}:
         raise KeyError(
             f"`reference` is the column {reference.name!r}, but {column!r} is needed: call bulkvi.pp.{call}, and give its "
-            "column. Both, or neither, must be measured beside an offset."
+            "column. Use an offset for both or for neither."
         )
     check_unique(reference.index, "gene names of `reference`", "reference.var_names_make_unique()")
     values = reference.to_numpy(dtype=np.float64)
@@ -190,17 +183,17 @@ def _frozen(reference: AnnData | pd.Series, column: str) -> pd.Series:
         )
     usable = pd.Series(values, index=reference.index)[np.isfinite(values)]
     if usable.empty:
-        raise ValueError("`reference` has no gene with a finite log geometric mean to measure on.")
+        raise ValueError("`reference` has no gene with a finite log geometric mean.")
     return usable
 
 
-def _matched(frozen: pd.Series, var_names: pd.Index) -> np.ndarray:
-    """Log geometric means in the order of ``var_names``, -inf for genes that the reference does not use."""
-    n_shared = int(frozen.index.isin(var_names).sum())
-    if n_shared < MIN_SHARE * frozen.size:
+def _align(reference: pd.Series, var_names: pd.Index) -> np.ndarray:
+    """Return log geometric means in the order of ``var_names``, -inf for genes that the reference does not use."""
+    n_shared = int(reference.index.isin(var_names).sum())
+    if n_shared < MIN_SHARE * reference.size:
         raise ValueError(
-            f"`adata` has only {n_shared} of the {frozen.size} genes that `reference` is measured on; at least "
+            f"`adata` has only {n_shared} of the {reference.size} genes that `reference` uses; at least "
             f"{MIN_SHARE:.0%} are needed. `adata` names genes like {list(var_names[:3])}, `reference` like "
-            f"{list(frozen.index[:3])}: use the same gene ids, and do not filter the genes of new samples."
+            f"{list(reference.index[:3])}: use the same gene ids, and do not filter the genes of new samples."
         )
-    return frozen.reindex(var_names, fill_value=-np.inf).to_numpy()
+    return reference.reindex(var_names, fill_value=-np.inf).to_numpy()

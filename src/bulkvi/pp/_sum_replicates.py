@@ -1,4 +1,3 @@
-import warnings
 from collections import Counter
 from collections.abc import Collection
 from typing import Any, Final
@@ -8,12 +7,13 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
+from bulkvi.arguments import warn_user
 from bulkvi.names import LENGTH, REPLICATES, SAMPLE, SIZE_FACTOR
 from bulkvi.study.counts import checked_counts
 
 N_SHOWN: Final = 5
-FEW_GENES: Final = 20
-"""Genes with counts up to which two replicates may have the same by chance."""
+MIN_GENES: Final = 20
+"""Replicates with equal counts in at most this many expressed genes may be equal by chance."""
 
 
 def sum_replicates(
@@ -21,8 +21,8 @@ def sum_replicates(
 ) -> AnnData:
     r"""Sum the counts of technical replicates, such as the lanes or runs of one library.
 
-    Technical replicates tell nothing about how much samples differ: as samples of their own they make p-values too small.
-    Biological replicates (other animals, patients, cultures) stay apart.
+    Technical replicates carry no information about biological variation: analysed as separate samples they make p-values
+    too small. Keep biological replicates (other animals, patients, cultures) separate.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def sum_replicates(
     - ``layers[length_key]``: average of the lengths, weighted by the counts of the replicates
     - ``uns["replicates"]``: the library of each sample
 
-    ``var`` and ``uns`` are kept. Other layers, ``obsm`` and ``obsp`` belong to the single samples and are left out.
+    ``var`` and ``uns`` are kept. Other layers, ``obsm`` and ``obsp`` describe single samples and are left out.
 
     Raises
     ------
@@ -60,8 +60,8 @@ def sum_replicates(
 
     Notes
     -----
-    A library of the replicates :math:`r` with depths :math:`d_r` and lengths :math:`l_r` is expected to have counts
-    proportional to :math:`\sum_r d_r l_r`, so that its length is :math:`\sum_r d_r l_r / \sum_r d_r`.
+    The expected counts of a library of replicates :math:`r` with depths :math:`d_r` and lengths :math:`l_r` are
+    proportional to :math:`\sum_r d_r l_r`, so its length is :math:`\sum_r d_r l_r / \sum_r d_r`.
 
     Examples
     --------
@@ -84,18 +84,16 @@ def sum_replicates(
     for name in (key, *constant):
         if name not in adata.obs:
             raise KeyError(f"{name!r} is not a column of adata.obs; it has {list(adata.obs.columns)}.")
-    library = _libraries(adata.obs[key], key)
+    library = _library_names(adata.obs[key], key)
     names = pd.Index(list(dict.fromkeys(library)))
     codes = names.get_indexer(pd.Index(library))
     matrix: Any = checked.matrix if sparse.issparse(checked.matrix) else np.asarray(checked.matrix)
     _refuse_copies(matrix, codes, adata.obs_names)
-    obs = _obs(adata.obs, codes, names, key, constant)
+    obs = _constant_columns(adata.obs, codes, names, key, constant)
     if len(names) == adata.n_obs:
-        warnings.warn(
-            f"Column {key!r} has another value in every sample: there is nothing to sum.", UserWarning, stacklevel=2
-        )
-    member = sparse.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))))
-    summed = _as_counts(member @ matrix.astype(float))
+        warn_user(f"Column {key!r} has a different value in every sample: there is nothing to sum.")
+    membership = sparse.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))))
+    summed = _as_integers(membership @ matrix.astype(float))
     result = AnnData(None if layer else summed, obs=obs, var=adata.var.copy(), shape=summed.shape if layer else None)
     if layer:
         result.layers[layer] = summed
@@ -103,20 +101,20 @@ def sum_replicates(
         lengths = adata.layers[length_key]
         lengths = lengths.toarray() if sparse.issparse(lengths) else np.asarray(lengths)
         depth = checked.totals.astype(float)
-        weight = np.where((member @ depth)[codes] > 0, depth, 1.0)[:, None]
-        result.layers[length_key] = (member @ (weight * lengths)) / (member @ weight)
-    # names with an underscore in front are registries of single samples
+        weight = np.where((membership @ depth)[codes] > 0, depth, 1.0)[:, None]
+        result.layers[length_key] = (membership @ (weight * lengths)) / (membership @ weight)
+    # keys with a leading underscore are registries of single samples
     result.uns = {name: value for name, value in adata.uns.items() if not str(name).startswith("_")}
     result.uns[REPLICATES] = pd.DataFrame({SAMPLE: adata.obs_names.astype(str), key: library})
     return result
 
 
-def _libraries(column: pd.Series, key: str) -> list[str]:
-    without = column.index[column.isna()]
-    if len(without):
+def _library_names(column: pd.Series, key: str) -> list[str]:
+    missing = column.index[column.isna()]
+    if len(missing):
         raise ValueError(
-            f"Column {key!r}: {len(without)} samples have no value, first {without[0]!r}, so that it is not known which they are "
-            "replicates of. Fill them in: a sample without replicates is a library of its own."
+            f"Column {key!r}: {len(missing)} samples have no value, first {missing[0]!r}, so their library is unknown. "
+            "Fill them in: a sample without replicates is a library of its own."
         )
     texts = {
         value: str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
@@ -131,12 +129,12 @@ def _libraries(column: pd.Series, key: str) -> list[str]:
 
 
 def _refuse_copies(matrix: Any, codes: np.ndarray, names: pd.Index) -> None:
-    """Raise where two replicates are one file given twice: the sum would count its reads twice."""
+    """Raise if two replicates have equal counts: one file was given twice, and the sum would count its reads twice."""
     seen: dict[tuple[int, bytes], int] = {}
     for row, code in enumerate(codes.tolist()):
         counts = matrix[[row]].toarray().ravel() if sparse.issparse(matrix) else matrix[row]
         content = (code, np.asarray(counts, dtype=float).tobytes())
-        if np.count_nonzero(counts) > FEW_GENES and content in seen:
+        if np.count_nonzero(counts) > MIN_GENES and content in seen:
             raise ValueError(
                 f"Samples {names[seen[content]]!r} and {names[row]!r} have the same count in every gene: one file was given twice. Leave "
                 "one of them out."
@@ -144,8 +142,10 @@ def _refuse_copies(matrix: Any, codes: np.ndarray, names: pd.Index) -> None:
         seen[content] = row
 
 
-def _obs(obs: pd.DataFrame, codes: np.ndarray, names: pd.Index, key: str, constant: Collection[str]) -> pd.DataFrame:
-    """A row for each library, of the columns that do not differ within one."""
+def _constant_columns(
+    obs: pd.DataFrame, codes: np.ndarray, names: pd.Index, key: str, constant: Collection[str]
+) -> pd.DataFrame:
+    """Return one row per library, with the columns that are constant within each."""
     differs: dict[str, int] = {}
     for column in obs.columns:
         values, _ = pd.factorize(obs[column], use_na_sentinel=False)
@@ -157,22 +157,20 @@ def _obs(obs: pd.DataFrame, codes: np.ndarray, names: pd.Index, key: str, consta
             rows = obs.loc[codes == differs[column], column]
             raise ValueError(
                 f"Column {column!r} differs within {names[differs[column]]!r} of column {key!r}: "
-                f"{', '.join(f'{sample} is {value}' for sample, value in rows.items())}. Samples that are compared are no technical "
-                f"replicates: correct the one or the other."
+                f"{', '.join(f'{sample} is {value}' for sample, value in rows.items())}. Samples of different groups are no technical "
+                f"replicates: correct one of the two columns."
             )
     left_out = [*differs, *({SIZE_FACTOR} & {*obs.columns} - {*differs})]
     if left_out:
-        warnings.warn(
+        warn_user(
             f"Columns that differ within {key!r} were left out, and so were size factors: {left_out[:N_SHOWN]}"
-            f"{' and others' if len(left_out) > N_SHOWN else ''}.",
-            UserWarning,
-            stacklevel=3,
+            f"{' and others' if len(left_out) > N_SHOWN else ''}."
         )
     first = [int(np.argmax(codes == code)) for code in range(len(names))]
     return obs.drop(columns=left_out).iloc[first].set_axis(names, axis=0)
 
 
-def _as_counts(values: np.ndarray | sparse.spmatrix) -> np.ndarray | sparse.csr_matrix:
+def _as_integers(values: np.ndarray | sparse.spmatrix) -> np.ndarray | sparse.csr_matrix:
     largest = values.max() if values.shape[1] else 0
     kind = np.int32 if largest <= np.iinfo(np.int32).max else np.int64
     return sparse.csr_matrix(values).astype(kind) if sparse.issparse(values) else np.asarray(values).astype(kind)

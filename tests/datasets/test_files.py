@@ -4,7 +4,7 @@ from importlib.resources import files
 
 import pytest
 
-from bulkvi.datasets._packaged import read_packaged
+from bulkvi.datasets._files import read_packaged
 
 PACKAGED = files("bulkvi.datasets") / "packaged"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bulkvi.io._records import find_separator, split_text
+from bulkvi.io._table_records import find_separator, split_text
 
 HERE = Path("table.txt")
 
