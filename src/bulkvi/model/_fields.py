@@ -11,10 +11,9 @@ from scvi.data.fields import BaseAnnDataField, LayerField, NumericalObsField
 
 from bulkvi.names import DESIGN, OFFSET
 from bulkvi.stats.counts.blocks import read_rows
-from bulkvi.study.counts import check_size_factor
+from bulkvi.study.counts import check_size_factor, checked_offset
 from bulkvi.study.design import INTERCEPT, Design, apply_design, design_from_state, make_design, without_intercept
 from bulkvi.study.fingerprint import fingerprint
-from bulkvi.study.offsets import checked_offset
 from bulkvi.study.size_factors import source_of
 
 

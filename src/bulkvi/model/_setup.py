@@ -31,13 +31,13 @@ from bulkvi.study.counts import (
     check_size_factor_scale,
     check_size_factor_varies,
     checked_counts,
+    checked_offset,
 )
 from bulkvi.study.design import make_design, numbers_in_design
 from bulkvi.study.design_check import first_warning
-from bulkvi.study.design_matrix import add_design_matrix
 from bulkvi.study.formula import read_formula
 from bulkvi.study.groups import check_donor_key
-from bulkvi.study.offsets import checked_offset
+from bulkvi.study.study_design import add_design_matrix
 
 
 class SetupMixin(BaseModelClass):

@@ -8,8 +8,7 @@ from anndata import AnnData
 from bulkvi.names import LOG_GEOMETRIC_MEAN, LOG_GEOMETRIC_MEAN_PER_OFFSET, SIZE_FACTOR
 from bulkvi.pp._control_genes import FEWEST, control_mask
 from bulkvi.stats.counts import size_factors as _stats
-from bulkvi.study.counts import check_unique, checked_counts
-from bulkvi.study.offsets import checked_offset
+from bulkvi.study.counts import check_unique, checked_counts, checked_offset
 from bulkvi.study.size_factors import SizeFactorSource, control_genes_of_reference, record_source
 
 METHODS: Final = {"median_of_ratios": _stats.median_of_ratios, "poscounts": _stats.poscounts}

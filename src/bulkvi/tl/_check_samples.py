@@ -13,8 +13,7 @@ from bulkvi.stats.rank import well_conditioned
 from bulkvi.stats.samples.label_search import LabelSearch, search_labels
 from bulkvi.stats.samples.leave_one_out import stabilise
 from bulkvi.stats.samples.sample_noise import noise_deviation
-from bulkvi.study.counts import check_size_factor, checked_counts
-from bulkvi.study.offsets import checked_offset
+from bulkvi.study.counts import check_size_factor, checked_counts, checked_offset
 from bulkvi.tl._label_rows import LabelRows, label_rows
 from bulkvi.tl._sexes import Sexes, find_sexes, with_sexes
 
