@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
-from bulkvi.study.study_design import add_design_matrix
 
 import bulkvi as bv
+from bulkvi.study.study_design import add_design_matrix
 from tests.cohorts import fit
 
 

@@ -86,9 +86,8 @@ def _of_columns(
     repeated = {name: [*_repeats(name, columns.categories[name], cells, factors, matrix)] for name in others if factors}
     for variable in factors:
         is_compared = compared in (None, variable)
-        part = np.ones(len(obs), bool)
-        if variable == compared and levels:
-            part = obs[variable].isin(list(levels)).to_numpy()
+        chosen = list(levels) if variable == compared and levels else obs[variable].unique()
+        part = obs[variable].isin(chosen).to_numpy()
         codes = columns.categories[variable][part]
         found = [*_similar_names(obs[variable]), *_small_groups(obs[variable][part])]
         for other in others:
