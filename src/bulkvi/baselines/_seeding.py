@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from bulkvi.model._seeding import seeded
+from bulkvi.model._restore import seeded
 
 
 @contextmanager

@@ -50,7 +50,10 @@ def design_findings(
     """
     design, matrix = make_design(formula, obs)
     comparison = _compared(contrast, obs, design.variables, formula)
-    found = [*_freedom(*matrix.shape, formula), *_of_columns(obs, design, also, matrix.to_numpy(), *comparison)]
+    found = [
+        *_freedom(len(matrix), matrix.shape[1], formula),
+        *_of_columns(obs, design, also, matrix.to_numpy(), *comparison),
+    ]
     return sorted(found, key=lambda finding: finding.severity != SERIOUS)
 
 

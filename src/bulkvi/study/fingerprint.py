@@ -3,12 +3,12 @@
 import hashlib
 from collections.abc import Sequence
 from typing import Any, Final
-from warnings import warn
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from bulkvi.arguments import warn_user
 from bulkvi.stats.counts.blocks import by_rows, read_rows
 
 COLUMNS: Final = "columns"
@@ -107,10 +107,8 @@ def with_genes(adata: AnnData, genes: list[str]) -> AnnData:
             "was trained on; for new samples see BulkVI.prepare_query_anndata and BulkVI.load_query_data."
         )
     more = len(found) - len(genes)
-    warn(
+    warn_user(
         f"The genes of adata are {f'{more:,} more than those of the model' if more else 'in another order than in the model'}: the "
-        "model has a copy with its own genes in its own order, model.adata.",
-        UserWarning,
-        stacklevel=3,
+        "model has a copy with its own genes in its own order, model.adata."
     )
     return adata[:, found.get_indexer(genes)].copy()

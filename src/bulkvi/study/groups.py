@@ -79,7 +79,7 @@ def donor_codes(obs: pd.DataFrame, key: str) -> np.ndarray:
     if absent.any():
         raise ValueError(
             f"{DONOR_KEY}: adata.obs[{key!r}] is missing for {int(absent.sum())} samples (first: "
-            f"{list(obs.index[absent][:5])}). Fill it in (a sample of an unknown donor may be a donor of its own), or leave "
+            f"{list(obs.index[absent][:5])}). Fill it in (a sample of an unknown donor may be a donor by itself), or leave "
             "these samples out."
         )
     return pd.factorize(obs[key])[0]
@@ -94,7 +94,7 @@ def check_donor_key(obs: pd.DataFrame, key: str, design: str | None, held: Seque
     variables, columns = ((), np.ones((len(obs), 1))) if design is None else _coded(obs, design)
     if key in variables or key in held:
         raise ValueError(
-            f"{DONOR_KEY}={key!r} is in the design as well. A donor has either an effect of its own there, or a random one "
+            f"{DONOR_KEY}={key!r} is in the design as well. A donor has either a fixed effect there, or a random one "
             f"here: leave {key!r} out of one of them."
         )
     n_donors = int(code.max()) + 1
@@ -105,8 +105,8 @@ def check_donor_key(obs: pd.DataFrame, key: str, design: str | None, held: Seque
         )
     if n_donors == len(obs):
         raise ValueError(
-            f"{DONOR_KEY}: every sample has a donor of its own in adata.obs[{key!r}], so what donors differ by is what "
-            f"samples differ by, and the dispersion holds it already. Leave {DONOR_KEY} out."
+            f"{DONOR_KEY}: every sample has another donor in adata.obs[{key!r}], so differences between donors are "
+            f"differences between samples, and part of the dispersion already. Leave {DONOR_KEY} out."
         )
     of_donor = code[:, None] == np.arange(n_donors)
     known = np.linalg.matrix_rank(columns)

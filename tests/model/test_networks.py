@@ -1,7 +1,7 @@
 import torch
 from scvi import REGISTRY_KEYS
 
-from bulkvi.model._covariates import CovariateCoding, CovariateEffects, units_of
+from bulkvi.model._networks import CovariateCoding, CovariateEffects, units_of
 from bulkvi.names import DESIGN
 
 CODING = CovariateCoding(n_design=2, n_continuous=1, n_categories=(3, 1), n_batch=2)
