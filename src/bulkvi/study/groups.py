@@ -105,7 +105,7 @@ def check_donor_key(obs: pd.DataFrame, key: str, design: str | None, held: Seque
         )
     if n_donors == len(obs):
         raise ValueError(
-            f"{DONOR_KEY}: every sample has another donor in adata.obs[{key!r}], so differences between donors are "
+            f"{DONOR_KEY}: every sample has a donor of its own in adata.obs[{key!r}], so differences between donors are "
             f"differences between samples, and part of the dispersion already. Leave {DONOR_KEY} out."
         )
     of_donor = code[:, None] == np.arange(n_donors)
