@@ -7,7 +7,6 @@ import pytest
 import bulkvi as bv
 from bulkvi.study.design import apply_design, make_design
 from bulkvi.study.formula import read_formula
-from bulkvi.study.formula_names import backticked
 from tests.cohorts import fit, make_cohort
 
 OBS = pd.DataFrame({"cell": list("aabbccdd"), "x": np.arange(8.0) ** 1.5, "my col": list("uv") * 4})
@@ -54,12 +53,6 @@ def test_a_saved_state_is_found_whatever_other_columns_there_are() -> None:
     more = pd.concat([pd.DataFrame({"first": 1, "x_": 2}, index=OBS.index), OBS.iloc[:, ::-1]], axis=1)
     pd.testing.assert_frame_equal(apply_design(design, more[:2]), matrix[:2])
     assert list(design.transform_state) == ["scale(x)"]
-
-
-def test_names_for_formulas() -> None:
-    assert [backticked(name) for name in ("cell", "cell line", "class", 1)] == ["cell", "`cell line`", "`class`", "`1`"]
-    with pytest.raises(ValueError, match="backtick in its name.*rename it"):
-        backticked("a`b")
 
 
 @pytest.mark.parametrize("name", ["1", "0", "-1"])
