@@ -12,7 +12,7 @@ import torch
 from anndata import AnnData
 
 import bulkvi
-from bulkvi.model._restore import seeded
+from bulkvi.model._restore import seeded, signals_of_the_caller, unchanged_on_error
 from bulkvi.model._training_plan import BulkTrainingPlan
 
 
@@ -188,3 +188,19 @@ def test_a_block_within_a_block_does_not_wait_for_itself() -> None:
         inner = torch.rand(1)
     with seeded(2):
         assert torch.equal(torch.rand(1), inner)
+
+
+def test_entries_that_a_failed_block_added_are_removed(cohort: AnnData) -> None:
+    columns, entries = list(cohort.obs), set(cohort.uns)
+    with pytest.raises(Stop), unchanged_on_error(cohort):
+        cohort.obs["new"], cohort.uns["new"], cohort.obsm["new"] = 1, 1, np.ones((cohort.n_obs, 1))
+        raise Stop
+    assert list(cohort.obs) == columns and set(cohort.uns) == entries and not len(cohort.obsm)
+    with unchanged_on_error(cohort):
+        cohort.obs["new"] = 1
+    assert list(cohort.obs) == [*columns, "new"]
+
+
+def test_an_exit_that_was_no_interruption_stays_an_exit() -> None:
+    with pytest.raises(SystemExit), signals_of_the_caller():
+        raise SystemExit(3)

@@ -7,7 +7,8 @@ from anndata import AnnData
 
 import bulkvi
 from bulkvi.model import _training_plan
-from bulkvi.model._training_plan import PlateauStop, dispersion_trend
+from bulkvi.model._module import BulkVAE
+from bulkvi.model._training_plan import BulkTrainingPlan, FullBatch, PlateauStop, dispersion_trend
 from tests.cohorts import fit, make_cohort, set_up
 
 
@@ -113,3 +114,24 @@ def test_training_that_diverges_says_so_and_what_to_do() -> None:
     model = set_up(make_cohort())
     with pytest.raises(ValueError, match=r"diverged at step \d+.*learning rate is 10000.*smaller one"):
         model.train(200, learning_rate=1e4, progress_bar=False)
+
+
+def test_the_learning_rate_rises_over_a_twentieth_and_falls_along_a_cosine() -> None:
+    plan = BulkTrainingPlan(BulkVAE(4), max_steps=200, learning_rate=0.02)
+    share = [plan.learning_rate_share(step) for step in range(220)]
+    np.testing.assert_allclose(share[:10], np.arange(1, 11) / 10)
+    assert share[10] == 1
+    np.testing.assert_allclose(share[105], 0.05 + 0.95 / 2)  # half way
+    np.testing.assert_allclose(share[200:], 0.05)
+    assert (np.diff(share[10:201]) < 0).all()
+    (group,) = plan.configure_optimizers()["optimizer"].param_groups
+    assert group["initial_lr"] == 0.02
+
+
+def test_an_epoch_repeats_the_full_batch(cohort: AnnData) -> None:
+    source = FullBatch(set_up(cohort).adata_manager, 7)
+    batches = list(source.train_dataloader())
+    assert len(batches) == len(source.train_dataloader()) == 7
+    assert all(batch is batches[0] for batch in batches)
+    np.testing.assert_array_equal(batches[0]["X"], cohort.X)
+    assert source.val_dataloader() == []
