@@ -103,6 +103,7 @@ def test_the_encoder_reads_no_depth_and_is_shifted_by_covariates() -> None:
     torch.manual_seed(0)
     effects = CovariateEffects({"batch": 1}, 4)
     encoder = Encoder(6, 2, 4, 5, 1, effects)
+    encoder.offset.normal_()
     x, log_exposure = torch.poisson(torch.full((3, 6), 9.0)), torch.tensor([[0.0], [0.4], [-0.3]])
     none = {"batch": torch.zeros(3, 1)}
     expected = (torch.log1p(x / log_exposure.exp()) - encoder.offset) @ encoder.axes
