@@ -119,7 +119,11 @@ def test_the_prior_is_gaussian_with_the_adjustment_for_absorbed_scatter(fixed: b
         torch.cat([decoder.covariates.weight["batch"].ravel(), decoder.loadings.ravel()]).detach().double().numpy()
     )
     # scales of the weights: 1 / sqrt of the number of inputs
-    weights = [decoder.first.weight * 2**0.5, decoder.hidden[1].weight * 5**0.5, decoder.output * 5**0.5 / 0.03]
+    weights = [
+        decoder.first.weight * 2**0.5,
+        decoder.hidden[1].get_parameter("weight") * 5**0.5,
+        decoder.output * 5**0.5 / 0.03,
+    ]
     expected = -norm.logpdf(effects, scale=2).sum() + norm.logpdf(0, scale=2) * effects.size
     expected += sum(float(weight.detach().double().square().sum()) / 2 for weight in weights)
     if not fixed:

@@ -130,4 +130,5 @@ def test_a_deep_decoder_starts_as_the_linear_one() -> None:
     torch.testing.assert_close(deep(z, covariates), linear + hidden @ deep.output)
     torch.testing.assert_close(deep.zero_logits(z), -4 + z @ deep.zero_loadings)
     assert [weight.shape for weight in deep.network_weights()] == [(5, 2), (5, 5)]
-    torch.testing.assert_close(deep.network_weights()[1], deep.hidden[1].weight * 5**0.5)
+    inner = deep.hidden[1].get_parameter("weight")
+    torch.testing.assert_close(deep.network_weights()[1], inner * 5**0.5)

@@ -48,7 +48,7 @@ def test_exposure_is_size_factor_times_relative_offset() -> None:
 def test_donors_are_numbered_by_first_appearance() -> None:
     assert study(samples()).donor is None
     assert study(samples(), donor_key="donor").donor is not None
-    np.testing.assert_array_equal(study(samples(), donor_key="donor").donor, [0, 0, 1, 2, 1, 2])  # type: ignore[arg-type]
+    np.testing.assert_array_equal(study(samples(), donor_key="donor").donor, [0, 0, 1, 2, 1, 2])
 
 
 def test_a_change_since_the_record_is_an_error() -> None:

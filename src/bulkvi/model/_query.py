@@ -60,16 +60,14 @@ class QueryMixin(ArchesMixin):
             adata, reference_model, return_reference_var_names=return_reference_var_names, inplace=inplace
         )
         if not return_reference_var_names:
-            saved = isinstance(reference_model, str)
-            registry = cls.load_registry(reference_model) if saved else reference_model.registry
-            fill_offset(adata if inplace else prepared, registry, known)
+            fill_offset(adata if inplace else prepared, cls._registry_of(reference_model), known)
         return prepared
 
     @classmethod
     def load_query_data(
         cls,
         adata: AnnData | None = None,
-        reference_model: "str | BulkVI | None" = None,
+        reference_model: Any = None,
         registry: dict[str, Any] | None = None,
         *,
         inplace_subset_query_vars: bool = False,
@@ -115,9 +113,7 @@ class QueryMixin(ArchesMixin):
         if isinstance(reference_model, str):
             check_saved(reference_model)
         if adata is not None and not inplace_subset_query_vars:
-            saved = isinstance(reference_model, str)
-            known_registry = cls.load_registry(reference_model) if saved else reference_model.registry
-            check_genes(adata, recorded(known_registry).get(GENES, []))
+            check_genes(adata, recorded(cls._registry_of(reference_model)).get(GENES, []))
         model = super().load_query_data(
             adata,
             reference_model,
@@ -142,6 +138,10 @@ class QueryMixin(ArchesMixin):
                 model.module.log_dispersion[n_known:] = model.module.log_dispersion[:n_known].mean(0)
         model.is_trained_ = model.covariate_widths_ == known
         return model
+
+    @classmethod
+    def _registry_of(cls, model: "str | BulkVI") -> dict[str, Any]:
+        return cls.load_registry(model) if isinstance(model, str) else model.registry
 
 
 def _train_new_rows(weight: nn.Parameter, n_known: int) -> None:

@@ -84,6 +84,6 @@ def unchanged_unless_finished(model: "BulkVI") -> Iterator[None]:
         model.module.train(training)
         for name in set(vars(model)) - set(attributes):
             delattr(model, name)
-        vars(model).update(attributes | {"history_": copied, "is_trained_": False})
+        model.__dict__.update(attributes | {"history_": copied, "is_trained_": False})
         model.is_trained_ = attributes["is_trained_"]
         raise
