@@ -11,10 +11,7 @@ from anndata import AnnData
 import bulkvi as bv
 from benchmarks.scvi_checkpoints import Norm, trained_scvi
 
-_MODEL = (
-    "_model _module _encoder _decoder _covariates _exposure _likelihood _priors _initialise _training _training_plan "
-    "_training_data _setup _seeding"
-).split()
+_MODEL = "_model _module _networks _likelihood _training _training_plan _setup _restore".split()
 _SOURCES = Path(bv.__file__).parent
 _HERE = Path(__file__).parent
 _OURS = (*(_SOURCES / "model" / f"{name}.py" for name in _MODEL), _SOURCES / "stats" / "factor_model.py")

@@ -92,7 +92,7 @@ GLOBAL_STATE = re.compile(
 )
 NUMPY_SEED = re.compile(r"numpy\.random\.(seed|get_state|set_state)")
 TORCH_SEED = re.compile(r"torch\.(random\.|cuda\.)?(manual_seed(_all)?|seed(_all)?)")
-SEEDING = "bulkvi.model._seeding"
+SEEDING = "bulkvi.model._restore"
 # scvi-tools draws from NumPy's global generator: there it is set, and put back whatever happens
 NUMPY_SEEDING = "bulkvi.baselines._scvi"
 SCVI_PRIVATE = "bulkvi.model._scvi_private"

@@ -13,4 +13,15 @@ def test_the_rooms_on_the_tour_are_in_the_house() -> None:
 
 
 def test_the_tour_visits_every_floor() -> None:
-    assert {room.split("/")[0] for room in ROOMS} >= {"stats", "study", "regression", "model", "pp", "tl", "pl", "cli", "datasets", "names.py"}
+    assert {room.split("/")[0] for room in ROOMS} >= {
+        "stats",
+        "study",
+        "regression",
+        "model",
+        "pp",
+        "tl",
+        "pl",
+        "cli",
+        "datasets",
+        "names.py",
+    }

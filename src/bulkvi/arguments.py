@@ -1,9 +1,10 @@
-"""Checks of numbers that a user gives, and warnings at the user's line."""
+"""Checks of numbers in arguments, and warnings at the user's line."""
 
 import math
 import sys
 import warnings
 from numbers import Integral, Real
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -18,16 +19,8 @@ def check_number(
     below: float | None = None,
     most: float | None = None,
 ) -> None:
-    """Raise unless a value is a finite number within its limits.
-
-    Raises
-    ------
-    TypeError
-        If it is no number, or True or False.
-    ValueError
-        If it is not finite or out of its limits.
-    """
-    allowed = _in_words("a finite number", above, least, below, most)
+    """Raise TypeError unless a value is a number (booleans are not), ValueError unless finite and within its limits."""
+    allowed = _describe("a finite number", above, least, below, most)
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
         raise TypeError(f"{name} is {value!r}: give {allowed}.")
     number = float(value)
@@ -43,16 +36,8 @@ def check_number(
 
 
 def check_whole(name: str, value: Any, *, least: int | None = None, most: int | None = None) -> None:
-    """Raise unless a value is a whole number within its limits.
-
-    Raises
-    ------
-    TypeError
-        If it is no whole number, such as 1.5 or True.
-    ValueError
-        If it is out of its limits.
-    """
-    allowed = _in_words("a whole number", None, least, None, most)
+    """Raise TypeError unless a value is a whole number (1.5 and True are not), ValueError unless within its limits."""
+    allowed = _describe("a whole number", None, least, None, most)
     if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
         if isinstance(value, Real) and not math.isfinite(float(value)):
             raise ValueError(f"{name} is {value}: give {allowed}.")
@@ -62,21 +47,22 @@ def check_whole(name: str, value: Any, *, least: int | None = None, most: int | 
 
 
 def check_interval(level: Any) -> None:
-    """Raise unless ``level`` is the probability of an interval."""
+    """Raise TypeError or ValueError unless ``level`` is a probability of an interval."""
     check_number("level", level)
     if not 0 < level < 1:
         raise ValueError(f"level is {level}: give the probability of an interval, between 0 and 1.")
 
 
-def _in_words(kind: str, above: float | None, least: float | None, below: float | None, most: float | None) -> str:
+def _describe(kind: str, above: float | None, least: float | None, below: float | None, most: float | None) -> str:
     limits = [(above, "above"), (least, "of at least"), (below, "below"), (most, "of at most")]
-    words = " and ".join(f"{word} {limit:g}" for limit, word in limits if limit is not None)
-    return f"{kind} {words}".strip()
+    allowed = " and ".join(f"{relation} {limit:g}" for limit, relation in limits if limit is not None)
+    return f"{kind} {allowed}".strip()
 
 
 def warn_user(message: str) -> None:
     """Issue a UserWarning whose place is the first caller outside the package."""
-    level, frame = 2, sys._getframe(1).f_back
+    frame: FrameType | None = sys._getframe(1)
+    level = 2  # of warnings.warn: the caller of this function
     while frame is not None and frame.f_globals.get("__name__", "").startswith("bulkvi."):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, UserWarning, stacklevel=level)

@@ -2,14 +2,18 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from scipy.stats import norm
 from scvi.distributions import NegativeBinomial, ZeroInflatedNegativeBinomial
+from torch import nn
 
 from bulkvi.model._likelihood import (
     LogNegativeBinomial,
     LogPoisson,
     LogZeroInflatedNegativeBinomial,
     negative_binomial_log_prob,
+    negative_log_prior,
 )
+from bulkvi.model._networks import CovariateEffects, DeepDecoder
 
 
 def some_counts(rng: np.random.Generator, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -98,3 +102,31 @@ def test_rates_do_not_overflow() -> None:
     rate = LogNegativeBinomial(log_mean, torch.tensor([-1.0, -1.0]), log_mean).get_normalized("scale")
     assert torch.isfinite(rate).all()
     assert rate[1] == torch.exp(log_mean[1])
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_the_prior_is_gaussian_with_the_adjustment_for_absorbed_scatter(fixed: bool) -> None:
+    torch.manual_seed(0)
+    decoder = DeepDecoder(6, 2, CovariateEffects({"batch": 2}, 6), CovariateEffects({}, 5), 5, 2, zero_inflated=False)
+    with torch.no_grad():
+        for parameter in decoder.parameters():
+            parameter.normal_()
+    trend, mean, n_absorbed = torch.randn(6), torch.rand(6) * 50, torch.tensor(3.0)
+    log_dispersion = trend + torch.randn(6)
+    values = log_dispersion if fixed else nn.Parameter(log_dispersion)
+    found = negative_log_prior(decoder, values, trend, mean, n_absorbed)
+    effects = (
+        torch.cat([decoder.covariates.weight["batch"].ravel(), decoder.loadings.ravel()]).detach().double().numpy()
+    )
+    # scales of the weights: 1 / sqrt of the number of inputs
+    weights = [
+        decoder.first.weight * 2**0.5,
+        decoder.hidden[1].get_parameter("weight") * 5**0.5,
+        decoder.output * 5**0.5 / 0.03,
+    ]
+    expected = -norm.logpdf(effects, scale=2).sum() + norm.logpdf(0, scale=2) * effects.size
+    expected += sum(float(weight.detach().double().square().sum()) / 2 for weight in weights)
+    if not fixed:
+        expected += float((log_dispersion - trend).square().sum()) / 2
+        expected -= 0.5 * 3 * float(torch.log1p(log_dispersion.exp() * mean).sum())
+    assert float(found.detach()) == pytest.approx(expected, rel=1e-5)

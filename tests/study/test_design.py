@@ -1,8 +1,16 @@
 import numpy as np
 import pandas as pd
 import pytest
+from formulaic import model_matrix
 
-from bulkvi.study.design import apply_design, columns_of_variable, make_design
+from bulkvi.study.design import (
+    apply_design,
+    columns_of_variable,
+    design_from_state,
+    make_design,
+    plain_design,
+    without_intercept,
+)
 
 
 @pytest.fixture
@@ -135,3 +143,41 @@ def test_columns_of_a_variable_in_samples_that_lack_levels_of_another(obs: pd.Da
     few = obs[obs["cell"].isin(["a", "c"])]
     assert columns_of_variable(design, few, "dex") == ["dex[T.t]"]
     assert columns_of_variable(design, obs[:1], "cell") == ["cell[T.b]", "cell[T.c]", "cell[T.d]"]
+
+
+def test_a_design_for_other_packages_holds_no_name_of_the_user(obs: pd.DataFrame) -> None:
+    plain = plain_design("~ `my column` + C(run, contr.treatment(base=2)) + C(dex, levels=['t', 'u'])", obs)
+    words = [word for names in plain.word_of.values() for word in names]
+    assert set(plain.word_of) == {"my column", "run", "dex"} and sorted(plain.columns) == sorted(words)
+    assert "column`" not in plain.formula and "'u'" in plain.formula
+    _, expected = make_design("~ `my column` + C(run, contr.treatment(base=2)) + C(dex, levels=['t', 'u'])", obs)
+    np.testing.assert_allclose(model_matrix(plain.formula, plain.columns), expected)
+    with pytest.raises(ValueError, match="must be of letters, digits"):
+        plain_design("~ C(cell, levels=['a', 'b', '(e)'])", obs.assign(cell=["a", "a", "b", "b", *["(e)"] * 4]))
+
+
+def test_a_state_of_an_older_version_is_refused(obs: pd.DataFrame) -> None:
+    design, _ = make_design("~ scale(age)", obs)
+    with pytest.raises(ValueError, match="does not hold how its transforms.*train it again"):
+        apply_design(design._replace(transform_state={}), obs)
+
+
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        ("~ " + " + ".join(f"c{k}" for k in range(17)), "18 terms for 8 samples"),
+        ("~ a:b:c:d", "'a:b:c:d' has 4,096 columns for 8 samples"),
+    ],
+)
+def test_far_more_columns_than_samples_are_refused_before_they_are_built(formula: str, message: str) -> None:
+    letters = {name: list("abcdefgh") for name in "abcd"}
+    numbers = {f"c{k}": np.arange(8.0) ** (k / 5) for k in range(17)}
+    with pytest.raises(ValueError, match=message):
+        make_design(formula, pd.DataFrame(letters | numbers))
+
+
+def test_the_network_gets_no_intercept(obs: pd.DataFrame) -> None:
+    design, matrix = make_design("~ dex", obs)
+    assert list(without_intercept(matrix).columns) == ["dex[T.t]"]
+    assert (without_intercept(matrix).dtypes == np.float32).all()
+    assert design_from_state(design._asdict()) == design

@@ -7,7 +7,6 @@ import pytest
 import bulkvi as bv
 from bulkvi.study.design import apply_design, make_design
 from bulkvi.study.formula import read_formula
-from bulkvi.study.formula_names import backticked
 from tests.cohorts import fit, make_cohort
 
 OBS = pd.DataFrame({"cell": list("aabbccdd"), "x": np.arange(8.0) ** 1.5, "my col": list("uv") * 4})
@@ -56,12 +55,6 @@ def test_a_saved_state_is_found_whatever_other_columns_there_are() -> None:
     assert list(design.transform_state) == ["scale(x)"]
 
 
-def test_names_for_formulas() -> None:
-    assert [backticked(name) for name in ("cell", "cell line", "class", 1)] == ["cell", "`cell line`", "`class`", "`1`"]
-    with pytest.raises(ValueError, match="backtick in its name.*rename it"):
-        backticked("a`b")
-
-
 @pytest.mark.parametrize("name", ["1", "0", "-1"])
 def test_a_column_called_like_the_intercept_is_a_column(name: str) -> None:
     design, matrix = make_design(f"~ `{name}` + cell", OBS.rename(columns={"x": name}))
@@ -107,3 +100,35 @@ def test_groups_of_a_slope_are_said_to_be_points_of_a_line() -> None:
         UserWarning, match=r"'dose' is a slope in the design: 10 vs 0 is the change along a straight line.*C\(dose\)"
     ):
         model.differential_expression("dose", 10, 0)
+
+
+REFUSED: dict[str, tuple[object, type[Exception], str]] = {
+    "no text": (3, TypeError, "must be a formula such as .*, not int"),
+    "empty": (" ~ ", ValueError, "is empty. Write '~ batch"),
+    "too long": ("~ " + "x + " * 3_000 + "x", ValueError, "characters, more than 10,000.*as a matrix"),
+    "open backtick": ("~ `my col", ValueError, "a backtick is opened and not closed"),
+    "open quote": ("~ C(cell, 'a", ValueError, "a quote is opened and not closed"),
+    "escaped quote": ("~ C(cell, 'a\\'", ValueError, "a quote is opened and not closed"),
+    "nested": ("~ " + "(" * 60 + "x" + ")" * 60, ValueError, "nested too deeply"),
+    "strange sign": ("~ x; cell", ValueError, "';' is no part of a formula"),
+    "prefixed text": ("~ C(cell, f'a')", ValueError, "no mark may stand before a text, as 'f' does"),
+    "random intercept": ("~ x + (1 | cell)", ValueError, "random effect of 'cell'.*donor_key='cell'(?!.*slope of)"),
+    "random slope": ("~ x + (x | cell)", ValueError, "random effect of 'cell'.*A slope of 'x' that differs"),
+    "left side": ("cell ~ x", ValueError, "left-hand side"),
+    "dot": ("~ .", ValueError, "'.' is no abbreviation of columns"),
+    "operator": ("~ x < cell", ValueError, "Arithmetic goes into I"),
+    "not closed": ("~ x + (cell", ValueError, r"not a formula \("),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_no_formula_is_refused_with_the_reason(case: str) -> None:
+    formula, error, message = REFUSED[case]
+    with pytest.raises(error, match=message):
+        read_formula(formula, OBS.columns)  # type: ignore[arg-type]
+
+
+def test_names_that_python_would_parse_otherwise_are_columns() -> None:
+    parsed = read_formula("~ class + cell.line + x %in% cell", ["class", "cell.line", "x", "cell"])
+    assert parsed.variables == ("cell", "cell.line", "class", "x")
+    assert parsed.shown(parsed.rewritten) == "~ class + cell.line + x %in% cell"

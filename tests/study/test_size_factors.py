@@ -10,7 +10,7 @@ import pytest
 from anndata import AnnData
 
 import bulkvi
-from bulkvi.model._registered import study_of
+from bulkvi.model._fields import study_of
 from bulkvi.regression.composition_shift import describe_source
 from bulkvi.study.size_factors import SizeFactorSource, source_from, source_of
 from tests.cohorts import make_cohort, set_up

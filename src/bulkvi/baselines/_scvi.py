@@ -10,7 +10,7 @@ from scvi.model import SCVI
 
 from bulkvi import names
 from bulkvi.baselines._table import baseline_table
-from bulkvi.model._seeding import seeded
+from bulkvi.model._restore import seeded
 from bulkvi.stats.counts.blocks import iter_row_blocks
 from bulkvi.stats.effects.effect import s_value
 from bulkvi.study.counts import check_columns, check_size_factor, checked_counts

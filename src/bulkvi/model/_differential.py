@@ -1,4 +1,4 @@
-"""Differential expression and its kin: delegates to the kept fit of all genes."""
+"""Differential expression and related tables, from the kept fit of all genes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -8,8 +8,8 @@ import pandas as pd
 from anndata import AnnData
 from scvi.model.base import BaseModelClass
 
-from bulkvi.model._decoded import DecodedRates
-from bulkvi.model._registered import recorded, study_of
+from bulkvi.model._expression import DecodedRates
+from bulkvi.model._fields import recorded, study_of
 from bulkvi.regression.calibrate import Method, calibrate
 from bulkvi.regression.calibration_report import CalibrationReport
 from bulkvi.regression.fit import GeneFit
@@ -18,7 +18,7 @@ from bulkvi.study.fingerprint import check_unchanged
 
 
 class DifferentialMixin(BaseModelClass):
-    """The fit of all genes of :class:`~bulkvi.BulkVI`, and what is queried most often."""
+    """The fit of all genes of :class:`~bulkvi.BulkVI`, and its most frequent tables."""
 
     _recorded: AnnData | None = None
     _record: dict[str, Any]
@@ -26,12 +26,12 @@ class DifferentialMixin(BaseModelClass):
     _fit: GeneFit | None = None
 
     def gene_fit(self) -> GeneFit:
-        """Return the regressions of all genes: fitted once, queried often.
+        """Return the regressions of all genes: fitted once, the source of many tables.
 
         Returns
         -------
-        The fit that all tables of this model are read from. It is kept until the model is trained again (regressions on the
-        design alone survive that) or gets other samples, and never saved.
+        The fit behind all tables of this model. It is kept until the model is trained again (regressions on the design alone remain
+        valid then) or gets other samples, and never saved.
 
         Raises
         ------
@@ -56,12 +56,12 @@ class DifferentialMixin(BaseModelClass):
         return self._fit
 
     def _forget_network(self) -> None:
-        """Drop what the kept fit computed from the network, which has changed."""
+        """Drop the results of the kept fit that depend on the network, which has changed."""
         if self._fit is not None:
             self._fit = self._fit.with_network(DecodedRates(self))
 
     def _check_unchanged(self) -> None:
-        """Raise ValueError if the samples of the model are not what was registered any more.
+        """Raise ValueError if the samples of the model are not the registered ones any more.
 
         The record is kept from the first time on: scvi-tools registers samples again when another model was made of them.
         """
@@ -84,12 +84,12 @@ class DifferentialMixin(BaseModelClass):
         delta: float = 0.0,
         level: float = 0.95,
     ) -> pd.DataFrame:
-        r"""How much does each gene's expression differ, and how sure is that?
+        r"""Estimate and test the effect of a comparison on each gene. How much does expression differ, and how sure is that?
 
         Each gene is a negative binomial regression on the design, with the log size factor (and the offset of
         ``setup_anndata``) held fixed and its dispersion integrated out under a prior learned from all genes; the effects are
-        shrunk by a prior learned from all effects (adaptive shrinkage, Stephens 2017). :doc:`/method/posterior` has the formulas and how well it is calibrated.
-        Beside it stands what the trained decoder says,
+        shrunk by a prior learned from all effects (adaptive shrinkage, Stephens 2017). :doc:`/method/posterior` has the formulas
+        and measurements of the calibration. ``log_fc_decoded`` is the estimate of the trained decoder,
 
         .. math::
 
@@ -97,8 +97,8 @@ class DifferentialMixin(BaseModelClass):
             - \log_2 \frac{1}{n_2} \sum_{n \in G_2} \rho_g(z_n, \bar c_2)
 
         with :math:`\rho` the decoded rate per unit size factor, :math:`z_n` the posterior mean of the latent state and
-        :math:`\bar c` the covariates of the group. Covariates that differ between the groups only because the groups do go
-        with the group; all others are held at the mixture of both, so that an unbalanced batch does not count.
+        :math:`\bar c` the covariates of the group. Covariates that the grouping determines have the group's value; all others are
+        held at the mixture of both groups, so that an unbalanced batch has no effect.
 
         Parameters
         ----------
@@ -108,29 +108,28 @@ class DifferentialMixin(BaseModelClass):
             Levels of that column. The sign is group1 over group2: up in group1 is positive.
         contrast
             Instead of groups: weights of the columns of :meth:`get_design_matrix`, as a dict by name or one for each. The
-            effect is their weighted sum: ``{"age": 1}`` is the effect per year, an interaction is its own column, and the
+            effect is their weighted sum: ``{"age": 1}`` is the effect per year, an interaction is its column, and the
             mean of two doses against control is ``{"dose[T.low]": 0.5, "dose[T.high]": 0.5}``.
         effect
-            ``"direct"``: the effect with the latent state held fixed, so that a hidden batch does not pass for it.
-            ``"latent"``: the part that the latent state carries. ``"total"``: their sum. The default is ``"direct"`` where
-            the design tells the groups apart; where it does not, ``"latent"`` is the whole answer.
+            ``"direct"``: the effect given the latent state, without the contribution of a hidden batch.
+            ``"latent"``: the part through the latent state. ``"total"``: their sum. The default is ``"direct"`` where
+            the design distinguishes the groups, and ``"latent"``, the whole effect, where it does not.
         latent_columns
-            How many directions of the latent state enter the regressions. ``"auto"`` takes as many as parallel analysis
-            finds, and none where too few genes stay unchanged to tell hidden variation from the effect
-            (:meth:`latent_report`); 0 is the design alone.
+            How many latent columns are in the regressions. ``"auto"`` takes as many as parallel analysis finds, and none if too many
+            genes change to separate hidden variation from the effect (:meth:`latent_report`); 0 is the design alone.
         composition_shift
             Whether the shift that most direct effects share is subtracted from all of them, ``log_fc_mle`` included. By
-            default only for size factors that :func:`bulkvi.pp.size_factors` estimated from all genes: they put zero in the
-            wrong place if most genes change one way. Size factors from control genes, or of your own, decide where zero is.
+            default only for size factors that :func:`bulkvi.pp.size_factors` estimated from all genes: their zero is
+            wrong if most genes change in one direction. Size factors from control genes, or of the user, define zero.
         delta
-            Smallest absolute effect that matters, log2, >= 0. ``p_value`` then tests an effect no larger than that, and
+            Smallest absolute effect of interest, log2, >= 0. ``p_value`` then tests an effect no larger than that, and
             ``prob_effect`` is the probability of a larger one.
         level
             Probability of the interval from ``log_fc_low`` to ``log_fc_high``.
 
         Returns
         -------
-        A row for each gene in the order of ``var_names``; log2 throughout. Call genes on ``adj_p_value``, or on
+        One row per gene in the order of ``var_names``; log2 throughout. Call genes on ``adj_p_value``, or on
         ``s_value`` if the sign is what matters.
 
         ``base_mean``
@@ -144,7 +143,7 @@ class DifferentialMixin(BaseModelClass):
         ``stat, p_value, adj_p_value``
             Test of no effect; adjusted by Benjamini-Hochberg over the genes with counts.
         ``lfsr, s_value``
-            Probability that the sign is wrong, and its mean over this gene and all surer ones.
+            Probability that the sign is wrong; expected share of wrong signs among this gene and all more significant ones.
         ``prob_effect``
             Posterior probability of an absolute effect above ``delta``.
         ``dispersion``
@@ -152,15 +151,13 @@ class DifferentialMixin(BaseModelClass):
         ``flag``
             ``low_information``, ``outlier``, ``not_converged``, ``separated``, ``constant``, joined by commas.
         ``contrast``
-            What was compared, in words.
+            Description of the comparison.
 
         ``attrs["composition_shift"]`` is the shift that was subtracted from all effects, 0 if none was;
-        ``attrs["composition_shift_seen"]`` the place of most direct effects before, 0 without strong evidence of a shift;
+        ``attrs["composition_shift_seen"]`` the mode of the direct effects before, 0 without strong evidence of a shift;
         ``attrs["size_factors"]`` the origin of the size factors; ``attrs["null_share"]`` the share of genes without effect
-        in the prior.
-
-        ``attrs["n_latent_columns"]`` is the number of latent columns that entered. Of one analysis, ``log_fc_mle`` of
-        direct and latent add up to that of total. ``attrs["query"]`` holds the arguments that gave the table. A file such
+        in the prior; ``attrs["n_latent_columns"]`` the number of latent columns in the regressions. In one analysis,
+        ``log_fc_mle`` of direct and latent add up to that of total. ``attrs["query"]`` holds the arguments of the table. A file such
         as csv keeps no ``attrs``; ``json.dumps(table.attrs)`` does.
 
         Raises
@@ -168,11 +165,11 @@ class DifferentialMixin(BaseModelClass):
         KeyError
             If a column does not exist, of ``obs`` or of the design.
         TypeError
-            If ``composition_shift`` is neither True, False nor None, or a number is none.
+            If ``composition_shift`` is neither True, False nor None, or an argument that must be a number is not one.
         ValueError
             If a group has no samples; a contrast is empty, of the wrong length or compares nothing; ``delta``, ``level``,
-            ``effect`` or ``latent_columns`` is out of range; the part of the latent state is asked for and none enters; the samples
-            lack what the comparison needs; no residual degrees of freedom are left; or the model has no data attached.
+            ``effect`` or ``latent_columns`` is out of range; ``effect="latent"`` is given and no latent column is used; the
+            samples lack what the comparison needs; no residual degrees of freedom are left; or the model has no data attached.
         """
         return self.gene_fit().contrast(
             groupby,
@@ -200,32 +197,31 @@ class DifferentialMixin(BaseModelClass):
         n_jobs: int = 1,
         progress_bar: bool = True,
     ) -> CalibrationReport:
-        r"""Is the false discovery rate of these calls what it says, on these samples?
+        r"""Estimate the false discovery rate of the calls of a comparison by permutation of the labels of these samples.
 
-        The labels of the two groups are exchanged between samples, and all else is kept: counts, size factors and
-        offsets (they are not made from labels), other covariates, samples of other groups. Each time all genes are
-        regressed anew on the relabelled design, outliers, dispersions, shared noise and prior included. Latent columns do not
-        take part: what is measured is ``differential_expression(..., latent_columns=0)``, and the network is not trained
-        anew. As nothing then differs between the groups by design, what is still called is false.
-        The empirical false discovery rate at a threshold is
+        The labels of the two groups are exchanged between samples; counts, size factors, offsets (they do not depend on labels),
+        other covariates and the samples of other groups stay. For each permutation all genes are fitted again, including outliers,
+        dispersions, shared noise and prior, but without latent columns: the rate is that of
+        ``differential_expression(..., latent_columns=0)``, and the network is not trained again. Permuted groups do not differ by
+        design, so every call is false. The empirical false discovery rate at a threshold is
 
         .. math:: \max(\pi_0 \overline{V}, \overline{W}) / R
 
-        with R the calls on the data, :math:`\overline{V}` the mean number of relabelled p-values that reach the p-value of
+        with R the calls on the data, :math:`\overline{V}` the mean number of permuted p-values that reach the p-value of
         the last of them (Tusher, Tibshirani & Chu 2001), and :math:`\overline{W}` the mean number of calls of the whole
-        method on relabelled samples. :math:`\pi_0` is 1 for ``adj_p_value``, which takes all genes for possibly unchanged, and
+        method on permuted samples. :math:`\pi_0` is 1 for ``adj_p_value``, which allows that no gene changes, and
         for ``s_value``, which does not, the share of genes without effect. The rate is 1 where more than 5 % of the
-        relabellings give at least as many calls: nothing then tells the data from chance.
+        permutations give at least as many calls: the data then do not differ from chance.
 
-        Relabellings are distinct; neither the real one nor those that swap the names of the groups are among them. Those
-        that resemble the real one still carry part of every real effect (column ``overlap``) and count only if there are
+        Permutations are distinct, and neither the identity nor an exchange of the names of the groups is among them. Those
+        that resemble the real labels still contain part of every real effect (column ``overlap``) and count only if there are
         too few others.
 
-        Limits: the effects of genes that really change are noise once labels are exchanged. That makes relabelled p-values
-        of all genes a little larger, and the empirical rate of data with many effects too low: 0.03 to 0.04 for a true 0.05
-        if a tenth of the genes change. Covariates that go along with the group, such as an age, stay with their samples.
-        Samples that are not independent (several of one donor) must not be exchanged one by one: name the donor as
-        ``donor_key`` of ``setup_anndata``. Labels are then exchanged within donors that are in both groups, and whole donors
+        Limits: the effects of genes that really change are noise once labels are permuted. Permuted p-values of all genes are
+        therefore a little larger, and the empirical rate of data with many effects is too low: 0.03 to 0.04 for a true 0.05
+        if a tenth of the genes change. Covariates that are associated with the group, such as an age, stay with their samples.
+        Dependent samples (several of one donor) must not be exchanged one by one: name the donor as ``donor_key`` of
+        ``setup_anndata``. Labels are then exchanged within donors that are in both groups, and whole donors
         among those that are in one.
 
         Parameters
@@ -235,21 +231,21 @@ class DifferentialMixin(BaseModelClass):
         group1, group2
             Levels of that column, as in :meth:`differential_expression`.
         within
-            Columns of ``obs``: labels are exchanged between samples that are the same in all of them. By default the other
+            Columns of ``obs``: labels are exchanged between samples that are equal in all of them. By default the other
             categorical covariates of the design; ``[]`` for none.
         n_permutations
-            Most relabellings; all of them if there are fewer.
+            Largest number of permutations; all of them if there are fewer.
         seed
-            Seed of their choice; the caller's random state is left alone.
+            Seed of their choice; the caller's random state does not change.
         method
             Instead of the model: any function of raw counts (samples of the two groups x genes) and group (1 for group1, 0
-            for group2) that returns a p-value for each gene, NaN where it has none. It sees the same relabellings, and no
+            for group2) that returns one p-value per gene, NaN where it has none. It gets the same permutations, and no
             offset.
         composition_shift
             Whether the shift that most effects share is subtracted, as in :meth:`differential_expression`. Not used with
             ``method``.
         n_jobs
-            Relabellings worked on at a time, in threads. ``method`` must allow for threads if it is above 1.
+            Number of threads. ``method`` must be thread-safe if it is above 1.
         progress_bar
             Whether to show progress.
 
@@ -262,8 +258,8 @@ class DifferentialMixin(BaseModelClass):
         KeyError
             If a column does not exist.
         ValueError
-            If a group has no samples, labels are missing, the design cannot tell the groups apart, too few relabellings
-            exist, a number is below 1, or ``method`` does not return p-values.
+            If a group has no samples, labels are missing, the design does not distinguish the groups, there are too few
+            permutations, a number is below 1, or ``method`` does not return p-values.
 
         Examples
         --------

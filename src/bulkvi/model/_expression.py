@@ -1,7 +1,7 @@
-"""What the trained model says about the expression of each sample."""
+"""Expression and latent state of samples from a trained model, also as arrays for the regressions."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -12,16 +12,22 @@ from scvi.model.base import RNASeqMixin, VAEMixin
 from torch import Tensor
 
 from bulkvi.arguments import check_number, check_whole
+from bulkvi.model._restore import seeded
 from bulkvi.model._scvi_private import MODULE_KEYS, batch_codes
-from bulkvi.model._seeding import seeded
+from bulkvi.regression.contrast import Contrast
 from bulkvi.stats.counts.counts import LARGEST
-from bulkvi.study.groups import gene_positions
+from bulkvi.study.groups import counterfactual_obs, gene_positions
+from bulkvi.study.study_design import StudyDesign
+
+if TYPE_CHECKING:
+    from bulkvi.model._model import BulkVI
+
 
 LARGEST_LIBRARY = 1e3 * LARGEST
 
 
 def _positions(indices: Sequence[int], adata: AnnData) -> np.ndarray:
-    """Positions of samples that are given by number or as a mask."""
+    """Return the positions of samples that are given by number or as a mask."""
     given = np.asarray(indices)
     if given.ndim == 1 and given.dtype == bool and given.size == adata.n_obs:
         return np.flatnonzero(given)
@@ -35,7 +41,7 @@ def _positions(indices: Sequence[int], adata: AnnData) -> np.ndarray:
 
 
 class ExpressionMixin(RNASeqMixin, VAEMixin):
-    """Decoded rates, and the doors of scvi-tools that have another meaning here."""
+    """Decoded rates, and methods of scvi-tools with another meaning here."""
 
     def get_latent_representation(
         self,
@@ -48,7 +54,7 @@ class ExpressionMixin(RNASeqMixin, VAEMixin):
         dataloader: Iterator[dict[str, Tensor]] | None = None,
         **data_loader_kwargs: Any,
     ) -> Any:
-        """Latent state of each sample.
+        """Return the latent state of each sample.
 
         Parameters
         ----------
@@ -57,7 +63,7 @@ class ExpressionMixin(RNASeqMixin, VAEMixin):
         indices
             Positions of samples; all if ``None``.
         give_mean
-            Whether to return the posterior mean, which no random state changes and which changes none; else one draw.
+            Whether to return the posterior mean, which neither depends on the random state nor changes it; else one draw.
         batch_size
             Samples encoded at once.
         return_dist
@@ -99,7 +105,7 @@ class ExpressionMixin(RNASeqMixin, VAEMixin):
         return_mean: bool = True,
         return_numpy: bool = False,
     ) -> Any:
-        r"""Decoded rates :math:`\rho_{ng}`: expected counts per unit size factor, depth and offset removed.
+        r"""Return decoded rates :math:`\rho_{ng}`: expected counts per unit size factor, depth and offset removed.
 
         Parameters
         ----------
@@ -108,13 +114,13 @@ class ExpressionMixin(RNASeqMixin, VAEMixin):
         indices
             Positions of samples; all if ``None``.
         transform_batch
-            Batch, or batches to average over, to decode every sample in; each one's own if ``None``.
+            Batch, or batches to average over, in which every sample is decoded; the batch of each sample if ``None``.
         gene_list
             Genes to return; all if ``None``.
         library_size
             Size factor to scale the rates to.
         n_samples
-            Number of draws of the latent state; 0 decodes its posterior mean, which no seed changes.
+            Number of draws of the latent state; 0 decodes its posterior mean, which does not depend on a seed.
         batch_size
             Samples decoded at once.
         return_mean
@@ -132,7 +138,7 @@ class ExpressionMixin(RNASeqMixin, VAEMixin):
         KeyError
             If a gene is not in the model.
         TypeError
-            If ``gene_list`` is one name and not a list, or a number is none.
+            If ``gene_list`` is one name and not a list, or an argument that must be a number is not one.
         ValueError
             If ``library_size`` is not above 0 and at most 1e15, ``n_samples`` is below 0, a batch is not one of the model's, or an
             index of a sample is out of range.
@@ -163,21 +169,21 @@ class ExpressionMixin(RNASeqMixin, VAEMixin):
         return pd.DataFrame(expression, index=adata.obs_names[positions], columns=adata.var_names[genes])
 
     def _batches(self, adata: AnnData, transform_batch: Any) -> list[int | None]:
-        """Codes of the batches to decode in; None for each sample's own."""
+        """Return the codes of the batches to decode in; None for the batch of each sample."""
         manager = self.get_anndata_manager(adata, required=True)
         known = list(manager.get_state_registry(REGISTRY_KEYS.BATCH_KEY).categorical_mapping)
         several = not isinstance(transform_batch, str) and np.ndim(transform_batch) == 1
-        wanted = list(transform_batch) if several else [transform_batch]
-        unknown = [batch for batch in wanted if batch is not None and batch not in known]
-        if unknown or not wanted:
+        batches = list(transform_batch) if several else [transform_batch]
+        unknown = [batch for batch in batches if batch is not None and batch not in known]
+        if unknown or not batches:
             key = manager.registry["setup_args"]["batch_key"]
             has = (
                 f"column {key!r} has {known}"
                 if key is not None
                 else "it has none: setup_anndata was given no batch_key"
             )
-            raise ValueError(f"transform_batch: {unknown or wanted} is no batch of the model; {has}.")
-        return batch_codes(manager, wanted)
+            raise ValueError(f"transform_batch: {unknown or batches} is no batch of the model; {has}.")
+        return batch_codes(manager, batches)
 
     def _rates(self, tensors: dict[str, Tensor], batch: int | None, n_samples: int) -> Tensor:
         inputs = self.module._get_inference_input(tensors)
@@ -189,14 +195,14 @@ class ExpressionMixin(RNASeqMixin, VAEMixin):
         return outputs[MODULE_KEYS.PX_KEY].get_normalized("scale")
 
     def get_latent_library_size(self, adata: AnnData | None = None, **kwargs: Any) -> np.ndarray:
-        """Size factors of the samples; they are given, not learned.
+        """Return the size factors of the samples; they are given, not learned.
 
         Parameters
         ----------
         adata
             Samples; the registered ones if ``None``.
         **kwargs
-            Accepted for the sake of scvi-tools' callers, and without effect.
+            Ignored; scvi-tools' callers pass them.
 
         Returns
         -------
@@ -207,7 +213,7 @@ class ExpressionMixin(RNASeqMixin, VAEMixin):
         return np.asarray(manager.get_from_registry(REGISTRY_KEYS.SIZE_FACTOR_KEY)).reshape(-1, 1)
 
     def get_importance_weights(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Not offered: at bulk depth a single draw takes all the weight.
+        """Raise an error: at bulk depth a single draw has all the weight.
 
         Raises
         ------
@@ -218,3 +224,77 @@ class ExpressionMixin(RNASeqMixin, VAEMixin):
             "Importance weights are not offered: at bulk depth one draw of the latent state takes all the weight. Use "
             "get_normalized_expression, whose default decodes the posterior mean."
         )
+
+
+BLOCK = 256
+
+
+class DecodedRates:
+    """Decoded log rates of a trained model's samples: :class:`bulkvi.regression.hidden.Network`."""
+
+    def __init__(self, model: "BulkVI"):
+        self._model = model
+
+    @property
+    def n_latent(self) -> int:
+        """Dimension of the latent state."""
+        return self._model.module.n_latent
+
+    def _latent_state(self, members: np.ndarray | None = None) -> Tensor:
+        # single precision depends on which samples are encoded together: always the same ones for one result
+        z = self._model.get_latent_representation(indices=members)
+        return torch.as_tensor(z, device=self._model.device)
+
+    def rate_differences(self, design: StudyDesign) -> np.ndarray:
+        """Return the log rate at a sample's latent state minus that at the mean latent state, samples x genes, natural log."""
+        decoder, z = self._model.module.decoder, self._latent_state()
+        covariates = {kind: values.to(self._model.device) for kind, values in _coded(design, design.obs).items()}
+        blocks = []
+        with torch.inference_mode():
+            for begin in range(0, len(z), BLOCK):
+                part = slice(begin, begin + BLOCK)
+                rows = {kind: values[part] for kind, values in covariates.items()}
+                centre = z.mean(0, keepdim=True).expand(len(z[part]), -1)
+                blocks.append((decoder(z[part], rows) - decoder(centre, rows)).double().cpu().numpy())
+        return np.concatenate(blocks)
+
+    @torch.inference_mode()
+    def decoded_log_fc(self, design: StudyDesign, compared: Contrast) -> np.ndarray:
+        """Return the difference of decoded log2 rates, one value per gene.
+
+        For two groups: the difference of their mean rates. For weights of columns: the mean over all samples of the difference
+        between half the contrast up and half of it down from the mean of the covariates.
+        """
+        if compared.groups is None or compared.groupby is None:
+            up, down = (self._log_rates(None, _shifted(design, half * compared.weights)) for half in (0.5, -0.5))
+            difference = (up - down).mean(0)
+        else:
+            parts = []
+            for members in compared.groups:
+                obs = counterfactual_obs(design.obs, compared.groups, compared.groupby, design.variables, members)
+                means = {kind: values.mean(0) for kind, values in _coded(design, obs).items()}
+                log_rates = self._log_rates(members, means)
+                parts.append(torch.logsumexp(log_rates, 0) - np.log(len(members)))
+            difference = parts[0] - parts[1]
+        return difference.cpu().numpy() / np.log(2)
+
+    def _log_rates(self, members: np.ndarray | None, covariates: dict[str, Tensor]) -> Tensor:
+        """Natural log of the decoded rates of samples at one row of covariates, samples x genes."""
+        z = self._latent_state(members)
+        one_row = {kind: values[None].to(self._model.device) for kind, values in covariates.items()}
+        return torch.cat([self._model.module.decoder(block, one_row).double() for block in z.split(BLOCK)])
+
+
+def _coded(design: StudyDesign, obs: pd.DataFrame) -> dict[str, Tensor]:
+    """Code the covariates for the network."""
+    return {
+        kind: torch.as_tensor(np.ascontiguousarray(block.to_numpy(np.float32)))
+        for kind, block in design.blocks(obs).items()
+    }
+
+
+def _shifted(design: StudyDesign, by: pd.Series) -> dict[str, Tensor]:
+    """Mean covariates of all samples, shifted by weights of columns."""
+    blocks = design.blocks(design.obs)
+    shift = {kind: by.reindex(block.columns, fill_value=0.0).to_numpy(np.float32) for kind, block in blocks.items()}
+    return {kind: values.mean(0) + torch.as_tensor(shift[kind]) for kind, values in _coded(design, design.obs).items()}

@@ -1,4 +1,4 @@
-"""Further tables of the fit, and the weights and columns that tests use."""
+"""Further tables of the fit, and the weights and columns of tests."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -10,12 +10,12 @@ from bulkvi.model._differential import DifferentialMixin
 
 
 class GeneTablesMixin(DifferentialMixin):
-    """Tables of :class:`~bulkvi.BulkVI` beside ``differential_expression``."""
+    """Tables of :class:`~bulkvi.BulkVI` other than ``differential_expression``."""
 
     def omnibus_test(
         self, what: str | Sequence[str], *, latent_columns: int | Literal["auto"] = "auto"
     ) -> pd.DataFrame:
-        """Does a factor with several levels, or any of several columns, matter at all?
+        """Test several columns of the design together. Does a factor with several levels matter at all?
 
         A likelihood ratio test of the design against the design without them, the dispersion integrated out
         (:func:`bulkvi.stats.omnibus_test`): what DESeq2 calls LRT and edgeR a test of several coefficients.
@@ -23,15 +23,15 @@ class GeneTablesMixin(DifferentialMixin):
         Parameters
         ----------
         what
-            Column of ``obs`` that is in the design: all columns of the design that change with it, interactions included,
+            Column of ``obs`` in the design: all columns of the design that change with it, interactions included,
             are tested together. Or a list of columns of :meth:`get_design_matrix`.
         latent_columns
-            How many directions of the latent state are held fixed in both designs, as in ``differential_expression``: with
-            ``"auto"`` none, unless the alignment with every column tested can be told.
+            How many latent columns are held fixed in both designs, as in ``differential_expression``: with ``"auto"`` none, unless
+            their association with every tested column can be estimated.
 
         Returns
         -------
-        A row for each gene in the order of ``var_names``: ``base_mean``; ``stat``, twice the log likelihood ratio averaged
+        One row per gene in the order of ``var_names``: ``base_mean``; ``stat``, twice the log likelihood ratio averaged
         over the dispersion; ``df``, its degrees of freedom; ``p_value``; ``adj_p_value`` (Benjamini-Hochberg over the genes
         with counts); ``flag``; ``contrast``, the columns tested.
 
@@ -40,24 +40,23 @@ class GeneTablesMixin(DifferentialMixin):
         KeyError
             If a column is neither in ``obs`` nor in the design.
         ValueError
-            If ``latent_columns`` is out of range; the design does not hold the factor; the intercept goes with what is tested; the samples do not tell it from the rest
-            of the design; or no residual degrees of freedom are left.
+            If ``latent_columns`` is out of range; the design does not hold the factor; the tested columns contain the intercept; the
+            samples do not separate them from the rest of the design; or no residual degrees of freedom are left.
         """
         return self.gene_fit().omnibus(what, latent_columns=latent_columns)
 
     def latent_report(self) -> pd.DataFrame:
-        """What does the latent state find beyond the design, and does a column of ``obs`` explain it?
+        """Describe the latent columns. What hidden variation is there, and does a column of ``obs`` explain it?
 
         Returns
         -------
-        A row for each latent column, strongest first. ``singular_value`` of the residuals of the design and
-        ``singular_value_by_chance``, what independent genes would give (parallel analysis); ``information``, what a comparison is
-        expected to tell with this column and those before it held fixed, relative to none of them (not known, NaN, where
-        nothing stands out or no degrees of freedom are left); ``enters``, whether the column is let into comparisons, as
-        far as their alignment can be told; ``variance_share``, its share of the residuals' variance;
-        ``strongest_with``, the column of ``obs`` that goes with it best, and ``strength``, the share of the latent
-        column's variance which that explains (adjusted for the number of levels). Columns of ``obs`` that are different
-        in every sample and not numbers are left out.
+        One row per latent column, strongest first. ``singular_value`` of the residuals of the design and
+        ``singular_value_by_chance``, what independent genes would give (parallel analysis); ``information``, the expected information
+        about a contrast given this column and those before it, relative to none of them (NaN where no column is above chance or no
+        degrees of freedom are left); ``enters``, whether comparisons use the column, if their association with it can be estimated;
+        ``variance_share``, its share of the residuals' variance; ``strongest_with``, the column of ``obs`` that explains most of it,
+        and ``strength``, the share of the latent column's variance explained (adjusted for the number of levels). Columns of ``obs``
+        that are different in every sample and not numbers are left out.
 
         Raises
         ------
@@ -67,26 +66,26 @@ class GeneTablesMixin(DifferentialMixin):
         return self.gene_fit().hidden()
 
     def get_dispersions(self) -> pd.DataFrame:
-        """How much do replicates of each gene differ beyond counting noise?
+        """Estimate the dispersion of each gene. How much do replicates differ beyond counting noise?
 
         Returns
         -------
-        A row for each gene in the order of ``var_names``, alpha in variance = mean + alpha mean^2: ``base_mean``;
-        ``dispersion_gene``, most likely by the gene's own counts (0 where they vary no more than a Poisson count);
-        ``dispersion_trend``, the prior's median at its mean; ``dispersion``, the posterior's; ``flag``. Those of the
-        regressions that ``differential_expression`` reads; the network has its own.
+        One row per gene in the order of ``var_names``, alpha in variance = mean + alpha mean^2: ``base_mean``;
+        ``dispersion_gene``, the maximum likelihood estimate of the gene alone (0 where counts vary no more than Poisson counts);
+        ``dispersion_trend``, the prior's median at its mean; ``dispersion``, the posterior's; ``flag``. They are those of the
+        regressions of ``differential_expression``; the network has other ones.
         """
         return self.gene_fit().dispersions()
 
     def get_outliers(self) -> pd.DataFrame:
-        """Which single counts are far from the others like them, and were weighted down?
+        """List single outlying counts, which have low weight in the regressions.
 
         Returns
         -------
-        A row for each such count, indexed by gene: ``sample``, ``count``, and ``expected_count`` by the fit in which it
-        hardly weighs. Of some samples no count can be listed: ``attrs["structured_samples"]`` are those that deviate in so many
-        genes that it is no chance (a batch, another condition, a failed library: look at them),
-        ``attrs["unjudged_samples"]`` those with too few others like them to say which one is wild.
+        One row per outlying count, indexed by gene: ``sample``, ``count``, and ``expected_count`` by the fit with weights.
+        ``attrs["structured_samples"]`` are samples that deviate in too many genes for single outliers
+        (a batch, another condition, a failed library: inspect them),
+        ``attrs["unjudged_samples"]`` those with too few similar samples to decide which one is outlying.
         """
         return self.gene_fit().outliers()
 
@@ -100,8 +99,8 @@ class GeneTablesMixin(DifferentialMixin):
     ) -> pd.DataFrame:
         """Estimate the rate of each group, with its interval, for :func:`bulkvi.pl.gene`.
 
-        The rate of a group is at the mean of its samples' covariates: exp of the mean log rate. Of a gene whose level differs between the levels of
-        another column of the design by orders of magnitude, such as *XIST* between the sexes, that is a rate that no sample has: give
+        The rate of a group is at the mean of its samples' covariates: exp of the mean log rate. If a gene differs by orders of
+        magnitude between levels of another column of the design, such as *XIST* between the sexes, no sample has that rate: give
         rates ``within`` that column.
 
         Parameters
@@ -112,7 +111,7 @@ class GeneTablesMixin(DifferentialMixin):
             Column of ``obs``.
         within
             Columns of ``obs``: a rate for each group in each combination of their levels that has samples. ``"auto"`` takes the
-            categorical columns that the model has beside ``groupby``, those with few levels first and at most 30 combinations. By default
+            other categorical columns of the model, those with few levels first and at most 30 combinations. By default
             one rate per group.
         level
             Probability of the interval.
@@ -136,7 +135,7 @@ class GeneTablesMixin(DifferentialMixin):
     def get_rate_curve(
         self, genes: Sequence[str], column: str, *, n_points: int = 50, level: float = 0.95
     ) -> pd.DataFrame:
-        """Return the fitted rate of genes along a numeric column, with its uncertainty. For :func:`bulkvi.pl.gene_trend`.
+        """Estimate the rate of genes along a numeric column, with its interval, for :func:`bulkvi.pl.gene_trend`.
 
         All other columns of the design are at their mean over the samples: exp of the mean log rate.
 
@@ -167,7 +166,7 @@ class GeneTablesMixin(DifferentialMixin):
         return self.gene_fit().rate_curve(genes, column, n_points=n_points, level=level)
 
     def get_design_matrix(self) -> pd.DataFrame:
-        """Which columns can a contrast weigh, and what are their values?
+        """Return the columns that a contrast can weigh, and their values.
 
         Returns
         -------
@@ -188,7 +187,7 @@ class GeneTablesMixin(DifferentialMixin):
         *,
         contrast: Mapping[str, float] | Sequence[float] | np.ndarray | None = None,
     ) -> pd.Series:
-        """Return the weights of the design's columns in a comparison. Can these samples answer it?
+        """Return the weights of the design's columns in a comparison, if these samples determine it.
 
         Parameters
         ----------
@@ -255,7 +254,7 @@ class GeneTablesMixin(DifferentialMixin):
         return self.gene_fit().slope_weights(column)
 
     def get_tested_columns(self, what: str | Sequence[str]) -> list[str]:
-        """Return the columns of the design that :meth:`omnibus_test` tests together. Can these samples answer it?
+        """Return the columns of the design that :meth:`omnibus_test` tests together, if these samples determine them.
 
         Parameters
         ----------
@@ -271,7 +270,7 @@ class GeneTablesMixin(DifferentialMixin):
         KeyError
             If a column is neither in ``obs`` nor in the design.
         ValueError
-            If the design does not hold the factor, the intercept goes with what is tested, or the samples do not
-            distinguish it from the rest of the design.
+            If the design does not hold the factor, the tested columns contain the intercept, or the samples do not
+            separate them from the rest of the design.
         """
         return self.gene_fit().tested_columns(what)

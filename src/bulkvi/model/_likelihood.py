@@ -49,16 +49,9 @@ class _NegativeBinomialLogProb(torch.autograd.Function):
 
 
 def negative_binomial_log_prob(x: Tensor, log_mean: Tensor, log_dispersion: Tensor) -> Tensor:
-    """Log likelihood of counts, elementwise.
+    """Log likelihood of counts, elementwise; ``log_mean`` may have leading draws.
 
-    Parameters
-    ----------
-    x
-        Counts, shape ``(..., n_genes)``.
-    log_mean
-        Natural log of the expected count, same shape as ``x`` up to leading draws.
-    log_dispersion
-        Natural log of the dispersion ``a`` (variance ``m + a m^2``), broadcastable to ``log_mean``.
+    ``log_dispersion`` is the natural log of ``a`` in variance ``m + a m^2``, broadcastable to ``log_mean``.
     """
     return _NegativeBinomialLogProb.apply(x.expand_as(log_mean), log_mean, log_dispersion)
 
@@ -69,19 +62,10 @@ def finite_exp(log_rate: Tensor) -> Tensor:
 
 
 class LogNegativeBinomial(NegativeBinomial):
-    """scvi-tools' negative binomial, built from logs.
+    """scvi-tools' negative binomial, built from natural logs.
 
     Equal to ``NegativeBinomial(mu=exp(log_mean), theta=exp(-log_dispersion), scale=exp(log_rate))``; ``log_prob`` has
-    the gradient written out and keeps its digits at bulk depth.
-
-    Parameters
-    ----------
-    log_mean
-        Natural log of the expected count.
-    log_dispersion
-        Natural log of the dispersion, broadcastable to ``log_mean``.
-    log_rate
-        Natural log of the mean per unit size factor; returned by ``get_normalized("scale")``.
+    the gradient written out and keeps its digits at bulk depth. ``log_rate`` is per unit size factor.
     """
 
     def __init__(self, log_mean: Tensor, log_dispersion: Tensor, log_rate: Tensor):
@@ -95,7 +79,7 @@ class LogNegativeBinomial(NegativeBinomial):
 
 
 class LogZeroInflatedNegativeBinomial(ZeroInflatedNegativeBinomial):
-    """As :class:`LogNegativeBinomial`, with an extra share of zeros of logit ``zi_logits``."""
+    """:class:`LogNegativeBinomial` with an extra share of zeros of logit ``zi_logits``."""
 
     def __init__(self, log_mean: Tensor, log_dispersion: Tensor, log_rate: Tensor, zi_logits: Tensor):
         self.log_mean = log_mean
@@ -115,7 +99,7 @@ class LogZeroInflatedNegativeBinomial(ZeroInflatedNegativeBinomial):
 
 
 class LogPoisson(Poisson):
-    """scvi-tools' Poisson, built from the log mean."""
+    """scvi-tools' Poisson, built from the natural log of the mean."""
 
     def __init__(self, log_mean: Tensor, log_rate: Tensor):
         self.log_mean = log_mean
@@ -130,7 +114,7 @@ class LogPoisson(Poisson):
 # Standard deviations of the Gaussian priors on decoder parameters, natural-log scale. One of an effect is a seven-fold
 # change: wide, but enough to keep a gene that is absent from one group at a change that can occur. The prior on log
 # dispersion is centred on the trend over genes. That of a deep decoder's network is tight, for the whole network: with a
-# dozen samples a free one learns them by heart. Measured in docs/method/training.md.
+# dozen samples a free one memorises them. Measured in docs/method/training.md.
 EFFECT_PRIOR_SD = 2.0
 NETWORK_PRIOR_SD = 0.03
 DISPERSION_PRIOR_SD = 1.0
@@ -141,18 +125,8 @@ def negative_log_prior(
 ) -> Tensor:
     """Minus the log prior of a decoder's effects and loadings and of the dispersions, constants left out.
 
-    Parameters
-    ----------
-    decoder
-        Its covariate effects, loadings and, if deep, its network.
-    log_dispersion
-        Natural log of the dispersions; a fixed one has no prior.
-    log_dispersion_trend
-        Centre of their prior, shape ``(n_genes,)``.
-    mean_count
-        Mean count of each gene.
-    n_absorbed
-        Degrees of freedom that the coefficients of a gene take.
+    ``log_dispersion_trend`` is the centre of the prior of ``log_dispersion``, which has none if it is fixed; ``mean_count`` has
+    one value per gene; ``n_absorbed`` are the degrees of freedom of the coefficients of one gene.
     """
     effects = [*decoder.covariates.weight.values(), decoder.loadings]
     penalty = sum(weight.square().sum() for weight in effects) / (2 * EFFECT_PRIOR_SD**2)

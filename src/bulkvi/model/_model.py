@@ -1,4 +1,4 @@
-"""The user's door: BulkVI."""
+"""The public model class, BulkVI."""
 
 from typing import Any
 
@@ -9,13 +9,12 @@ from scvi.model.base import BaseModelClass
 
 from bulkvi.arguments import check_number, check_whole
 from bulkvi.model._expression import ExpressionMixin
-from bulkvi.model._fields import log_offset_means
+from bulkvi.model._fields import levels_of_categories, log_offset_means
 from bulkvi.model._gene_tables import GeneTablesMixin
 from bulkvi.model._module import BulkVAE, DecoderKind, Dispersion, GeneLikelihood
 from bulkvi.model._query import QueryMixin
-from bulkvi.model._registered import levels_of_categories
+from bulkvi.model._restore import seeded
 from bulkvi.model._saving import SavingMixin
-from bulkvi.model._seeding import seeded
 from bulkvi.model._setup import SetupMixin
 from bulkvi.model._training import TrainingMixin
 
@@ -39,8 +38,8 @@ class BulkVI(
 ):
     r"""Deep generative model of bulk RNA-seq counts.
 
-    A negative-binomial variational autoencoder with DESeq2-style size factors as a fixed offset, a design that explains
-    what is known about the samples, and a latent state that finds what is not:
+    A negative-binomial variational autoencoder with DESeq2-style size factors as a fixed offset, a design for the known
+    differences between samples, and a latent state for the unknown ones:
 
     .. math::
 
@@ -54,11 +53,11 @@ class BulkVI(
     adata
         AnnData registered with :meth:`setup_anndata`; samples x genes, raw counts.
     registry
-        Registry of another model's data, to start without data of one's own.
+        Registry of another model's data, to start without data.
     n_latent
         Dimension of the latent state. By default half of the samples less one, between 2 and 10.
     decoder
-        ``"linear"`` (loadings that can be read) or ``"deep"`` (a network on top).
+        ``"linear"`` (interpretable loadings) or ``"deep"`` (a network in addition).
     gene_likelihood
         ``"nb"`` (negative binomial), ``"zinb"`` (with extra zeros) or ``"poisson"``.
     dispersion
@@ -68,9 +67,9 @@ class BulkVI(
     n_hidden, n_layers
         Width and number of hidden layers of the encoder and of a deep decoder.
     n_axes
-        Number of principal axes of the training samples that the encoder reads. By default all, at most 128.
+        Number of principal axes of the training samples in the input of the encoder. By default all, at most 128.
     seed
-        Seed of the networks' random start; the caller's random state is left alone.
+        Seed of the networks' random start; the caller's random state does not change.
 
     Raises
     ------

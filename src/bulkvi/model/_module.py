@@ -8,14 +8,22 @@ from scvi.module.base import BaseModuleClass, LossOutput, auto_move_data
 from torch import Tensor, nn
 from torch.distributions import Distribution, Normal, kl_divergence
 
-from bulkvi.model._covariates import BATCH, CovariateCoding, CovariateEffects, Covariates
 from bulkvi.model._likelihood import (
     LogNegativeBinomial,
     LogPoisson,
     LogZeroInflatedNegativeBinomial,
     negative_log_prior,
 )
-from bulkvi.model._networks import Decoder, DeepDecoder, Encoder, Exposure
+from bulkvi.model._networks import (
+    BATCH,
+    CovariateCoding,
+    CovariateEffects,
+    Covariates,
+    Decoder,
+    DeepDecoder,
+    Encoder,
+    Exposure,
+)
 from bulkvi.model._scvi_private import MODULE_KEYS
 
 GeneLikelihood = Literal["nb", "zinb", "poisson"]
@@ -35,37 +43,13 @@ class BulkVAE(BaseModuleClass):
         \log \rho_{ng} = b_g + c_n^\top B_{\cdot g} + f_g(z_n, c_n), \quad z_n \sim N(0, I)
 
     with mean :math:`m = s \rho` and variance :math:`m + \alpha m^2`; with an offset
-    :math:`m = s_n \tilde o_{ng} \rho_{ng}`, each gene's factors relative to their geometric mean over the first samples. Decoder parameters have wide Gaussian priors and are
-    fitted by their mode; the latent state has an amortised normal posterior.
+    :math:`m = s_n \tilde o_{ng} \rho_{ng}`, where each gene's factors are relative to their geometric mean over the training
+    samples. Decoder parameters have wide Gaussian priors and are fitted by their mode; the latent state has an amortised normal
+    posterior.
 
-    Parameters
-    ----------
-    n_input
-        Number of genes.
-    n_batch
-        Number of batches.
-    n_design
-        Number of design columns, the intercept left out.
-    n_continuous_cov
-        Number of continuous covariates.
-    n_cats_per_cov
-        Levels of each categorical covariate.
-    n_latent
-        Dimension of the latent state.
-    n_axes
-        Number of principal axes the encoder reads.
-    n_hidden, n_layers
-        Width and number of hidden layers of the encoder and of a deep decoder.
-    decoder
-        ``"linear"`` (``f = z W``) or ``"deep"`` (a network is added to it).
-    gene_likelihood
-        ``"nb"``, ``"zinb"`` or ``"poisson"``.
-    dispersion
-        ``"gene"``, ``"gene-batch"``, or ``"fixed"`` at ``fixed_dispersion``.
-    fixed_dispersion
-        Dispersion of all genes if ``dispersion="fixed"``.
-    has_offset
-        Whether minibatches hold an offset for each count.
+    ``n_input`` is the number of genes, ``n_design`` that of design columns without the intercept, ``n_axes`` that of the
+    principal axes in the input of the encoder; ``n_hidden`` and ``n_layers`` are those of the encoder and of a deep decoder. The
+    other parameters are those of :class:`~bulkvi.BulkVI`. With ``has_offset`` minibatches hold an offset for each count.
     """
 
     log_dispersion_trend: Tensor
@@ -118,7 +102,7 @@ class BulkVAE(BaseModuleClass):
             self.log_dispersion = nn.Parameter(start)
         self.register_buffer("log_dispersion_trend", torch.full((n_input,), fixed_dispersion).log())
         self.register_buffer("mean_count", torch.zeros(n_input))
-        # degrees of freedom that the coefficients of a gene take; 0 until the data are seen
+        # degrees of freedom of the coefficients of one gene; 0 before the start from the data
         self.register_buffer("n_absorbed", torch.tensor(0.0))
 
     def _get_inference_input(self, tensors: dict[str, Tensor], *, full_forward_pass: bool = False) -> dict:
@@ -139,18 +123,10 @@ class BulkVAE(BaseModuleClass):
     def inference(
         self, x: Tensor, log_exposure: Tensor, covariates: Covariates, n_samples: int = 1
     ) -> dict[str, Tensor | Distribution]:
-        """Posterior of the latent state and a draw from it.
+        """Return the posterior of the latent state and draws from it (leading dimension, if more than one).
 
-        Parameters
-        ----------
-        x
-            Counts, shape ``(n, n_genes)``.
-        log_exposure
-            Natural log of the size factors, shape ``(n, 1)``, or of size factor x relative offset, ``(n, n_genes)``.
-        covariates
-            Covariates of the samples.
-        n_samples
-            Number of draws; above 1 they lead the shape of ``z``.
+        ``x`` are counts, shape ``(n, n_genes)``; ``log_exposure`` is the natural log of the size factors, shape ``(n, 1)``, or of
+        size factor x relative offset, ``(n, n_genes)``.
         """
         qz = self.z_encoder(x, log_exposure, covariates)
         z = qz.rsample() if n_samples == 1 else qz.sample((n_samples,))
@@ -160,18 +136,9 @@ class BulkVAE(BaseModuleClass):
     def generative(
         self, z: Tensor, log_exposure: Tensor, covariates: Covariates, transform_batch: int | None = None
     ) -> dict[str, Distribution]:
-        """Distribution of the counts given the latent state.
+        """Return the distribution of the counts given the latent state ``z`` of shape ``(..., n, n_latent)``.
 
-        Parameters
-        ----------
-        z
-            Latent state, shape ``(..., n, n_latent)``.
-        log_exposure
-            Natural log of the size factors, shape ``(n, 1)``, or of size factor x relative offset, ``(n, n_genes)``.
-        covariates
-            Covariates of the samples.
-        transform_batch
-            Batch to put all samples in; each one's own if ``None``.
+        ``log_exposure`` is as in :meth:`inference`; ``transform_batch`` is the batch to decode all samples in.
         """
         if transform_batch is not None:
             covariates = self.coding.with_batch(covariates, transform_batch)
@@ -207,16 +174,7 @@ class BulkVAE(BaseModuleClass):
     ) -> LossOutput:
         """Negative evidence lower bound per sample, plus each sample's share of the log prior of the decoder.
 
-        Parameters
-        ----------
-        tensors
-            Minibatch.
-        inference_outputs, generative_outputs
-            What :meth:`inference` and :meth:`generative` returned for it.
-        kl_weight
-            Weight of the divergence of the latent posterior from its prior.
-        n_obs
-            Number of training samples.
+        ``kl_weight`` multiplies the divergence of the latent posterior from its prior; ``n_obs`` is the number of training samples.
         """
         reconstruction = -generative_outputs[MODULE_KEYS.PX_KEY].log_prob(tensors[REGISTRY_KEYS.X_KEY]).sum(-1)
         kl = kl_divergence(inference_outputs[MODULE_KEYS.QZ_KEY], generative_outputs[MODULE_KEYS.PZ_KEY]).sum(-1)
@@ -237,20 +195,9 @@ class BulkVAE(BaseModuleClass):
         n_samples: int = 1,
         generative_kwargs: dict | None = None,
     ) -> Tensor:
-        """Draw counts from the posterior predictive distribution.
+        """Draw counts from the posterior predictive distribution, on the CPU.
 
-        Parameters
-        ----------
-        tensors
-            Minibatch.
-        n_samples
-            Number of draws for each sample.
-        generative_kwargs
-            Arguments for :meth:`generative`, as scvi-tools' mixins pass them.
-
-        Returns
-        -------
-        Counts on the CPU, shape ``(n, n_genes)``, or ``(n, n_genes, n_samples)`` if ``n_samples > 1``.
+        The shape is ``(n, n_genes)``, or ``(n, n_genes, n_samples)`` if ``n_samples > 1``.
         """
         _, outputs = self.forward(
             tensors,
@@ -271,19 +218,7 @@ class BulkVAE(BaseModuleClass):
         return_mean: bool = False,
         n_mc_samples_per_pass: int = 1,
     ) -> Tensor | float:
-        """Log likelihood of each sample with the latent state integrated out, by importance sampling.
-
-        Parameters
-        ----------
-        tensors
-            Minibatch.
-        n_mc_samples
-            Number of draws of the latent state.
-        return_mean
-            Whether to average over the samples.
-        n_mc_samples_per_pass
-            Number of draws in memory at once.
-        """
+        """Log likelihood of each sample with the latent state integrated out, by importance sampling."""
         log_weights = []
         for start in range(0, n_mc_samples, n_mc_samples_per_pass):
             n_draws = min(n_mc_samples_per_pass, n_mc_samples - start)

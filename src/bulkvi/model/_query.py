@@ -1,32 +1,34 @@
 """New samples on a trained model."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from anndata import AnnData
 from scvi.model.base import ArchesMixin
 from torch import nn
 
-from bulkvi.model._covariates import BATCH, CovariateEffects
-from bulkvi.model._fields import fill_offset
-from bulkvi.model._registered import recorded
+from bulkvi.model._fields import fill_offset, recorded
+from bulkvi.model._networks import BATCH, CovariateEffects
 from bulkvi.model._saving import check_saved
 from bulkvi.study.fingerprint import GENES, check_genes
 
+if TYPE_CHECKING:
+    from bulkvi.model._model import BulkVI
+
 
 class QueryMixin(ArchesMixin):
-    """``load_query_data`` for a model whose batches act through additive effects."""
+    """``load_query_data`` for a model whose batches have additive effects."""
 
     @classmethod
     def prepare_query_anndata(
         cls,
         adata: AnnData,
-        reference_model: Any,
+        reference_model: "str | BulkVI",
         *,
         return_reference_var_names: bool = False,
         inplace: bool = True,
     ) -> Any:
-        """Samples with the genes of a reference model, in its order.
+        """Give samples the genes of a reference model, in its order.
 
         Genes that the samples lack get counts of 0 and, where the model has an offset, the one that counts as 1; other genes
         are dropped.
@@ -49,7 +51,7 @@ class QueryMixin(ArchesMixin):
         Raises
         ------
         ValueError
-            If the samples have none of the model's genes, or the file of a saved model is cut or damaged.
+            If the samples have none of the model's genes, or the file of a saved model is truncated or damaged.
         """
         if isinstance(reference_model, str):
             check_saved(reference_model)
@@ -58,9 +60,7 @@ class QueryMixin(ArchesMixin):
             adata, reference_model, return_reference_var_names=return_reference_var_names, inplace=inplace
         )
         if not return_reference_var_names:
-            saved = isinstance(reference_model, str)
-            registry = cls.load_registry(reference_model) if saved else reference_model.registry
-            fill_offset(adata if inplace else prepared, registry, known)
+            fill_offset(adata if inplace else prepared, cls._registry_of(reference_model), known)
         return prepared
 
     @classmethod
@@ -75,11 +75,11 @@ class QueryMixin(ArchesMixin):
         device: int | str = "auto",
         unfrozen: bool = False,
         datamodule: Any = None,
-    ) -> Any:
-        """Model for new samples that keeps what a reference model has learned.
+    ) -> "BulkVI":
+        """Build a model for new samples that keeps all parameters of a reference model.
 
-        Batches and categories that the reference does not know get effects of their own, which ``train`` then fits; all
-        else stays as it is unless ``unfrozen``. Without new ones the model is ready without training.
+        Batches and categories that are unknown to the reference get new effects, which ``train`` then fits; all else stays fixed
+        unless ``unfrozen``. Without new ones the model needs no training.
 
         Parameters
         ----------
@@ -107,15 +107,13 @@ class QueryMixin(ArchesMixin):
         Raises
         ------
         ValueError
-            If the genes are not the reference's in its order; the new samples have levels of the design that it does not know,
-            or size factors or offsets that are not finite and positive; or the file of a saved model is cut or damaged.
+            If the genes are not the reference's in its order; the new samples have unknown levels of the design, or size factors or
+            offsets that are not finite and positive; or the file of a saved model is truncated or damaged.
         """
         if isinstance(reference_model, str):
             check_saved(reference_model)
         if adata is not None and not inplace_subset_query_vars:
-            saved = isinstance(reference_model, str)
-            known_registry = cls.load_registry(reference_model) if saved else reference_model.registry
-            check_genes(adata, recorded(known_registry).get(GENES, []))
+            check_genes(adata, recorded(cls._registry_of(reference_model)).get(GENES, []))
         model = super().load_query_data(
             adata,
             reference_model,
@@ -133,7 +131,7 @@ class QueryMixin(ArchesMixin):
         for module in model.module.modules():
             if isinstance(module, CovariateEffects):
                 for kind, weight in module.weight.items():
-                    _let_new_rows_learn(weight, known.get(kind, 0))
+                    _train_new_rows(weight, known.get(kind, 0))
         if model.module.dispersion == "gene-batch":
             n_known = known.get(BATCH, 0) + 1
             with torch.no_grad():
@@ -141,8 +139,12 @@ class QueryMixin(ArchesMixin):
         model.is_trained_ = model.covariate_widths_ == known
         return model
 
+    @classmethod
+    def _registry_of(cls, model: "str | BulkVI") -> dict[str, Any]:
+        return cls.load_registry(model) if isinstance(model, str) else model.registry
 
-def _let_new_rows_learn(weight: nn.Parameter, n_known: int) -> None:
+
+def _train_new_rows(weight: nn.Parameter, n_known: int) -> None:
     if weight.shape[0] == n_known:
         return
     with torch.no_grad():

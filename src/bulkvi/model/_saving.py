@@ -1,19 +1,22 @@
-"""Save a model whole or not at all, and refuse a file that is damaged."""
+"""Save a model completely or not at all, and refuse a damaged file."""
 
 import os
 import shutil
 import uuid
 import zipfile
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import torch
 from anndata import AnnData, read_h5ad
 from scvi.model.base import BaseModelClass
 
 from bulkvi.model._differential import DifferentialMixin
-from bulkvi.model._registered import recorded
+from bulkvi.model._fields import recorded
 from bulkvi.study.fingerprint import GENES, check_genes, with_genes
+
+if TYPE_CHECKING:
+    from bulkvi.model._model import BulkVI
 
 MODEL_FILE: Final = "model.pt"
 SAMPLES_FILE: Final = "adata.h5ad"
@@ -22,7 +25,7 @@ PARTS: Final = ("model_state_dict", "var_names", "attr_dict")
 
 
 class SavingMixin(DifferentialMixin):
-    """``save`` and ``load`` that cannot mistake a part for the whole, or other samples for those of the model."""
+    """``save`` and ``load`` that never leave or accept an incomplete model, or other samples than those of the model."""
 
     def save(
         self,
@@ -37,8 +40,8 @@ class SavingMixin(DifferentialMixin):
     ) -> None:
         """Write the model into a folder, for :meth:`load`.
 
-        The files are written under other names first and renamed when they are whole: a save that is interrupted, or a full
-        disk, leaves what was there before.
+        The files are written under other names first and renamed when they are complete: an interruption or a full
+        disk leaves an older model as it was.
 
         Parameters
         ----------
@@ -69,19 +72,19 @@ class SavingMixin(DifferentialMixin):
             raise ValueError(
                 f"{folder} already exists. Name another folder, or set overwrite=True to replace a model in it."
             )
-        made = not folder.exists()
+        is_new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
-        new = folder / f".bulkvi-{uuid.uuid4().hex[:8]}"
+        parts = folder / f".bulkvi-{uuid.uuid4().hex[:8]}"
         try:
             super().save(
-                str(new),
+                str(parts),
                 prefix=prefix,
                 save_anndata=save_anndata,
                 save_kwargs=save_kwargs,
                 datamodule=datamodule,
                 **anndata_write_kwargs,
             )
-            _move(new, folder, prefix or "")
+            _move(parts, folder, prefix or "")
         except RuntimeError as error:
             if not _is_half_written(error):
                 raise
@@ -91,23 +94,23 @@ class SavingMixin(DifferentialMixin):
                 "up. Free space, or name a folder on another disk."
             ) from error
         finally:
-            shutil.rmtree(new, ignore_errors=True)
-            if made and not any(folder.iterdir()):
+            shutil.rmtree(parts, ignore_errors=True)
+            if is_new and not any(folder.iterdir()):
                 folder.rmdir()
 
     @classmethod
     def load(
         cls,
         dir_path: str | Path,
-        adata: Any = None,
+        adata: AnnData | Literal[False] | None = None,
         accelerator: str = "auto",
         device: int | str = "auto",
         prefix: str | None = None,
         backup_url: str | None = None,
         datamodule: Any = None,
         allowed_classes_names_list: list[str] | None = None,
-    ) -> Any:
-        """Read a model that :meth:`save` wrote.
+    ) -> "BulkVI":
+        """Load a model that :meth:`save` wrote.
 
         Parameters
         ----------
@@ -119,7 +122,7 @@ class SavingMixin(DifferentialMixin):
         accelerator, device
             Where to put the model.
         prefix
-            What was put before the names of the files.
+            Text before the names of the files.
         backup_url
             Address to download the files from if they are not in the folder.
         datamodule
@@ -130,19 +133,19 @@ class SavingMixin(DifferentialMixin):
         Returns
         -------
         The model. Where the genes of ``adata`` are more than the model's, or in another order, ``model.adata`` is a copy with
-        the model's genes in its order, and a warning says so.
+        the model's genes in its order, and there is a warning.
 
         Raises
         ------
         ValueError
-            If there is no model in the folder, or its files are cut or damaged; or ``adata`` lacks genes of the model, or has
-            levels that the model does not know.
+            If there is no model in the folder, or its files are truncated or damaged; or ``adata`` lacks genes of the model, or has
+            levels that are unknown to the model.
         """
         samples = Path(dir_path) / f"{prefix or ''}{SAMPLES_FILE}"
         if backup_url is None:
             check_saved(dir_path, prefix or "")
         if adata is None and samples.is_file():
-            adata = _samples_beside(samples)
+            adata = _saved_samples(samples)
         if isinstance(adata, AnnData) and backup_url is None:
             adata = with_genes(adata, recorded(cls.load_registry(dir_path, prefix)).get(GENES, []))
         return super().load(
@@ -165,18 +168,18 @@ class SavingMixin(DifferentialMixin):
         dir_path
             Folder. Its ``model.pt`` is unpickled: load only what you trust.
         prefix
-            What was put before the names of the files.
+            Text before the names of the files.
 
         Raises
         ------
         ValueError
-            If there is no model in the folder, or its file is cut or damaged.
+            If there is no model in the folder, or its file is truncated or damaged.
         """
         check_saved(dir_path, prefix or "")
         return BaseModelClass.load_registry(str(dir_path), prefix=prefix)
 
     def _validate_anndata(self, adata: AnnData | None = None, *, copy_if_view: bool = True) -> AnnData:
-        """Raise if the samples are not what was registered any more, or new ones have other genes."""
+        """Raise ValueError if the samples are not the registered ones any more, or new ones have other genes."""
         record = recorded(self.registry)
         if record and adata is not None and adata is not self.adata:
             check_genes(adata, record[GENES])
@@ -186,13 +189,7 @@ class SavingMixin(DifferentialMixin):
 
 
 def check_saved(folder: str | Path, prefix: str = "") -> None:
-    """Read a saved model once to find out whether it is whole.
-
-    Raises
-    ------
-    ValueError
-        If there is none, or its file is cut or damaged.
-    """
+    """Raise ValueError unless a folder holds a complete saved model; it is read once."""
     path = Path(folder) / f"{prefix}{MODEL_FILE}"
     if not path.is_file():
         raise ValueError(f"{folder} holds no {path.name}: name the folder that BulkVI.save wrote.")
@@ -221,7 +218,7 @@ def check_saved(folder: str | Path, prefix: str = "") -> None:
         raise ValueError(f"{path} holds no model of BulkVI.save. Name the folder of one.")
 
 
-def _samples_beside(path: Path) -> Any:
+def _saved_samples(path: Path) -> AnnData:
     try:
         return read_h5ad(path)
     except PermissionError:
@@ -233,16 +230,16 @@ def _samples_beside(path: Path) -> Any:
         ) from error
 
 
-def _move(new: Path, folder: Path, prefix: str) -> None:
-    """Rename the files into the folder, the model last: without it nothing is loaded."""
-    names = [path.name for path in new.iterdir()]
+def _move(parts: Path, folder: Path, prefix: str) -> None:
+    """Rename the files into the folder, the model last: a folder without it is not loaded."""
+    names = [path.name for path in parts.iterdir()]
     last = f"{prefix}{MODEL_FILE}"
     if len(names) > 1:
         (folder / last).unlink(missing_ok=True)
     for name in sorted(names, key=lambda name: name == last):
-        os.replace(new / name, folder / name)
+        os.replace(parts / name, folder / name)
 
 
 def _is_half_written(error: RuntimeError) -> bool:
-    """Whether torch or HDF5 could not finish a file; both say it in a RuntimeError."""
+    """Whether torch or HDF5 could not finish a file; both raise a RuntimeError."""
     return any(word in str(error) for word in ("inline_container", "PytorchStreamWriter", "iostream", "errno = "))

@@ -13,7 +13,7 @@ __all__ = ["MODULE_KEYS", "Runner", "batch_codes", "use_distributed_sampler"]
 class _NoSignals:
     """In place of Lightning's handlers of signals.
 
-    Lightning turns SIGTERM into an exit with code 0, and takes it for nothing at all in a job of SLURM.
+    Lightning turns SIGTERM into an exit with code 0, and ignores it in a job of SLURM.
     """
 
     received_sigterm = False
@@ -22,7 +22,7 @@ class _NoSignals:
         """Leave the handlers of the caller."""
 
     def teardown(self) -> None:
-        """There is nothing to put back."""
+        """Do nothing: no handler was replaced."""
 
 
 class _Trainer(Trainer):
@@ -35,6 +35,6 @@ class _Trainer(Trainer):
 
 
 class Runner(TrainRunner):
-    """``TrainRunner`` with such a trainer."""
+    """``TrainRunner`` with this trainer."""
 
     _trainer_cls = _Trainer

@@ -1,9 +1,6 @@
 """Registration of an AnnData: the counts, the size factor, the offset, the design and the covariates."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
-from warnings import warn
 
 import numpy as np
 import pandas as pd
@@ -20,7 +17,9 @@ from scvi.data.fields import (
 )
 from scvi.model.base import BaseModelClass
 
+from bulkvi.arguments import warn_user
 from bulkvi.model._fields import DesignField, OffsetField, RecordField, SizeFactorField
+from bulkvi.model._restore import unchanged_on_error
 from bulkvi.study.counts import (
     check_column_names,
     check_columns,
@@ -31,13 +30,13 @@ from bulkvi.study.counts import (
     check_size_factor_scale,
     check_size_factor_varies,
     checked_counts,
+    checked_offset,
 )
 from bulkvi.study.design import make_design, numbers_in_design
 from bulkvi.study.design_check import first_warning
-from bulkvi.study.design_matrix import add_design_matrix
 from bulkvi.study.formula import read_formula
 from bulkvi.study.groups import check_donor_key
-from bulkvi.study.offsets import checked_offset
+from bulkvi.study.study_design import add_design_matrix
 
 
 class SetupMixin(BaseModelClass):
@@ -58,10 +57,10 @@ class SetupMixin(BaseModelClass):
         offset_key: str | None = None,
         **kwargs: Any,
     ) -> None:
-        """Check an AnnData and tell the model where counts, size factors, design and covariates are.
+        """Check an AnnData and register its counts, size factors, design and covariates for the model.
 
-        Registers, as scvi-tools does, with columns and entries whose names begin with ``_scvi`` or ``_bulkvi``; after an
-        error the AnnData is as it was.
+        As scvi-tools does, it adds columns and entries whose names begin with ``_scvi`` or ``_bulkvi``; after an error the AnnData is
+        unchanged.
 
         Parameters
         ----------
@@ -71,36 +70,36 @@ class SetupMixin(BaseModelClass):
             Layer that holds the raw counts; ``adata.X`` if ``None``.
         size_factor_key
             Column of ``obs`` with the size factors (see :func:`bulkvi.pp.size_factors`): finite, > 0. They are a fixed
-            offset of the model, never learned. Size factors of your own (spike-ins, cell counts) or from control genes also
-            decide where zero is (``composition_shift`` of :meth:`differential_expression`).
+            offset of the model, never learned. Size factors of the user (spike-ins, cell counts) or from control genes also
+            define zero (``composition_shift`` of :meth:`differential_expression`).
         batch_key
             Column of ``obs`` with a known batch.
         design
-            Formula of what is to be explained, for example ``"~ cell + dex"``, in the grammar of formulaic. Text and
-            categories are coded against their first level. Numbers are slopes, unless they are names of groups (donor 1, 2, 3):
-            a warning says which, ``C(x)`` and ``slope(x)`` decide. Or a design matrix: a table of numbers with a row for each
+            Formula, for example ``"~ cell + dex"``, in the grammar of formulaic. Text and
+            categories are coded against their first level. Numbers are slopes, unless they are names of groups (donor 1, 2, 3);
+            a warning explains which, and ``C(x)`` or ``slope(x)`` decides. Or a design matrix: a table of numbers with one row per
             sample, indexed by ``obs_names``, whose columns are then written into ``adata.obs``. See :doc:`/guide/designs`.
         categorical_covariate_keys, continuous_covariate_keys
-            Columns of ``obs`` to account for besides; the same as adding them to the design.
+            Further columns of ``obs`` to adjust for; equivalent to terms of the design.
         donor_key
             Column of ``obs`` with the donor of each sample (patient, animal, plot), where donors gave several: samples of one
-            are alike in each gene, by a random intercept whose variance is learned. Not in the design as well. Few
-            donors (three pairs) go into the design instead. See :doc:`/method/donors`.
+            share a random intercept in each gene, whose variance is learned. It must not be in the design as well. Few
+            donors (three pairs) belong into the design instead. See :doc:`/method/donors`.
         offset_key
-            Layer with a factor > 0 for each count, samples x genes, that stands beside the size factor: tximport's average
-            transcript lengths, for example; any unit. Each gene's factors count relative to their geometric mean over these
+            Layer with a factor > 0 for each count, samples x genes, in addition to the size factor: tximport's average
+            transcript lengths, for example; any unit. Each gene's factors are relative to their geometric mean over these
             samples, as in DESeq2, and the expected count is size factor x relative offset x rate. Estimate the size factors
-            beside it: ``pp.size_factors(adata, offset_key=...)``. New samples of a trained model need the layer in the same
-            unit: the geometric means of the first samples are kept.
+            with it: ``pp.size_factors(adata, offset_key=...)``. New samples of a trained model need the layer in the same
+            unit: the geometric means of the training samples are kept.
         **kwargs
-            What scvi-tools passes when it registers new data with a trained model.
+            Arguments of scvi-tools for new data of a trained model.
 
         Warns
         -----
         UserWarning
-            Once, if :func:`bulkvi.tl.check_design` finds something serious: a variable of the design that is confounded with a
+            Once, if :func:`bulkvi.tl.check_design` has a serious finding: a variable of the design that is confounded with a
             column of ``obs`` whose name looks technical (lane, batch, run, ...), or a level with one sample. Once for each column
-            of numbers in the design that is taken for names of groups, or that is a slope and may be meant as names.
+            of numbers in the design that is coded as names of groups, or that is a slope and may be meant as names.
 
         Raises
         ------
@@ -112,9 +111,9 @@ class SetupMixin(BaseModelClass):
         ValueError
             If the counts are not raw counts, names are not unique, a sample is empty, there are fewer than 4 samples, a
             size factor or an offset is missing or not positive, a covariate or donor has missing values, a category has
-            no samples, no variance between donors can be learned beside the design, the formula holds anything but columns,
-            numbers, operators and known transforms, a column of ``obs`` has a name that no file can hold, or the design, with
-            batches and covariates, is not of full rank. The message names the entry and the remedy.
+            no samples, the variance between donors cannot be estimated given the design, the formula contains anything but
+            columns, numbers, operators and known transforms, a column of ``obs`` has a name that no file can hold, or the design,
+            with batches and covariates, is not of full rank. The message names the entry and the remedy.
 
         Examples
         --------
@@ -209,7 +208,7 @@ def _check(
     *,
     is_new: bool,
 ) -> None:
-    """Raise, or warn, of all that speaks against the samples; new ones of a trained model need less."""
+    """Raise or warn if the samples are unfit; new samples of a trained model need less."""
     batches = [] if batch_key is None else [batch_key]
     check_size_factor(adata, size_factor_key)
     offset = None if offset_key is None else checked_offset(adata, offset_key)
@@ -232,20 +231,6 @@ def _check(
     if design is None:
         return
     for numbers in numbers_in_design(make_design(design, adata.obs)[0], adata.obs):
-        warn(numbers, UserWarning, stacklevel=3)
+        warn_user(numbers)
     if (serious := first_warning(adata.obs, design, held)) is not None:
-        warn(serious, UserWarning, stacklevel=3)
-
-
-@contextmanager
-def unchanged_on_error(adata: AnnData) -> Iterator[None]:
-    """Take back the entries that were added to ``adata`` if the block raises."""
-    parts = (adata.obs, adata.obsm, adata.uns)
-    before = [set(part.keys()) for part in parts]
-    try:
-        yield
-    except BaseException:
-        for part, keys in zip(parts, before, strict=True):
-            for added in set(part.keys()) - keys:
-                del part[added]
-        raise
+        warn_user(serious)

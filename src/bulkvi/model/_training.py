@@ -12,40 +12,39 @@ from threadpoolctl import threadpool_limits
 
 from bulkvi.arguments import check_number, check_whole
 from bulkvi.model._differential import DifferentialMixin
-from bulkvi.model._initialise import MAX_SAMPLES, initialise
+from bulkvi.model._restore import seeded, signals_of_the_caller, unchanged_unless_finished
 from bulkvi.model._scvi_private import Runner, use_distributed_sampler
-from bulkvi.model._seeding import seeded
 from bulkvi.model._training_plan import (
     KL_WARM_UP_SHARE,
+    MAX_SAMPLES,
     BulkTrainingPlan,
     FullBatch,
     PlateauStop,
-    signals_of_the_caller,
-    unchanged_unless_finished,
+    initialise,
 )
 
 # Up to here all samples make one minibatch.
 MAX_FULL_BATCH = 256
-# Minibatches of up to so many counts are computed by one thread. Two make a step of 8 x 22,000 a third shorter where the
-# cores are free, and 15 times longer where other processes hold them: threads wait for each other actively.
+# Minibatches of up to so many counts are computed by one thread. Two make a step of 8 x 22,000 a third shorter on free
+# cores, and 15 times longer on busy ones: threads wait for each other actively.
 MAX_ONE_THREAD = 1_000_000
 BATCH_SIZE = 256
 STEPS_PER_EPOCH = 10
 MAX_STEPS = {"linear": 1_000, "deep": 2_000}
 MIN_EPOCHS = 5
-# Steps that a plateau is judged over.
+# Steps of a plateau.
 PLATEAU_STEPS = 30
-# What ``train`` has an argument for; the schedule is laid out for it.
-OWN_ARGUMENTS = ("max_steps", "max_epochs", "accelerator", "devices", "strategy")
+# Arguments of ``train`` that the schedule depends on.
+SCHEDULE_ARGUMENTS = ("max_steps", "max_epochs", "accelerator", "devices", "strategy")
 
 
 class TrainingMixin(DifferentialMixin, UnsupervisedTrainingMixin):
-    """``train`` with a budget in steps and a start from the data."""
+    """``train``, with a budget in steps and a start from the data."""
 
     decoder_: str
     started_from_data_: bool
     train_params_: list[dict[str, Any]]
-    """What each call of ``train`` was given, as far as the result hangs on it; saved with the model."""
+    """Arguments of each call of ``train`` that the result depends on; saved with the model."""
 
     def train(
         self,
@@ -64,21 +63,21 @@ class TrainingMixin(DifferentialMixin, UnsupervisedTrainingMixin):
         datamodule: Any = None,
         trainer_kwargs: dict[str, Any] | None = None,
     ) -> None:
-        """Fit the model; the first call starts from the data, a further one goes on.
+        """Fit the model; the first call starts from the data, a further one from the fitted parameters.
 
         On the CPU, minibatches of up to a million counts (50 samples x 20,000 genes) are computed by one thread, larger ones by
-        as many as PyTorch takes.
+        PyTorch's number of threads.
 
-        An error or an interruption (Ctrl-C raises KeyboardInterrupt, handlers of other signals are the caller's) leaves the
-        model as it was before: untrained, or as the last finished call left it.
+        After an error or an interruption (Ctrl-C raises KeyboardInterrupt; handlers of other signals are the caller's) the
+        model is as before: untrained, or in the state of the last finished call.
 
         Parameters
         ----------
         max_steps
-            Most gradient steps. By default 1,000 with a linear and 2,000 with a deep decoder, and at least 5 passes
+            Largest number of gradient steps. By default 1,000 with a linear and 2,000 with a deep decoder, and at least 5 passes
             through a cohort.
         max_epochs
-            Most passes through the samples, instead of ``max_steps``.
+            Largest number of passes through the samples, instead of ``max_steps``.
         learning_rate
             Largest learning rate of Adam; it rises over the first 5 % of ``max_steps`` and falls to a twentieth.
         batch_size
@@ -89,8 +88,8 @@ class TrainingMixin(DifferentialMixin, UnsupervisedTrainingMixin):
         train_size
             Share of the samples to train on; the rest becomes the validation set whose ELBO is in ``history``.
         seed
-            Seed of the training noise and of the order of samples; the caller's random state is left alone. ``None`` takes
-            all of it from torch's generators as they are (set by ``scvi.settings.seed``).
+            Seed of the training noise and of the order of samples; the caller's random state does not change. ``None`` uses
+            the state of torch's generators (set by ``scvi.settings.seed``).
         accelerator, devices, strategy
             As in Lightning. Several devices need a strategy, such as ``"ddp"``.
         progress_bar
@@ -98,18 +97,18 @@ class TrainingMixin(DifferentialMixin, UnsupervisedTrainingMixin):
         datamodule
             Source of minibatches instead of the registered AnnData.
         trainer_kwargs
-            Further arguments of ``scvi.train.Trainer``; callbacks come on top of the stop at a plateau.
+            Further arguments of ``scvi.train.Trainer``; callbacks are added to the stop at a plateau.
 
         Raises
         ------
         TypeError
-            If a number is none.
+            If an argument that must be a number is not one.
         ValueError
-            If a number is out of its range; several devices are given without a strategy; both budgets are given; ``trainer_kwargs`` holds what is an argument here; nothing
-            is left to learn, as for a query without new batches; the samples were given other columns or levels since
-            ``setup_anndata``; or there are no samples.
+            If a number is out of its range; several devices are given without a strategy; both budgets are given;
+            ``trainer_kwargs`` contains an argument of ``train``; there is nothing to learn, as for a query without new batches;
+            columns or levels of the samples changed since ``setup_anndata``; or there are no samples.
         """
-        given = {
+        arguments = {
             "max_steps": max_steps,
             "max_epochs": max_epochs,
             "learning_rate": learning_rate,
@@ -118,11 +117,11 @@ class TrainingMixin(DifferentialMixin, UnsupervisedTrainingMixin):
             "train_size": train_size,
             "seed": seed,
         }
-        further = dict(trainer_kwargs or {})
-        if twice := [name for name in OWN_ARGUMENTS if name in further]:
+        extra = dict(trainer_kwargs or {})
+        if twice := [name for name in SCHEDULE_ARGUMENTS if name in extra]:
             raise ValueError(f"trainer_kwargs holds {twice}: train() has arguments of these names, give them there.")
         if datamodule is None:
-            self._take_samples_back()
+            self._reclaim_samples()
         n_samples = self.summary_stats.n_cells if datamodule is None else datamodule.n_obs
         if batch_size is None:
             batch_size = n_samples if n_samples <= MAX_FULL_BATCH else BATCH_SIZE
@@ -147,11 +146,11 @@ class TrainingMixin(DifferentialMixin, UnsupervisedTrainingMixin):
 
         if not any(parameter.requires_grad for parameter in self.module.parameters()):
             raise ValueError(
-                "Nothing is left to learn: this query has no batch or category that its reference does not know, and all else "
-                "stays as it is. Use the model without training, or let all be learned: load_query_data(..., unfrozen=True)."
+                "Nothing is left to learn: this query has no batch or category that is new to its reference, and all else "
+                "is fixed. Use the model without training, or let all be learned: load_query_data(..., unfrozen=True)."
             )
 
-        # our own split: scvi-tools draws it from its global seed
+        # split here: scvi-tools draws it from its global seed
         rng = np.random.default_rng(int(torch.randint(2**31, ())) if seed is None else seed)
         shuffled = rng.permutation(n_samples) if train_size < 1 else np.arange(n_samples)
         n_train = max(1, int(train_size * n_samples))
@@ -180,12 +179,12 @@ class TrainingMixin(DifferentialMixin, UnsupervisedTrainingMixin):
             "log_every_n_steps": min(10, steps_per_epoch, max_steps),
             "check_val_every_n_epoch": 1 if train_size < 1 else None,
         }
-        few = min(batch_size, n_samples) * self.summary_stats.n_vars <= MAX_ONE_THREAD
+        is_small = min(batch_size, n_samples) * self.summary_stats.n_vars <= MAX_ONE_THREAD
         with (
             signals_of_the_caller(),
             unchanged_unless_finished(self),
             seeded(seed),
-            threadpool_limits(1 if few else None),
+            threadpool_limits(1 if is_small else None),
         ):
             self._start_from_data(datamodule, shuffled[:n_train], rng)
             self.module.train()
@@ -199,19 +198,13 @@ class TrainingMixin(DifferentialMixin, UnsupervisedTrainingMixin):
                 devices=devices,
                 strategy=strategy,
                 max_steps=max_steps,
-                **(defaults | further | {"callbacks": [*callbacks, *_as_list(further.get("callbacks"))]}),
+                **(defaults | extra | {"callbacks": [*callbacks, *_as_list(extra.get("callbacks"))]}),
             )()
-            self.train_params_ = [*self.train_params_, given]
+            self.train_params_ = [*self.train_params_, arguments]
         self._forget_network()
 
-    def _take_samples_back(self) -> None:
-        """Register the model's own fields again where the AnnData was set up for another model since.
-
-        Raises
-        ------
-        ValueError
-            If there are no samples, or they changed since they were registered.
-        """
+    def _reclaim_samples(self) -> None:
+        """Register the model's fields again if the AnnData was set up for another model since; raise ValueError without samples."""
         if self.adata is None:
             raise ValueError("The model has no samples attached: give a datamodule, or load it with adata=adata.")
         self._validate_anndata()
@@ -231,15 +224,15 @@ class TrainingMixin(DifferentialMixin, UnsupervisedTrainingMixin):
         self.started_from_data_ = True
 
 
-def _as_list(callbacks: Any) -> list[Any]:
-    """Callbacks as Lightning takes them: none, one or several."""
+def _as_list(callbacks: pl.Callback | list[pl.Callback] | None) -> list[pl.Callback]:
+    """Return callbacks as a list: Lightning accepts none, one or several."""
     if callbacks is None:
         return []
     return [callbacks] if isinstance(callbacks, pl.Callback) else list(callbacks)
 
 
-def _check_devices(devices: Any, strategy: Any) -> None:
-    """Raise if several devices are to be used and nothing says how: each would see all samples and judge the stop alone."""
+def _check_devices(devices: int | list[int] | str, strategy: str) -> None:
+    """Raise ValueError for several devices without a strategy: each would train on all samples and stop alone."""
     several = (
         (isinstance(devices, int) and not isinstance(devices, bool) and (devices > 1 or devices == -1))
         or (isinstance(devices, list | tuple) and len(devices) > 1)

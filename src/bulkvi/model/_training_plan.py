@@ -1,20 +1,166 @@
-"""How training steps are taken, and when they stop."""
+"""Start, steps and stop of training."""
 
 import math
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
 import torch
+from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager
 from scvi.dataloaders import AnnDataLoader
 from scvi.train import TrainingPlan
-from torch import Tensor
+from torch import Tensor, nn
 
-from bulkvi.model._module import BulkVAE
+from bulkvi.model._likelihood import DISPERSION_PRIOR_SD, EFFECT_PRIOR_SD
+from bulkvi.model._module import LOG_DISPERSION_FLOOR, BulkVAE
+from bulkvi.model._networks import CovariateEffects, Covariates, standardised, units_of
+from bulkvi.stats.hidden.factor_model import FactorModel, fit_factor_model
+
+# Samples used for the start; a cohort larger than this is represented by its first shuffled batches.
+MAX_SAMPLES = 512
+# log1p flattens low counts: a change of log1p(y) is y / (1 + y) of the change of log y. Undoing it beyond this factor
+# would blow up noise.
+MAX_LOG1P_SLOPE = 3.0
+N_TREND_BINS = 30
+N_ROUNDS = 6
+
+
+class _Samples(NamedTuple):
+    counts: Tensor
+    exposure: Tensor
+    """Size factors, samples x 1; with an offset samples x genes."""
+    covariates: Covariates
+
+
+def _collect(module: BulkVAE, batches: Iterable[dict[str, Tensor]]) -> _Samples:
+    counts, exposures, covariates = [], [], []
+    n_samples = 0
+    for tensors in batches:
+        counts.append(tensors[REGISTRY_KEYS.X_KEY])
+        exposures.append(module.exposure(tensors))
+        covariates.append(module.coding.code(tensors))
+        n_samples += counts[-1].shape[0]
+        if n_samples >= MAX_SAMPLES:
+            break
+    stacked = {kind: torch.cat([batch[kind] for batch in covariates]) for kind in module.coding.widths}
+    return _Samples(torch.cat(counts), torch.cat(exposures), stacked)
+
+
+def dispersion_trend(dispersion: Tensor, mean: Tensor) -> Tensor:
+    """Interpolate the median dispersion of genes of similar mean over the log mean; at least 1e-4, shape ``(n_genes,)``.
+
+    ``dispersion`` are moment estimates, possibly negative; ``mean`` are mean counts per unit size factor, > 0.
+    """
+    order = mean.argsort()
+    bins = torch.tensor_split(order, min(N_TREND_BINS, max(1, mean.numel() // 20)))
+    centres = torch.stack([mean[genes].log().mean() for genes in bins])
+    heights = torch.stack([dispersion[genes].median().clamp(min=1e-4).log() for genes in bins])
+    if len(bins) == 1:
+        return heights.exp().expand_as(mean)
+    x = mean.log().clamp(centres[0], centres[-1])
+    right = torch.searchsorted(centres, x).clamp(1, len(bins) - 1)
+    share = (x - centres[right - 1]) / (centres[right] - centres[right - 1]).clamp(min=1e-12)
+    return (heights[right - 1] * (1 - share) + heights[right] * share).exp()
+
+
+@torch.no_grad()
+def initialise(module: BulkVAE, batches: Iterable[dict[str, Tensor]]) -> None:
+    """Set the parameters of an untrained module near their optimum, from minibatches up to ``MAX_SAMPLES`` samples.
+
+    ``log1p(x / s)`` is regressed on the covariates; the leading singular vectors of the residuals give the encoder's axes
+    and a first latent state with its loadings; moments around that fit give the dispersions and their trend over genes.
+    From there the linear model is fitted to its mode (:func:`bulkvi.stats.hidden.factor_model.fit_factor_model`), and the
+    encoder's linear part is regressed on the fitted latent state. Measured in ``docs/method/training.md``.
+    """
+    samples = _collect(module, batches)
+    x, s = samples.counts.double(), samples.exposure.double()
+    n_samples = x.shape[0]
+    ones = x.new_ones(n_samples, 1)
+    mean = (x / s).mean(0).clamp(min=0.5 / n_samples)
+
+    units = units_of(samples.covariates)
+    for part in module.modules():
+        if isinstance(part, CovariateEffects):
+            part.set_units(units)
+    in_units = standardised({kind: columns.double() for kind, columns in samples.covariates.items()}, units)
+    covariates = torch.cat([x.new_zeros(n_samples, 0), *in_units.values()], 1)
+    features = torch.cat([ones, covariates], 1)
+    level = torch.log1p(x / s)
+    # the pseudo-inverse: covariates may be collinear in a subset of a cohort
+    coefficients = torch.linalg.pinv(features) @ level
+    residual = level - features @ coefficients
+
+    # singular vectors from the n x n Gram matrix
+    eigenvalues, vectors = torch.linalg.eigh(residual @ residual.T)
+    n_axes = module.z_encoder.axes.shape[1]
+    singular = eigenvalues.flip(0).clamp(min=0).sqrt()[:n_axes]
+    left = vectors.flip(1)[:, :n_axes]
+    # a saturated design leaves rounding errors for residuals
+    smallest = 1e-6 * singular[0] + 1e-9 * level.norm()
+    # axes beyond the rank of the residuals would be noise blown up: they stay zero
+    right = (residual.T @ left) / singular.clamp(min=smallest) * (singular > smallest)
+
+    unit = math.sqrt(n_samples) / (singular[0] + smallest)
+    encoder = module.z_encoder
+    encoder.offset.copy_(coefficients[0])
+    encoder.axes.zero_()
+    encoder.axes[:, : right.shape[1]] = (right * unit).to(encoder.axes.dtype)
+    encoder.covariates.set_weights((coefficients[1:] @ encoder.axes.double()).float())
+    encoder.linear_mean.weight.zero_()
+    encoder.linear_mean.bias.zero_()
+    n_started = int(min(module.n_latent, (singular > smallest).sum()))
+
+    slope = ((1 + mean) / mean).clamp(max=MAX_LOG1P_SLOPE)
+    z = left[:, :n_started] * math.sqrt(n_samples)
+    loadings = right[:, :n_started].T * singular[:n_started, None] / math.sqrt(n_samples) * slope
+    effects = coefficients[1:] * slope
+    log_fold = covariates @ effects + z @ loadings
+    intercept = (x.sum(0) + 0.5).log() - (s * log_fold.exp()).sum(0).log()
+    fitted = s * (intercept + log_fold).exp()
+    n_residual = max(n_samples - features.shape[1] - n_started, 1)
+    moments = ((x - fitted).square() * (n_samples / n_residual) - fitted).sum(0) / fitted.square().sum(0)
+    trend = dispersion_trend(moments, mean)
+    learn_dispersion = isinstance(module.log_dispersion, nn.Parameter)
+    log_dispersion = 0.5 * (trend.log() + moments.clamp(1e-4, 10).log())
+    if not learn_dispersion:
+        log_dispersion = module.log_dispersion.double().clone()
+        if module.gene_likelihood == "poisson":
+            log_dispersion.fill_(LOG_DISPERSION_FLOOR)
+
+    start = FactorModel(torch.cat([intercept[None], effects]), loadings, z, log_dispersion, torch.ones_like(z))
+    fit = fit_factor_model(
+        x,
+        s,
+        features,
+        start,
+        log_dispersion_trend=trend.log(),
+        effect_prior_sd=EFFECT_PRIOR_SD,
+        dispersion_prior_sd=DISPERSION_PRIOR_SD,
+        learn_dispersion=learn_dispersion,
+        n_rounds=N_ROUNDS,
+    )
+    if not all(bool(part.isfinite().all()) for part in fit):
+        # not observed since the steps of the fit are bounded; the start from the data is good enough
+        fit = start
+    module.decoder.intercept.copy_(fit.coefficients[0])
+    module.decoder.covariates.set_weights(fit.coefficients[1:].float())
+    module.decoder.loadings.zero_()
+    module.decoder.loadings[:n_started] = fit.loadings.float()
+    module.log_dispersion_trend.copy_(trend.log())
+    module.mean_count.copy_(x.mean(0))
+    module.n_absorbed.fill_(min(features.shape[1] + module.n_latent, n_samples - 1))
+    if learn_dispersion:
+        module.log_dispersion.copy_(fit.log_dispersion.expand_as(module.log_dispersion))
+    # the encoder's linear map is the regression of the fitted latent state on its input
+    h = encoder.project(samples.counts, samples.exposure.log()) - encoder.covariates(samples.covariates)
+    if n_started:
+        inputs = torch.cat([h, ones], 1).double()
+        solution = torch.linalg.lstsq(inputs, fit.z, driver="gelsd").solution
+        encoder.linear_mean.weight[:n_started] = solution[:-1].T.float()
+        encoder.linear_mean.bias[:n_started] = solution[-1].float()
+        encoder.log_var.bias[:n_started] = fit.z_variance.log().mean(0).float()
+
 
 WARM_UP_SHARE = 0.05
 LAST_LEARNING_RATE_SHARE = 0.05
@@ -24,17 +170,8 @@ KL_WARM_UP_SHARE = 0.05
 class BulkTrainingPlan(TrainingPlan):
     """Adam with a short rise and a cosine fall of the learning rate, both in steps.
 
-    The start is close to the optimum (see :mod:`bulkvi.model._initialise`), where Adam's first steps, each as long as the
-    learning rate in every parameter, would lead away from it; hence the rise.
-
-    Parameters
-    ----------
-    module
-        Module to train.
-    max_steps
-        Number of steps the schedule is laid out for. The weight of the KL term reaches 1 after a twentieth of them.
-    learning_rate
-        Largest learning rate.
+    The start is close to the optimum (:func:`initialise`). The first steps of Adam, each as long as the learning rate in every
+    parameter, would move away from it; hence the rise. The weight of the KL term reaches 1 after a twentieth of ``max_steps``.
     """
 
     def __init__(self, module: BulkVAE, *, max_steps: int, learning_rate: float):
@@ -49,34 +186,28 @@ class BulkTrainingPlan(TrainingPlan):
         self.max_steps = max_steps
 
     def learning_rate_share(self, step: int) -> float:
-        """Learning rate of a step as a share of the largest."""
+        """Return the learning rate of a step as a share of the largest."""
         warm_up = max(1, int(WARM_UP_SHARE * self.max_steps))
         if step < warm_up:
             return (step + 1) / warm_up
-        done = min(1.0, (step - warm_up) / max(1, self.max_steps - warm_up))
-        return LAST_LEARNING_RATE_SHARE + (1 - LAST_LEARNING_RATE_SHARE) * 0.5 * (1 + math.cos(math.pi * done))
+        progress = min(1.0, (step - warm_up) / max(1, self.max_steps - warm_up))
+        return LAST_LEARNING_RATE_SHARE + (1 - LAST_LEARNING_RATE_SHARE) * 0.5 * (1 + math.cos(math.pi * progress))
 
     def training_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
-        """One step.
-
-        Raises
-        ------
-        ValueError
-            If training has diverged.
-        """
+        """Take one step; raise ValueError if training has diverged."""
         try:
             return super().training_step(batch, batch_idx)
         except ValueError as error:
-            # torch's words where a distribution is asked for with parameters that are none
+            # torch's message for invalid parameters of a distribution
             if "satisfy the constraint" not in str(error):
                 raise
             raise ValueError(
-                f"Training diverged at step {self.global_step}: the parameters make no distribution any more. The learning rate "
+                f"Training diverged at step {self.global_step}: the parameters are not those of a distribution any more. The learning rate "
                 f"is {self.lr}; give train() a smaller one (the default is 0.01), and make a new model before you train again."
             ) from error
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """Optimizer and schedule."""
+        """Return optimizer and schedule."""
         parameters = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
         optimizer = torch.optim.Adam(parameters, lr=self.lr, eps=self.eps, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.learning_rate_share)
@@ -84,16 +215,9 @@ class BulkTrainingPlan(TrainingPlan):
 
 
 class PlateauStop(pl.Callback):
-    """Stop when the training ELBO has stopped falling.
+    """Stop when the training ELBO stops falling, not before ``first_step``.
 
-    Parameters
-    ----------
-    first_step
-        No stop before this step.
-    window
-        Number of epochs that are compared with the window before them.
-    tolerance
-        Stop when the mean of a window is not below that of the window before by this share of it.
+    That is when the mean of the last ``window`` epochs is not below that of the window before by the share ``tolerance`` of it.
     """
 
     def __init__(self, *, first_step: int, window: int, tolerance: float):
@@ -128,14 +252,9 @@ class _Repeated:
 
 
 class FullBatch(pl.LightningDataModule):
-    """All samples as one minibatch, read once; an epoch repeats it.
+    """All samples as one minibatch, loaded once; an epoch repeats it ``steps_per_epoch`` times.
 
-    Parameters
-    ----------
-    adata_manager
-        Registered data.
-    steps_per_epoch
-        How often an epoch repeats the minibatch. The overhead of an epoch is that of several steps at this size.
+    The overhead of an epoch is that of several steps at this size.
     """
 
     def __init__(self, adata_manager: AnnDataManager, steps_per_epoch: int):
@@ -146,52 +265,10 @@ class FullBatch(pl.LightningDataModule):
         self.n_val = 0
 
     def train_dataloader(self) -> _Repeated:
-        """One epoch."""
+        """Return one epoch."""
         loader = AnnDataLoader(self.adata_manager, shuffle=False, batch_size=self.n_train)
         return _Repeated(next(iter(loader)), self.steps_per_epoch)
 
     def val_dataloader(self) -> list[dict[str, Tensor]]:
-        """No validation; an absent loader would make Lightning warn every user."""
+        """Return no validation data; without a loader Lightning would warn every user."""
         return []
-
-
-@contextmanager
-def signals_of_the_caller() -> Iterator[None]:
-    """Raise KeyboardInterrupt where Lightning would end the program, and keep the caller's handler of SIGINT.
-
-    Lightning turns Ctrl-C into ``sys.exit(1)`` and ignores any further one.
-    """
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as end:
-        if isinstance(end.__context__, KeyboardInterrupt):
-            raise end.__context__ from None
-        raise
-    finally:
-        if in_main_thread and before is not None and signal.getsignal(signal.SIGINT) is not before:
-            signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def unchanged_unless_finished(model: Any) -> Iterator[None]:
-    """Put parameters and attributes of a model back if the block ends with an error or an interruption."""
-    attributes = dict(vars(model))
-    history = model.history_
-    copied = dict(history) if isinstance(history, dict) else history
-    state = {name: value.clone() for name, value in model.module.state_dict().items()}
-    training = model.module.training
-    try:
-        yield
-    except BaseException:
-        # until all is back it does not count as trained: a second signal may arrive here
-        model.is_trained_ = False
-        model.module.load_state_dict(state)
-        model.module.zero_grad()
-        model.module.train(training)
-        for name in set(vars(model)) - set(attributes):
-            delattr(model, name)
-        vars(model).update(attributes | {"history_": copied, "is_trained_": False})
-        model.is_trained_ = attributes["is_trained_"]
-        raise

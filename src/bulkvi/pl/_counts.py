@@ -13,8 +13,7 @@ from bulkvi.names import SYMBOL
 from bulkvi.pl._figure import MAX_VECTOR_POINTS, set_round_ticks
 from bulkvi.pl._samples import check_anndata
 from bulkvi.pl._text import plain
-from bulkvi.study.counts import check_size_factor
-from bulkvi.study.offsets import checked_offset
+from bulkvi.study.counts import check_size_factor, checked_offset
 
 BLOCK_ELEMENTS: Final = 10_000_000  # counts that are read at once
 

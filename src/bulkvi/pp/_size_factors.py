@@ -8,8 +8,7 @@ from anndata import AnnData
 from bulkvi.names import LOG_GEOMETRIC_MEAN, LOG_GEOMETRIC_MEAN_PER_OFFSET, SIZE_FACTOR
 from bulkvi.pp._control_genes import MIN_CONTROL_GENES, control_mask
 from bulkvi.stats.counts.size_factors import median_of_ratios, poscounts, size_factors_from_reference
-from bulkvi.study.counts import check_unique, checked_counts
-from bulkvi.study.offsets import checked_offset
+from bulkvi.study.counts import check_unique, checked_counts, checked_offset
 from bulkvi.study.size_factors import SizeFactorSource, control_genes_of_reference, record_source
 
 METHODS: Final = {"median_of_ratios": median_of_ratios, "poscounts": poscounts}

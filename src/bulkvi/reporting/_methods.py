@@ -9,7 +9,7 @@ import pandas as pd
 from bulkvi import enrichment_names as en
 from bulkvi import names
 from bulkvi.model import BulkVI
-from bulkvi.model._registered import has_recorded_source
+from bulkvi.model._fields import has_recorded_source
 from bulkvi.reporting._asked import Asked
 from bulkvi.stats.counts import size_factors as estimators
 from bulkvi.stats.counts.blocks import iter_row_blocks

@@ -1,4 +1,4 @@
-"""Columns of obs as a design reads them: text and names of groups as categories, measurements as numbers."""
+"""Columns of obs as a design codes them: text and names of groups as categories, measurements as numbers."""
 
 import re
 from collections.abc import Collection, Hashable
@@ -12,7 +12,7 @@ from bulkvi.study.formula_names import CATEGORY, PLAIN
 
 
 class Columns(NamedTuple):
-    """What the words of a rewritten formula stand for."""
+    """Columns of obs by the words of the rewritten formula."""
 
     table: pd.DataFrame
     """Samples x words."""
@@ -20,48 +20,36 @@ class Columns(NamedTuple):
     """Levels of the columns of obs that are categories."""
 
 
-def coded_columns(read: Formula, obs: pd.DataFrame, known: dict[str, list[Any]] | None = None) -> Columns:
-    """A column for each word of a formula, in its role.
+def coded_columns(parsed: Formula, obs: pd.DataFrame, known: dict[str, list[Any]] | None = None) -> Columns:
+    """Code the column of each word of a formula in its role, as a category or a number.
 
-    Parameters
-    ----------
-    read
-        The formula.
-    obs
-        One row for each sample; levels may lack samples if ``known`` is given.
-    known
-        Levels of the first samples' categories, for new samples.
-
-    Raises
-    ------
-    ValueError
-        If a column has missing values, is of a kind that a design does not take, has a level without samples, one level only,
-        or one that is not known.
+    ``known`` holds the levels of the categories of the training samples, for new samples. Raise ValueError if a column has
+    missing values, a dtype that a design does not accept, a level without samples, only one level, or an unknown level.
     """
-    columns = {name: _complete(column_of(obs, name), obs) for name in read.variables}
+    columns = {name: _complete(column_of(obs, name), obs) for name in parsed.variables}
     labels = [
         name
-        for name in numbers_by_themselves(read, obs)
+        for name in numbers_by_themselves(parsed, obs)
         if (names_groups(name, columns[name]) if known is None else name in known)
     ]
     table, levels = {}, {}
-    for word, (name, role) in read.names.uses.items():
+    for word, (name, role) in parsed.names.uses.items():
         column = _in_role(columns[name], role, is_label=name in labels)
         if isinstance(column.dtype, pd.CategoricalDtype):
-            column = _with_samples(column) if known is None else _in_known_levels(column, known, read)
+            column = _with_samples(column) if known is None else _in_known_levels(column, known, parsed)
             levels[name] = list(column.cat.categories)
         table[word] = column
     return Columns(pd.DataFrame(table, index=obs.index), levels)
 
 
-def numbers_by_themselves(read: Formula, obs: pd.DataFrame) -> list[str]:
-    """Columns of numbers that stand in a formula by themselves: slopes, unless they are names of groups."""
-    found = dict.fromkeys(use.column for use in read.names.uses.values() if use.role == PLAIN)
+def numbers_by_themselves(parsed: Formula, obs: pd.DataFrame) -> list[str]:
+    """Return the columns of numbers that are terms by themselves: slopes, unless they are names of groups."""
+    found = dict.fromkeys(use.column for use in parsed.names.uses.values() if use.role == PLAIN)
     return [name for name in found if is_number(column_of(obs, name))]
 
 
 def require_columns(required: Collection[str], obs: pd.DataFrame) -> None:
-    """Raise KeyError that names the columns that obs lacks."""
+    """Raise KeyError with the columns that obs lacks."""
     present = set(map(str, obs.columns))
     missing = sorted(name for name in required if name not in present)
     if missing:
@@ -69,7 +57,7 @@ def require_columns(required: Collection[str], obs: pd.DataFrame) -> None:
 
 
 def column_of(obs: pd.DataFrame, name: str) -> pd.Series:
-    """The column of that name; raise ValueError if there are several."""
+    """Return the column of that name; raise ValueError if there are several."""
     places = [k for k, label in enumerate(obs.columns) if str(label) == name]
     if len(places) > 1:
         raise ValueError(f"adata.obs has {len(places)} columns {name!r}. Rename all but one.")
@@ -96,7 +84,7 @@ def _in_role(column: pd.Series, role: str, *, is_label: bool) -> pd.Series:
 
 
 def _with_samples(column: pd.Series) -> pd.Series:
-    """The same; levels without samples, and a single level, raise."""
+    """Return the column; raise ValueError if a level has no samples, or if there is one level only."""
     counts = column.value_counts()
     empty = list(counts.index[counts == 0])
     if empty:
@@ -112,14 +100,14 @@ def _with_samples(column: pd.Series) -> pd.Series:
     return column
 
 
-def _in_known_levels(column: pd.Series, known: dict[str, list[Any]], read: Formula) -> pd.Series:
+def _in_known_levels(column: pd.Series, known: dict[str, list[Any]], parsed: Formula) -> pd.Series:
     levels = known.get(str(column.name))
     if levels is None:
         return column
     unknown = sorted(set(column.astype(object)) - set(levels), key=str)
     if unknown:
         raise ValueError(
-            f"Column {column.name!r} of obs has levels {unknown} that the design {read.text!r} was not fitted with. "
+            f"Column {column.name!r} of obs has levels {unknown} that the design {parsed.text!r} was not fitted with. "
             f"Known levels: {levels}."
         )
     return pd.Series(pd.Categorical(column.astype(object), categories=levels), index=column.index, name=column.name)
@@ -130,9 +118,9 @@ def _is_date(column: pd.Series) -> bool:
 
 
 def _not_taken(column: pd.Series) -> str | None:
-    """Why a design does not take a column, and what to give instead; None if it does."""
+    """Explain why a design does not accept a column, and what to give instead; None if it does."""
     kinds = "A design takes numbers, text, yes/no and categories."
-    if pd.api.types.is_datetime64_any_dtype(column) or isinstance(column.dtype, pd.PeriodDtype):
+    if _is_date(column):
         return (
             f"column {column.name!r} holds dates ({column.dtype}). {kinds} For days as categories use C({column.name}); for "
             "a trend over time make a column of numbers, such as days since the first one."
@@ -151,7 +139,7 @@ GROUPS: Final = frozenset(
     "block blocks replicate replicates rep biorep bioreps clone clones line litter litters family families cage cages tank plot "
     "plots pair pairs pairing twin twins id ids code group groups arm genotype strain cluster well row".split()
 )
-"""Words of a name that say: the values are names."""
+"""Words in the name of a column whose values are names."""
 QUANTITIES: Final = frozenset(
     "age ages year years yr yrs month months week weeks day days hour hours hr hrs h min mins minute minutes sec second seconds "
     "time times timepoint tp when date dose doses conc concentration amount weight height length width mass volume bmi rin rqn score "
@@ -159,19 +147,19 @@ QUANTITIES: Final = frozenset(
     "number num n reads umi umis pc pcs sv dim umap temperature temp ph od mg ug ng ml ul mm um nm log coverage yield quality "
     "quantity mean sum total median".split()
 )
-"""Words of a name that say: the values are measured or counted."""
+"""Words in the name of a column whose values are measured or counted."""
 MIN_LEVELS: Final = 3
 """With two values a slope and two groups are the same."""
 MAX_SHOWN: Final = 5
 
 
 def is_number(column: pd.Series) -> bool:
-    """Whether a column holds numbers, yes and no left out."""
+    """Whether a column holds numbers; booleans are not numbers here."""
     return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
 
 
 def as_labels(column: pd.Series) -> pd.Series:
-    """The same with whole numbers as such (1.0 is 1), so that they are written alike as names of groups."""
+    """Return whole numbers as integers (1.0 is 1), so that equal numbers are equal names of groups."""
     if not is_number(column) or pd.api.types.is_complex_dtype(column) or column.isna().any():
         return column
     if pd.api.types.is_integer_dtype(column):
@@ -182,10 +170,10 @@ def as_labels(column: pd.Series) -> pd.Series:
 
 
 def names_groups(name: Any, column: pd.Series) -> bool:
-    """Whether the numbers of a column are names of groups, so that a slope over them means nothing.
+    """Whether the numbers of a column are names of groups, so that a slope over them is meaningless.
 
-    They are if they are whole and either the column's name says so (donor, batch, plate_id) or they are 1, 2, 3, ... (or a run
-    of whole numbers), each of them twice on average, and the name is not that of a quantity (age, dose, day, score).
+    They are whole numbers, and either the column's name is one of a grouping (donor, batch, plate_id), or they are consecutive,
+    each occurs twice on average, and the name is not one of a quantity (age, dose, day, score).
     """
     values = as_labels(column).dropna()
     if not is_number(column) or not pd.api.types.is_integer_dtype(values) or values.empty:
@@ -201,39 +189,32 @@ def names_groups(name: Any, column: pd.Series) -> bool:
 
 
 def words_of(name: Any) -> set[str]:
-    """Words of a column's name in small letters: ``donorID``, ``donor_id`` and ``Donor.1`` all have donor."""
-    apart = re.sub(r"([a-z])([A-Z])", r"\1 \2", str(name)).lower()
-    return set(re.split(r"[\W\d_]+", apart)) - {""}
+    """Split a column's name into lower-case words: ``donorID``, ``donor_id`` and ``Donor.1`` all contain donor."""
+    spaced = re.sub(r"([a-z])([A-Z])", r"\1 \2", str(name)).lower()
+    return set(re.split(r"[\W\d_]+", spaced)) - {""}
 
 
 def warnings_of_numbers(obs: pd.DataFrame, labels: list[str], slopes: list[str]) -> list[str]:
-    """What to say about columns of numbers by themselves in a design, so that nobody has to guess.
+    """Describe how a design uses columns of numbers: ``labels`` as names of groups, ``slopes`` as measurements.
 
-    Parameters
-    ----------
-    obs
-        The samples.
-    labels
-        Columns taken for names of groups.
-    slopes
-        Columns taken for measurements; those that are so beyond doubt are passed over.
+    Slopes that are measurements beyond doubt are left out.
     """
-    said = []
+    messages = []
     for name in labels:
-        said.append(
+        messages.append(
             f"Column {name!r} holds the numbers {_first(obs[name])}, taken for names of {obs[name].nunique()} groups and not for a slope. "
-            f"If they are measurements, write slope({_quoted(name)}) in its place; C({_quoted(name)}) says that they are names."
+            f"If they are measurements, write slope({_quoted(name)}) in its place; C({_quoted(name)}) declares them names."
         )
     for name in slopes:
         values = as_labels(obs[name])
         n = values.nunique()
         whole = pd.api.types.is_integer_dtype(values)
         if whole and MIN_LEVELS <= n <= len(obs) / 2 and not words_of(name) & QUANTITIES:
-            said.append(
+            messages.append(
                 f"Column {name!r} holds the numbers {_first(obs[name])} and enters the design as a slope. "
-                f"If they are names of groups, write C({_quoted(name)}) in its place; slope({_quoted(name)}) says that they are numbers."
+                f"If they are names of groups, write C({_quoted(name)}) in its place; slope({_quoted(name)}) declares them numbers."
             )
-    return said
+    return messages
 
 
 def _first(column: pd.Series) -> str:

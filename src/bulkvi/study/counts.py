@@ -1,4 +1,4 @@
-"""The count matrix of an AnnData, after the checks that every step on counts needs."""
+"""Counts, size factors, offsets and covariates of an AnnData, after the checks that every analysis needs."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from anndata import AnnData
 
 from bulkvi.names import SIZE_FACTOR
 from bulkvi.stats.counts.blocks import RowMatrix, by_rows
-from bulkvi.stats.counts.counts import Offset, check_counts
+from bulkvi.stats.counts.counts import Offset, check_counts, check_offset
 from bulkvi.study.design import INTERCEPT, check_full_rank, make_design
 
 
@@ -23,30 +23,16 @@ class CheckedCounts(NamedTuple):
 
 
 def checked_counts(adata: AnnData, layer: str | None) -> CheckedCounts:
-    """Return the matrix of raw counts, sliceable by rows, or say what is wrong with it.
+    """Return the raw counts of ``adata.X`` or of a layer, sliceable by rows.
 
-    Parameters
-    ----------
-    adata
-        Samples x genes.
-    layer
-        Layer that holds the counts; None for ``adata.X``.
-
-    Raises
-    ------
-    TypeError
-        If ``adata`` is not an AnnData or does not hold numbers.
-    KeyError
-        If there is no such layer.
-    ValueError
-        If there is no ``X``, if sample or gene names are not unique, or if
-        `bulkvi.stats.counts.counts.check_counts` finds something that is not a count.
+    Raise TypeError, KeyError or ValueError if they are absent or not counts
+    (`bulkvi.stats.counts.counts.check_counts`), or if names of samples or genes are not unique.
     """
     if not isinstance(adata, AnnData):
         raise TypeError(f"`adata` must be an AnnData (samples x genes), not {type(adata).__name__}.")
     check_unique(adata.obs_names, "sample names (adata.obs_names)", "adata.obs_names_make_unique()")
     check_unique(adata.var_names, "gene names (adata.var_names)", "adata.var_names_make_unique()")
-    layers = [name for name in adata.layers if name is not None]  # anndata 0.13 lists X as the layer None
+    layers = _layers(adata)
     if layer is not None and layer not in layers:
         raise KeyError(f"no layer {layer!r} in adata.layers; it has {layers}.")
     x = adata.X if layer is None else adata.layers[layer]
@@ -60,8 +46,37 @@ def checked_counts(adata: AnnData, layer: str | None) -> CheckedCounts:
     return CheckedCounts(counts, totals)
 
 
+def checked_offset(adata: AnnData, key: str) -> Offset:
+    """Return the factors of a layer, relative to their geometric means over these samples.
+
+    Raise TypeError, KeyError or ValueError if the layer is absent or has factors that are not finite and > 0
+    (:func:`~bulkvi.stats.counts.offsets.check_offset`).
+    """
+    if not isinstance(key, str):
+        raise TypeError(
+            f"`offset_key` must be the name of a layer, not {type(key).__name__}: put the factors (samples x genes) into "
+            "adata.layers['offset'] and give offset_key='offset'."
+        )
+    layers = _layers(adata)
+    if key not in layers:
+        raise KeyError(
+            f"offset_key={key!r} is not a layer of adata; it has {layers}. Put the factors (samples x genes) into "
+            f"adata.layers[{key!r}]."
+        )
+    return check_offset(
+        adata.layers[key],
+        sample_names=adata.obs_names.tolist(),
+        gene_names=adata.var_names.tolist(),
+        matrix=f"adata.layers[{key!r}]",
+    )
+
+
+def _layers(adata: AnnData) -> list[str]:
+    return [name for name in adata.layers if name is not None]  # anndata 0.13 lists X as the layer None
+
+
 def check_unique(names: pd.Index, what: str, remedy: str) -> None:
-    """Raise a ValueError that shows the first duplicated names, or do nothing."""
+    """Raise ValueError with the first duplicated names."""
     if names.is_unique:
         return
     duplicated = list(dict.fromkeys(names[names.duplicated()]))
@@ -78,11 +93,11 @@ MAX_SPREAD = 1e6
 
 
 def check_sample_number(adata: AnnData) -> None:
-    """Raise ValueError if there are too few samples to learn from."""
+    """Raise ValueError if there are too few samples to estimate a variance."""
     if adata.n_obs < MIN_SAMPLES:
         raise ValueError(
             f"adata has {adata.n_obs} samples; a model needs at least {MIN_SAMPLES}. With fewer no variance between "
-            "samples can be told from an effect."
+            "samples can be separated from an effect."
         )
 
 
@@ -114,16 +129,7 @@ def check_size_factor(adata: AnnData, key: str) -> None:
 def check_size_factor_varies(adata: AnnData, key: str, depth: np.ndarray, offset: Offset | None = None) -> None:
     """Raise ValueError if all size factors are equal although the depths are not: a column filled by accident.
 
-    Parameters
-    ----------
-    adata
-        Samples x genes.
-    key
-        Column of obs.
-    depth
-        Total count of every sample.
-    offset
-        Offset of every count; it may hold what the size factors do not.
+    ``depth`` is the total count of each sample; an ``offset`` may contain the depth instead.
     """
     values = adata.obs[key].to_numpy(float)
     if np.ptp(values) > 0:
@@ -138,7 +144,7 @@ def check_size_factor_varies(adata: AnnData, key: str, depth: np.ndarray, offset
 
 
 def check_size_factor_scale(adata: AnnData, key: str) -> None:
-    """Raise ValueError if size factors are not relative, such as total counts, or differ without bound: thresholds and priors are in counts."""
+    """Raise ValueError if size factors are not relative (total counts, say) or too far apart: thresholds and priors are in counts."""
     values = adata.obs[key].to_numpy(float)
     if values.max() > MAX_SPREAD * values.min():
         raise ValueError(
@@ -155,7 +161,7 @@ def check_size_factor_scale(adata: AnnData, key: str) -> None:
 
 
 def check_columns(adata: AnnData, argument: str, keys: Sequence[str], *, continuous: bool) -> None:
-    """Raise KeyError or ValueError if columns of obs are absent, incomplete or, where numbers are needed, not numbers."""
+    """Raise KeyError or ValueError if columns of obs are absent or incomplete, or if continuous ones are not numbers."""
     if isinstance(keys, str):
         raise TypeError(
             f"{argument} must be a list of columns of adata.obs; it is the text {keys!r}. Write [{keys!r}]."
@@ -178,7 +184,7 @@ def check_columns(adata: AnnData, argument: str, keys: Sequence[str], *, continu
 
 
 def check_column_names(adata: AnnData) -> None:
-    """Raise ValueError if a column of obs has a name that no file of the results can hold, before anything takes long."""
+    """Raise ValueError if no file of the results could hold a column of obs, before any long computation."""
     names = [str(name) for name in adata.obs.columns]
     wrong = [name for name in names if not name.strip() or name in (".", "_index") or "/" in name or "\0" in name]
     if wrong:
@@ -192,7 +198,7 @@ def check_column_names(adata: AnnData) -> None:
 
 
 def check_no_empty_level(adata: AnnData, argument: str, keys: Sequence[str]) -> None:
-    """Raise ValueError if a categorical column of obs has levels without samples: they would have effects of their own."""
+    """Raise ValueError if a categorical column of obs has levels without samples: each would have an effect."""
     for key in keys:
         column = adata.obs[key]
         if not isinstance(column.dtype, pd.CategoricalDtype):
@@ -212,7 +218,7 @@ def check_joint_rank(
     categorical_keys: Sequence[str],
     continuous_keys: Sequence[str],
 ) -> None:
-    """Raise if design, batches and covariates together are not of full rank, or leave no sample to spare."""
+    """Raise ValueError if design, batches and covariates together are not of full rank, or have more columns than samples."""
     parts = [pd.DataFrame({INTERCEPT: np.ones(adata.n_obs)}, index=adata.obs_names)]
     if design is not None:
         _, matrix = make_design(design, adata.obs)

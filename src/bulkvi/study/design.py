@@ -1,4 +1,4 @@
-"""Design formulas: from obs columns to a full-rank matrix, and back again for new samples."""
+"""Design formulas: from columns of obs to a full-rank matrix, also for new samples."""
 
 import re
 import warnings
@@ -17,14 +17,14 @@ from bulkvi.study.formula import Formula, read_formula
 
 INTERCEPT = "Intercept"
 PLAIN_TEXT: Final = re.compile(r"[\w .+-]*")
-MOST_COLUMNS: Final = 1_000
-MOST_PER_SAMPLE: Final = 20
-MOST_NAMED: Final = 8
-MOST_TERMS_PER_SAMPLE: Final = 2
+MAX_COLUMNS: Final = 1_000
+MAX_COLUMNS_PER_SAMPLE: Final = 20
+MAX_NAMED: Final = 8
+MAX_TERMS_PER_SAMPLE: Final = 2
 
 
 class Design(NamedTuple):
-    """A formula together with what is needed to code new samples the same way."""
+    """A formula, and the state that codes new samples as the training samples were coded."""
 
     formula: str
     """Right-hand side, for example ``"~ cell + dex"``."""
@@ -41,54 +41,40 @@ class Design(NamedTuple):
 
 
 def make_design(formula: str, obs: pd.DataFrame) -> tuple[Design, pd.DataFrame]:
-    """Code the samples of ``obs`` by a formula.
+    """Code the samples of ``obs`` by a formula in the grammar of formulaic; return the design and its float64 matrix.
 
-    Parameters
-    ----------
-    formula
-        Right-hand side of a formula in the grammar of formulaic.
-    obs
-        One row for each sample.
-
-    Returns
-    -------
-    The design, and its matrix (samples x columns, float64).
-
-    Raises
-    ------
-    KeyError
-        If a variable is not a column of ``obs``.
-    ValueError
-        If the formula cannot be read, a variable is of a kind that a design does not take, has missing values or a level
-        without samples, a column is not finite, or the matrix is not of full rank.
+    Raise KeyError if a variable is not a column of ``obs``, and ValueError if the formula cannot be parsed, a column is not
+    accepted (`bulkvi.study.columns`) or not finite, or the matrix is not of full rank.
     """
-    read = read_formula(formula, obs.columns)
-    columns, levels = coded_columns(read, obs)
-    _check_size(read, columns)
-    matrix = _build(read, ModelSpec.from_spec(read.rewritten), columns)
+    parsed = read_formula(formula, obs.columns)
+    columns, levels = coded_columns(parsed, obs)
+    _check_size(parsed, columns)
+    matrix = _build(parsed, ModelSpec.from_spec(parsed.rewritten), columns)
     design = Design(
         formula=formula,
-        variables=read.variables,
+        variables=parsed.variables,
         levels=levels,
-        encoder_state=read.keys_shown(matrix.model_spec.encoder_state),
-        transform_state=read.keys_shown(matrix.model_spec.transform_state),
-        columns=tuple(read.shown(name) for name in matrix.columns),
+        encoder_state=parsed.keys_shown(matrix.model_spec.encoder_state),
+        transform_state=parsed.keys_shown(matrix.model_spec.transform_state),
+        columns=tuple(parsed.shown(name) for name in matrix.columns),
     )
     matrix = pd.DataFrame(matrix, dtype=float).set_axis(pd.Index(design.columns), axis=1)
-    _check_names(design, read)
+    _check_names(design, parsed)
     _check_finite(matrix, formula)
-    alike = _alike(obs[[name for name in levels if name in obs]]) if aliased_columns(matrix.to_numpy()) else None
-    if alike:
+    confounded = (
+        _same_groups(obs[[name for name in levels if name in obs]]) if aliased_columns(matrix.to_numpy()) else None
+    )
+    if confounded:
         raise ValueError(
-            f"The design {formula!r} is not of full rank: {alike}. No analysis of these samples can tell their effects apart. Add "
-            "samples that cross them, or leave one out and say with the results that they may be the other's doing."
+            f"The design {formula!r} is not of full rank: {confounded}. No analysis of these samples can separate their effects. "
+            "Add samples that cross them, or leave one out and report with the results that the other may be their cause."
         )
     check_full_rank(matrix, f"The design {formula!r}")
     return design, matrix
 
 
-def _alike(groups: pd.DataFrame) -> str | None:
-    """The first two variables that divide the samples alike, in words."""
+def _same_groups(groups: pd.DataFrame) -> str | None:
+    """Describe the first two variables that divide the samples into the same groups; None without any."""
     divisions: dict[bytes, Any] = {}
     for second in groups:
         first = divisions.setdefault(pd.factorize(groups[second])[0].tobytes(), second)
@@ -100,67 +86,56 @@ def _alike(groups: pd.DataFrame) -> str | None:
 
 
 def apply_design(design: Design, obs: pd.DataFrame) -> pd.DataFrame:
-    """Matrix of new samples, coded as the training samples were.
-
-    Raises
-    ------
-    KeyError
-        If a variable is not a column of ``obs``.
-    ValueError
-        If a variable has missing values or a level the training samples did not have.
-    """
-    read, matrix = _matrix_of(design, obs)
-    coded = pd.DataFrame(matrix, dtype=float).set_axis([read.shown(name) for name in matrix.columns], axis=1)
+    """Code new samples as the training samples were coded; raise ValueError on missing values and unknown levels."""
+    parsed, matrix = _matrix_of(design, obs)
+    coded = pd.DataFrame(matrix, dtype=float).set_axis([parsed.shown(name) for name in matrix.columns], axis=1)
     coded = coded[list(design.columns)]
     _check_finite(coded, design.formula)
     return coded
 
 
 def columns_of_variable(design: Design, obs: pd.DataFrame, variable: str) -> list[str]:
-    """Columns of the matrix that a variable enters, interactions included; ``obs`` may lack levels of it."""
-    read, matrix = _matrix_of(design, obs)
+    """Return the columns of the matrix that depend on a variable, interactions included; ``obs`` may lack levels of it."""
+    parsed, matrix = _matrix_of(design, obs)
     spec = matrix.model_spec
-    words = [word for word, use in read.names.uses.items() if use.column == variable]
+    words = [word for word, use in parsed.names.uses.items() if use.column == variable]
     places = sorted({k for word in words for k in spec.variable_indices.get(word, [])})
-    return [read.shown(spec.column_names[k]) for k in places]
+    return [parsed.shown(spec.column_names[k]) for k in places]
 
 
 class PlainDesign(NamedTuple):
-    """A design for other packages that build it with formulaic: nothing in it is a name or a text of the user."""
+    """A design for other packages that use formulaic: it contains no name and no text of the user."""
 
     formula: str
     columns: pd.DataFrame
-    """Samples x the words that stand for columns of obs."""
+    """Samples x words, each for one column of obs."""
     word_of: dict[str, list[str]]
-    """Words that stand for each column of obs."""
+    """Words for each column of obs."""
     read: Formula
 
 
 def plain_design(formula: str, obs: pd.DataFrame) -> PlainDesign:
-    """The checked formula with other names, and the samples under these.
+    """Return the checked formula under other names, and the samples under these; raise as `make_design` does.
 
-    Raises
-    ------
-    KeyError, ValueError
-        As `make_design`; and ValueError if a text in the formula has brackets or quotes.
+    A text in the formula that has brackets or quotes raises ValueError.
     """
     make_design(formula, obs)
-    read = read_formula(formula, obs.columns)
-    rewritten = read.rewritten
-    for word, text in read.names.texts.items():
+    parsed = read_formula(formula, obs.columns)
+    rewritten = parsed.rewritten
+    for word, text in parsed.names.texts.items():
         if not PLAIN_TEXT.fullmatch(text):
             raise ValueError(
                 f"The design {formula!r}: the text {text!r} must be of letters, digits, spaces and . _ + - here."
             )
         rewritten = rewritten.replace(word, repr(text))
     words: dict[str, list[str]] = {}
-    for word, use in read.names.uses.items():
+    for word, use in parsed.names.uses.items():
         words.setdefault(use.column, []).append(word)
-    return PlainDesign(rewritten, coded_columns(read, obs).table, words, read)
+    return PlainDesign(rewritten, coded_columns(parsed, obs).table, words, parsed)
 
 
 def numbers_in_design(design: Design, obs: pd.DataFrame) -> list[str]:
-    """What to say about columns of numbers that stand by themselves in a design: groups or a slope?"""
+    """Describe how a design uses each column of numbers that is a term by itself: as groups or as a slope."""
     by_itself = numbers_by_themselves(read_formula(design.formula, design.variables), obs)
     labels = [name for name in by_itself if name in design.levels]
     return warnings_of_numbers(obs, labels, [name for name in by_itself if name not in design.levels])
@@ -168,58 +143,58 @@ def numbers_in_design(design: Design, obs: pd.DataFrame) -> list[str]:
 
 def _matrix_of(design: Design, obs: pd.DataFrame) -> tuple[Formula, ModelMatrix]:
     require_columns(design.variables, obs)
-    read = read_formula(design.formula, design.variables)  # again: a saved model may come from anywhere
-    columns, _ = coded_columns(read, obs, known=design.levels)
+    parsed = read_formula(design.formula, design.variables)  # again: a saved model may come from anywhere
+    columns, _ = coded_columns(parsed, obs, known=design.levels)
     spec = ModelSpec.from_spec(
-        read.rewritten,
-        encoder_state=read.keys_rewritten(design.encoder_state),
-        transform_state=read.keys_rewritten(design.transform_state),
+        parsed.rewritten,
+        encoder_state=parsed.keys_rewritten(design.encoder_state),
+        transform_state=parsed.keys_rewritten(design.transform_state),
     )
-    matrix = _build(read, spec, columns)
-    if set(read.keys_shown(matrix.model_spec.transform_state)) - set(design.transform_state):
+    matrix = _build(parsed, spec, columns)
+    if set(parsed.keys_shown(matrix.model_spec.transform_state)) - set(design.transform_state):
         raise ValueError(
-            f"The design {design.formula!r} does not say how its transforms coded the first samples: the model was saved by an "
+            f"The design {design.formula!r} does not hold how its transforms coded the training samples: the model was saved by an "
             "older version. Set the samples up and train it again."
         )
-    return read, matrix
+    return parsed, matrix
 
 
-def _build(read: Formula, spec: ModelSpec, columns: pd.DataFrame) -> ModelMatrix:
-    """The matrix by formulaic, which gets neither names nor texts of the user."""
+def _build(parsed: Formula, spec: ModelSpec, columns: pd.DataFrame) -> ModelMatrix:
+    """Let formulaic build the matrix; it receives neither names nor texts of the user."""
     try:
         # formulaic only warns, and codes an unknown level as if it were the reference
         with warnings.catch_warnings(action="error", category=DataMismatchWarning), np.errstate(all="ignore"):
-            return spec.get_model_matrix(columns, context=read.names.texts, na_action="ignore", output="pandas")
+            return spec.get_model_matrix(columns, context=parsed.names.texts, na_action="ignore", output="pandas")
     except DataMismatchWarning as error:
         raise ValueError(
-            f"The samples have levels that the design {read.text!r} was not fitted with, or does not list: {read.shown(str(error))}"
+            f"The samples have levels that the design {parsed.text!r} was not fitted with, or does not list: {parsed.shown(str(error))}"
         ) from error
     except (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, FormulaicError) as error:
-        reason = read.shown(str(error)).strip()
-        raise ValueError(f"The design {read.text!r} cannot be built from adata.obs: {reason}") from error
+        reason = parsed.shown(str(error)).strip()
+        raise ValueError(f"The design {parsed.text!r} cannot be built from adata.obs: {reason}") from error
 
 
-def _check_size(read: Formula, columns: pd.DataFrame) -> None:
+def _check_size(parsed: Formula, columns: pd.DataFrame) -> None:
     """Raise ValueError if there are far more terms, or columns of an interaction, than samples."""
-    if len(read.terms) > MOST_TERMS_PER_SAMPLE * len(columns):
+    if len(parsed.terms) > MAX_TERMS_PER_SAMPLE * len(columns):
         raise ValueError(
-            f"The design has {len(read.terms):,} terms for {len(columns)} samples; there must be fewer columns than samples. Leave "
+            f"The design has {len(parsed.terms):,} terms for {len(columns)} samples; there must be fewer columns than samples. Leave "
             "some out."
         )
-    for term in read.terms:
+    for term in parsed.terms:
         n_levels = [
             columns[str(f)].nunique() for f in term.factors if str(f) in columns and not is_number(columns[str(f)])
         ]
-        if (n := prod(n_levels)) > max(MOST_COLUMNS, MOST_PER_SAMPLE * len(columns)):
+        if (n := prod(n_levels)) > max(MAX_COLUMNS, MAX_COLUMNS_PER_SAMPLE * len(columns)):
             raise ValueError(
-                f"The design {read.text!r}: {read.shown(str(term))!r} has {n:,} columns for {len(columns)} samples; there must be "
+                f"The design {parsed.text!r}: {parsed.shown(str(term))!r} has {n:,} columns for {len(columns)} samples; there must be "
                 "fewer columns than samples. Leave it out, or merge levels."
             )
 
 
-def _check_names(design: Design, read: Formula) -> None:
+def _check_names(design: Design, parsed: Formula) -> None:
     """Raise ValueError if names of columns are not unique, or a column of obs has the name of the intercept."""
-    named = [use.column for use in read.names.uses.values() if use.column == INTERCEPT]
+    named = [use.column for use in parsed.names.uses.values() if use.column == INTERCEPT]
     repeated = sorted({name for name in design.columns if design.columns.count(name) > 1})
     if named or repeated:
         raise ValueError(
@@ -229,7 +204,7 @@ def _check_names(design: Design, read: Formula) -> None:
 
 
 def _check_finite(matrix: pd.DataFrame, formula: str) -> None:
-    """Raise ValueError that names the first column with values that are not finite, and its samples."""
+    """Raise ValueError with the first column that has values that are not finite, and its samples."""
     wrong = ~np.isfinite(matrix.to_numpy())
     if not wrong.any():
         return
@@ -242,32 +217,31 @@ def _check_finite(matrix: pd.DataFrame, formula: str) -> None:
 
 
 def check_full_rank(matrix: pd.DataFrame, what: str) -> None:
-    """Raise ValueError that names the aliased columns if ``matrix`` is not of full column rank."""
+    """Raise ValueError with the aliased columns if ``matrix`` is not of full column rank."""
     aliased = aliased_columns(matrix.to_numpy())
     if not aliased:
         return
     names = matrix.columns
     described = "; ".join(
-        f"{names[column]!r} follows from {', '.join(repr(names[k]) for k in others[:MOST_NAMED])}"
-        f"{', ...' if len(others) > MOST_NAMED else ''}"
+        f"{names[column]!r} follows from {', '.join(repr(names[k]) for k in others[:MAX_NAMED])}"
+        f"{', ...' if len(others) > MAX_NAMED else ''}"
         if others
         else f"{names[column]!r} is zero in every sample"
-        for column, others in list(aliased.items())[:MOST_NAMED]
+        for column, others in list(aliased.items())[:MAX_NAMED]
     )
-    if len(aliased) > MOST_NAMED:
-        described += f"; and {len(aliased) - MOST_NAMED} more"
+    described += f"; and {len(aliased) - MAX_NAMED} more" if len(aliased) > MAX_NAMED else ""
     raise ValueError(
-        f"{what} is not of full rank: {described}. Leave out one of the variables that say the same thing; an effect that "
+        f"{what} is not of full rank: {described}. Leave out one of the redundant variables; an effect that "
         "is confounded with another cannot be estimated from these samples. Donors (subjects, animals) that are in one group "
         "each go into donor_key of setup_anndata, not into the design."
     )
 
 
 def without_intercept(matrix: pd.DataFrame) -> pd.DataFrame:
-    """The matrix without its intercept column, float32, as the network reads it."""
+    """Return the matrix without its intercept column, float32, the input of the network."""
     return matrix.drop(columns=INTERCEPT, errors="ignore").astype(np.float32)
 
 
 def design_from_state(state: Mapping[str, Any]) -> Design:
-    """Design from its stored fields."""
+    """Return the design of its stored fields."""
     return Design(**{field: state[field] for field in Design._fields})

@@ -1,4 +1,4 @@
-"""What a design leaves open: cells without replicates, confounding with other columns of obs, repeated measures."""
+"""Weaknesses of a design: cells without replicates, confounding with other columns of obs, repeated measures."""
 
 import re
 from collections.abc import Collection, Iterator, Sequence, Set
@@ -9,12 +9,12 @@ import pandas as pd
 
 from bulkvi.design_names import FINDING, REMEDY, SEVERITY
 from bulkvi.stats.rank import well_conditioned
-from bulkvi.study.columns import names_groups
+from bulkvi.study.columns import is_number, names_groups, words_of
 from bulkvi.study.design import Design, make_design
 
 SERIOUS = "serious"
 NOTE = "note"
-FEW_FREE = 2
+MIN_FREE = 2
 SAMPLES_PER_DONOR = 4
 TECHNICAL = frozenset(
     "batch batches lane lanes plate plates run runs flowcell library lib seq sequencing sequencer date center centre site "
@@ -33,7 +33,7 @@ RUNS = frozenset("run runs lane lanes flowcell barcode srr srx".split())
 
 
 class Finding(NamedTuple):
-    """One thing to know before the design is trusted."""
+    """One weakness of a design."""
 
     severity: str
     finding: str
@@ -43,29 +43,16 @@ class Finding(NamedTuple):
 def design_findings(
     obs: pd.DataFrame, formula: str, also: tuple[str, ...] = (), contrast: str | Sequence[Any] | None = None
 ) -> list[Finding]:
-    """What to know before a design is trusted, serious findings first.
+    """Return the weaknesses of a design, serious ones first; raise as `make_design` does.
 
-    Parameters
-    ----------
-    obs
-        One row for each sample.
-    formula
-        Right-hand side of a formula.
-    also
-        Columns that the model accounts for besides.
-    contrast
-        The column that is compared, or column, test and reference level; what does not concern it is a note.
-
-    Raises
-    ------
-    KeyError, ValueError
-        As `make_design`, and if the contrast is not one of the design.
+    ``also`` are further columns that the model accounts for. ``contrast`` is the column that is compared, or column, test and
+    reference level: findings about other columns are notes then.
     """
     design, matrix = make_design(formula, obs)
-    compared, levels = _compared(contrast, obs, design.variables, formula)
+    comparison = _compared(contrast, obs, design.variables, formula)
     found = [
-        *_freedom(len(matrix), len(matrix.columns), formula),
-        *_of_columns(obs, design, also, matrix.to_numpy(), compared, levels),
+        *_freedom(len(matrix), matrix.shape[1], formula),
+        *_of_columns(obs, design, also, matrix.to_numpy(), *comparison),
     ]
     return sorted(found, key=lambda finding: finding.severity != SERIOUS)
 
@@ -75,14 +62,12 @@ def _compared(
 ) -> tuple[str | None, list[Any]]:
     if contrast is None:
         return None, []
-    parts: list[Any] = [contrast] if isinstance(contrast, str) else list(contrast)
-    column, levels = parts[0], parts[1:]
+    column, *levels = [contrast] if isinstance(contrast, str) else list(contrast)
     if column not in variables:
         raise ValueError(
             f"contrast={contrast!r}: the design {formula!r} does not hold {column!r}; it has {list(variables)}."
         )
-    unknown = [level for level in levels if not (obs[column] == level).any()]
-    if unknown or len(levels) not in (0, 2):
+    if len(levels) not in (0, 2) or not all((obs[column] == level).any() for level in levels):
         raise ValueError(
             f"contrast={contrast!r}: give the column, or the column and two of its levels {obs[column].unique().tolist()[:10]}."
         )
@@ -97,34 +82,32 @@ def _of_columns(
     compared: str | None = None,
     levels: Sequence[Any] = (),
 ) -> Iterator[Finding]:
-    variables = design.variables
-    columns = sort_columns(obs, variables, design.levels)
-    held = [name for name in variables if name in columns.categories]
-    others = [name for name in columns.categories if name not in {*variables, *also}]
-    cells = pd.factorize(pd.MultiIndex.from_frame(obs[held]))[0] if held else np.zeros(len(obs), int)
-    repeated = {name: [*_repeats(name, columns.categories[name], cells, held, matrix)] for name in others if held}
-    for variable in held:
-        touched = compared in (None, variable)
-        part = np.ones(len(obs), bool)
-        if variable == compared and levels:
-            part = obs[variable].isin(list(levels)).to_numpy()
+    columns = sort_columns(obs, design.variables, design.levels)
+    factors = [name for name in design.variables if name in columns.categories]
+    others = [name for name in columns.categories if name not in {*design.variables, *also}]
+    cells = pd.factorize(pd.MultiIndex.from_frame(obs[factors]))[0] if factors else np.zeros(len(obs), int)
+    repeated = {name: [*_repeats(name, columns.categories[name], cells, factors, matrix)] for name in others if factors}
+    for variable in factors:
+        is_compared = compared in (None, variable)
+        chosen = list(levels) if variable == compared and levels else obs[variable].unique()
+        part = obs[variable].isin(chosen).to_numpy()
         codes = columns.categories[variable][part]
-        found = [*_like_names(obs[variable]), *_small_groups(obs[variable][part])]
+        found = [*_similar_names(obs[variable]), *_small_groups(obs[variable][part])]
         for other in others:
             if not repeated[other]:
                 found += _confounding(variable, other, codes, columns.categories[other][part])
-        yield from (finding if touched else finding._replace(severity=NOTE) for finding in found)
+        yield from (finding if is_compared else finding._replace(severity=NOTE) for finding in found)
     for name in others:
         yield from repeated.get(name, [])
 
 
 def findings_table(findings: list[Finding]) -> pd.DataFrame:
-    """A row for each finding."""
+    """Return a table with one row per finding."""
     return pd.DataFrame(findings, columns=[SEVERITY, FINDING, REMEDY])
 
 
 def first_warning(obs: pd.DataFrame, formula: str, also: tuple[str, ...]) -> str | None:
-    """The first serious finding about the columns, in words; None without any."""
+    """Describe the first serious finding about the columns; None without any."""
     design, matrix = make_design(formula, obs)  # a lack of residual degrees of freedom is an error of the regression
     found = _of_columns(obs, design, also, matrix.to_numpy())
     serious = [finding for finding in found if finding.severity == SERIOUS]
@@ -139,7 +122,7 @@ def first_warning(obs: pd.DataFrame, formula: str, also: tuple[str, ...]) -> str
 
 def _freedom(n_samples: int, n_columns: int, formula: str) -> Iterator[Finding]:
     free = n_samples - n_columns
-    if free > FEW_FREE:
+    if free > MIN_FREE:
         return
     yield Finding(
         SERIOUS if free == 0 else NOTE,
@@ -149,15 +132,15 @@ def _freedom(n_samples: int, n_columns: int, formula: str) -> Iterator[Finding]:
     )
 
 
-def _like_names(column: pd.Series) -> Iterator[Finding]:
+def _similar_names(column: pd.Series) -> Iterator[Finding]:
     # dots and spaces are part of a number
     levels = sorted(level for level in map(str, column.dropna().unique()) if re.search(r"[^\W\d_]", level))
     plain = pd.Series(levels, index=[re.sub(r"[\s._]+", "", level).lower() for level in levels], dtype=object)
-    alike = plain[plain.index.duplicated(keep=False) & (plain.index != "")]
-    if len(alike):
+    similar = plain[plain.index.duplicated(keep=False) & (plain.index != "")]
+    if len(similar):
         yield Finding(
             SERIOUS,
-            f"Levels of {column.name!r} differ only in capitals, spaces, dots or underscores: {', '.join(map(repr, alike[:4]))}.",
+            f"Levels of {column.name!r} differ only in capitals, spaces, dots or underscores: {', '.join(map(repr, similar[:4]))}.",
             "If they are one group, write them alike: now they are compared as different ones.",
         )
 
@@ -167,7 +150,7 @@ def _small_groups(column: pd.Series) -> Iterator[Finding]:
     alone = sorted(map(str, counts.index[counts == 1]))
     if alone:
         yield Finding(
-            NOTE if _looks(column.name, REPEATED | TECHNICAL) else SERIOUS,
+            NOTE if _has_word(column.name, REPEATED | TECHNICAL) else SERIOUS,
             f"{column.name!r} has levels with one sample: {', '.join(alone[:5])}{' ...' if len(alone) > 5 else ''}.",
             "Their results depend on the variance of the other groups: add samples, merge levels or leave them out.",
         )
@@ -180,11 +163,11 @@ def _confounding(variable: str, other: str, a: np.ndarray, b: np.ndarray) -> Ite
     n_a, n_b = len(np.unique(a)), len(np.unique(b))
     if min(n_a, n_b) < 2 or n_b > known.sum() / 2 or pairs > max(n_a, n_b):
         return
-    technical = _looks(other, TECHNICAL)
+    technical = _has_word(other, TECHNICAL)
     if n_a != n_b and not technical:  # a finer or coarser division of the samples, such as the cells of the design
         return
     # the effect of a donor is of no interest, so a donor may have a batch to itself
-    severity = SERIOUS if technical and not _looks(variable, REPEATED | TECHNICAL) else NOTE
+    severity = SERIOUS if technical and not _has_word(variable, REPEATED | TECHNICAL) else NOTE
     if n_a == n_b:
         finding = f"{variable!r} is fully confounded with {other!r}: each level of one has one level of the other."
     elif n_b > n_a:
@@ -202,15 +185,17 @@ def _confounding(variable: str, other: str, a: np.ndarray, b: np.ndarray) -> Ite
         )
     elif technical:
         remedy = (
-            f"No analysis of these samples can tell their effects apart: say so with the results, or add samples that "
+            "No analysis of these samples can separate their effects: report this with the results, or add samples that "
             f"cross {variable!r} with {other!r}."
         )
     else:
-        remedy = f"If {other!r} is not another word for {variable!r}, its effect cannot be told from it."
+        remedy = f"If {other!r} is not another word for {variable!r}, its effect cannot be separated from it."
     yield Finding(severity, finding, remedy)
 
 
-def _repeats(name: str, codes: np.ndarray, cells: np.ndarray, held: list[str], matrix: np.ndarray) -> Iterator[Finding]:
+def _repeats(
+    name: str, codes: np.ndarray, cells: np.ndarray, factors: list[str], matrix: np.ndarray
+) -> Iterator[Finding]:
     known = codes >= 0
     a, b = cells[known], codes[known]
     levels, n_per_level = np.unique(b, return_counts=True)
@@ -219,20 +204,21 @@ def _repeats(name: str, codes: np.ndarray, cells: np.ndarray, held: list[str], m
     # a column that the design decides repeats nothing
     if (n_per_level > 1).mean() <= 0.5 or len(pairs[0]) == n_cells or n_cells < 2:
         return
-    library = _looks(name, LIBRARIES)
-    if library:
-        pass
-    elif _looks(name, RUNS):
-        if not nested or len(levels) <= 2 * n_cells:  # two lanes in each group are batches; many are parts of samples
+    library = _has_word(name, LIBRARIES)
+    if not library:
+        if _has_word(name, RUNS):
+            batch = (
+                not nested or len(levels) <= 2 * n_cells
+            )  # two lanes per group are batches, many are parts of samples
+        else:
+            coarse = len(levels) < 3 or known.sum() > SAMPLES_PER_DONOR * len(levels)
+            batch = _has_word(name, TECHNICAL) or (coarse and not _has_word(name, REPEATED))
+        if batch:
             return
-    elif _looks(name, TECHNICAL):
-        return
-    elif not _looks(name, REPEATED) and (len(levels) < 3 or known.sum() > SAMPLES_PER_DONOR * len(levels)):
-        return
-    design = " and ".join(repr(held_name) for held_name in held)
+    design = " and ".join(repr(factor) for factor in factors)
     donor = f"name {name!r} as donor_key in setup_anndata"
     if (n_per_pair > 1).mean() > 0.5:
-        parts = nested and not _looks(name, REPEATED - LIBRARIES)
+        parts = nested and not _has_word(name, REPEATED - LIBRARIES)
         what = "repeats of one sample (lanes, technical replicates)" if parts else "repeated measures of one thing"
         summed = f"Technical replicates are added up: bulkvi.pp.sum_replicates(adata, {name!r}). Other repeats: "
         yield Finding(
@@ -249,17 +235,15 @@ def _repeats(name: str, codes: np.ndarray, cells: np.ndarray, held: list[str], m
         yield Finding(
             NOTE,
             f"Levels of {name!r} come back in several levels of {design}: the samples may be paired.",
-            f"With {name!r} in the design its differences no longer count as noise: '~ {name} + {held[-1]}'. Where the "
+            f"With {name!r} in the design its differences no longer count as noise: '~ {name} + {factors[-1]}'. Where the "
             f"levels are many, {donor} instead."
-            if free > FEW_FREE
+            if free > MIN_FREE
             else f"If so, {donor}: in the design its {len(levels)} levels would leave {free} residual degrees of freedom.",
         )
 
 
-def _looks(name: Any, words: Set[str]) -> bool:
-    parts = re.sub(r"([a-z])([A-Z])", r"\1 \2", str(name)).lower()
-    found = set(re.split(r"[^a-z]+", parts))
-    return bool(words & (found | {parts.replace("_", "").replace(" ", "")}))
+def _has_word(name: Any, words: Set[str]) -> bool:
+    return bool(words & (words_of(name) | {re.sub("[_ ]", "", str(name)).lower()}))
 
 
 MAX_LEVELS = 1000
@@ -268,7 +252,7 @@ OWN_PREFIXES = ("_scvi", "_bulkvi")
 
 
 class Columns(NamedTuple):
-    """Columns of obs, as they are compared with each other."""
+    """Columns of obs, as associations between them are measured."""
 
     categories: dict[str, np.ndarray]
     """Codes of the levels of each categorical column; -1 where missing."""
@@ -279,10 +263,10 @@ class Columns(NamedTuple):
 
 
 def sort_columns(obs: pd.DataFrame, in_design: Collection[str] = (), levels: Collection[str] = ()) -> Columns:
-    """Categorical, numeric, and neither: identifiers and constants.
+    """Divide columns of obs into categorical, numeric, and neither (identifiers and constants).
 
-    Whole numbers that repeat (at most half as many as samples), or whose name is that of a batch or donor, are read as
-    categories; columns of the design as the design reads them: ``levels`` names those that are categories there.
+    Whole numbers that repeat (at most half as many as samples), or whose name is that of a batch or donor, are categories. For
+    columns of the design, ``levels`` holds the names of the categorical ones.
     """
     categories, numbers, left_out = {}, {}, {}
     for given in obs.columns:
@@ -298,15 +282,15 @@ def sort_columns(obs: pd.DataFrame, in_design: Collection[str] = (), levels: Col
             left_out[name] = "things that have no levels, such as lists"
             continue
         n_known = int((codes >= 0).sum())
-        numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+        numeric = is_number(column)
         if name in in_design:
-            counted = name in levels
+            is_category = name in levels
         else:
             repeats = pd.api.types.is_integer_dtype(column) and len(found) <= n_known / 2
-            counted = numeric and (repeats or names_groups(name, column))
+            is_category = numeric and (repeats or names_groups(name, column))
         if len(found) < 2:
             left_out[name] = "the same in every sample"
-        elif numeric and not counted:
+        elif numeric and not is_category:
             numbers[name] = column.to_numpy(dtype=float, na_value=np.nan)
         elif len(found) == n_known and name not in in_design:
             left_out[name] = "another value in every sample (an identifier)"

@@ -1,14 +1,14 @@
-"""A record of what was registered, so that labels, counts or genes that change afterwards are noticed."""
+"""Fingerprint of registered samples: it shows whether labels, counts or genes have changed since."""
 
 import hashlib
 from collections.abc import Sequence
 from typing import Any, Final
-from warnings import warn
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from bulkvi.arguments import warn_user
 from bulkvi.stats.counts.blocks import by_rows, read_rows
 
 COLUMNS: Final = "columns"
@@ -30,13 +30,7 @@ def fingerprint(adata: AnnData, columns: Sequence[str], layers: Sequence[str | N
 
 
 def check_unchanged(record: dict[str, Any], adata: AnnData) -> None:
-    """Raise ValueError if the samples are not those of the record any more.
-
-    Raises
-    ------
-    ValueError
-        If genes, a column of obs, the counts or the offsets changed; the message names which.
-    """
+    """Raise ValueError with the first column, layer or gene list that differs from the record."""
     if not record:
         return
     if adata.var_names.astype(str).tolist() != record[GENES]:
@@ -61,7 +55,7 @@ def check_unchanged(record: dict[str, Any], adata: AnnData) -> None:
 
 
 def _hash_of_column(column: pd.Series) -> str:
-    """Hash of the values, whatever their dtype: writing a file makes categories of text."""
+    """Hash the values, whatever their dtype: writing a file makes categories of text."""
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column):
         return _hash(column.to_numpy(dtype=float, na_value=np.nan))
     codes, levels = pd.factorize(column.astype(object))
@@ -97,12 +91,9 @@ def check_genes(adata: AnnData, genes: list[str]) -> None:
 
 
 def with_genes(adata: AnnData, genes: list[str]) -> AnnData:
-    """Samples with the genes of a model in its order: themselves, or a copy, with a warning.
+    """Return the samples with the genes of a model in its order: themselves, or a copy with a warning.
 
-    Raises
-    ------
-    ValueError
-        If they lack genes of the model, or names repeat.
+    Raise ValueError if they lack genes of the model, or names repeat.
     """
     found = adata.var_names.astype(str)
     if not genes or found.tolist() == genes:
@@ -116,10 +107,8 @@ def with_genes(adata: AnnData, genes: list[str]) -> AnnData:
             "was trained on; for new samples see BulkVI.prepare_query_anndata and BulkVI.load_query_data."
         )
     more = len(found) - len(genes)
-    warn(
+    warn_user(
         f"The genes of adata are {f'{more:,} more than those of the model' if more else 'in another order than in the model'}: the "
-        "model has a copy with its own genes in its own order, model.adata.",
-        UserWarning,
-        stacklevel=3,
+        "model has a copy with its own genes in its own order, model.adata."
     )
     return adata[:, found.get_indexer(genes)].copy()

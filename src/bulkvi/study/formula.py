@@ -1,7 +1,7 @@
-"""The one door for formulas: each is read, checked against a fixed language and rewritten before anything is evaluated.
+"""Parse formulas: each is checked against a fixed language and rewritten before anything is evaluated.
 
-formulaic evaluates the calls of a formula as Python code, and looks names up among columns, transforms and builtins alike.
-It is therefore never given a formula as a user wrote it: names and texts become identifiers that cannot be anything else.
+formulaic evaluates the calls of a formula as Python code, and finds names among columns, transforms and builtins alike.
+It therefore never receives a formula as a user wrote it: names and texts become identifiers without another meaning.
 """
 
 import keyword
@@ -28,7 +28,7 @@ RANDOM_EFFECT: Final = re.compile(r"\(?\s*([^()|]*?)\s*\|\|?\s*([^()|+]*?)\s*(\)
 
 @dataclass
 class Formula:
-    """A formula that was read and checked."""
+    """A formula after parsing and checks."""
 
     text: str
     """As the user wrote it."""
@@ -45,7 +45,7 @@ class Formula:
         return tuple(sorted({use.column for use in self.names.uses.values()}))
 
     def shown(self, text: str) -> str:
-        """A name of a column of the matrix, or a message of formulaic, in the words of the user's formula."""
+        """Translate a name of a column of the matrix, or a message of formulaic, into the words of the user's formula."""
         words = self.names.shown
         if not words:
             return text
@@ -53,11 +53,11 @@ class Formula:
         return re.sub("|".join(map(re.escape, longest_first)), lambda found: words[found[0]], text)
 
     def keys_shown(self, state: dict[str, Any]) -> dict[str, Any]:
-        """A state of formulaic by the user's expressions."""
+        """Key a state of formulaic by the user's expressions."""
         return {self.shown(key): value for key, value in state.items()}
 
     def keys_rewritten(self, state: dict[str, Any]) -> dict[str, Any]:
-        """A state by the user's expressions, as formulaic needs it."""
+        """Key a state by rewritten expressions, for formulaic."""
         uses = self.names.uses  # of the words for one column, that of the column by itself counts
         by_role = sorted(self.names.shown, key=lambda word: ROLES.index(uses[word].role) if word in uses else 0)
         back = {self.names.shown[word]: word for word in by_role}
@@ -65,24 +65,11 @@ class Formula:
 
 
 def read_formula(formula: str, columns: Iterable[object]) -> Formula:
-    """Read a formula over these columns, and check that it does nothing but code them.
+    """Parse a formula over these columns, and check that it does nothing but code them.
 
-    Parameters
-    ----------
-    formula
-        Right-hand side of a formula.
-    columns
-        Names of the columns that there are.
-
-    Raises
-    ------
-    MissingColumnError
-        A KeyError, if it reads another column.
-    TypeError
-        If it is no text.
-    ValueError
-        If it cannot be read, has a left-hand side or a random effect, holds anything but columns, numbers, operators and the
-        transforms of `bulkvi.study.formula_calls`, or has too many terms.
+    Raise MissingColumnError (a KeyError) for an unknown column, TypeError if it is not text, and ValueError if it cannot be
+    parsed, has a left-hand side or a random effect, has too many terms, or contains anything but columns, numbers, operators
+    and the transforms of `bulkvi.study.formula_calls`.
     """
     if not isinstance(formula, str):
         raise TypeError(f"The design must be a formula such as '~ batch + condition', not {type(formula).__name__}.")
@@ -93,25 +80,25 @@ def read_formula(formula: str, columns: Iterable[object]) -> Formula:
     names = Names(columns=[str(name) for name in columns], formula=formula)
     plain = _without_quotes(formula, names)
     _check_sides(formula, plain, names)
-    read = Formula(formula, names=names)
+    parsed = Formula(formula, names=names)
     try:
-        read.rewritten = " ".join(_rewritten(token, names) for token in tokenize(plain))
-        check_number_of_terms(read.rewritten, formula)
-        read.terms = list(Terms(read.rewritten))
+        parsed.rewritten = " ".join(_rewritten(token, names) for token in tokenize(plain))
+        check_number_of_terms(parsed.rewritten, formula)
+        parsed.terms = list(Terms(parsed.rewritten))
     except RecursionError as error:
         raise ValueError(
             f"The design {brief(formula)} is nested too deeply. Write it with fewer parentheses."
         ) from error
     except (FormulaicError, SyntaxError) as error:
         raise ValueError(
-            f"The design {brief(formula)} is not a formula ({_reason(error, read)}). Example: '~ batch + condition'."
+            f"The design {brief(formula)} is not a formula ({_reason(error, parsed)}). Example: '~ batch + condition'."
             f"{hint(formula, names.columns)}"
         ) from error
-    return read
+    return parsed
 
 
 def _without_quotes(formula: str, names: Names) -> str:
-    """The formula with words in the place of names in backticks and of texts in quotes: no quote, no backslash is left."""
+    """Replace names in backticks and texts in quotes by words: no quote and no backslash is left."""
     if len(formula) > MAX_CHARACTERS:
         raise ValueError(
             f"The design has {len(formula):,} characters, more than {MAX_CHARACTERS:,}: {brief(formula)}. Give so many columns "
@@ -148,7 +135,7 @@ def _without_quotes(formula: str, names: Names) -> str:
 
 
 def _plain_word(word: str, rest: str, names: Names) -> str:
-    """A bare word as it is, or as a column's name if Python would read it otherwise (``class``, ``cell.line``)."""
+    """Return a bare word, or the word of a column whose name Python would parse otherwise (``class``, ``cell.line``)."""
     if rest[:1] in ("'", '"'):
         raise ValueError(f"The design {brief(names.formula)}: no mark may stand before a text, as {word!r} does.")
     is_call = rest.lstrip()[:1] == "("
@@ -199,7 +186,9 @@ def _rewritten(token: Token, names: Names) -> str:
     if kind is Token.Kind.OPERATOR and OPERATORS.fullmatch(text):
         return "%in%" if text == "in" else text
     if text == ".":
-        raise ValueError(f"The design {brief(names.formula)}: '.' stands for no column here. Name the columns.")
+        raise ValueError(
+            f"The design {brief(names.formula)}: '.' is no abbreviation of columns here. Name the columns."
+        )
     if kind is Token.Kind.NAME:
         return names.top_level(text)
     raise ValueError(
@@ -208,7 +197,7 @@ def _rewritten(token: Token, names: Names) -> str:
     )
 
 
-def _reason(error: Exception, read: Formula) -> str:
-    """First line of a library's message, in the user's words."""
+def _reason(error: Exception, parsed: Formula) -> str:
+    """Return the first line of a library's message, in the user's words."""
     first = str(error).strip().splitlines()[:1]
-    return read.shown(read.names.restored(first[0])).rstrip(".")[:200] if first else type(error).__name__
+    return parsed.shown(parsed.names.restored(first[0])).rstrip(".")[:200] if first else type(error).__name__

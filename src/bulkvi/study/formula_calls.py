@@ -1,4 +1,4 @@
-"""What may stand inside a call of a formula: columns, numbers, texts, arithmetic, and the transforms listed here."""
+"""Calls in a formula: columns, numbers, texts, arithmetic, and the transforms listed here."""
 
 import ast
 from typing import Any, Final
@@ -16,7 +16,7 @@ NUMPY: Final = frozenset(
 BARE: Final = {name: name for name in "abs exp exp2 expm1 log log10 log1p log2 sqrt".split()}
 """Those that need no ``np``."""
 SLOPE: Final = "slope"
-"""Says that the numbers of a column are measurements."""
+"""Marks the numbers of a column as measurements."""
 COLUMN: Final = "column"
 """The same of a column of a design matrix."""
 CODED: Final = frozenset({"C", "hashed"})
@@ -24,10 +24,10 @@ CODED: Final = frozenset({"C", "hashed"})
 TRANSFORMS: Final = CODED | frozenset("I bs cc center cr cs poly scale standardize".split())
 BASES: Final = frozenset("bs cc cr cs hashed".split())
 SIZED: Final = BASES | {"poly"}
-"""Transforms that make as many columns as a number says."""
+"""Transforms whose number of columns is an argument."""
 BOUNDS: Final = ("lower_bound", "upper_bound")
 CODINGS: Final = frozenset("SAS custom diff helmert poly sum treatment".split())
-"""What stands after ``contr.``"""
+"""Codings after ``contr.``"""
 PATSY_CODINGS: Final = frozenset("Diff Helmert Poly Sum Treatment".split())
 KEYWORDS: Final = frozenset(
     "backward base center constraints contrasts ddof degree df drop extrapolation include_intercept knots levels lower_bound raw "
@@ -46,16 +46,10 @@ LISTED: Final = (
 
 
 def rewrite_call(text: str, names: Names) -> str:
-    """Check the Python code of a formula, and put words that stand for columns, texts and functions into it.
+    """Check the Python code of a formula, and replace columns, texts and functions in it by words.
 
-    Raises
-    ------
-    KeyError
-        If it reads a column that is not there.
-    SyntaxError
-        If it is no expression.
-    ValueError
-        If it holds anything that is not listed in this file.
+    Raise KeyError for an unknown column, SyntaxError if it is not an expression, and ValueError for anything that this file does
+    not list.
     """
     try:
         tree = ast.parse(text.strip(), mode="eval").body
@@ -73,7 +67,7 @@ class _Rewriter:
         self.names = names
 
     def value(self, node: ast.expr) -> ast.expr:
-        """An expression over columns."""
+        """Rewrite an expression over columns."""
         if isinstance(node, ast.Constant):
             return self._constant(node)
         if isinstance(node, ast.Name) and node.id in self.names.texts:
@@ -99,14 +93,14 @@ class _Rewriter:
         if name in (SLOPE, COLUMN) and len(node.args) == 1 and not node.keywords:
             return self._column(node.args[0], "number")
         if name == "exp10" and len(node.args) == 1 and not node.keywords:  # formulaic's is the tenth power
-            made: ast.expr = ast.BinOp(ast.Constant(10.0), ast.Pow(), self.value(node.args[0]))
+            call: ast.expr = ast.BinOp(ast.Constant(10.0), ast.Pow(), self.value(node.args[0]))
         elif (library in ("np", "numpy") and function in NUMPY) or name in BARE:
             if node.keywords or not 1 <= len(node.args) <= 3:
                 raise self._refused(node, "it takes one to three values and no settings")
-            made = _called(f"np.{function}", [self.value(argument) for argument in node.args], [])
+            call = _called(f"np.{function}", [self.value(argument) for argument in node.args], [])
         elif name in TRANSFORMS and node.args:
             data = self._column(node.args[0], "category") if self._is_coded(name, node) else self.value(node.args[0])
-            made = _called(name, [data, *map(self._setting, node.args[1:])], self._keywords(node, name))
+            call = _called(name, [data, *map(self._setting, node.args[1:])], self._keywords(node, name))
             self._check_size(node, name)
         elif name == "Q" and len(node.args) == 1 and not node.keywords:
             return self._column(self._as_quoted(node.args[0]), "number")
@@ -116,8 +110,8 @@ class _Rewriter:
                 f"formulas take the transforms {LISTED}. For another one make a column of its result, "
                 "adata.obs['name'] = function(adata.obs['x']), and write its name",
             )
-        self.names.shown[ast.unparse(made)] = self.names.restored(ast.unparse(node))
-        return made
+        self.names.shown[ast.unparse(call)] = self.names.restored(ast.unparse(node))
+        return call
 
     def _is_coded(self, name: str, node: ast.Call) -> bool:
         return name in CODED and isinstance(node.args[0], ast.Name | ast.Attribute)
@@ -138,7 +132,7 @@ class _Rewriter:
         return ast.Name(self.names.use(self.names.column(word), role))
 
     def _setting(self, node: ast.expr) -> ast.expr:
-        """An argument that is no column: a number, a text, a list of them, a coding."""
+        """Check an argument that is no column: a number, a text, a list of them, a coding."""
         if isinstance(node, ast.Constant):
             return self._constant(node)
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
@@ -166,7 +160,7 @@ class _Rewriter:
         return [ast.keyword(given.arg, self._setting(given.value)) for given in node.keywords]
 
     def _check_size(self, node: ast.Call, name: str) -> None:
-        """Raise if a basis would have more columns than anybody wants, or take for ever."""
+        """Raise ValueError if a basis would have too many columns to be of use, or to be computed."""
         if name in BASES and len(node.args) > 2:
             raise self._refused(node, "settings after the second one are given by name, as in degree=2")
         settings = [("", argument) for argument in node.args[1:2]] + [(word.arg, word.value) for word in node.keywords]
@@ -180,7 +174,7 @@ class _Rewriter:
         value = node.value
         if value is None or isinstance(value, bool | float) or (isinstance(value, int) and value <= MAX_NUMBER):
             return node
-        raise self._refused(node, "numbers are real and at most 2**53, texts stand in simple quotes")
+        raise self._refused(node, "numbers are real and at most 2**53, texts are in simple quotes")
 
     def _reads(self, node: ast.AST) -> bool:
         return any(isinstance(part, ast.Name) and part.id in self.names.uses for part in ast.walk(node))
@@ -202,29 +196,20 @@ MAX_FACTORS: Final = 6
 
 
 def check_number_of_terms(rewritten: str, formula: str) -> None:
-    """Raise ValueError if a formula has more terms than anybody can read, or one of too many factors.
-
-    Parameters
-    ----------
-    rewritten
-        The formula, checked and rewritten: nothing in it is evaluated here.
-    formula
-        The formula of the user, for the message.
-    """
+    """Raise ValueError if a rewritten formula has too many terms, or a term of too many factors; nothing is evaluated."""
     terms, degree, factors = _size(DefaultFormulaParser().get_ast(rewritten))
     degree = min(degree, factors)
     if terms <= MAX_TERMS and degree <= MAX_FACTORS:
         return
-    much = f"{MAX_TERMS:,} terms" if terms > MAX_TERMS else f"{MAX_FACTORS} columns in one interaction"
-    shown = formula if len(formula) <= 200 else f"{formula[:100]} ... {formula[-40:]}"
+    limit = f"{MAX_TERMS:,} terms" if terms > MAX_TERMS else f"{MAX_FACTORS} columns in one interaction"
     raise ValueError(
-        f"The design {shown!r} multiplies out to more than {much}. Write the interactions that you mean, such as a:b, with + "
+        f"The design {brief(formula)} multiplies out to more than {limit}. Write the interactions that you mean, such as a:b, with + "
         "between them."
     )
 
 
 def _size(root: Any) -> tuple[int, int, int]:
-    """Upper bounds of the number of terms and of factors in a term, and the number of different factors."""
+    """Return upper bounds of the number of terms and of factors in a term, and the number of different factors."""
     sizes: dict[int, tuple[int, int]] = {}
     leaves: set[str] = set()
     todo = [root]

@@ -1,4 +1,4 @@
-"""Columns and texts of a formula, and the words that stand for them while it is evaluated."""
+"""Columns and texts of a formula, and the words that replace them during evaluation."""
 
 import ast
 import keyword
@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 CATEGORY: Final = "category"
 NUMBER: Final = "number"
 PLAIN: Final = "plain"
-MOST_LISTED: Final = 30
+MAX_LISTED: Final = 30
 ROLES: Final = (CATEGORY, NUMBER, PLAIN)
 
 
@@ -23,7 +23,7 @@ class Use(NamedTuple):
 
 @dataclass
 class Names:
-    """Columns and texts of a formula, and the words that stand for them in the rewritten one."""
+    """Columns and texts of a formula, and the words that replace them in the rewritten one."""
 
     columns: list[str] = field(default_factory=list)
     formula: str = ""
@@ -44,7 +44,7 @@ class Names:
             self.mark += "_i"
 
     def quoted_column(self, name: str, *, bare: bool = False) -> str:
-        """Word for a name in backticks."""
+        """Return the word for a name in backticks."""
         word = f"{self.mark}_quoted_{len(self.quoted)}_"
         self.quoted[word] = name
         if bare:
@@ -52,7 +52,7 @@ class Names:
         return word
 
     def text(self, literal: str) -> str:
-        """Word for a text in quotes."""
+        """Return the word for a text in quotes."""
         word = f"{self.mark}_text_{len(self.texts)}_"
         try:
             self.texts[word] = ast.literal_eval(literal)
@@ -62,7 +62,7 @@ class Names:
         return word
 
     def restored(self, text: str) -> str:
-        """A piece of the formula as the user wrote it."""
+        """Return a part of the formula as the user wrote it."""
         for word, name in self.quoted.items():
             text = text.replace(word, name if word in self.bare or text.strip() == word else f"`{name}`")
         for word, literal in self.texts.items():
@@ -70,7 +70,7 @@ class Names:
         return text.strip()
 
     def find(self, word: str) -> str | None:
-        """Column that a word names."""
+        """Return the column that a word names; None without one."""
         if word in self.quoted:
             name = self.quoted[word]
             return name if name in self.columns else None
@@ -81,23 +81,23 @@ class Names:
         return alike[0] if len(alike) == 1 else None
 
     def use(self, column: str, role: str) -> str:
-        """Rewritten word for a column in a role."""
+        """Return the rewritten word for a column in a role."""
         word = f"{self.mark}_{self.columns.index(column)}{role[0]}_"
         self.uses[word] = Use(column, role)
         self.shown.setdefault(word, column)
         return word
 
     def top_level(self, text: str) -> str:
-        """Rewritten word for a name that stands by itself."""
+        """Return the rewritten word for a name that is a term by itself."""
         if text in self.texts:
             raise ValueError(
-                f"The design {brief(self.formula)}: {self.texts[text]!r} stands in quotes. Names of columns go in backticks, or "
+                f"The design {brief(self.formula)}: {self.texts[text]!r} is in quotes. Names of columns go in backticks, or "
                 "without marks."
             )
         return self.use(self.column(text), "plain")
 
     def column(self, word: str) -> str:
-        """Column that a word names; raises MissingColumnError."""
+        """Return the column that a word names; raise MissingColumnError."""
         if (found := self.find(word)) is not None:
             return found
         name = self.quoted.get(word, word)
@@ -117,13 +117,7 @@ class MissingColumnError(KeyError):
 
 
 def backticked(name: object) -> str:
-    """A column's name as a formula needs it: in backticks unless it is a plain word.
-
-    Raises
-    ------
-    ValueError
-        If it holds a backtick.
-    """
+    """Write a column's name for a formula: in backticks unless it is a plain word; raise ValueError if it has one."""
     text = str(name)
     if "`" in text:
         raise ValueError(f"The column {text!r} has a backtick in its name, which no formula can hold: rename it.")
@@ -131,7 +125,7 @@ def backticked(name: object) -> str:
 
 
 def hint(formula: str, columns: list[str]) -> str:
-    """How to write the column that a formula seems to mean."""
+    """Explain how to write the column that a formula seems to mean."""
     for name in sorted(columns, key=len, reverse=True):
         if (
             any(map(str.isalnum, name))
@@ -150,6 +144,6 @@ def brief(formula: str) -> str:
 
 
 def listed(names: list[str]) -> str:
-    """Names as a list, of which the first are shown if they are many."""
-    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
-    return f"{names[:MOST_LISTED]}{more}"
+    """Show names as a list, the first ones only if there are many."""
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return f"{names[:MAX_LISTED]}{more}"

@@ -1,4 +1,4 @@
-"""Two groups of samples: who is in them, and what else comes with belonging to them."""
+"""Groups of samples and donors: their samples, and the columns of obs that change with them."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -17,15 +17,7 @@ class Groups(NamedTuple):
 
 
 def find_groups(obs: pd.DataFrame, groupby: str, group1: Any, group2: Any) -> Groups:
-    """Find the samples of two levels of a column.
-
-    Raises
-    ------
-    KeyError
-        If the column does not exist.
-    ValueError
-        If a level has no samples, or both are the same.
-    """
+    """Find the samples of two levels of a column; raise KeyError or ValueError if there are none, or both are the same."""
     if groupby not in obs.columns:
         raise KeyError(f"groupby={groupby!r} is not a column of adata.obs; it has {list(obs.columns)}.")
     if group1 == group2:
@@ -48,11 +40,11 @@ def _levels(column: pd.Series) -> list[Any]:
 
 
 def columns_nested_in_group(obs: pd.DataFrame, groupby: str, columns: list[str]) -> list[str]:
-    """Columns that the model reads and that change with a sample's group.
+    """Return the columns of the model that change with a sample's group.
 
-    If the model reads the grouping itself, only that: what else is constant within some of its groups, such as the batch that
-    two of three groups were each run in, has an effect of its own, which is held fixed. Of a grouping that the model does not
-    read, the columns it decides in all samples, such as cell and stage of a group that is named by both.
+    If the model contains the grouping itself, only that: another column that is constant within some of its groups, such as the
+    batch that two of three groups share, has its own effect, which is held fixed. Otherwise the columns that the grouping
+    determines in all samples, such as cell and stage of a group that combines both.
     """
     if groupby in columns:
         return [groupby]
@@ -63,23 +55,10 @@ def columns_nested_in_group(obs: pd.DataFrame, groupby: str, columns: list[str])
 def counterfactual_obs(
     obs: pd.DataFrame, groups: Groups, groupby: str, columns: list[str], group: np.ndarray
 ) -> pd.DataFrame:
-    """The samples of both groups as they would be coded if all belonged to one of them.
+    """Return the rows of both groups, coded as if all samples belonged to the group with the positions ``group``.
 
-    Columns that go along with the groups (`columns_nested_in_group`) take the group's value; every other column keeps each sample's own,
-    so that it is the same mixture in both groups.
-
-    Parameters
-    ----------
-    obs
-        All samples.
-    groups
-        The two groups.
-    groupby
-        Column of ``obs`` that they are levels of.
-    columns
-        Columns the model reads.
-    group
-        Positions of the samples of the group to stand for.
+    Columns that are nested in the group (`columns_nested_in_group`) have the group's value; every other column keeps each
+    sample's value, so that it is the same mixture in both groups.
     """
     table = obs[columns].iloc[np.concatenate(groups)].copy()
     for column in columns_nested_in_group(obs, groupby, columns):
@@ -93,54 +72,29 @@ FEWEST_FREE = 3
 
 
 def donor_codes(obs: pd.DataFrame, key: str) -> np.ndarray:
-    """Number of each sample's donor, in the order of first appearance.
-
-    Raises
-    ------
-    KeyError
-        If there is no such column.
-    ValueError
-        If a donor is missing.
-    """
+    """Number the donor of each sample in the order of first appearance; raise KeyError or ValueError if one is missing."""
     if key not in obs.columns:
         raise KeyError(f"{DONOR_KEY}={key!r} is not a column of adata.obs; it has {list(obs.columns)}.")
     absent = obs[key].isna()
     if absent.any():
         raise ValueError(
             f"{DONOR_KEY}: adata.obs[{key!r}] is missing for {int(absent.sum())} samples (first: "
-            f"{list(obs.index[absent][:5])}). Fill it in (a sample of an unknown donor may be a donor of its own), or leave "
+            f"{list(obs.index[absent][:5])}). Fill it in (a sample of an unknown donor may be a donor by itself), or leave "
             "these samples out."
         )
     return pd.factorize(obs[key])[0]
 
 
 def check_donor_key(obs: pd.DataFrame, key: str, design: str | None, held: Sequence[str]) -> None:
-    """Raise unless a variance between donors can be learned beside the design.
+    """Raise KeyError or ValueError unless the variance between donors can be estimated given the design.
 
-    Parameters
-    ----------
-    obs
-        The samples.
-    key
-        Column with the donors.
-    design
-        Formula of the design.
-    held
-        Columns besides: batch and covariates.
-
-    Raises
-    ------
-    KeyError
-        If there is no such column.
-    ValueError
-        If a donor is missing, the design holds the donors, no donor has two samples, or too few donors are left to learn
-        from.
+    ``held`` are the columns besides the formula: batch and covariates.
     """
     code = donor_codes(obs, key)
     variables, columns = ((), np.ones((len(obs), 1))) if design is None else _coded(obs, design)
     if key in variables or key in held:
         raise ValueError(
-            f"{DONOR_KEY}={key!r} is in the design as well. A donor has either an effect of its own there, or a random one "
+            f"{DONOR_KEY}={key!r} is in the design as well. A donor has either a fixed effect there, or a random one "
             f"here: leave {key!r} out of one of them."
         )
     n_donors = int(code.max()) + 1
@@ -151,8 +105,8 @@ def check_donor_key(obs: pd.DataFrame, key: str, design: str | None, held: Seque
         )
     if n_donors == len(obs):
         raise ValueError(
-            f"{DONOR_KEY}: every sample has a donor of its own in adata.obs[{key!r}], so what donors differ by is what "
-            f"samples differ by, and the dispersion holds it already. Leave {DONOR_KEY} out."
+            f"{DONOR_KEY}: every sample has a donor of its own in adata.obs[{key!r}], so differences between donors are "
+            f"differences between samples, and part of the dispersion already. Leave {DONOR_KEY} out."
         )
     of_donor = code[:, None] == np.arange(n_donors)
     known = np.linalg.matrix_rank(columns)
@@ -172,15 +126,7 @@ def _coded(obs: pd.DataFrame, design: str) -> tuple[tuple[str, ...], np.ndarray]
 
 
 def gene_positions(argument: str, genes: Sequence[str], var_names: pd.Index) -> np.ndarray:
-    """Positions of genes in ``var_names``, in the order given.
-
-    Raises
-    ------
-    TypeError
-        If ``genes`` is one name: it would be read letter by letter.
-    KeyError
-        If a gene is not there.
-    """
+    """Return the positions of genes in ``var_names``; raise TypeError for a single name, KeyError for unknown ones."""
     if isinstance(genes, str):
         raise TypeError(f"{argument} must be a list of genes; it is the text {genes!r}. Write [{genes!r}].")
     genes = list(genes)
@@ -188,6 +134,6 @@ def gene_positions(argument: str, genes: Sequence[str], var_names: pd.Index) -> 
     if (positions < 0).any():
         unknown = [gene for gene, position in zip(genes, positions, strict=True) if position < 0]
         raise KeyError(
-            f"{len(unknown)} genes are not in the model, for example {unknown[:5]}; it knows {list(var_names[:3])}, ..."
+            f"{len(unknown)} genes are not in the model, for example {unknown[:5]}; its genes are {list(var_names[:3])}, ..."
         )
     return positions

@@ -14,7 +14,7 @@ COLUMN, MEASURED_ON = "columns", "references"
 
 
 class SizeFactorSource(NamedTuple):
-    """Where a column of size factors comes from."""
+    """Origin of a column of size factors."""
 
     method: str | None = None
     """``median_of_ratios`` or ``poscounts``; None for a column that `bulkvi.pp.size_factors` did not write."""
@@ -25,7 +25,7 @@ class SizeFactorSource(NamedTuple):
 
     @property
     def most_genes_unchanged(self) -> bool:
-        """Whether they put zero where it belongs only if most genes do not change."""
+        """Whether their zero is right only if most genes do not change."""
         return self.method is not None and self.n_control_genes == 0
 
 
@@ -41,10 +41,10 @@ def record_source(
 
 
 def source_of(adata: AnnData, key: str, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Origin of ``obs[key]`` as plain values, with the sorted size factors that it holds for.
+    """Return the origin of ``obs[key]`` as plain values, with the sorted size factors that it is valid for.
 
-    The record of ``uns`` counts only if the column still has the values that were written, of all samples or some of
-    them. Without such a record ``known`` does, the state of a registry, if the column has its values.
+    The record in ``uns`` is valid while the column has the values that were written, of all samples or some of them.
+    Otherwise ``known``, the state of a registry, is used if the column has its values.
     """
     values = adata.obs[key].to_numpy(dtype=float)
     for record in (_part(adata.uns.get(SIZE_FACTOR_SOURCE), COLUMN).get(key), known):
@@ -54,12 +54,12 @@ def source_of(adata: AnnData, key: str, known: Mapping[str, Any] | None = None) 
 
 
 def control_genes_of_reference(adata: AnnData, reference_column: str) -> int:
-    """Number of control genes that a reference was measured on; 0 for all genes, or where it is not known."""
+    """Return the number of control genes of a reference; 0 for all genes, or if it is unknown."""
     return int(_part(adata.uns.get(SIZE_FACTOR_SOURCE), MEASURED_ON).get(reference_column, 0))
 
 
 def source_from(record: Mapping[str, Any]) -> SizeFactorSource:
-    """Read a source from plain values; a record without a method is that of a column of the user."""
+    """Parse a source from plain values; a record without a method is that of a column of the user."""
     method = str(record.get(METHOD) or "") or None
     return SizeFactorSource(method, int(record.get(N_CONTROL_GENES, 0)), bool(record.get(REFERENCE, False)))
 
@@ -75,7 +75,7 @@ def _part(kept: Any, part: str) -> Mapping[str, Any]:
 
 
 def _among(values: np.ndarray, recorded: Any) -> bool:
-    """Whether every value is one of those recorded: samples may have been dropped, sorted or renamed since."""
+    """Whether every value is among the recorded ones: samples may have been dropped, sorted or renamed since."""
     recorded = np.sort(np.asarray(recorded, dtype=float).ravel())
     if recorded.size < values.size:
         return False

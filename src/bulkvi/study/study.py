@@ -1,4 +1,4 @@
-"""The samples of an analysis as arrays: counts, exposure, design and donors, read once."""
+"""The samples of an analysis as arrays: counts, exposure, design and donors, loaded once."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,7 +18,7 @@ from bulkvi.study.study_design import StudyDesign
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """Samples x genes with all that a regression of their counts needs."""
+    """Samples x genes, with all inputs of a regression of their counts."""
 
     adata: AnnData
     design: StudyDesign
@@ -55,7 +55,7 @@ class Study:
 
     @cached_property
     def log_exposure(self) -> np.ndarray:
-        """Natural log of what multiplies the rates: size factors, one per sample; with offsets samples x genes."""
+        """Natural log of the exposure: size factors, one per sample; with offsets samples x genes."""
         size_factor = self.adata.obs[self.size_factor_key].to_numpy(dtype=float)
         if self.offset_key is None or self.log_offset_mean is None:
             return np.log(size_factor)

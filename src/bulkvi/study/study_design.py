@@ -1,4 +1,4 @@
-"""The design of registered samples: formula, batches and covariates as columns of one matrix with names."""
+"""The design of registered samples: formula (or matrix of the user), batches and covariates as named columns of one matrix."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,8 @@ from anndata import AnnData
 
 from bulkvi.stats.rank import aliased_columns
 from bulkvi.study.design import INTERCEPT, Design, apply_design, columns_of_variable
-from bulkvi.study.design_matrix import is_matrix_formula
+from bulkvi.study.formula_calls import COLUMN
+from bulkvi.study.formula_names import backticked
 
 BATCH = "batch"
 FORMULA, CONTINUOUS, CATEGORY = "design", "continuous", "category"
@@ -20,7 +21,7 @@ NEAR_SPAN = 1e-6
 
 
 class Factor(NamedTuple):
-    """A categorical column of obs beside the formula."""
+    """A categorical column of obs besides the formula."""
 
     name: str
     levels: tuple[Any, ...]
@@ -29,7 +30,7 @@ class Factor(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class StudyDesign:
-    """Formula, batches and covariates of the samples, and how other samples are coded by them.
+    """Formula, batches and covariates of the samples, which code other samples too.
 
     Columns that depend linearly on those before them are dropped from :attr:`matrix`: new samples of a trained model need
     neither have all of its batches nor span its design.
@@ -44,7 +45,7 @@ class StudyDesign:
 
     @property
     def obs(self) -> pd.DataFrame:
-        """The samples as they are now, one row each: columns may have been added since."""
+        """The current samples, one row each: columns may have been added since."""
         return self.adata.obs
 
     @cached_property
@@ -57,7 +58,7 @@ class StudyDesign:
 
     @cached_property
     def full_matrix(self) -> pd.DataFrame:
-        """The same with the columns that are dropped."""
+        """:attr:`matrix` with the dropped columns."""
         return self.code_full(self.obs)
 
     def code(self, obs: pd.DataFrame) -> pd.DataFrame:
@@ -72,13 +73,7 @@ class StudyDesign:
         return columns
 
     def blocks(self, obs: pd.DataFrame) -> dict[str, pd.DataFrame]:
-        """Columns of each kind of covariate (formula, continuous, each category, batch) without intercept, float64.
-
-        Raises
-        ------
-        ValueError
-            If a level is unknown.
-        """
+        """Code each kind of covariate (formula, continuous, each category, batch) without intercept, float64."""
         blocks = {}
         if self.formula is not None:
             blocks[FORMULA] = apply_design(self.formula, obs).drop(columns=INTERCEPT, errors="ignore")
@@ -94,7 +89,7 @@ class StudyDesign:
 
     @property
     def variables(self) -> list[str]:
-        """Columns of obs that the design reads: formula, batch and covariates."""
+        """Columns of obs in the design: formula, batch and covariates."""
         names = [
             *(() if self.formula is None else self.formula.variables),
             *(() if self.batch is None else (self.batch.name,)),
@@ -105,7 +100,7 @@ class StudyDesign:
 
     @property
     def categorical(self) -> list[str]:
-        """Those of :attr:`variables` that are categories."""
+        """The categorical ones of :attr:`variables`."""
         categories = {factor.name for factor in self.categories} | set(
             () if self.formula is None else self.formula.levels
         )
@@ -119,7 +114,7 @@ class StudyDesign:
         return self.formula is not None and is_matrix_formula(self.formula.formula)
 
     def columns_of(self, variable: str) -> list[str]:
-        """Columns of the full matrix that depend on a column of obs, interactions included."""
+        """Return the columns of the full matrix that depend on a column of obs, interactions included."""
         columns: list[str] = []
         if self.formula is not None:
             columns += columns_of_variable(self.formula, self.obs, variable)
@@ -133,7 +128,7 @@ class StudyDesign:
         return columns
 
     def is_estimable(self, weights: pd.Series) -> bool:
-        """Whether these weights of all columns of the full matrix can be estimated from the columns kept.
+        """Whether the weighted sum of the effects of all columns of the full matrix can be estimated.
 
         A dropped column is a sum of columns kept, and so must be its weight.
         """
@@ -150,8 +145,8 @@ class StudyDesign:
         """Whether no sum of the columns is constant; ``~ 0 + group`` has such a sum."""
         if self.formula is None or INTERCEPT in self.formula.columns:
             return True
-        own = pd.concat(list(self.blocks(self.obs).values()), axis=1)
-        return bool(np.abs(own.to_numpy() @ intercept_of(own) - 1).max() > NEAR_ONE)
+        columns = pd.concat(list(self.blocks(self.obs).values()), axis=1)
+        return bool(np.abs(columns.to_numpy() @ intercept_of(columns) - 1).max() > NEAR_ONE)
 
     @cached_property
     def _kept(self) -> list[int]:
@@ -161,12 +156,12 @@ class StudyDesign:
 
 
 def is_coded(matrix: np.ndarray) -> np.ndarray:
-    """Columns that hold 0, 1 and -1 only: categories, not measurements."""
+    """Mark columns that hold 0, 1 and -1 only: categories, not measurements."""
     return ((matrix == 0) | (np.abs(matrix) == 1)).all(0)
 
 
 def intercept_of(features: pd.DataFrame) -> np.ndarray:
-    """Coefficients whose sum of columns is closest to 1 in every sample, whatever the units; 0 where they are rounding."""
+    """Return coefficients whose sum of columns is closest to 1 in every sample, whatever the units; rounding errors are 0."""
     if INTERCEPT in features and (features[INTERCEPT] == 1).all():
         return (features.columns == INTERCEPT).astype(float)
     matrix = features.to_numpy()
@@ -178,13 +173,7 @@ def intercept_of(features: pd.DataFrame) -> np.ndarray:
 
 
 def strata_columns(design: StudyDesign, groupby: str, within: str | Sequence[str] | None) -> list[str]:
-    """Columns of obs to stratify by; ``"auto"`` takes the categorical ones with few levels, at most 30 combinations.
-
-    Raises
-    ------
-    KeyError
-        If a column does not exist.
-    """
+    """Return columns of obs to stratify by; ``"auto"``: the categorical ones with few levels, at most 30 combinations."""
     obs = design.obs
     if within == AUTO:
         others = [name for name in design.categorical if name in obs and name != groupby]
@@ -214,7 +203,64 @@ def _indicators(obs: pd.DataFrame, factor: Factor) -> pd.DataFrame:
     if (codes < 0).any():
         unknown = sorted(set(column[codes < 0]), key=str)
         raise ValueError(
-            f"Column {factor.name!r} has levels {unknown} that the model does not know; it knows {list(factor.levels)}."
+            f"Column {factor.name!r} has levels {unknown} that are unknown to the model; its levels are {list(factor.levels)}."
         )
     indicators = (codes[:, None] == np.arange(1, len(factor.levels))).astype(float)
     return pd.DataFrame(indicators, obs.index, _indicator_names(factor))
+
+
+def add_design_matrix(adata: AnnData, matrix: pd.DataFrame) -> str:
+    """Write the columns of a design matrix (rows in any order) into ``adata.obs``; return the formula of their slopes.
+
+    A constant column is the intercept; without one the formula has none. Raise ValueError if the samples differ, names repeat,
+    a column does not hold finite numbers, or obs has another column of the same name.
+    """
+    names = [str(name) for name in matrix.columns]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if not names or repeated:
+        raise ValueError(f"The design matrix needs columns with names of their own; {repeated or 'it has none'}.")
+    if not matrix.index.is_unique or set(matrix.index) != set(adata.obs_names):
+        absent = [name for name in adata.obs_names if name not in set(matrix.index)]
+        raise ValueError(
+            f"The design matrix must have a row for each of the {adata.n_obs} samples, indexed by adata.obs_names; it has "
+            f"{len(matrix)} rows, {len(absent)} samples are missing (first: {absent[:3]}). Set matrix.index = adata.obs_names if the "
+            "order is the same."
+        )
+    columns = {}
+    for name, label in zip(names, matrix.columns, strict=True):
+        column = pd.to_numeric(matrix[label].reindex(adata.obs_names), errors="coerce")
+        numbers = column.to_numpy(dtype=float, na_value=np.nan)
+        if not np.isfinite(numbers).all():
+            raise ValueError(
+                f"The design matrix: column {name!r} does not hold finite numbers in all samples. A matrix is numbers only; text "
+                "and categories go into a formula."
+            )
+        columns[name] = numbers
+    constant = [name for name, values in columns.items() if np.ptp(values) == 0 and values[0] != 0]
+    if len(constant) > 1:
+        raise ValueError(
+            f"The design matrix has {len(constant)} constant columns, {constant}. Leave one as the intercept."
+        )
+    if INTERCEPT in columns and INTERCEPT not in constant:
+        raise ValueError(f"The design matrix: column {INTERCEPT!r} is not constant. Rename it.")
+    varying = {name: values for name, values in columns.items() if name not in constant}
+    for name, values in varying.items():
+        if name in adata.obs and not _same(adata.obs[name], values):
+            raise ValueError(
+                f"adata.obs has a column {name!r} with other values than the design matrix, whose columns are written there. Rename "
+                "one of them."
+            )
+    for name, values in varying.items():
+        if name not in adata.obs:
+            adata.obs[name] = values
+    return " + ".join([f"~ {int(bool(constant))}", *(f"{COLUMN}({backticked(name)})" for name in varying)])
+
+
+def is_matrix_formula(formula: str) -> bool:
+    """Whether a formula is one of :func:`add_design_matrix`."""
+    return formula.startswith((f"~ 0 + {COLUMN}(", f"~ 1 + {COLUMN}("))
+
+
+def _same(column: pd.Series, values: np.ndarray) -> bool:
+    numeric = pd.api.types.is_numeric_dtype(column)
+    return numeric and bool(np.array_equal(column.to_numpy(dtype=float, na_value=np.nan), values))

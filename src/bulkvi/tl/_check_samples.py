@@ -14,10 +14,9 @@ from bulkvi.stats.rank import well_conditioned
 from bulkvi.stats.samples.label_search import LabelSearch, search_labels
 from bulkvi.stats.samples.leave_one_out import noise_deviation, stabilise
 from bulkvi.study.columns import is_number
-from bulkvi.study.counts import check_size_factor, checked_counts
+from bulkvi.study.counts import check_size_factor, checked_counts, checked_offset
 from bulkvi.study.design import apply_design, make_design
 from bulkvi.study.formula_names import backticked
-from bulkvi.study.offsets import checked_offset
 from bulkvi.tl._sexes import Sexes, find_sexes, with_sexes
 
 MIN_MEAN = 5.0

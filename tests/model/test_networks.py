@@ -1,7 +1,10 @@
+import math
+
+import pytest
 import torch
 from scvi import REGISTRY_KEYS
 
-from bulkvi.model._covariates import CovariateCoding, CovariateEffects, units_of
+from bulkvi.model._networks import CovariateCoding, CovariateEffects, DeepDecoder, Encoder, Exposure, units_of
 from bulkvi.names import DESIGN
 
 CODING = CovariateCoding(n_design=2, n_continuous=1, n_categories=(3, 1), n_batch=2)
@@ -81,3 +84,51 @@ def test_units_are_saved_and_models_without_them_have_units_of_one() -> None:
     fresh = CovariateEffects({"continuous": 1}, 2)
     fresh.load_state_dict({key: value for key, value in state.items() if key.startswith("weight")})
     assert (fresh.units["continuous"].centre.item(), fresh.units["continuous"].scale.item()) == (0, 1)
+
+
+def test_the_offset_is_relative_to_the_means_of_the_model() -> None:
+    plain, offset = Exposure(0), Exposure(3)
+    offset.offset_mean.copy_(torch.tensor([1.0, 2, 4]))
+    tensors = {
+        REGISTRY_KEYS.SIZE_FACTOR_KEY: torch.tensor([[0.5], [2]]),
+        "offset": torch.tensor([[1.0, 2, 4], [2, 2, 2]]),
+    }
+    torch.testing.assert_close(plain(tensors), tensors[REGISTRY_KEYS.SIZE_FACTOR_KEY])
+    torch.testing.assert_close(offset(tensors), torch.tensor([[0.5, 0.5, 0.5], [4, 2, 1]]))
+    with pytest.raises(KeyError, match="a minibatch holds only"):
+        offset({REGISTRY_KEYS.SIZE_FACTOR_KEY: torch.ones(2, 1)})
+
+
+def test_the_encoder_reads_no_depth_and_is_shifted_by_covariates() -> None:
+    torch.manual_seed(0)
+    effects = CovariateEffects({"batch": 1}, 4)
+    encoder = Encoder(6, 2, 4, 5, 1, effects)
+    encoder.offset.normal_()
+    x, log_exposure = torch.poisson(torch.full((3, 6), 9.0)), torch.tensor([[0.0], [0.4], [-0.3]])
+    none = {"batch": torch.zeros(3, 1)}
+    expected = (torch.log1p(x / log_exposure.exp()) - encoder.offset) @ encoder.axes
+    torch.testing.assert_close(encoder.project(x, log_exposure), expected)
+    torch.testing.assert_close(encoder(x * 2, log_exposure + math.log(2), none).loc, encoder(x, log_exposure, none).loc)
+    with torch.no_grad():
+        effects.weight["batch"].fill_(0.5)
+    found = encoder(x, log_exposure, {"batch": torch.ones(3, 1)})
+    torch.testing.assert_close(found.loc, encoder.linear_mean(expected - 0.5))  # the network starts at zero
+    torch.testing.assert_close(found.scale, torch.ones(3, 2))
+
+
+def test_a_deep_decoder_starts_as_the_linear_one() -> None:
+    torch.manual_seed(0)
+    widths = {"batch": 2}
+    deep = DeepDecoder(6, 2, CovariateEffects(widths, 6), CovariateEffects(widths, 5), 5, 2, zero_inflated=True)
+    z, covariates = torch.randn(4, 3, 2), {"batch": torch.eye(3)[:, 1:]}
+    linear = deep.intercept + deep.covariates(covariates) + z @ deep.loadings
+    torch.testing.assert_close(deep(z, covariates), linear)
+    with torch.no_grad():
+        deep.output.normal_()
+        deep.zero_loadings.normal_()
+    hidden = torch.tanh(deep.hidden[1](torch.tanh(deep.first(z))))
+    torch.testing.assert_close(deep(z, covariates), linear + hidden @ deep.output)
+    torch.testing.assert_close(deep.zero_logits(z), -4 + z @ deep.zero_loadings)
+    assert [weight.shape for weight in deep.network_weights()] == [(5, 2), (5, 5)]
+    inner = deep.hidden[1].get_parameter("weight")
+    torch.testing.assert_close(deep.network_weights()[1], inner * 5**0.5)

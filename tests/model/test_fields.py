@@ -14,9 +14,8 @@ from anndata import AnnData
 from scipy import sparse
 
 import bulkvi
-from bulkvi.model._fields import log_offset_means
-from bulkvi.model._initialise import initialise
-from bulkvi.model._registered import study_of
+from bulkvi.model._fields import log_offset_means, study_of
+from bulkvi.model._training_plan import initialise
 from tests.cohorts import fit, make_lengths
 
 

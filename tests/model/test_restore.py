@@ -1,7 +1,9 @@
-"""Training that is interrupted: the signal is the caller's, and the model is as it was."""
+"""Random numbers, signals, samples and the model are restored."""
 
 import signal
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import torch
 from anndata import AnnData
 
 import bulkvi
+from bulkvi.model._restore import seeded, signals_of_the_caller, unchanged_on_error
 from bulkvi.model._training_plan import BulkTrainingPlan
 
 
@@ -144,3 +147,60 @@ def test_a_training_that_diverged_can_be_repeated(model: bulkvi.BulkVI) -> None:
     again = bulkvi.BulkVI(model.adata, n_latent=2)
     again.train(30, progress_bar=False)
     assert_same(state(model), state(again))
+
+
+def test_a_block_is_repeatable_and_the_caller_goes_on_undisturbed() -> None:
+    torch.manual_seed(11)
+    undisturbed = torch.rand(3)
+    torch.manual_seed(11)
+    draws = []
+    for _ in range(2):
+        with seeded(5):
+            draws.append(torch.rand(2))
+    assert torch.equal(*draws)
+    assert torch.equal(torch.rand(3), undisturbed)
+
+
+def test_no_seed_runs_on_the_callers_generator() -> None:
+    torch.manual_seed(11)
+    expected = torch.rand(2)
+    torch.manual_seed(11)
+    with seeded(None):
+        assert torch.equal(torch.rand(2), expected)
+
+
+def test_blocks_of_two_threads_have_the_numbers_of_their_own_seeds() -> None:
+    def draw(seed: int) -> list[float]:
+        with seeded(seed):
+            values = []
+            for _ in range(20):
+                values.append(float(torch.rand(1)))
+                time.sleep(1e-3)  # the other thread gets its turn
+            return values
+
+    alone = [draw(seed) for seed in (1, 2)]
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(draw, (1, 2))) == alone
+
+
+def test_a_block_within_a_block_does_not_wait_for_itself() -> None:
+    with seeded(1), seeded(2):
+        inner = torch.rand(1)
+    with seeded(2):
+        assert torch.equal(torch.rand(1), inner)
+
+
+def test_entries_that_a_failed_block_added_are_removed(cohort: AnnData) -> None:
+    columns, entries = list(cohort.obs), set(cohort.uns)
+    with pytest.raises(Stop), unchanged_on_error(cohort):
+        cohort.obs["new"], cohort.uns["new"], cohort.obsm["new"] = 1, 1, np.ones((cohort.n_obs, 1))
+        raise Stop
+    assert list(cohort.obs) == columns and set(cohort.uns) == entries and not len(cohort.obsm)
+    with unchanged_on_error(cohort):
+        cohort.obs["new"] = 1
+    assert list(cohort.obs) == [*columns, "new"]
+
+
+def test_an_exit_that_was_no_interruption_stays_an_exit() -> None:
+    with pytest.raises(SystemExit), signals_of_the_caller():
+        raise SystemExit(3)

@@ -1,0 +1,53 @@
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+
+import bulkvi
+from tests.cohorts import fit, set_up
+
+
+def test_the_fit_is_kept_and_needs_samples(trained: bulkvi.BulkVI) -> None:
+    assert trained.gene_fit() is trained.gene_fit()
+    with pytest.raises(ValueError, match="no samples attached"):
+        bulkvi.BulkVI(registry=trained.registry, n_latent=2).gene_fit()
+
+
+def test_decoded_fold_changes_are_those_of_the_decoded_rates(trained: bulkvi.BulkVI) -> None:
+    """Two batches of a model without a design: each at its samples' latent states."""
+    table = trained.differential_expression("batch", "b2", "b1")
+    in_second = (trained.adata.obs["batch"] == "b2").to_numpy()
+    rates = trained.get_normalized_expression(return_numpy=True).astype(float)
+    expected = np.log2(rates[in_second].mean(0) / rates[~in_second].mean(0))
+    np.testing.assert_allclose(table["log_fc_decoded"], expected, atol=1e-4)
+    assert table.attrs["query"]["groupby"] == "batch"
+
+
+def test_direct_and_latent_effects_add_up_to_the_total(cohort: AnnData) -> None:
+    set_up(cohort, design="~ group")
+    model = fit(cohort)
+    parts = {
+        effect: model.differential_expression(
+            "group", "B", "A", effect=effect, latent_columns=1, composition_shift=False
+        )
+        for effect in ("direct", "latent", "total")
+    }
+    direct, latent, total = (parts[effect]["log_fc_mle"] for effect in ("direct", "latent", "total"))
+    np.testing.assert_allclose(direct + latent, total, atol=1e-6)
+    reverse = model.differential_expression(
+        "group", "A", "B", effect="direct", latent_columns=1, composition_shift=False
+    )
+    np.testing.assert_allclose(reverse["log_fc_mle"], -direct, atol=1e-6)
+
+
+def test_calibration_permutes_the_labels_of_the_registered_samples(cohort: AnnData) -> None:
+    model = set_up(cohort[:, :60].copy())
+    one, again = (
+        model.calibrate("group", "B", "A", n_permutations=3, seed=1, progress_bar=False, n_jobs=n_jobs)
+        for n_jobs in (1, 2)
+    )
+    assert one.n_relabellings == 3
+    pd.testing.assert_frame_equal(one.fdr, again.fdr)
+    model.adata.obs["group"] = model.adata.obs["group"].map({"A": "B", "B": "A"}).astype("category")
+    with pytest.raises(ValueError, match=r"adata.obs\['group'\] has other values"):
+        model.calibrate("group", "B", "A", n_permutations=3, progress_bar=False)
