@@ -18,10 +18,10 @@ from typer.testing import CliRunner
 
 from bulkvi import BulkVI
 from bulkvi.cli import _folder, app
+from bulkvi.cli._command import SIGNALS, Interrupted, interruptible
 from bulkvi.cli._folder import RESULTS, locked, new_result
 from bulkvi.cli._progress import STATE
-from bulkvi.cli._signals import SIGNALS, Interrupted, interruptible
-from bulkvi.cli._whole import check_whole, checksums, read_run
+from bulkvi.cli._run_file import check_whole, checksums, read_run
 from tests.cli.conftest import Files
 from tests.cli.results import NAMES, contents, context, fill, is_whole, write
 from tests.cli.running import run
@@ -84,7 +84,8 @@ def test_a_second_command_on_the_folder_is_refused_at_once(files: Files, tmp_pat
 def test_the_lock_and_the_leftovers_of_a_dead_process_block_nobody(tmp_path: Path):
     code = (
         "import os, sys; from pathlib import Path; from types import SimpleNamespace\n"
-        "from bulkvi.cli._folder import RESULTS, new_result\n"
+        "from bulkvi.cli._command import SIGNALS, Interrupted, interruptible
+from bulkvi.cli._folder import RESULTS, new_result\n"
         "with new_result(SimpleNamespace(meta={}), Path(sys.argv[1]), RESULTS, force=False, what='it') as result:\n"
         "    (result.new / 'de.csv').write_text('half'); os.kill(os.getpid(), 9)"
     )

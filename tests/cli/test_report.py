@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bulkvi.cli import app
-from bulkvi.cli._whole import checksums
+from bulkvi.cli._run_file import checksums
 from tests.reporting.study import GROUPS, NASTY, Study, make_study, simulated
 
 
@@ -58,7 +58,7 @@ def test_a_folder_gives_a_page(folder: Path, study: Study):
     page = out.read_text()
     for said in ("first set", "bulkvi de a.tsv", "Mind it.", "<h1>Total &amp; all</h1>"):
         assert said in page
-    assert "Total: the direct effect and what 1 hidden direction" in page
+    assert "Total: the direct effect plus the effect through 1 hidden direction" in page
     data = json.loads(page.split('id="gene-data">')[1].split("</script>")[0])
     assert set(NASTY) <= set(data["name"])  # also the gene called NA
 

@@ -72,7 +72,7 @@ def test_every_section_says_how_to_read_it(tree: Any):
         assert [p for p in part.iter("p") if p.get("class") in ("how", "fine")], part.get("id")
 
 
-def test_nothing_is_asked_of_a_network(page: Path, tree: Any):
+def test_nothing_is_query_from_table_a_network(page: Path, tree: Any):
     """Neither by the page, nor by a style, nor by a picture in it; the policy in its head forbids the rest."""
     for element in tree.iter():
         for attribute in ("src", "href", "srcset", "data", "action", "poster"):
@@ -101,7 +101,7 @@ def test_names_that_are_markup_are_text(tree: Any, study: Study):
     assert "up in " + GROUPS[0] in text_of(tree)
     assert "s<3>" in section(tree, "samples")
     assert "<i>up</i>" in section(tree, "pathways")
-    assert "Mind the <gap>." in section(tree, "watch")
+    assert "Mind the <gap>." in section(tree, "warnings")
     assert "bulkvi de counts.tsv samples.tsv --out 'a & b'" in section(tree, "repeat")
 
 
@@ -131,11 +131,11 @@ def test_genes_are_called_on_the_table_and_not_on_what_is_shown_of_it(tree: Any,
 
 def test_first_rows_need_no_script(tree: Any, study: Study):
     rows = tree.findall(".//table[@id='gene-table']/tbody/tr")
-    surest = study.de.sort_values("p_value").head(25)
-    symbols = study.model.adata.var["symbol"].loc[surest.index]
+    first = study.de.sort_values("p_value").head(25)
+    symbols = study.model.adata.var["symbol"].loc[first.index]
     assert [text_of(row.find("th")) for row in rows] == [f"{s} {i}" for i, s in symbols.items()]
     shown = [text_of(row.findall("td")[0]) for row in rows]
-    assert shown == [f"{x:+.2f}".replace("-", "−") for x in surest["log_fc"]]
+    assert shown == [f"{x:+.2f}".replace("-", "−") for x in first["log_fc"]]
 
 
 def test_question_design_and_samples_are_in_words(tree: Any):
@@ -231,7 +231,7 @@ def test_calls_whose_interval_reaches_zero_are_counted_and_explained(study: Stud
 def test_messages_name_sections_by_their_headings(study: Study, tmp_path: Path):
     de = study.model.differential_expression("arm", *GROUPS, latent_columns=1)
     tree = parsed(bv.report(study.model, de, tmp_path / "report.html"))
-    assert "The section Hidden structure says" in section(tree, "watch")
+    assert "The section Hidden structure says" in section(tree, "warnings")
     assert "Hidden structure" in [text_of(head) for head in tree.iter("h2")]
 
 
