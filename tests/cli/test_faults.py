@@ -84,8 +84,7 @@ def test_a_second_command_on_the_folder_is_refused_at_once(files: Files, tmp_pat
 def test_the_lock_and_the_leftovers_of_a_dead_process_block_nobody(tmp_path: Path):
     code = (
         "import os, sys; from pathlib import Path; from types import SimpleNamespace\n"
-        "from bulkvi.cli._command import SIGNALS, Interrupted, interruptible
-from bulkvi.cli._folder import RESULTS, new_result\n"
+        "from bulkvi.cli._folder import RESULTS, new_result\n"
         "with new_result(SimpleNamespace(meta={}), Path(sys.argv[1]), RESULTS, force=False, what='it') as result:\n"
         "    (result.new / 'de.csv').write_text('half'); os.kill(os.getpid(), 9)"
     )

@@ -8,17 +8,18 @@ from typer.testing import CliRunner, Result
 
 from bulkvi.cli import app
 from bulkvi.cli._run_file import checksums
-from tests.reporting.study import GROUPS, NASTY, Study, make_study, simulated
+from tests.reporting.study import GROUPS, NASTY, Study, default_study, without_drawing
 
 
 @pytest.fixture(scope="module")
 def study() -> Study:
-    return make_study(simulated())
+    return default_study()
 
 
 @pytest.fixture
-def folder(study: Study, tmp_path: Path) -> Path:
-    """What ``bulkvi de`` leaves."""
+def folder(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Files of ``bulkvi de``; pages are written without drawings."""
+    without_drawing(monkeypatch)
     here = tmp_path / "result"
     study.model.save(str(here / "model"), overwrite=True)
     study.model.adata.write_h5ad(here / "adata.h5ad")

@@ -12,6 +12,8 @@ import bulkvi as bv
 from tests.reporting.chromium import Page, browser_path, open_browser
 from tests.reporting.study import NASTY, Study, scored_sets
 
+pytestmark = pytest.mark.browser
+
 NAMES = "[...document.querySelectorAll('#gene-table tbody tr')].map(row => row.cells[0].firstChild.textContent.trim())"
 SORTED = (
     "[...document.querySelectorAll('#gene-table th[aria-sort]')].map(h => [h.dataset.by, h.getAttribute('aria-sort')])"

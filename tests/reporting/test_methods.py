@@ -1,4 +1,5 @@
 import ast
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import bulkvi as bv
 from bulkvi import enrichment_names as en
 from bulkvi.reporting._methods import Methods, code_of, methods_of, seeds_of, versions
 from bulkvi.reporting._query import Query, query_from_table
-from tests.reporting.study import GROUPS, Study
+from tests.reporting.study import GROUPS, Study, simulated
 
 
 def methods(study: Study, **changes: Any) -> Methods:
@@ -51,10 +52,12 @@ def test_the_run_tells_what_was_read_and_filtered(study: Study):
     assert "geometric mean" not in said
 
 
-def test_what_is_not_known_is_left_out(study: Study, monkeypatch: pytest.MonkeyPatch):
-    adata = study.model.adata
-    monkeypatch.setitem(adata.obs, "size_factor", np.linspace(0.5, 2, adata.n_obs))
-    found = methods(study, query=Query("arm: a vs b", {}, {}))
+def test_what_is_not_known_is_left_out(study: Study):
+    adata = simulated()
+    adata.obs["size_factor"] = np.linspace(0.5, 2, adata.n_obs)
+    with warnings.catch_warnings(action="ignore"):
+        bv.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ arm")
+    found = methods(Study(bv.BulkVI(adata), study.de), query=Query("arm: a vs b", {}, {}))
     said = " ".join(found.paragraphs)
     assert "were read" not in said
     assert "Size factors were given by the user." in said
