@@ -1,7 +1,6 @@
 """A command that dies, or meets another, or a full disk, leaves nothing that is taken for a result."""
 
 import errno
-import json
 import os
 import shutil
 import signal
@@ -258,12 +257,3 @@ def test_a_folder_that_cannot_be_made_ends_with_one_line(
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"Error: {tmp_path / 'out'}: ")
     assert line.endswith("Nothing was written.")
-
-
-def test_the_summary_of_a_real_run_names_sizes_and_checksums(files: Files, tmp_path: Path):
-    result = run(files, tmp_path / "out", "--json")
-    assert result.exit_code == 0, result.output
-    said = json.loads(result.stdout)
-    assert set(said["checksums"]) == set(said["files"]) - {"run.json", "report.html"}
-    assert said["checksums"] == checksums(tmp_path / "out", said["checksums"])
-    assert not [name for name in os.listdir(tmp_path / "out") if name.startswith(".")]

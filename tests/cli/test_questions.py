@@ -143,6 +143,7 @@ def test_the_terminal_has_a_short_table_for_each_and_its_folder(several: Answers
     assert shown.count("The most significant:") >= 4
 
 
+@pytest.mark.usefixtures("plain")
 def test_the_page_of_a_slope_is_about_a_slope(several: Answers, tmp_path: Path):
     given = ["report", str(several.out / "slope_age"), "--out", str(tmp_path / "x.html")]
     result = CliRunner().invoke(app, given)

@@ -117,6 +117,7 @@ def test_files_that_hold_no_names(
         find_control_genes(genes, str(tmp_path / "genes.txt"))
 
 
+@pytest.mark.usefixtures("plain")
 def test_a_run_with_control_genes_leaves_zero_where_they_put_it(files: Files, tmp_path: Path) -> None:
     """Half of the unchanged genes, by a file."""
     truth = files.truth.var["true_log_fc"]

@@ -55,6 +55,7 @@ def gene_sets_of(files: Files, path: Path) -> Path:
     return path
 
 
+@pytest.mark.usefixtures("plain")
 def test_gene_sets_are_scored_drawn_and_shown(files: Files, tmp_path: Path):
     result = run(files, tmp_path / "out", "--gene-sets", str(gene_sets_of(files, tmp_path / "sets.gmt")))
     assert result.exit_code == 0, result.output
@@ -62,7 +63,7 @@ def test_gene_sets_are_scored_drawn_and_shown(files: Files, tmp_path: Path):
     assert terms.loc["up", "score_low"] > 0 > terms.loc["down", "score_high"]
     assert terms.loc["up", "adj_p_value"] < 0.01 < terms.loc["random", "adj_p_value"]
     assert re.search(r"2 of 3 gene sets go up or down, compared with all \d+ (tested|annotated) genes", result.stdout)
-    assert (tmp_path / "out" / "figures" / "enrichment.png").stat().st_size > 1000
+    assert (tmp_path / "out" / "figures" / "enrichment.png").is_file()
     assert "enrichment.csv" in json.loads((tmp_path / "out" / "run.json").read_text())["files"]
     assert "random" in (tmp_path / "out" / "report.html").read_text()
 
@@ -96,6 +97,7 @@ def test_gene_sets_need_an_extra_and_it_is_named(files: Files, tmp_path: Path, m
     assert "pip install 'bulkvi[enrichment]'" in result.stderr
 
 
+@pytest.mark.usefixtures("plain")
 def test_sets_that_cannot_be_scored_leave_the_rest_of_the_answer(
     files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -13,7 +13,7 @@ from bulkvi import BulkVI, datasets, pl
 from bulkvi.cli._folder import FIGURES
 from bulkvi.reporting import write_figures
 from bulkvi.reporting._picture import draw
-from tests.reporting.study import Study
+from tests.reporting.study import Study, scored_sets
 
 
 @pytest.fixture(scope="module")
@@ -101,12 +101,14 @@ def points(axes: Axes) -> np.ndarray:
     )
 
 
-def test_the_file_of_the_first_gene_is_there_without_a_call(
+def test_gene_sets_and_without_a_call_the_first_gene_have_files(
     offset_model: tuple[BulkVI, pd.DataFrame], tmp_path: Path, drawn: dict[str, list[Axes]], saved: list[str]
 ):
     model, table = offset_model
-    bv.report(model, table.assign(adj_p_value=1.0), tmp_path / "page.html", figures=tmp_path)
-    assert {"gene.pdf", "gene.png"} <= {*saved}
+    sets = scored_sets(3)
+    bv.report(model, table.assign(adj_p_value=1.0), tmp_path / "page.html", figures=tmp_path, enrichment=sets)
+    assert {"gene.pdf", "gene.png", "enrichment.pdf", "enrichment.png"} <= {*saved}
+    assert len(drawn["enrichment"]) == 1
     assert len(drawn["gene"]) == 1
     assert "Counts of the most significant genes" not in (tmp_path / "page.html").read_text()
 

@@ -167,7 +167,7 @@ def interruptible() -> Iterator[list[int]]:
         if not isinstance(unraisable.exc_value, Interrupted):
             report_unraisable(unraisable)
             return
-        again.append(threading.Timer(DELAY, signal.raise_signal, [unraisable.exc_value.signal]))
+        again.append(threading.Timer(DELAY, _send_to_main_thread, [unraisable.exc_value.signal]))
         again[-1].start()
 
     sys.unraisablehook = send_again
@@ -180,6 +180,14 @@ def interruptible() -> Iterator[list[int]]:
                     timer.cancel()
     finally:
         sys.unraisablehook = report_unraisable
+
+
+def _send_to_main_thread(number: int) -> None:
+    """Send a signal; one that another thread raises does not end a system call of the main thread."""
+    if sys.platform == "win32":
+        signal.raise_signal(number)
+    else:
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
 
 
 @contextmanager

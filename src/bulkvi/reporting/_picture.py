@@ -82,9 +82,9 @@ def draw(
     """Draw on an Axes of its own; ``height`` in inches."""
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     plot(figure.subplots())
-    # the layout is the same for all formats, and a large part of the time that it takes to write one
+    # all formats have one layout: with an engine each of them would be drawn twice
     layout = figure.get_layout_engine()
     if layout is not None:
         layout.execute(figure)
-    figure.set_layout_engine("none")
+    figure.set_layout_engine(None)
     return Picture(figure, title, caption, alt, scale, file)
