@@ -12,6 +12,7 @@ from bulkvi.cli._results import (
     FILES,
     N_SHOWN,
     Organism,
+    plain_console,
     score_terms,
     show_files,
     show_notes,
@@ -177,9 +178,7 @@ def summarise(answers: Sequence[Answer], run: Mapping[str, Any], notes: Sequence
 
 def show_answers(answers: Sequence[Answer], choices: Choices, notes: Sequence[str], out: Path) -> None:
     """Print findings and files on standard output."""
-    from rich.console import Console
-
-    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console = plain_console()
     several = len(answers) > 1
     for each in answers:
         question = each.question

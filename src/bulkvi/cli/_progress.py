@@ -200,23 +200,21 @@ def paused_collector() -> Iterator[None]:
             gc.enable()
 
 
-FLAGS: Final = {
-    "match": "--match",
-    "samples_in": "--samples-in",
-    "gene_column": "--gene-column",
-    "sample_column": "--sample-column",
-    "layer": "--layer",
-    "sheet": "--sheet",
-    "duplicate_genes": "--duplicate-genes",
-    "missing": "--missing",
-    "strandedness": "--strandedness",
-    "transcripts": "--transcripts",
-    "lengths": "--lengths",
-    "genes": "--genes",
-    "min_counts": "--min-counts",
-    "control_genes": "--control-genes",
-    "sex_key": "--sex",
-}
+ARGUMENTS: Final = (
+    *(
+        "match",
+        "samples_in",
+        "gene_column",
+        "sample_column",
+        "layer",
+        "sheet",
+        "duplicate_genes",
+        "missing",
+        "strandedness",
+    ),
+    *("transcripts", "lengths", "genes", "min_counts", "control_genes"),
+)
+FLAGS: Final = {name: f"--{name.replace('_', '-')}" for name in ARGUMENTS} | {"sex_key": "--sex"}
 """Options of the arguments that messages name."""
 PYTHON_TO_FLAGS: Final = (
     (r"print\(bulkvi\.tl\.check_design\(adata, ('[^']*')\)\)", r"bulkvi check COUNTS SAMPLES --design \1"),

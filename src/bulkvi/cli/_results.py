@@ -11,6 +11,7 @@ from bulkvi.cli._progress import translate_to_flags
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
+    from rich.console import Console
 
 N_SHOWN: Final = 10
 SMALLEST_P: Final = 1e-300
@@ -46,6 +47,13 @@ def write_table(de: "pd.DataFrame", adata: "AnnData", path: Path) -> "pd.DataFra
     return table
 
 
+def plain_console() -> "Console":
+    """Return standard output as a console that prints names of genes as they are."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+
 def show_results(
     table: "pd.DataFrame", *, level: float, sign: str, n_shown: int = N_SHOWN, any_unit: bool = False
 ) -> None:
@@ -53,7 +61,6 @@ def show_results(
 
     ``sign`` describes the meaning of +1; with ``any_unit`` effects are per unit of a column, and so of any size.
     """
-    from rich.console import Console
     from rich.table import Table
 
     from bulkvi.gene_order import order_by_significance
@@ -74,7 +81,7 @@ def show_results(
             else (f"{gene[STAT]:.1f}", f"{gene[DF]:g}")
         )
         shown.add_row(" ".join(str(gene.get(SYMBOL, name)).split()), *numbers, p_text(gene[ADJ_P_VALUE]), gene[FLAG])
-    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+    console = plain_console()
     directions = ""
     if has_effects:
         up = int((called[LOG_FC] > 0).sum())
@@ -101,18 +108,14 @@ def _decimals(effects: "pd.Series") -> int:
 
 def show_notes(notes: Sequence[str]) -> None:
     """Repeat the notes of all steps on standard output."""
-    from rich.console import Console
-
-    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+    console = plain_console()
     for note in notes:
         console.print(f"\nNote: {translate_to_flags(note)}")
 
 
 def show_files(table: "pd.DataFrame", out: Path, files: dict[str, str]) -> None:
     """List the files of the result on standard output."""
-    from rich.console import Console
-
-    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+    console = plain_console()
     width = max(LEFT, *(len(name) + 2 for name in files))
     console.print(f"\nIn {out}:")
     for name, description in files.items():
@@ -155,37 +158,25 @@ def score_terms(table: "pd.DataFrame", gene_sets: str, organism: Organism, out: 
 
 def show_terms(terms: "pd.DataFrame", level: float) -> None:
     """Print the number of called sets and the most significant ones on standard output."""
-    from rich.console import Console
     from rich.table import Table
 
-    from bulkvi.enrichment_names import (
-        BACKGROUND,
-        DIRECTION,
-        GENES,
-        N_BACKGROUND,
-        N_SETS_TOO_LARGE,
-        N_SETS_TOO_SMALL,
-        SCORE,
-        SCORE_HIGH,
-        SCORE_LOW,
-        TERM,
-    )
+    from bulkvi import enrichment_names as en
     from bulkvi.names import ADJ_P_VALUE
 
     shown = Table()
-    shown.add_column(TERM, max_width=40)
-    shown.add_column(DIRECTION)
-    for column in (SCORE, "95 % interval", ADJ_P_VALUE):
+    shown.add_column(en.TERM, max_width=40)
+    shown.add_column(en.DIRECTION)
+    for column in (en.SCORE, "95 % interval", ADJ_P_VALUE):
         shown.add_column(column, justify="right", no_wrap=True)
-    for _, term in terms.drop_duplicates([SCORE, GENES]).head(N_SETS_SHOWN).iterrows():
-        interval = f"{term[SCORE_LOW]:+.1f} to {term[SCORE_HIGH]:+.1f}"
-        shown.add_row(term[TERM], term[DIRECTION], f"{term[SCORE]:+.1f}", interval, p_text(term[ADJ_P_VALUE]))
+    for _, term in terms.drop_duplicates([en.SCORE, en.GENES]).head(N_SETS_SHOWN).iterrows():
+        interval = f"{term[en.SCORE_LOW]:+.1f} to {term[en.SCORE_HIGH]:+.1f}"
+        shown.add_row(term[en.TERM], term[en.DIRECTION], f"{term[en.SCORE]:+.1f}", interval, p_text(term[ADJ_P_VALUE]))
     n_called = int((terms[ADJ_P_VALUE] < level).sum())
-    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
-    left_out = terms.attrs[N_SETS_TOO_SMALL] + terms.attrs[N_SETS_TOO_LARGE]
+    console = plain_console()
+    left_out = terms.attrs[en.N_SETS_TOO_SMALL] + terms.attrs[en.N_SETS_TOO_LARGE]
     aside = f" {left_out:,} of fewer than {MIN_SIZE} or more than {MAX_SIZE} genes were left out." if left_out else ""
     console.print(
-        f"\n{n_called:,} of {len(terms):,} gene sets go up or down, compared with all {terms.attrs[N_BACKGROUND]:,} "
-        f"{terms.attrs[BACKGROUND]} genes.{aside} The most significant:"
+        f"\n{n_called:,} of {len(terms):,} gene sets go up or down, compared with all {terms.attrs[en.N_BACKGROUND]:,} "
+        f"{terms.attrs[en.BACKGROUND]} genes.{aside} The most significant:"
     )
     console.print(shown)
