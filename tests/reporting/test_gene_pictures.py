@@ -18,13 +18,13 @@ def comparison(study: Study, level: float = 0.05) -> Comparison:
 def test_the_most_significant_genes_are_drawn_over_the_covariate(slope: Study, monkeypatch: pytest.MonkeyPatch):
     drawn = []
     monkeypatch.setattr(pl, "gene_trend", lambda _, gene, column, **__: drawn.append((gene, column)))
-    of = comparison(slope)
-    pictures = gene_pictures(of, of.drawn_genes())
-    called = of.de[of.de["adj_p_value"] < 0.05]
+    shown = comparison(slope)
+    pictures = gene_pictures(shown, shown.drawn_genes())
+    called = shown.de[shown.de["adj_p_value"] < 0.05]
     first = called["stat"].abs().sort_values(ascending=False).index[:N_GENES]
     assert len(first) == N_GENES
     assert drawn == [(gene, "age") for gene in first]
-    assert [picture.title for picture in pictures] == of.de.loc[first, "symbol"].tolist()
+    assert [picture.title for picture in pictures] == shown.de.loc[first, "symbol"].tolist()
     assert "per unit of age" in pictures[0].caption
     assert "at 0," in pictures[0].alt
 
@@ -33,14 +33,14 @@ def test_a_comparison_of_groups_is_drawn_by_group(study: Study, monkeypatch: pyt
     drawn: list[Any] = []
     monkeypatch.setattr(pl, "gene", lambda _, gene, column, **given: drawn.append((column, given["order"])))
     monkeypatch.setattr(pl, "gene_trend", None)
-    of = comparison(study, level=0.99)
-    pictures = gene_pictures(of, of.drawn_genes())
-    assert drawn == [("arm", of.query.groups[::-1])] * N_GENES  # type: ignore[index]  # the reference on the left
+    shown = comparison(study, level=0.99)
+    pictures = gene_pictures(shown, shown.drawn_genes())
+    assert drawn == [("arm", shown.query.groups[::-1])] * N_GENES  # type: ignore[index]  # the reference on the left
     assert [picture.file for picture in pictures] == ["gene"] + [""] * (N_GENES - 1)
 
 
 def test_the_page_shows_no_gene_that_is_not_called(study: Study):
-    of = comparison(study, level=1e-300)
-    assert of.drawn_genes().empty
-    assert gene_pictures(of, of.drawn_genes()) == []
-    pd.testing.assert_frame_equal(of.most_significant(1), of.de.nsmallest(1, "p_value"))
+    shown = comparison(study, level=1e-300)
+    assert shown.drawn_genes().empty
+    assert gene_pictures(shown, shown.drawn_genes()) == []
+    pd.testing.assert_frame_equal(shown.most_significant(1), shown.de.nsmallest(1, "p_value"))

@@ -273,8 +273,8 @@ def test_the_first_genes_are_the_same_everywhere(
     assert "0e+00" not in shown
     equal(re.findall(r"│ (gene\d+)", shown), names[:10])
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # of characters that no font has
-        of = Comparison(study.model, de, query_from_table(study.model, de), "arm", None, 0.05)
-        panels = gene_pictures(of, of.drawn_genes())
+        comparison = Comparison(study.model, de, query_from_table(study.model, de), "arm", None, 0.05)
+        panels = gene_pictures(comparison, comparison.drawn_genes())
     equal([panel.title for panel in panels], names[:6])
     equal({text.get_text() for text in pl.volcano(de).texts}, {*names[:10]})
     heat = pl.heatmap(study.model.adata, de, genes=4)

@@ -69,20 +69,22 @@ class Comparison(NamedTuple):
         return self.top_genes(N_GENES if visible else 0)
 
 
-def gene_pictures(of: Comparison, genes: pd.DataFrame) -> list[Picture]:
+def gene_pictures(comparison: Comparison, genes: pd.DataFrame) -> list[Picture]:
     """Counts of genes with their fitted rates: over a numeric column, or by group with the reference on the left."""
-    if of.column is None or genes.empty:
+    if comparison.column is None or genes.empty:
         return []
     pictures: list[Picture] = []
-    draw_gene = _trends(of, genes) if of.slope is not None else _groups(of, genes)
+    draw_gene = _trends(comparison, genes) if comparison.slope is not None else _groups(comparison, genes)
     for gene, row in genes.iterrows():
         plot, rates, height = draw_gene(gene)
         caption = ""
         if names.LOG_FC in row:
-            effect, *ends = (signed(row[x], of.digits) for x in (names.LOG_FC, names.LOG_FC_LOW, names.LOG_FC_HIGH))
-            unit = of.query.unit if of.slope is not None else ""
+            effect, *ends = (
+                signed(row[x], comparison.digits) for x in (names.LOG_FC, names.LOG_FC_LOW, names.LOG_FC_HIGH)
+            )
+            unit = comparison.query.unit if comparison.slope is not None else ""
             caption = f"Log2 fold change{unit} {effect} ({' to '.join(ends)})."
-        by = f"over {of.slope}" if of.slope is not None else f"by {of.groupby}"
+        by = f"over {comparison.slope}" if comparison.slope is not None else f"by {comparison.groupby}"
         pictures.append(
             draw(
                 plot,
@@ -101,23 +103,23 @@ GenePlot = Callable[[Any], tuple[Callable[[Axes], Axes], str, float]]
 """Plot of a gene, its fitted rates in words, and the height in inches."""
 
 
-def _trends(of: Comparison, genes: pd.DataFrame) -> GenePlot:
-    column, keys = str(of.slope), of.counts_of("size_factor_key", "layer", "offset_key")
-    curves = of.model.get_rate_curve(genes.index.tolist(), column)
+def _trends(comparison: Comparison, genes: pd.DataFrame) -> GenePlot:
+    column, keys = str(comparison.slope), comparison.counts_of("size_factor_key", "layer", "offset_key")
+    curves = comparison.model.get_rate_curve(genes.index.tolist(), column)
 
     def draw_gene(gene: Any) -> tuple[Callable[[Axes], Axes], str, float]:
         ends = curves.loc[gene].iloc[[0, -1]].to_dict("records")
         rates = ", ".join(f"{end[names.RATE]:,.0f} at {end[names.COVARIATE]:g}" for end in ends)
-        return lambda ax: pl.gene_trend(of.model.adata, gene, column, curve=curves, ax=ax, **keys), rates, 3.1
+        return lambda ax: pl.gene_trend(comparison.model.adata, gene, column, curve=curves, ax=ax, **keys), rates, 3.1
 
     return draw_gene
 
 
-def _groups(of: Comparison, genes: pd.DataFrame) -> GenePlot:
-    query, groupby = of.query, str(of.groupby)
+def _groups(comparison: Comparison, genes: pd.DataFrame) -> GenePlot:
+    query, groupby = comparison.query, str(comparison.groupby)
     order = query.groups[::-1] if query.groups and groupby == query.groupby else None
-    keys = of.counts_of("size_factor_key", "layer", "offset_key")
-    rates = of.model.get_group_rates(genes.index.tolist(), groupby, within="auto")
+    keys = comparison.counts_of("size_factor_key", "layer", "offset_key")
+    rates = comparison.model.get_group_rates(genes.index.tolist(), groupby, within="auto")
     parts = [names.GROUP, *([names.STRATUM] if names.STRATUM in rates else [])]
 
     def draw_gene(gene: Any) -> tuple[Callable[[Axes], Axes], str, float]:
@@ -126,7 +128,19 @@ def _groups(of: Comparison, genes: pd.DataFrame) -> GenePlot:
             for _, row in rates.loc[[gene]].iterrows()
         )
         height = 3.5 if names.STRATUM in rates else 3.1
-        plot = lambda ax: pl.gene(of.model.adata, gene, groupby, rates=rates, order=order, ax=ax, **keys)  # noqa: E731
+        plot = lambda ax: pl.gene(comparison.model.adata, gene, groupby, rates=rates, order=order, ax=ax, **keys)  # noqa: E731
         return plot, heights, height
 
     return draw_gene
+
+
+def is_number_in_design(model: BulkVI, column: str) -> bool:
+    """Whether a column enters the design as a number, so that a gene can be drawn over it."""
+    values = model.adata.obs[column]
+    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        return False
+    try:
+        model.get_rate_curve(model.adata.var_names[:1].tolist(), column)
+    except ValueError:
+        return False
+    return True

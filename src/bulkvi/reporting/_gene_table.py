@@ -16,15 +16,8 @@ MOST_DECIMALS: Final = 12
 SMALLEST_P: Final = "1e-300"
 SMALLEST_RATE: Final = "1e-15"
 NEEDED: Final = (
-    names.BASE_MEAN,
-    names.LOG_FC,
-    names.LOG_FC_LOW,
-    names.LOG_FC_HIGH,
-    names.P_VALUE,
-    names.ADJ_P_VALUE,
-    names.S_VALUE,
-    names.FLAG,
-    names.CONTRAST,
+    *(names.BASE_MEAN, names.LOG_FC, names.LOG_FC_LOW, names.LOG_FC_HIGH),
+    *(names.P_VALUE, names.ADJ_P_VALUE, names.S_VALUE, names.FLAG, names.CONTRAST),
 )
 FLAG_WORDS: Final = {
     names.LOW_INFORMATION: "few counts: the effect is very uncertain",

@@ -1,6 +1,7 @@
 """The plots of a comparison, each with a caption that says how to read it and a text that says what is seen."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -11,7 +12,7 @@ from matplotlib.axes import Axes
 from bulkvi import design_names as dn
 from bulkvi import enrichment_names as en
 from bulkvi import names, pl
-from bulkvi.reporting._gene_pictures import Comparison
+from bulkvi.reporting._gene_pictures import Comparison, gene_pictures
 from bulkvi.reporting._picture import Picture, draw
 from bulkvi.study.design import make_design
 from bulkvi.tl import DesignCheck
@@ -27,10 +28,10 @@ LONGEST: Final = 24
 """Characters of a column's name that are drawn."""
 
 
-def result_pictures(of: Comparison, *, summary: str) -> list[Picture]:
+def result_pictures(comparison: Comparison, *, summary: str) -> list[Picture]:
     """Effects and their significance."""
-    de, query, level = of.de, of.query, of.level
-    top = of.top_genes(N_NAMED)
+    de, query, level = comparison.de, comparison.query, comparison.level
+    top = comparison.top_genes(N_NAMED)
     named = f" Named are {', '.join(top[names.SYMBOL])}." if len(top) else ""
     right = f" To the right is up{query.direction}." if query.direction else ""
     right += f" Changes are per unit of {query.slope}." if query.slope else ""
@@ -88,11 +89,11 @@ def design_picture(check: DesignCheck | None) -> list[Picture]:
     ]
 
 
-def size_factor_picture(of: Comparison) -> Picture:
+def size_factor_picture(comparison: Comparison) -> Picture:
     """Size factors against depth."""
-    adata, keys = of.model.adata, of.counts_of("size_factor_key", "layer")
+    adata, keys = comparison.model.adata, comparison.counts_of("size_factor_key", "layer")
     key = keys["size_factor_key"]
-    colour = of.column if of.column is not None and of.is_colour(of.column) else None
+    colour = comparison.column if comparison.column is not None and comparison.is_colour(comparison.column) else None
     return draw(
         lambda ax: pl.size_factors(adata, key=key, layer=keys["layer"], color=colour, ax=ax),
         title="Size factors",
@@ -104,14 +105,14 @@ def size_factor_picture(of: Comparison) -> Picture:
     )
 
 
-def latent_pictures(of: Comparison) -> list[Picture]:
+def latent_pictures(comparison: Comparison) -> list[Picture]:
     """The samples in the first two dimensions of the latent state, coloured by columns that may explain it."""
-    if of.model.module.n_latent < 2:
+    if comparison.model.module.n_latent < 2:
         return []
-    adata, columns = of.model.adata, _latent_columns(of)
+    adata, columns = comparison.model.adata, _latent_columns(comparison)
     shown = AnnData(
         obs=adata.obs[columns],
-        obsm={names.LATENT: of.model.get_latent_representation()},
+        obsm={names.LATENT: comparison.model.get_latent_representation()},
         uns={key: adata.uns[key] for key in (f"{column}_colors" for column in columns) if key in adata.uns},
     )
     caption = (
@@ -135,23 +136,25 @@ def latent_pictures(of: Comparison) -> list[Picture]:
     return pictures
 
 
-def _latent_columns(of: Comparison) -> list[str]:
+def _latent_columns(comparison: Comparison) -> list[str]:
     """Columns to colour by: the compared one, those associated with the latent state, others of the design."""
-    obs, formula = of.model.adata.obs, of.model.registry["setup_args"]["design"]
+    obs, formula = comparison.model.adata.obs, comparison.model.registry["setup_args"]["design"]
     try:
-        report = of.model.latent_report()
+        report = comparison.model.latent_report()
         closest = report.loc[report[names.STRENGTH] >= CLOSE, names.STRONGEST_WITH].tolist()
     except ValueError:
         closest = []
     design = [] if formula is None else make_design(formula, obs)[0].variables
     return [
-        column for column in dict.fromkeys([of.column, *closest, *design]) if column in obs and of.is_colour(column)
+        column
+        for column in dict.fromkeys([comparison.column, *closest, *design])
+        if column in obs and comparison.is_colour(column)
     ][:N_LATENT]
 
 
-def fit_pictures(of: Comparison) -> list[Picture]:
+def fit_pictures(comparison: Comparison) -> list[Picture]:
     """Evidence on the fit; without effects, as of an omnibus test, no shrinkage."""
-    de, p_values, dispersions = of.de, of.de[names.P_VALUE].dropna(), of.model.get_dispersions()
+    de, p_values, dispersions = comparison.de, comparison.de[names.P_VALUE].dropna(), comparison.model.get_dispersions()
     pictures = [
         draw(
             lambda ax: pl.p_values(de, ax=ax),
@@ -176,7 +179,7 @@ def fit_pictures(of: Comparison) -> list[Picture]:
     if names.LOG_FC in de:
         pictures.append(
             draw(
-                _with_unit(lambda ax: pl.shrinkage(de, level=of.level, ax=ax), of.query.slope),
+                _with_unit(lambda ax: pl.shrinkage(de, level=comparison.level, ax=ax), comparison.query.slope),
                 title="Shrinkage",
                 caption="Genes on the diagonal keep the fold change of their counts; those near the horizontal line have too few "
                 "counts to estimate it.",
@@ -185,13 +188,13 @@ def fit_pictures(of: Comparison) -> list[Picture]:
                 file="shrinkage",
             )
         )
-    if "elbo_train" in (of.model.history or {}):
-        losses = of.model.history["elbo_train"].iloc[:, 0].to_numpy(float)
+    if "elbo_train" in (comparison.model.history or {}):
+        losses = comparison.model.history["elbo_train"].iloc[:, 0].to_numpy(float)
         last = losses[losses.size // 2 :]
         moved = 100 * (last.max() - last.min()) / max(abs(last[-1]), 1e-300)
         pictures.append(
             draw(
-                lambda ax: pl.training(of.model.history, ax=ax),
+                lambda ax: pl.training(comparison.model.history, ax=ax),
                 title="Training",
                 caption=f"The curve should have become flat: over its last half it changed by {moved:.2g} % of its value; zigzags "
                 "are the random draws of training. The tests above do not depend on it; the latent state does.",
@@ -241,3 +244,12 @@ def calibration_pictures(calibration: Any) -> list[Picture]:
             height=2.8,
         ),
     ]
+
+
+def write_pictures(drawn: Sequence[Picture], comparison: Comparison, folder: Path) -> None:
+    """Write the pictures that have files, among them in any case that of the most significant gene."""
+    if not any(picture.file == "gene" for picture in drawn):
+        drawn = [*drawn, *gene_pictures(comparison, comparison.most_significant(1))]
+    for picture in drawn:
+        if picture.file:
+            picture.write(folder)

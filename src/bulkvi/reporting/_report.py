@@ -13,10 +13,9 @@ from bulkvi import names
 from bulkvi.model import BulkVI
 from bulkvi.reporting import _pictures as pictures
 from bulkvi.reporting._checks import design_check, fit_facts, sample_check, warnings_for_reader
-from bulkvi.reporting._gene_pictures import Comparison, gene_pictures
+from bulkvi.reporting._gene_pictures import Comparison, gene_pictures, is_number_in_design
 from bulkvi.reporting._gene_table import NEEDED, first_rows, gene_columns
 from bulkvi.reporting._methods import code_of, methods_of, seeds_of, versions
-from bulkvi.reporting._picture import Picture
 from bulkvi.reporting._query import Query, group_sizes, query_from_table
 from bulkvi.reporting._tables import MAX_PRINTED, PlainTable, describe_score, latent_table, pathway_table, plain_table
 
@@ -104,7 +103,7 @@ def report(
     query = query_from_table(model, de)
     groupby = groupby or query.groupby
     de = _with_symbols(de, model, query)
-    of = Comparison(model, de, query, groupby, query.slope, level)
+    comparison = Comparison(model, de, query, groupby, query.slope, level)
     design, samples = design_check(model, groupby), sample_check(model, groupby)
     columns = gene_columns(de, de[names.SYMBOL], level, any_unit=query.slope is not None)
     called = de[de[names.ADJ_P_VALUE] < level]
@@ -113,12 +112,12 @@ def report(
     latent, latent_summary = latent_table(model, query, design)
     path, used, seeds = Path(path), versions(), seeds_of(model)
     drawn = {
-        "results": pictures.result_pictures(of, summary=summary),
-        "top_genes": gene_pictures(of, of.drawn_genes()),
+        "results": pictures.result_pictures(comparison, summary=summary),
+        "top_genes": gene_pictures(comparison, comparison.drawn_genes()),
         "design_pictures": pictures.design_picture(design),
-        "size_factors": [pictures.size_factor_picture(of)],
-        "latent_pictures": pictures.latent_pictures(of),
-        "fit_pictures": pictures.fit_pictures(of),
+        "size_factors": [pictures.size_factor_picture(comparison)],
+        "latent_pictures": pictures.latent_pictures(comparison),
+        "fit_pictures": pictures.fit_pictures(comparison),
         "pathway_pictures": pictures.pathway_pictures(enrichment, level=level),
         "calibration_pictures": pictures.calibration_pictures(calibration),
     }
@@ -161,7 +160,7 @@ def report(
         "date": date.today().isoformat(),
     }
     if figures is not None:
-        _write_figures([each for part in drawn.values() for each in part], of, Path(figures))
+        pictures.write_pictures([each for part in drawn.values() for each in part], comparison, Path(figures))
     _write(path, _render(page))
     return path
 
@@ -200,31 +199,15 @@ def write_figures(
     True
     """
     query = Query("", {}, dict(table.attrs))
-    slope = groupby if groupby is not None and _is_number_in_design(model, groupby) else None
+    slope = groupby if groupby is not None and is_number_in_design(model, groupby) else None
     table = _with_symbols(table, model, query)
-    of = Comparison(model, table, query, groupby if slope is None else None, slope, level)
-    drawn = [pictures.size_factor_picture(of), *pictures.latent_pictures(of), *pictures.fit_pictures(of)]
-    _write_figures(drawn, of, Path(folder))
-
-
-def _write_figures(drawn: Sequence[Picture], of: Comparison, folder: Path) -> None:
-    """Write the pictures that have files, among them in any case that of the most significant gene."""
-    if not any(picture.file == "gene" for picture in drawn):
-        drawn = [*drawn, *gene_pictures(of, of.most_significant(1))]
-    for picture in drawn:
-        if picture.file:
-            picture.write(folder)
-
-
-def _is_number_in_design(model: BulkVI, column: str) -> bool:
-    values = model.adata.obs[column]
-    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-        return False
-    try:
-        model.get_rate_curve(model.adata.var_names[:1].tolist(), column)
-    except ValueError:
-        return False
-    return True
+    comparison = Comparison(model, table, query, groupby if slope is None else None, slope, level)
+    drawn = [
+        pictures.size_factor_picture(comparison),
+        *pictures.latent_pictures(comparison),
+        *pictures.fit_pictures(comparison),
+    ]
+    pictures.write_pictures(drawn, comparison, Path(folder))
 
 
 def _write(path: Path, text: str) -> None:
