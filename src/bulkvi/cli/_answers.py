@@ -96,9 +96,11 @@ def answer(
         if question.kind == "omnibus":
             table = model.omnibus_test(str(question.column))
         else:
-            compared = {"contrast": question.weights} if question.groups is None else {}
             table = model.differential_expression(
-                *(question.groups or ()), **compared, delta=choices.delta, composition_shift=choices.composition_shift
+                *(question.groups or ()),
+                contrast=question.weights if question.groups is None else None,
+                delta=choices.delta,
+                composition_shift=choices.composition_shift,
             )
         say(f"Writing to {folder_of(result.out, question, questions)}")
         folder.mkdir(exist_ok=True)
