@@ -54,7 +54,7 @@ def de(
     donor: Annotated[
         str | None,
         typer.Option(
-            help="Column of SAMPLES that says which samples are of one donor (patient, animal), where there are several of each; "
+            help="Column of SAMPLES with the donor (patient, animal) of each sample, if there are several samples of a donor; "
             "then it is not in the design."
         ),
     ] = None,

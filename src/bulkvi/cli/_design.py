@@ -101,7 +101,7 @@ def drop_missing(adata: "AnnData", columns: set[str]) -> "AnnData":
 def as_groups(obs: "pd.DataFrame", factor: str, design: str) -> "pd.Series":
     """Convert the column whose levels are compared: whole numbers to int, and to categories if several samples share each.
 
-    It stays a number if the design says so, as ``slope(dose)`` does.
+    It stays a number if the design has it as ``slope(dose)``.
     """
     from anndata import AnnData
     from pandas.api.types import is_bool_dtype, is_numeric_dtype

@@ -29,7 +29,7 @@ Design = Annotated[
     str,
     typer.Option(
         help="Formula of what is known to move the counts, over columns of SAMPLES: '~ batch + treatment'. Names with spaces go "
-        "in backticks, all of it in single quotes: '~ `cell line` + treatment'. Numbers are slopes unless a note says that they are taken for names of groups: "
+        "in backticks, all of it in single quotes: '~ `cell line` + treatment'. Numbers are slopes; a note names those that are taken for names of groups: "
         "C(batch) makes groups of them, slope(batch) a slope.",
     ),
 ]
@@ -49,7 +49,7 @@ Match = Annotated[
         help="How names in COUNTS and SAMPLES are compared: exact, case, r_names (dots for dashes), file_names (without folder "
         "and .bam), affix (without what all have before or after), numbers (1 for 01 and 1.0), prefix (one begins with the "
         "other, as patient and sample barcodes of TCGA), letters (letters and digits only). The error about names that do not "
-        "match says which would do.",
+        "match names the one that would help.",
     ),
 ]
 SamplesIn = Annotated[str | None, typer.Option(help="columns or rows, if the names do not tell where the samples are.")]
@@ -115,7 +115,7 @@ Lengths = Annotated[
     typer.Option(
         exists=True,
         dir_okay=False,
-        help="Table of average transcript lengths beside COUNTS (nf-core's salmon.merged.gene_lengths.tsv): an offset, as with "
+        help="Table of average transcript lengths for COUNTS (nf-core's salmon.merged.gene_lengths.tsv): an offset, as with "
         "Salmon's folders.",
     ),
 ]

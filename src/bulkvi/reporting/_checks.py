@@ -24,7 +24,7 @@ SAMPLE_WORDS: Final = {
     names.SWAPPED: "another label fits far better",
     names.DOUBTFUL: "some labels are wrong, and this one may be among them",
     names.OUTLYING: "an outlier whichever group it is assigned to",
-    names.SEX_MISMATCH: "its genes are those of another sex than the table of samples says, or of both",
+    names.SEX_MISMATCH: "its genes are those of another sex than in the table of samples, or of both",
     names.NOT_CHECKED: "no other sample to compare with",
 }
 

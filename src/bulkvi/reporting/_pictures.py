@@ -1,4 +1,4 @@
-"""The plots of a comparison, each with a caption that says how to read it and a text that says what is seen."""
+"""The plots of a comparison, each with a caption on how to read it and a description of what is seen."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
