@@ -1,11 +1,11 @@
-"""Does a command that dies leave something that is taken for a result?
+"""Can what a command that dies leaves be mistaken for a result?
 
     python -m benchmarks.faults --repeats 20
 
 `bulkvi de` is ended by signals at five moments, runs into a full disk, and meets a second one in its folder. After each
-run: exit code 0 only with a whole new result; what `bulkvi report` accepts is whole and of one run; an older result is as it
-was or has been replaced as a whole. The first repeat is a process of its own; the others are forks of a process that has
-bulkvi loaded, whose functions are wrapped to send the signal. One coarse figure is all of theirs, their page and training are short,
+run: exit code 0 only with a complete new result; `bulkvi report` accepts complete results of one run only; an older result is
+unchanged or replaced as a whole. The first repeat is a process of its own; the others are forks of a process that has
+bulkvi loaded, whose functions are wrapped to send the signal; they have one coarse figure, a short page and short training,
 to save time.
 """
 
@@ -89,19 +89,18 @@ def ended(child: int) -> int:
 
 def command(arguments: list[str], *, wrapped: Callable[[], None] = lambda: None, short_training: bool = True) -> None:
     """`bulkvi` in this process, with one coarse figure for all, a short page and short training."""
+    from matplotlib.figure import Figure
+
     import bulkvi
-    from bulkvi.cli import _answers, _figures, app
+    from bulkvi.cli import app
+    from bulkvi.cli._folder import FIGURES
 
-    def same_figure(*given: object, **_: object) -> None:
-        figure = _figures.new_figure(2)
+    def short_page(model: object, table: object, path: Path, *, figures: Path | None = None, **_: object) -> Path:
+        figure = Figure(figsize=(3.3, 2))
         figure.subplots().plot([0, 1])
-        for name in _figures.FIGURES[:-1]:
-            _figures.save_figure(figure, given[3] / name)
-
-    _answers.draw_figures = same_figure
-    _figures.save_figure = lambda figure, path: [figure.savefig(f"{path}.{kind}", dpi=20) for kind in ("png", "pdf")]
-
-    def short_page(model: object, table: object, path: Path, **_: object) -> Path:
+        for name in FIGURES[:-1] if figures is not None else ():
+            for kind in ("png", "pdf"):
+                figure.savefig(figures / f"{name}.{kind}", dpi=20)
         path.write_text("<!doctype html>" + "x" * 200_000)
         return path
 
@@ -157,9 +156,9 @@ def process(arguments: list[str], out: Path, number: int, moment: str, log: Path
         text=True,
     )
     seen = []
-    for said in started.stderr:
-        seen.append(said)
-        if line in said:
+    for text in started.stderr:
+        seen.append(text)
+        if line in text:
             break
     if delay is None:  # the summary is the last file written before all are moved
         while started.poll() is None and not any(out.glob(".bulkvi-*/run.json")):
@@ -179,7 +178,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def is_whole(folder: Path) -> int | None:
     """Seed of the run whose files are all there as it wrote them; None if there is none."""
     from bulkvi.cli._folder import RUN_FILE
-    from bulkvi.cli._whole import CHECKSUMS, check_whole, read_run
+    from bulkvi.cli._run_file import CHECKSUMS, check_whole, read_run
 
     try:
         run = read_run(folder / RUN_FILE)
@@ -206,10 +205,10 @@ def judge(out: Path, code: int, older: dict[str, bytes] | None, log: Path, *, ex
     seed, left = is_whole(out), contents(out)
     hidden = {name for name in left if name.startswith(HIDDEN)}
     visible = {name: data for name, data in left.items() if name not in hidden}
-    said = log.read_text(errors="replace")
+    output = log.read_text(errors="replace")
     if code not in expected:
         return f"WRONG exit code {code}"
-    if "Traceback" in said:
+    if "Traceback" in output:
         return "WRONG: a traceback"
     if code == 0 and seed != NEW_SEED:
         return "WRONG: exit code 0 without a whole new result"
@@ -285,13 +284,13 @@ def main() -> None:
             for number in SIGNALS:
                 for repeat in range(options.repeats):
                     before = begin(out, with_older=repeat % 2 == 1)
-                    asked = [*new, "--out", str(out)]
+                    call = [*new, "--out", str(out)]
                     if repeat == 0:
-                        code = process(asked, out, number, moment, log)
+                        code = process(call, out, number, moment, log)
                     else:
                         wrapped = sends(number, moment, rng)
                         short = moment != "training"
-                        run = lambda: command(asked, wrapped=wrapped, short_training=short)  # noqa: B023, E731
+                        run = lambda: command(call, wrapped=wrapped, short_training=short)  # noqa: B023, E731
                         code = ended(forked(run, log))
                     by_signal = -number if number == signal.SIGKILL else 128 + number
                     verdict = judge(out, code, before, log, expected={by_signal, 0})
@@ -310,28 +309,28 @@ def main() -> None:
                 break
             try:
                 before = begin(disk / "out", with_older=with_older)
-                asked = [*new, "--out", str(disk / "out")]
+                call = [*new, "--out", str(disk / "out")]
                 if repeat == 0:
                     ran = subprocess.run(
-                        [sys.executable, "-c", "from bulkvi.cli import app; app(prog_name='bulkvi')", *asked],
+                        [sys.executable, "-c", "from bulkvi.cli import app; app(prog_name='bulkvi')", *call],
                         capture_output=True,
                         text=True,
                     )
                     code = ran.returncode
                     log.write_text(ran.stderr)
                 else:
-                    code = ended(forked(lambda: command(asked), log))  # noqa: B023
+                    code = ended(forked(lambda: command(call), log))  # noqa: B023
                 note("full disk", f"{judge(disk / 'out', code, before, log, expected={0, 1})} (exit {code})")
             finally:
                 subprocess.run(["umount", str(disk)], check=True)
         for repeat in range(options.repeats):
             before = begin(out, with_older=repeat % 2 == 1)
-            asked = [*new, "--out", str(out)]
+            call = [*new, "--out", str(out)]
             logs = (log, folder / "log2")
             if repeat == 0:
                 both = [
                     subprocess.Popen(
-                        [sys.executable, "-c", "from bulkvi.cli import app; app(prog_name='bulkvi')", *asked],
+                        [sys.executable, "-c", "from bulkvi.cli import app; app(prog_name='bulkvi')", *call],
                         stderr=open(path, "w"),
                         stdout=subprocess.DEVNULL,
                     )
@@ -341,7 +340,7 @@ def main() -> None:
             else:
                 children = []
                 for path in logs:
-                    children.append(forked(lambda: command(asked), path))  # noqa: B023
+                    children.append(forked(lambda: command(call), path))  # noqa: B023
                     time.sleep(rng.uniform(0, 0.2))
                 codes = [ended(child) for child in children]
             verdict = judge(out, min(codes), before, log, expected={0})

@@ -8,6 +8,7 @@ import pytest
 from anndata import AnnData
 
 from bulkvi import datasets
+from tests.reporting.study import without_drawing
 
 
 class Files(NamedTuple):
@@ -33,3 +34,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     sheet["depth"] = truth.obs["true_depth"]
     sheet.to_csv(folder / "samples.csv", index_label="sample")
     return Files(folder, folder / "counts.csv", folder / "samples.csv", truth)
+
+
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages and figures without drawings."""
+    without_drawing(monkeypatch)

@@ -6,7 +6,7 @@ from typing import Any
 
 from bulkvi.cli._folder import RESULTS, NewResult, new_result
 from bulkvi.cli._progress import STATE
-from bulkvi.cli._whole import check_whole, read_run
+from bulkvi.cli._run_file import check_whole, read_run
 
 NAMES = ("de.csv", "report.html", "figures/ma.png", "adata.h5ad", "model/model.pt")
 

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bulkvi.cli import app
-from bulkvi.cli._whole import checksums
+from bulkvi.cli._run_file import checksums
 from tests.cli.conftest import Files
 
 DESIGN = "~ `library type` + treatment"
@@ -22,8 +22,8 @@ def test_nothing_is_found_where_nothing_is_wrong(files: Files):
     result = run(files.counts, files.samples)
     assert result.exit_code == 0
     assert "10 samples, 3 columns, 7 residual degrees of freedom" in result.stdout
-    assert "Labels of treatment: 10 of 10 samples are what they say." in result.stdout
-    assert "Labels of library type: 10 of 10 samples are what they say." in result.stdout
+    assert "Labels of treatment: 10 of 10 samples agree with their labels." in result.stdout
+    assert "Labels of library type: 10 of 10 samples agree with their labels." in result.stdout
 
 
 def test_swapped_samples_are_found_and_written(files: Files, tmp_path: Path):
@@ -76,7 +76,7 @@ def test_an_interrupted_check_leaves_the_older_one(files: Files, tmp_path: Path,
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     summary = json.loads((out / "check.json").read_text())
     assert summary["checksums"] == checksums(out, [name for name in summary["files"] if name != "check.json"])
-    monkeypatch.setattr("bulkvi.cli._check.save_figure", lambda *_: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr("bulkvi.pl.design", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
     result = run(*given)
     assert result.exit_code == 143
     assert result.stderr.endswith(f"Interrupted (SIGTERM). The older result in {out} is as it was.\n")

@@ -2,18 +2,21 @@
 
 import errno
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 import typer
 
-from bulkvi.cli._command import Command
-from bulkvi.cli._progress import exits, explained, reporter
-from tests.cli.results import context
+from bulkvi.cli._command import RECEIVED, Command, Interrupted, deferred, interruptible
+from bulkvi.cli._progress import error_message, exits, quiet_destructors, reporter
+from tests.cli.results import context, write
 
 # errors of the disk
 
@@ -30,7 +33,7 @@ from tests.cli.results import context
     ],
 )
 def test_errors_of_the_system_are_told_in_words(error: OSError, said: str):
-    assert explained(error) == said
+    assert error_message(error) == said
 
 
 def test_a_full_disk_behind_an_error_of_a_library_is_named(capsys: pytest.CaptureFixture[str]):
@@ -127,5 +130,85 @@ def test_a_full_disk_is_named_where_hdf5_hides_it():
         "Disable slist on flush dest failure failed (file write failed: time = Mon, filename = '/out/.bulkvi-x/adata.h5ad', "
         f"file descriptor = 6, errno = {errno.ENOSPC}, error message = 'No space left on device')"
     )
-    assert explained(RuntimeError(text)) == "/out/adata.h5ad: no space is left on the disk."
-    assert explained(RuntimeError(text.replace("errno", "number"))).startswith("Disable slist")
+    assert error_message(RuntimeError(text)) == "/out/adata.h5ad: no space is left on the disk."
+    assert error_message(RuntimeError(text.replace("errno", "number"))).startswith("Disable slist")
+
+
+class OpenFile:
+    """An object as those of h5py, whose destructor fails where the disk is full."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __del__(self) -> None:
+        sys.excepthook(type(self.error), self.error, self.error.__traceback__)  # Cython prints both
+        raise self.error
+
+
+def test_destructors_after_a_full_disk_print_nothing(capsys: pytest.CaptureFixture[str]):
+    """h5py's printed two tracebacks after the message."""
+    hooks = sys.excepthook, sys.unraisablehook
+    file_error = RuntimeError(f"Can't decrement id ref count (file write failed: errno = {errno.ENOSPC}, ...)")
+
+    def action() -> None:
+        def write_file() -> None:
+            file = OpenFile(file_error)
+            raise OSError(errno.ENOSPC, "No space left on device", str(type(file)))
+
+        with exits(1, context()):
+            write_file()
+
+    with pytest.raises(SystemExit) as end:
+        small(action)([])
+    assert end.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("no space is left on the disk. Nothing was written.")
+    assert (sys.excepthook, sys.unraisablehook)[1] is hooks[1]
+
+
+def test_other_errors_of_destructors_are_printed(monkeypatch: pytest.MonkeyPatch):
+    seen: list[str] = []
+    monkeypatch.setattr(sys, "excepthook", lambda _, error, __: seen.append(f"hook {error}"))
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: seen.append(f"ignored {unraisable.exc_value}"))
+    with quiet_destructors():
+        for error in (ValueError("a bug"), OSError(errno.ENOSPC, "No space left on device")):
+            OpenFile(error)
+    assert seen == ["hook a bug", "ignored a bug"]
+
+
+# signals
+
+
+def test_a_signal_that_a_library_swallowed_still_counts(tmp_path: Path):
+    with pytest.raises(Interrupted), interruptible() as received:
+        ctx = context()
+        ctx.meta[RECEIVED] = received
+        with suppress(BaseException):
+            signal.raise_signal(signal.SIGTERM)
+        write(tmp_path / "out", "new", ctx=ctx)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_signal_that_arrives_while_python_cleans_up_is_sent_again(capsys: pytest.CaptureFixture[str]):
+    """It was swallowed with a traceback, and the run went on to its end."""
+
+    class Cleaned:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    hook = sys.unraisablehook
+    with pytest.raises(Interrupted), interruptible():
+        Cleaned()
+        time.sleep(10)
+    assert sys.unraisablehook is hook
+    assert capsys.readouterr().err == ""
+
+
+def test_a_signal_that_was_ignored_stays_ignored():
+    """As SIGHUP under nohup."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with interruptible(), deferred():
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -12,6 +12,8 @@ from typer.testing import CliRunner, Result
 
 from bulkvi import BulkVI
 from bulkvi.cli import app
+from bulkvi.cli._run_file import checksums
+from bulkvi.regression import fit, hidden, regression
 from tests.cli.conftest import Files
 from tests.cli.running import DESIGN, run
 
@@ -48,6 +50,14 @@ def test_the_folder_holds_what_the_summary_lists(results: tuple[Path, Result]):
     listed = json.loads((out / "run.json").read_text())["files"]
     assert sorted(listed) == sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
     assert {"de.csv", "figures/volcano.pdf", "adata.h5ad", "model/model.pt", "run.json"} <= set(listed)
+
+
+def test_the_summary_has_sizes_and_checksums_of_its_files(results: tuple[Path, Result]):
+    out, result = results
+    summary = json.loads(result.stdout)
+    assert set(summary["checksums"]) == set(summary["files"]) - {"run.json", "report.html"}
+    assert summary["checksums"] == checksums(out, summary["checksums"])
+    assert not [path.name for path in out.iterdir() if path.name.startswith(".")]
 
 
 def test_standard_output_is_the_summary_and_nothing_else(results: tuple[Path, Result]):
@@ -258,3 +268,25 @@ def test_a_failure_on_the_way_has_exit_code_1(files: Files, tmp_path: Path, monk
     result = run(files, tmp_path / "out")
     assert result.exit_code == 1
     assert "Error: the climb diverged" in result.stderr
+
+
+@pytest.mark.usefixtures("plain")
+def test_each_design_is_regressed_once(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Every table, figure and page fitted all genes anew."""
+    fitted: list[tuple[str, ...]] = []
+
+    def counted(study: Any, features: pd.DataFrame, **options: Any) -> Any:
+        fitted.append(tuple(features.columns))
+        return regression.regress_genes(study, features, **options)
+
+    for module in (fit, hidden):
+        monkeypatch.setattr(module, "regress_genes", counted)
+    more = ["--contrast", "treatment", "control", "drug", "--omnibus", "treatment"]
+    result = run(files, tmp_path / "out", *more, **{"--design": "~ treatment"})
+    assert result.exit_code == 0, result.output
+    entries = json.loads((tmp_path / "out" / "run.json").read_text())["questions"]
+    assert [entry["kind"] for entry in entries] == ["contrast", "contrast", "omnibus"]
+    n_latent = entries[0]["fit"]["n_latent_columns"]
+    assert n_latent > 0  # the library type is hidden
+    assert [len(columns) for columns in fitted] == [2, 2 + n_latent]
+    assert len(list((tmp_path / "out").glob("*/report.html"))) == 2

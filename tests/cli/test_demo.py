@@ -177,16 +177,16 @@ def test_figures_are_pictures(run: Run):
         assert (run.folder / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_summary_shows_the_ten_surest_genes(run: Run, de: pd.DataFrame):
-    surest = de.sort_values("p_value").head(10)
+def test_summary_shows_the_ten_first_genes(run: Run, de: pd.DataFrame):
+    first = de.sort_values("p_value").head(10)
     genes = run.result.stdout.split("gene sets go")[0]
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in genes.splitlines() if "│" in line]
-    assert [row[0] for row in rows] == surest["symbol"].tolist()
-    assert [row[1] for row in rows] == [f"{x:+.2f}" for x in surest["log_fc"]]
-    ends = zip(surest["log_fc_low"], surest["log_fc_high"], strict=True)
+    assert [row[0] for row in rows] == first["symbol"].tolist()
+    assert [row[1] for row in rows] == [f"{x:+.2f}" for x in first["log_fc"]]
+    ends = zip(first["log_fc_low"], first["log_fc_high"], strict=True)
     assert [row[2] for row in rows] == [f"{low:+.2f} to {high:+.2f}" for low, high in ends]
-    assert [row[3] for row in rows] == [f"{p:.0e}" for p in surest["adj_p_value"]]
-    assert [row[4] for row in rows] == surest["flag"].tolist()
+    assert [row[3] for row in rows] == [f"{p:.0e}" for p in first["adj_p_value"]]
+    assert [row[4] for row in rows] == first["flag"].tolist()
 
 
 def test_summary_counts_the_genes_called(run: Run, de: pd.DataFrame):

@@ -1,7 +1,6 @@
 """A command that dies, or meets another, or a full disk, leaves nothing that is taken for a result."""
 
 import errno
-import json
 import os
 import shutil
 import signal
@@ -18,10 +17,10 @@ from typer.testing import CliRunner
 
 from bulkvi import BulkVI
 from bulkvi.cli import _folder, app
+from bulkvi.cli._command import SIGNALS, Interrupted, interruptible
 from bulkvi.cli._folder import RESULTS, locked, new_result
 from bulkvi.cli._progress import STATE
-from bulkvi.cli._signals import SIGNALS, Interrupted, interruptible
-from bulkvi.cli._whole import check_whole, checksums, read_run
+from bulkvi.cli._run_file import check_whole, checksums, read_run
 from tests.cli.conftest import Files
 from tests.cli.results import NAMES, contents, context, fill, is_whole, write
 from tests.cli.running import run
@@ -258,12 +257,3 @@ def test_a_folder_that_cannot_be_made_ends_with_one_line(
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"Error: {tmp_path / 'out'}: ")
     assert line.endswith("Nothing was written.")
-
-
-def test_the_summary_of_a_real_run_names_sizes_and_checksums(files: Files, tmp_path: Path):
-    result = run(files, tmp_path / "out", "--json")
-    assert result.exit_code == 0, result.output
-    said = json.loads(result.stdout)
-    assert set(said["checksums"]) == set(said["files"]) - {"run.json", "report.html"}
-    assert said["checksums"] == checksums(tmp_path / "out", said["checksums"])
-    assert not [name for name in os.listdir(tmp_path / "out") if name.startswith(".")]

@@ -83,6 +83,7 @@ def test_neither_a_wrong_input_nor_a_failure_touches_the_old_result(
     assert contents(tmp_path) == before
 
 
+@pytest.mark.usefixtures("plain")
 def test_a_new_result_lists_its_own_files_and_has_no_old_ones(files: Files, tmp_path: Path):
     fill(tmp_path)
     result = run(files, tmp_path, "--force", "--json")

@@ -7,18 +7,19 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bulkvi.cli import app
-from bulkvi.cli._whole import checksums
-from tests.reporting.study import GROUPS, NASTY, Study, make_study, simulated
+from bulkvi.cli._run_file import checksums
+from tests.reporting.study import GROUPS, NASTY, Study, default_study, without_drawing
 
 
 @pytest.fixture(scope="module")
 def study() -> Study:
-    return make_study(simulated())
+    return default_study()
 
 
 @pytest.fixture
-def folder(study: Study, tmp_path: Path) -> Path:
-    """What ``bulkvi de`` leaves."""
+def folder(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Files of ``bulkvi de``; pages are written without drawings."""
+    without_drawing(monkeypatch)
     here = tmp_path / "result"
     study.model.save(str(here / "model"), overwrite=True)
     study.model.adata.write_h5ad(here / "adata.h5ad")
@@ -58,7 +59,7 @@ def test_a_folder_gives_a_page(folder: Path, study: Study):
     page = out.read_text()
     for said in ("first set", "bulkvi de a.tsv", "Mind it.", "<h1>Total &amp; all</h1>"):
         assert said in page
-    assert "Total: the direct effect and what 1 hidden direction" in page
+    assert "Total: the direct effect plus the effect through 1 hidden direction" in page
     data = json.loads(page.split('id="gene-data">')[1].split("</script>")[0])
     assert set(NASTY) <= set(data["name"])  # also the gene called NA
 

@@ -45,7 +45,7 @@ class Page:
         self.complaints: list[str] = []
         """Errors and warnings of the console, exceptions, and requests that were refused."""
         self.requests: list[str] = []
-        """All addresses that the page asked for, data URIs left out."""
+        """All addresses that the page requested, data URIs left out."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network", "Accessibility"):

@@ -8,12 +8,18 @@ import pandas as pd
 import pytest
 
 import bulkvi as bv
-from tests.reporting.study import GROUPS, Study, make_study, simulated
+from tests.reporting.study import GROUPS, Study, default_study, make_study, simulated, without_drawing
 
 
 @pytest.fixture(scope="session")
 def study() -> Study:
-    return make_study(simulated())
+    return default_study()
+
+
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages without drawings."""
+    without_drawing(monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,18 @@
 
 import re
 import warnings
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pytest
 from anndata import AnnData
+from matplotlib.figure import Figure
 
 import bulkvi as bv
+from bulkvi.reporting import _gene_pictures, _pictures
+from bulkvi.reporting._picture import SCALE, Picture
 
 NASTY = ("<script>alert(1)</script>", "</script><b>", "a&amp;b", "NA", 'quote"d', "{{ 7 * 7 }}")
 GROUPS = ('treated "x"', "<control>")
@@ -26,6 +31,22 @@ def make_study(adata: AnnData, design: str = "~ arm") -> Study:
     model = bv.BulkVI(adata, n_latent=2, seed=3)
     model.train(max_steps=20, seed=5, progress_bar=False)
     return Study(model, model.differential_expression("arm", *GROUPS))
+
+
+@cache
+def default_study() -> Study:
+    """One study for all tests of a session, which do not change it."""
+    return make_study(simulated())
+
+
+def without_drawing(patch: pytest.MonkeyPatch) -> None:
+    """Leave the drawings of pages empty, which take most of the time: for tests of what a page says."""
+
+    def draw(_: Any, *, height: float, scale: float = SCALE, file: str = "", **text: str) -> Picture:
+        return Picture(Figure(figsize=(1, 1)), scale=scale, file=file, **{"title": "", "caption": "", "alt": ""} | text)
+
+    for module in (_pictures, _gene_pictures):
+        patch.setattr(module, "draw", draw)
 
 
 def simulated() -> AnnData:

@@ -12,6 +12,8 @@ import bulkvi as bv
 from tests.reporting.chromium import Page, browser_path, open_browser
 from tests.reporting.study import NASTY, Study, scored_sets
 
+pytestmark = pytest.mark.browser
+
 NAMES = "[...document.querySelectorAll('#gene-table tbody tr')].map(row => row.cells[0].firstChild.textContent.trim())"
 SORTED = (
     "[...document.querySelectorAll('#gene-table th[aria-sort]')].map(h => [h.dataset.by, h.getAttribute('aria-sort')])"
@@ -46,7 +48,7 @@ def tab_to(page: Page, text: str, *, most: int = 60) -> None:
     raise AssertionError(f"{text} was not reached with {most} times Tab")
 
 
-def test_the_console_is_silent_and_only_the_file_is_asked_for(opened: Page, page: Path):
+def test_the_console_is_silent_and_only_the_file_is_requested(opened: Page, page: Path):
     opened.run("document.getElementById('gene-next').click()")
     assert opened.complaints == []
     assert opened.requests == [page.as_uri()]
@@ -142,7 +144,7 @@ def test_a_screen_reader_hears_tables_headings_and_pictures(opened: Page):
     heard = [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node["ignored"]]
     assert ("textbox", "Find a gene") in heard or ("searchbox", "Find a gene") in heard
     assert any(role == "table" and name.startswith("Genes, log2 fold changes") for role, name in heard)
-    assert {name for role, name in heard if role == "heading"} >= {"To watch", "Genes", "Samples", "Repeat it"}
+    assert {name for role, name in heard if role == "heading"} >= {"Warnings", "Genes", "Samples", "Repeat it"}
     assert [name for role, name in heard if role in ("image", "img") and not name] == []
     assert [role for role, name in heard if role in ("button", "searchbox", "combobox") and not name] == []
 
@@ -179,7 +181,7 @@ def test_it_prints_on_few_pages_without_what_only_a_screen_needs(opened: Page, s
     assert 5 <= len(texts) <= 10
     assert min(len(text) for text in texts) > 100  # no page is empty
     everything = "\n".join(texts)
-    for said in ("To watch", "Log2 fold change", "Adjusted p", "Fit", "Repeat it", "Mind the <gap>.", "bv.BulkVI"):
+    for said in ("Warnings", "Log2 fold change", "Adjusted p", "Fit", "Repeat it", "Mind the <gap>.", "bv.BulkVI"):
         assert said in everything
     for control in ("Find a gene", "Next", "Skip to the table"):
         assert control not in everything

@@ -33,7 +33,7 @@ def columns(**changed: object) -> dict:
     return gene_columns(de, pd.Series(de.index, index=de.index), 0.05)
 
 
-def test_the_surest_gene_comes_first_and_of_equals_the_larger_effect():
+def test_the_first_gene_comes_first_and_of_equals_the_larger_effect():
     assert columns()["id"] == ["b", "a", "c"]
     assert columns(p_value=[0.0, 0.0, 0.5])["id"] == ["b", "a", "c"]
     assert columns(p_value=[np.nan, 0.2, 0.1])["id"] == ["c", "b", "a"]

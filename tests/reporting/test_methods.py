@@ -1,21 +1,24 @@
+import ast
+import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import bulkvi as bv
 from bulkvi import enrichment_names as en
-from bulkvi.reporting._asked import Asked, asked_of
-from bulkvi.reporting._methods import Methods, methods_of
-from bulkvi.reporting._reproduce import versions
-from tests.reporting.study import GROUPS, Study
+from bulkvi.reporting._methods import Methods, code_of, methods_of, seeds_of, versions
+from bulkvi.reporting._query import Query, query_from_table
+from tests.reporting.study import GROUPS, Study, simulated
 
 
 def methods(study: Study, **changes: Any) -> Methods:
     de = changes.pop("de", study.de)
-    asked = changes.pop("asked", None) or asked_of(study.model, de)
+    query = changes.pop("query", None) or query_from_table(study.model, de)
     given: dict[str, Any] = {"enrichment": None, "level": 0.05, "run": {}, "seeds": "start 3, training 5"} | changes
-    return methods_of(study.model, de, asked, versions=versions(), **given)
+    return methods_of(study.model, de, query, versions=versions(), **given)
 
 
 def text(study: Study, **changes: Any) -> str:
@@ -49,10 +52,12 @@ def test_the_run_tells_what_was_read_and_filtered(study: Study):
     assert "geometric mean" not in said
 
 
-def test_what_is_not_known_is_left_out(study: Study, monkeypatch: pytest.MonkeyPatch):
-    adata = study.model.adata
-    monkeypatch.setitem(adata.obs, "size_factor", np.linspace(0.5, 2, adata.n_obs))
-    found = methods(study, asked=Asked("arm: a vs b", {}, {}))
+def test_what_is_not_known_is_left_out(study: Study):
+    adata = simulated()
+    adata.obs["size_factor"] = np.linspace(0.5, 2, adata.n_obs)
+    with warnings.catch_warnings(action="ignore"):
+        bv.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ arm")
+    found = methods(Study(bv.BulkVI(adata), study.de), query=Query("arm: a vs b", {}, {}))
     said = " ".join(found.paragraphs)
     assert "were read" not in said
     assert "Size factors were given by the user." in said
@@ -70,7 +75,7 @@ def test_hidden_directions_are_said_as_they_entered(study: Study, number: int):
     assert expected in said
 
 
-def test_delta_and_level_are_those_asked_for(study: Study):
+def test_delta_and_level_are_those_of_the_query(study: Study):
     de = study.model.differential_expression("arm", *GROUPS, delta=0.5, level=0.9)
     said = text(study, de=de)
     assert "an absolute log2 fold change of no more than 0.5" in said
@@ -98,3 +103,45 @@ def test_a_slope_is_per_unit_of_its_column(slope: Study):
     assert "The effect tested was the change of log2 expression per unit of age (0 to 3 in these samples)." in said
     assert "Log2 fold changes per unit of age are posterior means" in said
     assert "down with age." in said
+
+
+# code that repeats the analysis
+
+
+@pytest.mark.parametrize("options", [{}, {"latent_columns": 1, "delta": 0.5, "level": 0.9}], ids=["plain", "options"])
+def test_the_code_gives_the_table(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict):
+    de = study.model.differential_expression("arm", *GROUPS, **options)
+    study.model.adata.write_h5ad(tmp_path / "adata.h5ad")
+    monkeypatch.chdir(tmp_path)
+    code = code_of(study.model, query_from_table(study.model, de))
+    space: dict = {}
+    exec(
+        code.replace("model.train(", "model.train(progress_bar=False, "), space
+    )  # what the page tells its readers to run
+    pd.testing.assert_frame_equal(space["de"], de, rtol=1e-6)
+    assert space["de"].attrs["query"] == de.attrs["query"]
+
+
+def test_the_code_names_seeds_and_steps(study: Study):
+    code = code_of(study.model, query_from_table(study.model, study.de))
+    assert "bv.BulkVI(adata, n_latent=2, n_axes=9, seed=3)" in code
+    assert "model.train(max_steps=20, seed=5)" in code
+    assert seeds_of(study.model) == "start of the networks 3, training 5"
+
+
+def test_what_is_not_known_is_not_made_up(study: Study, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(study.model, "train_params_", [])
+    code = code_of(study.model, Query("arm: b vs a", {}, {}))
+    ast.parse(code)
+    assert "model.train()  # as you trained it: this model keeps no record" in code
+    assert "differential_expression(...)  # the arguments were not kept with the table" in code
+    assert seeds_of(study.model) == "start of the networks 3, training not kept with the model"
+    groups = dict(zip(("groupby", "group1", "group2"), ("arm", *GROUPS), strict=True))
+    code = code_of(study.model, Query("", groups, {}))
+    ast.parse(code)
+    assert f"differential_expression('arm', {GROUPS[0]!r}, {GROUPS[1]!r}, ...)  # the arguments" in code
+
+
+def test_versions_are_those_that_ran():
+    assert versions()["bulkvi"] == bv.__version__
+    assert versions()["pandas"] == pd.__version__

@@ -17,10 +17,11 @@ from typing import Any
 import pytest
 import torch
 from anndata import AnnData
+from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 import bulkvi
-from bulkvi.cli import _answers, _de, _figures, _folder, app
+from bulkvi.cli import _de, _folder, app
 from tests.trust.verdict import check_message, equal, refused
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and limits of POSIX")
@@ -41,17 +42,16 @@ def arguments(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def short_results() -> Iterator[None]:
     """One small figure in place of nine large ones, and a page without content: the files matter, not what they show."""
 
-    def draw(_: object, __: object, ___: object, folder: Path, **____: object) -> None:
-        figure = _figures.new_figure(2)
-        figure.subplots().plot([0, 1])
-        _figures.save_figure(figure, folder / "ma")
-
-    def page(_: object, __: object, path: Path, **___: object) -> Path:
+    def page(_: object, __: object, path: Path, *, figures: Path | None = None, **___: object) -> Path:
+        if figures is not None:
+            figure = Figure(figsize=(3.3, 2))
+            figure.subplots().plot([0, 1])
+            for kind in ("png", "pdf"):
+                figure.savefig(figures / f"ma.{kind}", dpi=300)
         path.write_text("<html>" + "x" * 300_000)
         return path
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_answers, "draw_figures", draw)
         patch.setattr(bulkvi, "report", page)
         yield
 
@@ -206,7 +206,7 @@ MOMENTS: dict[str, tuple[Any, str]] = {
     "setup": (bulkvi.BulkVI, "setup_anndata"),
     "training": (bulkvi.BulkVI, "_start_from_data"),
     "regression": (bulkvi.BulkVI, "differential_expression"),
-    "figures": (_figures, "save_figure"),
+    "figures": (Figure, "savefig"),
     "moving in": (_folder.shutil, "move"),
 }
 

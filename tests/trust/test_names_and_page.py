@@ -21,8 +21,8 @@ from matplotlib.text import Text
 import bulkvi as bv
 from bulkvi import pl
 from bulkvi.cli._results import show_results
-from bulkvi.reporting._asked import asked_of
-from bulkvi.reporting._pictures import gene_pictures
+from bulkvi.reporting._gene_pictures import Comparison, gene_pictures
+from bulkvi.reporting._query import query_from_table
 from tests.trust.verdict import equal
 
 NAMES = {
@@ -273,7 +273,8 @@ def test_the_first_genes_are_the_same_everywhere(
     assert "0e+00" not in shown
     equal(re.findall(r"│ (gene\d+)", shown), names[:10])
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # of characters that no font has
-        panels = gene_pictures(study.model, de, "arm", asked_of(study.model, de), level=0.05)
+        comparison = Comparison(study.model, de, query_from_table(study.model, de), "arm", None, 0.05)
+        panels = gene_pictures(comparison, comparison.drawn_genes())
     equal([panel.title for panel in panels], names[:6])
     equal({text.get_text() for text in pl.volcano(de).texts}, {*names[:10]})
     heat = pl.heatmap(study.model.adata, de, genes=4)

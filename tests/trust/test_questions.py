@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from bulkvi import BulkVI
 from bulkvi.cli import _de, app
+from bulkvi.cli._command import SEPARATOR
 from bulkvi.cli._questions import Question, questions_in
-from bulkvi.cli._run_file import SEPARATOR
 from bulkvi.cli._weighing import parse_weights
 from tests.trust.verdict import equal, refused
 

@@ -6,11 +6,10 @@ from typing import Annotated
 import typer
 
 from bulkvi.cli._check import check
-from bulkvi.cli._command import Command
+from bulkvi.cli._command import Command, RecordedCommand
 from bulkvi.cli._de import de
 from bulkvi.cli._demo import demo
 from bulkvi.cli._report import report
-from bulkvi.cli._run_file import Remembered
 
 __all__ = ["app"]
 
@@ -44,7 +43,7 @@ def bulkvi(
     """  # noqa: D301  # click wraps what is not below a backspace
 
 
-app.command(cls=Remembered)(demo)
-app.command(cls=Remembered)(check)
-app.command(cls=Remembered)(de)
+app.command(cls=RecordedCommand)(demo)
+app.command(cls=RecordedCommand)(check)
+app.command(cls=RecordedCommand)(de)
 app.command(cls=Command)(report)

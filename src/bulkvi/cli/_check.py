@@ -5,14 +5,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bulkvi.cli import _beside_counts as beside
+from bulkvi.cli import _options as options
 from bulkvi.cli import _reading as reading
-from bulkvi.cli._columns import complete
-from bulkvi.cli._design import check_formula
-from bulkvi.cli._figures import new_figure, save_figure
+from bulkvi.cli._design import check_formula, drop_missing
 from bulkvi.cli._folder import CHECKS, new_result
-from bulkvi.cli._progress import FAILURE, WRONG_INPUT, exits, in_flags, noted, reporter
-from bulkvi.cli._run_file import as_json, of_this_run
+from bulkvi.cli._progress import (
+    FAILURE,
+    WRONG_INPUT,
+    exits,
+    paused_collector,
+    reporter,
+    translate_to_flags,
+    warnings_as_notes,
+)
+from bulkvi.cli._run_file import as_json, describe_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,10 +27,10 @@ if TYPE_CHECKING:
 
 def check(
     ctx: typer.Context,
-    counts: reading.Counts,
-    samples: reading.Samples = None,
+    counts: options.Counts,
+    samples: options.Samples = None,
     *,
-    design: reading.Design,
+    design: options.Design,
     label: Annotated[
         list[str] | None,
         typer.Option(
@@ -36,7 +42,7 @@ def check(
         typer.Option(
             metavar="COLUMN",
             help="Column with the sex (female, male; F, M), compared with XIST and genes of the Y chromosome. Without it, a column "
-            "that is called sex or gender or has these levels.",
+            "called sex or gender, or one with these levels.",
         ),
     ] = None,
     out: Annotated[
@@ -46,28 +52,28 @@ def check(
             file_okay=False,
         ),
     ] = None,
-    size_factors: reading.SizeFactors = "median_of_ratios",
-    control_genes: reading.ControlGenes = None,
-    min_counts: reading.MinCounts = 10,
-    json: reading.Json = False,
-    force: reading.Force = False,
-    sample_column: reading.SampleColumn = None,
-    match: reading.Match = "exact",
-    samples_in: reading.SamplesIn = None,
-    gene_column: reading.GeneColumn = None,
-    duplicate_genes: reading.DuplicateGenes = "error",
-    missing: reading.Missing = "error",
-    round_counts: reading.Round = False,
-    layer: reading.Layer = None,
-    strandedness: reading.Strandedness = None,
-    transcripts: reading.Transcripts = None,
-    lengths: beside.Lengths = None,
-    genes: beside.Genes = None,
-    sum_replicates: beside.SumReplicates = None,
-    sheet: reading.Sheet = None,
-    drop_incomplete: reading.DropIncomplete = False,
+    size_factors: options.SizeFactors = "median_of_ratios",
+    control_genes: options.ControlGenes = None,
+    min_counts: options.MinCounts = 10,
+    json: options.Json = False,
+    force: options.Force = False,
+    sample_column: options.SampleColumn = None,
+    match: options.Match = "exact",
+    samples_in: options.SamplesIn = None,
+    gene_column: options.GeneColumn = None,
+    duplicate_genes: options.DuplicateGenes = "error",
+    missing: options.Missing = "error",
+    round_counts: options.Round = False,
+    layer: options.Layer = None,
+    strandedness: options.Strandedness = None,
+    transcripts: options.Transcripts = None,
+    lengths: options.Lengths = None,
+    genes: options.Genes = None,
+    sum_replicates: options.SumReplicates = None,
+    sheet: options.Sheet = None,
+    drop_incomplete: options.DropIncomplete = False,
 ) -> None:
-    """Check what a design can tell from these samples, and find samples that are not what their label says.
+    """Check what a design can estimate from these samples, and find samples that disagree with their label.
 
     \b
     Example:
@@ -83,38 +89,25 @@ def check(
         result = ctx.with_resource(
             new_result(ctx, out, CHECKS, force=force, what="what this command writes", inputs=inputs)
         )
-    how = reading.HowToRead(
-        sample_column,
-        match,
-        samples_in,
-        gene_column,
-        layer,
-        duplicate_genes,
-        missing,
-        round_counts,
-        strandedness,
-        transcripts,
-        lengths,
-        genes,
-        sheet,
-    )
+    how = reading.HowToRead.from_options(ctx.params)
     say = reporter()
-    with noted(say) as notes, exits(WRONG_INPUT):
+    with warnings_as_notes(say) as notes, exits(WRONG_INPUT):
         say("Reading; libraries take some seconds to load")
+        with paused_collector():
+            from bulkvi import pp, tl
+            from bulkvi.names import COUNTS_SOURCE, N_SAMPLES
         adata = reading.read(counts, samples, how)
-        say(f"Counts: {reading.in_words(adata)}")
+        say(f"Counts: {reading.describe(adata)}")
         in_design = check_formula(design, adata.obs)
-        adata = complete(adata, in_design, drop=drop_incomplete)
-        adata = beside.sum_replicates(adata, sum_replicates, in_design, None, size_factors)
-        from bulkvi import pp, tl
-        from bulkvi.names import COUNTS_SOURCE, N_SAMPLES
-
+        if drop_incomplete:
+            adata = drop_missing(adata, in_design)
+        adata = reading.sum_replicates(adata, sum_replicates, in_design, None, size_factors)
         found = tl.check_design(adata, design)
         pp.filter_genes(adata, min_counts=min_counts)
         offset = reading.add_size_factors(adata, size_factors, control_genes)
         labels = label or [str(name) for name in found.cells.columns if name != N_SAMPLES]
         tables, skipped = _check_labels(adata, labels, design, offset, sex, say=say, required=bool(label))
-        summary = of_this_run(ctx) | {
+        summary = describe_run(ctx) | {
             "counts": str(counts),
             "samples": str(samples or counts),
             "read": dict(adata.uns[COUNTS_SOURCE]),
@@ -137,12 +130,12 @@ def check(
     if json:
         typer.echo(as_json(summary))
         return
-    typer.echo(f"{in_flags(str(found))}\n")
+    typer.echo(f"{translate_to_flags(str(found))}\n")
     for name, table in tables.items():
-        typer.echo("\n".join(_in_words(name, table)))
+        typer.echo("\n".join(_describe_labels(name, table)))
     for name, why in skipped.items():
-        typer.echo(f"Labels of {name}: not checked. {in_flags(why)}")
-    for line in _sexes_in_words(next(iter(tables.values()))) if tables else []:
+        typer.echo(f"Labels of {name}: not checked. {translate_to_flags(why)}")
+    for line in _describe_sexes(next(iter(tables.values()))) if tables else []:
         typer.echo(line)
     if out is not None:
         typer.echo(f"\nIn {out}: {', '.join(summary['files'])}")
@@ -175,31 +168,31 @@ def _as_records(table: "pd.DataFrame") -> dict[str, Any]:
     }
 
 
-def _in_words(name: str, table: "pd.DataFrame") -> list[str]:
+def _describe_labels(name: str, table: "pd.DataFrame") -> list[str]:
     """A line on all samples of a column, and one for each kind of finding."""
     from bulkvi.names import DOUBTFUL, FLAG, NOT_CHECKED, OUTLYING, PROB_MEANINGLESS, SWAPPED
 
     kinds = (SWAPPED, DOUBTFUL, OUTLYING)
     codes = table[FLAG].str.split(",")
     found = codes.map(lambda flags: bool({*flags} & {*kinds}))
-    lines = [f"Labels of {name}: {int((~found).sum())} of {len(table)} samples are what they say."]
+    lines = [f"Labels of {name}: {int((~found).sum())} of {len(table)} samples agree with their labels."]
     if table.attrs[PROB_MEANINGLESS] > 0.5:
         lines.append(
-            f"    The labels tell little about the counts (probability {table.attrs[PROB_MEANINGLESS]:.2f} that they mean nothing)."
+            f"    The labels explain little of the counts (probability {table.attrs[PROB_MEANINGLESS]:.2f} that they are unrelated to them)."
         )
     for kind in (*kinds, NOT_CHECKED):
         rows = table[codes.map(lambda flags, kind=kind: kind in flags)]
         if len(rows):
-            described = _list([_describe(kind, str(sample), row) for sample, row in rows.iterrows()])
+            described = _list([_describe_sample(kind, str(sample), row) for sample, row in rows.iterrows()])
             lines.append(f"    [{kind}] {described}{WORDS[kind]}")
     return lines
 
 
 WORDS = {
     "swapped": "",
-    "doubtful": ". Some of these labels are wrong; the counts do not tell which.",
+    "doubtful": ". Some of these labels are wrong; the counts do not show which.",
     "outlying": ". Each is an outlier whichever group it is assigned to.",
-    "not_checked": ". No other sample tells what to expect of them.",
+    "not_checked": ". There is no other sample to compare them with.",
 }
 MOST_SHOWN = 5
 
@@ -209,7 +202,7 @@ def _list(texts: list[str]) -> str:
     return "; ".join(texts[:MOST_SHOWN]) + more
 
 
-def _describe(kind: str, sample: str, row: "pd.Series") -> str:
+def _describe_sample(kind: str, sample: str, row: "pd.Series") -> str:
     from bulkvi.names import LABEL, LIKELY_LABEL, OUTLYING, PROB_LABEL, SWAPPED, SWAPPED_WITH
 
     if kind not in (SWAPPED, OUTLYING):
@@ -221,7 +214,7 @@ def _describe(kind: str, sample: str, row: "pd.Series") -> str:
     return text
 
 
-def _sexes_in_words(table: "pd.DataFrame") -> list[str]:
+def _describe_sexes(table: "pd.DataFrame") -> list[str]:
     """Lines on the sex of the samples; none where it was not checked."""
     from bulkvi.names import FLAG, SEX, SEX_GENES, SEX_KEY, SEX_MISMATCH, SEX_REMARK
 
@@ -234,15 +227,16 @@ def _sexes_in_words(table: "pd.DataFrame") -> list[str]:
         f"Sex ({key}) by {', '.join(genes[:4])}{', ...' if len(genes) > 4 else ''}: {counted}{'; ' * bool(remark)}{remark}."
     ]
     if len(wrong):
-        told = [
+        genes = [
             f"{sample}: genes of {'both sexes' if row[SEX] == 'both' else row[SEX]}" for sample, row in wrong.iterrows()
         ]
-        lines.append(f"    [{SEX_MISMATCH}] {_list(told)}")
+        lines.append(f"    [{SEX_MISMATCH}] {_list(genes)}")
     return lines
 
 
 def _write(folder: Path, found: Any, tables: dict[str, "pd.DataFrame"]) -> None:
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from bulkvi import pl
     from bulkvi.design_names import COLUMN
@@ -253,7 +247,8 @@ def _write(folder: Path, found: Any, tables: dict[str, "pd.DataFrame"]) -> None:
         checked = pd.concat(tables, names=[COLUMN, SAMPLE]).reset_index()
         checked.to_csv(folder / "check_samples.csv", index=False)
     if len(found.association):
-        figure = new_figure(3.3)
+        figure = Figure(figsize=(3.3, 3.3), layout="constrained")
         pl.design(found, ax=figure.subplots())
         (folder / "figures").mkdir()
-        save_figure(figure, folder / "figures" / "design")
+        for kind in ("png", "pdf"):
+            figure.savefig(folder / "figures" / f"design.{kind}", dpi=300)

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bulkvi.cli import _beside_counts as beside
-from bulkvi.cli import _questions as questions
+from bulkvi.cli import _options as options
 from bulkvi.cli import _reading as reading
 from bulkvi.cli._answers import Choices, answer, files_written, show_answers, summarise
-from bulkvi.cli._columns import complete
-from bulkvi.cli._design import check_formula
+from bulkvi.cli._design import check_formula, drop_missing
 from bulkvi.cli._folder import new_result
-from bulkvi.cli._progress import FAILURE, WRONG_INPUT, exits, noted, reporter
-from bulkvi.cli._run_file import as_json, of_this_run
-from bulkvi.cli._terms import Organism, check_gene_sets
+from bulkvi.cli._progress import FAILURE, WRONG_INPUT, exits, paused_collector, reporter, warnings_as_notes
+from bulkvi.cli._questions import Question, questions_in
+from bulkvi.cli._results import Organism, check_gene_sets
+from bulkvi.cli._run_file import as_json, describe_run
 from bulkvi.cli._weighing import find_questions, weigh_questions
 
 if TYPE_CHECKING:
@@ -27,20 +26,20 @@ if TYPE_CHECKING:
 
 def de(
     ctx: typer.Context,
-    counts: reading.Counts,
-    samples: reading.Samples = None,
+    counts: options.Counts,
+    samples: options.Samples = None,
     *,
-    design: reading.Design,
-    contrast: questions.Contrasts = None,
-    slope: questions.Slopes = None,
-    weights: questions.Weights = None,
-    omnibus: questions.Omnibus = None,
-    delta: questions.Delta = 0.0,
+    design: options.Design,
+    contrast: options.Contrasts = None,
+    slope: options.Slopes = None,
+    weights: options.Weights = None,
+    omnibus: options.Omnibus = None,
+    delta: options.Delta = 0.0,
     out: Annotated[Path, typer.Option(help="Folder for the results, made if it does not exist.", file_okay=False)],
-    size_factors: reading.SizeFactors = "median_of_ratios",
-    control_genes: reading.ControlGenes = None,
-    composition_shift: reading.CompositionShift = None,
-    min_counts: reading.MinCounts = 10,
+    size_factors: options.SizeFactors = "median_of_ratios",
+    control_genes: options.ControlGenes = None,
+    composition_shift: options.CompositionShift = None,
+    min_counts: options.MinCounts = 10,
     level: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="False discovery rate at which genes are counted as changed.")
     ] = 0.05,
@@ -55,28 +54,28 @@ def de(
     donor: Annotated[
         str | None,
         typer.Option(
-            help="Column of SAMPLES that says which samples are of one donor (patient, animal), where there are several of each; "
+            help="Column of SAMPLES with the donor (patient, animal) of each sample, if there are several samples of a donor; "
             "then it is not in the design."
         ),
     ] = None,
-    seed: reading.Seed = 0,
-    json: reading.Json = False,
-    force: reading.Force = False,
-    sample_column: reading.SampleColumn = None,
-    match: reading.Match = "exact",
-    samples_in: reading.SamplesIn = None,
-    gene_column: reading.GeneColumn = None,
-    duplicate_genes: reading.DuplicateGenes = "error",
-    missing: reading.Missing = "error",
-    round_counts: reading.Round = False,
-    layer: reading.Layer = None,
-    strandedness: reading.Strandedness = None,
-    transcripts: reading.Transcripts = None,
-    lengths: beside.Lengths = None,
-    genes: beside.Genes = None,
-    sum_replicates: beside.SumReplicates = None,
-    sheet: reading.Sheet = None,
-    drop_incomplete: reading.DropIncomplete = False,
+    seed: options.Seed = 0,
+    json: options.Json = False,
+    force: options.Force = False,
+    sample_column: options.SampleColumn = None,
+    match: options.Match = "exact",
+    samples_in: options.SamplesIn = None,
+    gene_column: options.GeneColumn = None,
+    duplicate_genes: options.DuplicateGenes = "error",
+    missing: options.Missing = "error",
+    round_counts: options.Round = False,
+    layer: options.Layer = None,
+    strandedness: options.Strandedness = None,
+    transcripts: options.Transcripts = None,
+    lengths: options.Lengths = None,
+    genes: options.Genes = None,
+    sum_replicates: options.SumReplicates = None,
+    sheet: options.Sheet = None,
+    drop_incomplete: options.DropIncomplete = False,
 ) -> None:
     """Compare groups of samples, or follow a number such as age or dose, gene by gene.
 
@@ -92,57 +91,45 @@ def de(
           --contrast dose high none --contrast dose low none --slope age \\
           --omnibus dose --out results
 
-    Put what else moves the counts (batch, donor, sex) in front of what you compare. `bulkvi check` says beforehand
-    what the design can tell.
+    Put what else moves the counts (batch, donor, sex) in front of what you compare. `bulkvi check` checks the design
+    beforehand.
 
     At least one question is needed: --contrast, --slope, --weights or --omnibus. Each may be given again: several questions
     to one trained model get a folder each in the folder of results, named after the question.
 
-    Leaves in the folder: de.csv (a row for each gene), figures/, report.html (all of it on one page), adata.h5ad, the
-    trained model/ and run.json (what was asked, found, and with which versions); with --gene-sets also enrichment.csv.
+    Writes into the folder: de.csv (one row for each gene), figures/, report.html (all of it on one page), adata.h5ad, the
+    trained model/ and run.json (questions, findings and versions); with --gene-sets also enrichment.csv.
     All files come at the end and together; until then an older result stays. Progress and notes go to standard error. Exit
-    code 0: done; 2: something in the input is wrong, and the message says what; 1: it failed on the way; 130, 143: it was
+    code 0: done; 2: the input is wrong, and the message explains it; 1: it failed later; 130, 143: it was
     interrupted.
     """  # noqa: D301  # click wraps what is not below a backspace
     if not 0 < level < 1:
         raise typer.BadParameter(f"{level:g} is not between 0 and 1; give 0.05, say.", param_hint="--level")
-    asked = questions.questions_in(contrast, slope, weights, omnibus, delta=delta, gene_sets=gene_sets)
+    queries = questions_in(contrast, slope, weights, omnibus, delta=delta, gene_sets=gene_sets)
     choices = Choices(level, delta, gene_sets, organism, composition_shift)
     inputs = [counts, samples, transcripts, lengths, genes, gene_sets]
-    writes = files_written(out, asked)
+    writes = files_written(out, queries)
     result = ctx.with_resource(
         new_result(ctx, out, writes, force=force, what="what this command writes", inputs=inputs)
     )
-    how = reading.HowToRead(
-        sample_column,
-        match,
-        samples_in,
-        gene_column,
-        layer,
-        duplicate_genes,
-        missing,
-        round_counts,
-        strandedness,
-        transcripts,
-        lengths,
-        genes,
-        sheet,
-    )
+    how = reading.HowToRead.from_options(ctx.params)
     say = reporter()
-    with noted(say) as notes:
+    with warnings_as_notes(say) as notes:
         with exits(WRONG_INPUT):
             say("Reading; libraries take some seconds to load")
-            from bulkvi import BulkVI, pp
-            from bulkvi.names import COUNTS_SOURCE, LATENT, SIZE_FACTOR
+            with paused_collector():
+                from bulkvi import BulkVI, pp, report  # noqa: F401  # the page is written at the end
+                from bulkvi.names import COUNTS_SOURCE, LATENT, SIZE_FACTOR
 
             adata = reading.read(counts, samples, how)
-            say(f"Counts: {reading.in_words(adata)}")
+            say(f"Counts: {reading.describe(adata)}")
             in_design = check_formula(design, adata.obs)
-            adata = complete(adata, in_design | {str(donor)}, drop=drop_incomplete)
-            adata = beside.sum_replicates(adata, sum_replicates, in_design, donor, size_factors)
-            asked = find_questions(asked, adata.obs, in_design, design)
+            if drop_incomplete:
+                adata = drop_missing(adata, in_design | {str(donor)})
+            adata = reading.sum_replicates(adata, sum_replicates, in_design, donor, size_factors)
+            queries = find_questions(queries, adata.obs, in_design, design)
             n_read = adata.n_vars
-            findings = _check(adata, design, in_design, asked)
+            findings = _check(adata, design, in_design, queries)
             if gene_sets is not None:
                 check_gene_sets(gene_sets, organism, adata)
             pp.filter_genes(adata, min_counts=min_counts)
@@ -154,12 +141,12 @@ def de(
             )
             BulkVI.setup_anndata(adata, size_factor_key=SIZE_FACTOR, design=design, offset_key=offset, donor_key=donor)
             model = BulkVI(adata, seed=seed)
-            asked = weigh_questions(asked, model)
+            queries = weigh_questions(queries, model)
         with exits(FAILURE, ctx):
             say(f"Training on {design}")
             model.train(seed=seed, progress_bar=False)
             adata.obsm[LATENT] = model.get_latent_representation()
-            run = of_this_run(ctx) | {
+            run = describe_run(ctx) | {
                 "counts": str(counts),
                 "samples": str(samples or counts),
                 "read": dict(adata.uns[COUNTS_SOURCE]),
@@ -179,8 +166,8 @@ def de(
                 "findings": findings,
             }
             answers = [
-                answer(model, adata, each, result, questions=asked, choices=choices, run=run, notes=notes, say=say)
-                for each in asked
+                answer(model, adata, each, result, questions=queries, choices=choices, run=run, notes=notes, say=say)
+                for each in queries
             ]
             adata.write_h5ad(result.new / "adata.h5ad")
             model.save(result.new / "model")
@@ -192,14 +179,12 @@ def de(
     show_answers(answers, choices, notes, out)
 
 
-def _check(
-    adata: "AnnData", design: str, in_design: set[str], asked: Sequence[questions.Question]
-) -> list[dict[str, str]]:
-    """What there is to know about the design, before anything takes long."""
+def _check(adata: "AnnData", design: str, in_design: set[str], queries: Sequence[Question]) -> list[dict[str, str]]:
+    """Check the design before anything takes long."""
     from bulkvi import tl
 
-    # with several questions every finding touches one
-    contrast = asked[0].groups if len(asked) == 1 else None
+    # with several questions every finding is about one of them
+    contrast = queries[0].groups if len(queries) == 1 else None
     found = tl.check_design(adata, design, contrast=contrast)
     if found.residual_df < 1:
         remedy = (
@@ -208,7 +193,7 @@ def _check(
             else "No test is possible without replicates: at least one group needs a second sample, and each should have three."
         )
         raise ValueError(
-            f"The design {design!r} has {found.n_columns} columns and there are {found.n_samples} samples: none is left to tell "
-            f"how much replicates differ. {remedy}"
+            f"The design {design!r} has {found.n_columns} columns and there are {found.n_samples} samples: none is left to "
+            f"estimate how much replicates differ. {remedy}"
         )
     return found.findings.to_dict("records")

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from bulkvi.cli._figures import draw_figures
 from bulkvi.cli._folder import REPORT_FILE, RESULTS, RUN_FILE, new_result
-from bulkvi.cli._progress import FAILURE, Say, exits, noted, reporter
-from bulkvi.cli._results import FILES, show_files, show_results, write_table
-from bulkvi.cli._run_file import of_this_result, of_this_run
-from bulkvi.cli._terms import ENRICHMENT, score_terms, show_terms
+from bulkvi.cli._progress import FAILURE, Say, exits, paused_collector, reporter, warnings_as_notes
+from bulkvi.cli._results import ENRICHMENT, FILES, score_terms, show_files, show_results, show_terms, write_table
+from bulkvi.cli._run_file import describe_result, describe_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +36,7 @@ def demo(
 ) -> None:
     """Analyse eight airway samples, from raw counts to differential expression.
 
-    Four donors, each with and without dexamethasone. The data come with bulkvi; no network is needed. Leaves a table
+    Four donors, each with and without dexamethasone. The data are part of bulkvi; no network is needed. Writes a table
     de.csv, figures/, report.html, adata.h5ad, the trained model/ and run.json in the folder; with the extra "enrichment" installed
     also enrichment.csv, the GO terms whose genes go up or down together.
     """
@@ -46,10 +44,11 @@ def demo(
     (result.new / "figures").mkdir()
 
     say = reporter()
-    with noted(say) as notes, exits(FAILURE, ctx):
+    with warnings_as_notes(say) as notes, exits(FAILURE, ctx):
         say("Loading PyTorch and scvi-tools, a few seconds")
-        from bulkvi import BulkVI, datasets, pp, report
-        from bulkvi.names import LATENT, SIZE_FACTOR
+        with paused_collector():
+            from bulkvi import BulkVI, datasets, pp, report
+            from bulkvi.names import LATENT, SIZE_FACTOR
 
         adata = datasets.airway()
         n_read = adata.n_vars
@@ -71,12 +70,11 @@ def demo(
         say(f"Writing to {out}")
         table = write_table(de, adata, result.new / "de.csv")
         terms = _go_terms(table, result.new, say)
-        draw_figures(model, adata, table, result.new / "figures", terms=terms, groupby=GROUPBY, level=FDR)
         adata.write_h5ad(result.new / "adata.h5ad")
         model.save(result.new / "model")
         run = (
-            of_this_run(ctx)
-            | of_this_result(adata, table, (GROUPBY, *GROUPS), FDR, terms)
+            describe_run(ctx)
+            | describe_result(adata, table, (GROUPBY, *GROUPS), FDR, terms)
             | {
                 "design": DESIGN,
                 "size_factors": {"chosen": SIZE_FACTORS, "min": factors.min(), "max": factors.max()},
@@ -88,7 +86,14 @@ def demo(
             }
         )
         report(
-            model, table, result.new / REPORT_FILE, enrichment=terms, warnings=notes, command=run["command"], run=run
+            model,
+            table,
+            result.new / REPORT_FILE,
+            enrichment=terms,
+            warnings=notes,
+            command=run["command"],
+            run=run,
+            figures=result.new / "figures",
         )
         files = FILES if terms is None else FILES | ENRICHMENT
         result.move_in(run)
@@ -96,11 +101,11 @@ def demo(
     show_results(table, level=FDR, sign=SIGN)
     if terms is not None:
         show_terms(terms, FDR)
-    show_files(table, out, files | {RUN_FILE: "what was asked and found, the versions and the command"})
+    show_files(table, out, files | {RUN_FILE: "question and findings, the versions and the command"})
 
 
 def _go_terms(table: "pd.DataFrame", out: Path, say: Say) -> "pd.DataFrame | None":
-    """Scores of the packaged GO terms; None without the extra."""
+    """Score the packaged GO terms; None without the extra."""
     if find_spec("decoupler") is None:
         say("GO terms left out: they need decoupler, pip install 'bulkvi[enrichment]'")
         return None

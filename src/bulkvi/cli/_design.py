@@ -1,24 +1,17 @@
-"""The design and the contrast of the command line, looked up in the sample sheet."""
+"""Design, groups and columns of the command line, looked up in the sample sheet."""
 
 import re
+import warnings
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from bulkvi.cli._columns import as_groups, in_backticks
-
 if TYPE_CHECKING:
     import pandas as pd
+    from anndata import AnnData
 
 
 def check_formula(design: str, obs: "pd.DataFrame") -> set[str]:
-    """Columns of the sample sheet that a design reads.
-
-    Raises
-    ------
-    ValueError
-        If it cannot be read, has an empty term, holds anything but columns, numbers, operators and known transforms, or reads a
-        column that is not there.
-    """
+    """Return the columns of the sample sheet that a design reads; ValueError if it cannot be read or a column is missing."""
     from anndata import AnnData
 
     from bulkvi import tl
@@ -50,14 +43,9 @@ def check_formula(design: str, obs: "pd.DataFrame") -> set[str]:
 def find_groups(
     contrast: tuple[str, str, str], obs: "pd.DataFrame", in_design: set[str], design: str = ""
 ) -> tuple[str, Any, Any]:
-    """The column of a contrast and its two levels as the sample sheet has them.
+    """Return the column of a contrast and its two levels as the sample sheet has them; ValueError if one is missing.
 
-    A column of numbers that stands in the design by itself, each the number of several samples, becomes one of categories.
-
-    Raises
-    ------
-    ValueError
-        If the column, or a level, is not there, or the design does not hold the column.
+    A column of numbers that is a term of the design, each the number of several samples, becomes one of categories.
     """
     factor = contrast[0].strip("`")
     if factor not in obs.columns:
@@ -91,3 +79,54 @@ def _same_number(one: str, other: str) -> bool:
         return float(one) == float(other)
     except ValueError:
         return one.lower() == other.lower() in ("true", "false")
+
+
+def drop_missing(adata: "AnnData", columns: set[str]) -> "AnnData":
+    """Drop the samples for which one of the columns is missing; a warning names them."""
+    unknown = adata.obs[[name for name in adata.obs if str(name) in columns]].isna().any(axis=1)
+    if not unknown.any():
+        return adata
+    names = adata.obs_names[unknown].tolist()
+    warnings.warn(
+        f"{len(names)} samples were left out because a column of the design is missing for them: {names}.",
+        UserWarning,
+        stacklevel=1,
+    )
+    rest = adata[~unknown].copy()
+    for name in rest.obs.select_dtypes("category"):
+        rest.obs[name] = rest.obs[name].cat.remove_unused_categories()
+    return rest
+
+
+def as_groups(obs: "pd.DataFrame", factor: str, design: str) -> "pd.Series":
+    """Convert the column whose levels are compared: whole numbers to int, and to categories if several samples share each.
+
+    It stays a number if the design has it as ``slope(dose)``.
+    """
+    from anndata import AnnData
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    from bulkvi import tl
+
+    column = obs[factor]
+    if not is_numeric_dtype(column) or is_bool_dtype(column):
+        return column
+    known = column.dropna()
+    if not known.empty and len(known) == len(column) and (known % 1 == 0).all() and (known.abs() < 2**53).all():
+        column = column.astype("int64")
+    kind, is_explicit = tl.design_variables(AnnData(obs=obs), design)[factor] if design else ("slope", True)
+    if is_explicit or not 2 < known.nunique() <= len(known) / 2:
+        return column
+    if kind == "slope":  # the design has a note on the others
+        warnings.warn(
+            f"Column {factor!r} holds numbers, and two of them are compared: they are taken for names of {known.nunique()} groups and "
+            f"not for a slope. If they are measurements, write slope({in_backticks(factor)}) in the design.",
+            UserWarning,
+            stacklevel=1,
+        )
+    return column.astype("category")
+
+
+def in_backticks(name: str) -> str:
+    """Write a column's name as in a formula."""
+    return name if name.isidentifier() else f"`{name}`"

@@ -1,4 +1,4 @@
-"""The folder that a command writes: all of a result or none of it, never over what was given to it, and by one command at a time."""
+"""The folder that a command writes: a whole result or nothing, never over an input, and by one command at a time."""
 
 import os
 import shutil
@@ -10,63 +10,45 @@ from typing import Any, Final
 
 import typer
 
-from bulkvi.cli._command import RECEIVED
-from bulkvi.cli._figures import FIGURES
+from bulkvi.cli._command import RECEIVED, Interrupted, deferred
 from bulkvi.cli._progress import FAILURE, HIDDEN, STATE, WRONG_INPUT, exits, print_error
-from bulkvi.cli._run_file import as_json
-from bulkvi.cli._signals import Interrupted, deferred
-from bulkvi.cli._whole import CHECKSUMS, checksums
+from bulkvi.cli._run_file import CHECKSUMS, as_json, checksums
 
 RUN_FILE: Final = "run.json"
 REPORT_FILE: Final = "report.html"
 CHECK_FILE: Final = "check.json"
 LOCK_FILE: Final = f"{HIDDEN}lock"
 OLDER: Final = "older"
+FIGURES: Final = tuple("volcano ma p_values dispersion shrinkage gene latent size_factors training enrichment".split())
+"""Names of the figures of a result; the last only where gene sets were scored."""
 
 
-def drawn(name: str) -> tuple[str, str]:
-    """The two files of a figure."""
-    return f"figures/{name}.pdf", f"figures/{name}.png"
-
-
-# The first one makes a result of the files: it is taken away first and written last. Then the page.
+# The first file makes a result of the others: it is removed first and written last. Then the page.
 RESULTS: Final = (
     RUN_FILE,
     REPORT_FILE,
     "de.csv",
     "enrichment.csv",
-    *(file for name in FIGURES for file in drawn(name)),
+    *(f"figures/{name}.{kind}" for name in FIGURES for kind in ("pdf", "png")),
     "adata.h5ad",
     "model/model.pt",
 )
 """All that ``bulkvi de`` and ``bulkvi demo`` write."""
-CHECKS: Final = (CHECK_FILE, "check_design.csv", "check_samples.csv", *drawn("design"))
+CHECKS: Final = (CHECK_FILE, "check_design.csv", "check_samples.csv", "figures/design.pdf", "figures/design.png")
 """All that ``bulkvi check`` writes."""
 
 
 def check_folder(
     out: Path, writes: Sequence[str], *, force: bool, what: str, inputs: Iterable[Path | str | None] = ()
 ) -> None:
-    """Refuse a folder that is not empty, unless it may be written over; and one where that would hit an input.
+    """Raise typer.BadParameter for a folder that is not empty (without ``force``), holds an input, or cannot be written.
 
     Parameters
     ----------
-    out
-        The folder; it need not exist.
     writes
-        Files that the command writes into it.
-    force
-        Whether it may hold something.
-    what
-        What to call these files in messages.
+        Files that the command writes into ``out``, which need not exist; messages call them ``what``.
     inputs
-        Files that the command reads; None and what is no file are passed over.
-
-    Raises
-    ------
-    typer.BadParameter
-        If the folder holds anything and ``force`` is not set, one of ``inputs`` is among ``writes``, or something in the
-        folder is in the way.
+        Files that the command reads; None and what is no file are ignored.
     """
     given = [Path(path) for path in inputs if path is not None and Path(path).exists()]
     for file in (out / name for name in writes):
@@ -89,14 +71,12 @@ def check_folder(
 
 
 class NewResult:
-    """Files of a command until all of them are there.
+    """Files of a command until all of them are complete.
 
     Parameters
     ----------
-    out
-        Folder of the result.
     new
-        Hidden folder in it, on the same disk, that the files are written into.
+        Hidden folder in ``out``, on the same disk, that the files are written into.
     writes
         Files that the command may write; the first one makes a result of the others.
     meta
@@ -107,28 +87,16 @@ class NewResult:
         self.out, self.new, self.writes, self.meta = out, new, writes, meta
 
     def move_in(self, summary: dict[str, Any]) -> dict[str, Any]:
-        """Write the summary, and put the files in the place of those of an older result.
+        """Write the summary (``run.json`` or ``check.json``), replace an older result, and return the summary with the files.
 
-        Parameters
-        ----------
-        summary
-            What ``run.json`` or ``check.json`` holds.
-
-        Returns
-        -------
-        The summary with ``out``, ``files`` and ``checksums``.
-
-        Raises
-        ------
-        OSError
-            If a file cannot be moved; the older ones are then back.
+        After an OSError of a move the older files are back.
         """
         last, *others = self.writes
         names = [name for name in others if (self.new / name).is_file()]
         summary = summary | {
             "out": str(self.out),
             "files": [*names, last],
-            # the page can be written again, so it has none
+            # the page can be written again, so it has no checksum
             CHECKSUMS: checksums(self.new, [name for name in names if name != REPORT_FILE]),
         }
         (self.new / last).write_text(as_json(summary) + "\n", encoding="utf-8")
@@ -156,21 +124,10 @@ def new_result(
     what: str,
     inputs: Iterable[Path | str | None] = (),
 ) -> Iterator[NewResult]:
-    """Lock a folder and write a result beside an older one; without :meth:`NewResult.move_in` that one stays.
+    """Lock a folder that passes :func:`check_folder` and write a result; an older one stays until :meth:`NewResult.move_in`.
 
-    Parameters
-    ----------
-    ctx
-        Context of the command; its ``meta`` gets the sentence on what lies in the folder.
-    out, writes, force, what, inputs
-        As in :func:`check_folder`; the first of ``writes`` makes a result of the others.
-
-    Raises
-    ------
-    typer.BadParameter
-        If the folder is refused.
-    typer.Exit
-        With code 2 if another command writes into it, with 1 if it cannot be written into.
+    ``ctx.meta`` gets the sentence on the state of the folder. The exit code is 2 if another command writes into it, and 1
+    if it cannot be written.
     """
     with exits(FAILURE, ctx):
         check_folder(out, writes, force=force, what=what, inputs=inputs)
@@ -195,13 +152,7 @@ def new_result(
 
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """Keep other commands from writing into a folder.
-
-    Raises
-    ------
-    typer.Exit
-        With code 2 if another command writes there now.
-    """
+    """Keep other commands from writing into a folder; exit with code 2 if one writes there now."""
     lock, made = _lock(out)
     try:
         yield
@@ -211,10 +162,7 @@ def locked(out: Path) -> Iterator[None]:
 
 
 def _lock(out: Path) -> tuple[Any, list[Path]]:
-    """The lock of a folder, and the folders that had to be made for it.
-
-    The operating system takes the lock back when the process ends, however it ends.
-    """
+    """Return the lock of a folder, and the folders made for it; the lock ends with the process, however it ends."""
     from filelock import FileLock, Timeout
 
     made: list[Path] = []

@@ -1,16 +1,20 @@
-"""What a command prints on standard error: steps, the package's warnings as notes, errors without a traceback."""
+"""Output of a command on standard error: steps, the package's warnings as notes, errors without a traceback."""
 
 import errno
+import gc
 import logging
 import os
 import re
 import shlex
+import sys
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from io import StringIO
 from pathlib import Path
+from types import TracebackType
 from typing import Final
 
 import typer
@@ -25,7 +29,7 @@ EXPLAINED: Final = {
     FAILURE: (ValueError, KeyError, OSError),  # others are bugs, and want their traceback
 }
 STATE: Final = "bulkvi.state"
-"""In ``meta`` of a command's context: the sentence on what lies in its folder now."""
+"""In ``meta`` of a command's context: the sentence on the state of its folder."""
 REASONS: Final = {
     errno.ENOSPC: "no space is left on the disk",
     errno.EDQUOT: "the disk quota is used up",
@@ -39,14 +43,14 @@ REASONS: Final = {
     errno.EISDIR: "it is a folder",
     errno.ENAMETOOLONG: "the name is too long",
 }
-OF_THE_DISK: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+DISK_ERRORS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 HIDDEN: Final = ".bulkvi-"
-"""Begins the names of what is only there while a command writes."""
-TALKATIVE: Final = ("lightning.pytorch.utilities.rank_zero", "matplotlib.font_manager", "scvi.data._download")
+"""Begins the names of files that exist only while a command writes."""
+VERBOSE_LOGGERS: Final = ("lightning.pytorch.utilities.rank_zero", "matplotlib.font_manager", "scvi.data._download")
 
 
 def reporter() -> Say:
-    """A function that prints a line with the seconds since now, to standard error."""
+    """Return a function that prints a line with the seconds since now, to standard error."""
     start = time.perf_counter()
 
     def say(text: str) -> None:
@@ -56,8 +60,8 @@ def reporter() -> Say:
 
 
 @contextmanager
-def noted(say: Say) -> Iterator[list[str]]:
-    """Print warnings of bulkvi as notes of one line, and list them; leave out what other libraries warn of or print."""
+def warnings_as_notes(say: Say) -> Iterator[list[str]]:
+    """Print warnings of bulkvi as notes of one line, and list them; suppress warnings and output of other libraries."""
     notes: list[str] = []
 
     def show(
@@ -71,13 +75,13 @@ def noted(say: Say) -> Iterator[list[str]]:
         text = " ".join(str(message).split())
         if category is UserWarning and PACKAGE in Path(filename).parents and text not in notes:
             notes.append(text)
-            say(f"Note: {in_flags(text)}")
+            say(f"Note: {translate_to_flags(text)}")
 
-    loggers = [logging.getLogger(name) for name in TALKATIVE]
+    loggers = [logging.getLogger(name) for name in VERBOSE_LOGGERS]
     levels = [logger.level for logger in loggers]
     # standard output is for the answer
     with warnings.catch_warnings(action="always"), redirect_stdout(StringIO()):
-        warnings.showwarning = show  # put back by catch_warnings
+        warnings.showwarning = show  # restored by catch_warnings
         for logger in loggers:
             logger.setLevel(logging.ERROR)
         try:
@@ -89,14 +93,9 @@ def noted(say: Say) -> Iterator[list[str]]:
 
 @contextmanager
 def exits(code: int, ctx: typer.Context | None = None) -> Iterator[None]:
-    """Turn the errors that bulkvi explains into their message and an exit code.
+    """Turn the errors that bulkvi explains into their message and an exit code, ``WRONG_INPUT`` or ``FAILURE``.
 
-    Parameters
-    ----------
-    code
-        ``WRONG_INPUT`` or ``FAILURE``.
-    ctx
-        Context of a command that writes a folder: the message also says what lies there.
+    With the context of a command that writes a folder the message includes the state of the folder.
     """
     try:
         yield
@@ -104,22 +103,25 @@ def exits(code: int, ctx: typer.Context | None = None) -> Iterator[None]:
         raise
     except Exception as error:
         # libraries may fail in their own way on a full disk
-        if not isinstance(error, EXPLAINED[code]) and of_the_disk(error) is None:
+        of_disk = disk_error(error) is not None
+        if not isinstance(error, EXPLAINED[code]) and not of_disk:
             raise
         state = f" {ctx.meta[STATE]}" if ctx is not None and STATE in ctx.meta else ""
-        print_error(f"Error: {in_flags(explained(error))}{state}")
+        print_error(f"Error: {translate_to_flags(error_message(error))}{state}")
+        if of_disk:
+            _release_files(error)
         raise typer.Exit(code) from error
 
 
 def print_error(line: str) -> None:
-    """Print a line on standard error; if nobody reads it, go on: the result is worth more."""
+    """Print a line on standard error, also if nobody reads it: the result is more important."""
     with suppress(OSError, ValueError):
         typer.echo(line, err=True)
 
 
-def explained(error: BaseException) -> str:
-    """The message of an error, in words also where it comes from the operating system or from below the libraries."""
-    disk = of_the_disk(error)
+def error_message(error: BaseException) -> str:
+    """Return the message of an error; one of the operating system is described in words."""
+    disk = disk_error(error)
     if disk is None and isinstance(error, OSError) and error.errno is not None:
         disk = error
     if disk is not None:
@@ -131,55 +133,97 @@ def explained(error: BaseException) -> str:
 
 
 def reason(error: OSError) -> str:
-    """Why the operating system refused, in words."""
+    """Describe the reason of the operating system."""
     known = REASONS.get(error.errno or 0)
     return known or (error.strerror or str(error)).rstrip(".").lower()
 
 
-def of_the_disk(error: BaseException | None) -> OSError | None:
-    """The error of the disk behind an error, if there is one; libraries wrap it in their own."""
+def disk_error(error: BaseException | None) -> OSError | None:
+    """Return the error of the disk that caused an error, if there is one; libraries wrap it in their own."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        if isinstance(error, OSError) and error.errno in OF_THE_DISK:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             return error
         # HDF5 closes a file with an error of its own, which holds that of the disk as text
         if isinstance(error, RuntimeError) and (found := re.search(r"\berrno = (\d+)", str(error))):
             number = int(found[1])
-            if number in OF_THE_DISK:
+            if number in DISK_ERRORS:
                 file = re.search(r"filename = '([^']*)'", str(error))
                 return OSError(number, os.strerror(number), file[1] if file else None)
         error = error.__cause__ or error.__context__
     return None
 
 
-FLAGS: Final = {
-    "match": "--match",
-    "samples_in": "--samples-in",
-    "gene_column": "--gene-column",
-    "sample_column": "--sample-column",
-    "layer": "--layer",
-    "sheet": "--sheet",
-    "duplicate_genes": "--duplicate-genes",
-    "missing": "--missing",
-    "strandedness": "--strandedness",
-    "transcripts": "--transcripts",
-    "lengths": "--lengths",
-    "genes": "--genes",
-    "min_counts": "--min-counts",
-    "control_genes": "--control-genes",
-    "sex_key": "--sex",
-}
-"""How the arguments that messages name are given on the command line."""
+@contextmanager
+def quiet_destructors() -> Iterator[None]:
+    """Hide the errors of a full disk that h5py's destructors print: the command reports the disk itself.
+
+    Cython prints them twice, by ``sys.excepthook`` and by ``sys.unraisablehook``.
+    """
+    excepthook, unraisablehook = sys.excepthook, sys.unraisablehook
+
+    def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if disk_error(error) is None:
+            excepthook(kind, error, trace)
+
+    def show_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
+        if disk_error(unraisable.exc_value) is None:
+            unraisablehook(unraisable)
+
+    sys.excepthook, sys.unraisablehook = show, show_unraisable
+    try:
+        yield
+    finally:
+        sys.excepthook, sys.unraisablehook = excepthook, unraisablehook
 
 
-IN_WORDS: Final = (
+def _release_files(error: BaseException | None) -> None:
+    """Let go of the open files in the frames of an error, so that their destructors run before the command ends."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+    gc.collect()
+
+
+@contextmanager
+def paused_collector() -> Iterator[None]:
+    """Keep Python's garbage collector from the objects of libraries that are imported, a quarter of the time of that."""
+    was_enabled, loaded = gc.isenabled(), "torch" in sys.modules
+    gc.disable()
+    try:
+        yield
+    finally:
+        if not loaded:
+            gc.freeze()  # they stay until the end
+        if was_enabled:
+            gc.enable()
+
+
+ARGUMENTS: Final = (
+    *(
+        "match",
+        "samples_in",
+        "gene_column",
+        "sample_column",
+        "layer",
+        "sheet",
+        "duplicate_genes",
+        "missing",
+        "strandedness",
+    ),
+    *("transcripts", "lengths", "genes", "min_counts", "control_genes"),
+)
+FLAGS: Final = {name: f"--{name.replace('_', '-')}" for name in ARGUMENTS} | {"sex_key": "--sex"}
+"""Options of the arguments that messages name."""
+PYTHON_TO_FLAGS: Final = (
     (r"print\(bulkvi\.tl\.check_design\(adata, ('[^']*')\)\)", r"bulkvi check COUNTS SAMPLES --design \1"),
     (r"name ('[^']*') as donor_key in setup_anndata", r"add --donor \1"),
     (r"donor_key='([^']*)' (of|in) setup_anndata", r"--donor '\1'"),
     (r"donor_key (of|in) setup_anndata", "--donor"),
     (r"bulkvi\.pp\.sum_replicates\(adata, ('[^']*')\)", r"--sum-replicates \1"),
     (r": adata\[adata\.obs\[.*?\]\.notna\(\)\]", " (take their rows out of the sheet, or add --drop-incomplete)"),
+    (r"Rename it: adata\.obs = adata\.obs\.rename\(.*\)", "Rename it"),
     (r"(a column that )?adata\.obs lacks", r"\1the sample sheet lacks"),
     (r"\badata\.obs\b", "the sample sheet"),
     (r"\bAdd it in setup_anndata", "Add it to --design"),
@@ -193,12 +237,12 @@ IN_WORDS: Final = (
     (r"\bcontrol_genes: ", "--control-genes: "),
     (r"bulkvi\.pp\.filter_genes may have removed (\w+)", r"--min-counts may have removed \1"),
 )
-"""What messages say in Python, and what it is called here."""
+"""Python in messages, and the text that replaces it."""
 
 
-def in_flags(message: str) -> str:
-    """The message with arguments of Python, such as ``match='case'``, as options of the command line."""
-    for python, here in IN_WORDS:
+def translate_to_flags(message: str) -> str:
+    """Replace arguments of Python in a message, such as ``match='case'``, by options of the command line."""
+    for python, here in PYTHON_TO_FLAGS:
         message = re.sub(python, here, message)
     for argument, flag in FLAGS.items():
         for quoted in set(re.findall(rf"\b{argument}='([^']*)'", message)):

@@ -5,55 +5,15 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import typer
 
-from bulkvi.cli._run_file import SEPARATOR
+from bulkvi.cli._command import SEPARATOR
 
 Kind = Literal["contrast", "slope", "weights", "omnibus"]
 LONGEST_NAME: Final = 120
 """Bytes of the name of a folder; file systems allow 255 for it and any suffix."""
-
-Contrasts = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="COLUMN TEST REFERENCE",
-        help="Two groups to compare: up means more in TEST than in REFERENCE. It may be given again, for several questions to "
-        "one trained model; so may --slope, --weights and --omnibus.",
-    ),
-]
-Slopes = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="COLUMN",
-        help="Numeric column of the design: the log2 change per unit of it. Up means that expression rises with it.",
-    ),
-]
-Weights = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="'COLUMN=WEIGHT,...'",
-        help="Any other contrast, such as an interaction: weights of columns of the design matrix, "
-        "'dose[T.high]=1,dose[T.low]=-1/2', "
-        "or 'genotype[T.mutant]:treatment[T.drug]=1'. The error about an unknown column lists them.",
-    ),
-]
-Omnibus = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="COLUMN",
-        help="Column of the design: any difference between its levels, or any effect of its numbers (omnibus test by "
-        "likelihood ratio).",
-    ),
-]
-Delta = Annotated[
-    float,
-    typer.Option(
-        metavar="LOG2",
-        help="Smallest effect that matters, log2 (of a slope per unit): p-values test for a larger one.",
-    ),
-]
 
 
 class Question(NamedTuple):
@@ -61,7 +21,7 @@ class Question(NamedTuple):
 
     kind: Kind
     words: tuple[str, ...]
-    """What followed the option."""
+    """Words after the option."""
     folder: str
     """Name of its folder, where there are several questions."""
     column: str | None = None
@@ -92,8 +52,8 @@ class Question(NamedTuple):
             case _:
                 return f"{self.column or self.words[0]}: any difference"
 
-    def sign_in_words(self) -> str:
-        """What +1 means; for an omnibus test what is tested."""
+    def describe_sign(self) -> str:
+        """Describe the meaning of +1, or the hypotheses of an omnibus test."""
         match self.kind:
             case "contrast":
                 column, test, reference = self.groups or self.words
@@ -119,13 +79,7 @@ def questions_in(
     delta: float,
     gene_sets: str | None,
 ) -> list[Question]:
-    """List the questions of a command line in the order of its help, each with a folder name of its own.
-
-    Raises
-    ------
-    typer.BadParameter
-        If there is none, or options do not go together.
-    """
+    """List the questions of a command line in the order of its help, each with a folder name; typer.BadParameter if there is none."""
     given: list[tuple[Kind, tuple[str, ...]]] = [
         *(("contrast", tuple(words.split(SEPARATOR))) for words in contrasts or ()),
         *(("slope", (words,)) for words in slopes or ()),
@@ -157,19 +111,19 @@ def questions_in(
 
 
 def _folder_name(kind: Kind, words: tuple[str, ...]) -> str:
-    """Readable name of a folder, without anything that a file system or a shell takes amiss."""
+    """Return a readable name of a folder that is safe for file systems and shells."""
     parts = [re.sub(r"[^\w.+-]+", "_", unicodedata.normalize("NFC", word)).strip("_.-") or "_" for word in words]
     name = f"{parts[0]}_{parts[1]}_vs_{parts[2]}" if kind == "contrast" else f"{kind}_{parts[0]}"
     return name.encode()[:LONGEST_NAME].decode(errors="ignore").rstrip(".")
 
 
 def _unused(name: str, used: Sequence[str]) -> str:
-    """The name, with a number if another question has it; capitals are the same to some file systems."""
+    """Add a number to a name that another question has; some file systems ignore case."""
     taken = {other.casefold() for other in used}
     numbered = (name if k == 1 else f"{name}_{k}" for k in range(1, len(used) + 2))
     return next(each for each in numbered if each.casefold() not in taken)
 
 
 def folder_of(out: Path, question: Question, questions: Sequence[Question]) -> Path:
-    """Where the results of a question go: the folder itself, or one in it where there are several."""
+    """Return the folder of the results of a question: ``out``, or a folder in it if there are several questions."""
     return out if len(questions) == 1 else out / question.folder

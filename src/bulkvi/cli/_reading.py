@@ -1,127 +1,20 @@
-"""COUNTS, SAMPLES and the options of reading them, which several commands share."""
+"""Files of counts and samples become an AnnData with size factors."""
 
+import re
 import warnings
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
-
-import typer
-
-from bulkvi.cli._control_genes import find_control_genes
-from bulkvi.cli._sheets import check_columns, choose_sheets
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from anndata import AnnData
 
-Counts = Annotated[
-    Path,
-    typer.Argument(
-        exists=True,
-        metavar="COUNTS",
-        help="Raw counts: a table (.tsv, .csv, .xlsx, .gct; genes x samples or samples x genes; featureCounts' too), .h5ad, or a "
-        "folder with the files of STAR, HTSeq, featureCounts, RSEM (genes.results), Salmon or kallisto, one for each sample, in it "
-        "or in subfolders.",
-    ),
-]
-Samples = Annotated[
-    Path | None,
-    typer.Argument(
-        exists=True,
-        dir_okay=False,
-        metavar="SAMPLES",
-        help="Sample sheet (.tsv, .csv, .xlsx): a row for each sample; its name, as COUNTS has it, in the first column; what "
-        "is known about it (treatment, batch, donor, ...) in the others, under a header. Leave it out where COUNTS is an .h5ad that holds it.",
-    ),
-]
-Design = Annotated[
-    str,
-    typer.Option(
-        help="Formula of what is known to move the counts, over columns of SAMPLES: '~ batch + treatment'. Names with spaces go "
-        "in backticks, all of it in single quotes: '~ `cell line` + treatment'. Numbers are slopes unless a note says that they are taken for names of groups: "
-        "C(batch) makes groups of them, slope(batch) a slope.",
-    ),
-]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of the model's start and training.")]
-Json = Annotated[
-    bool, typer.Option("--json", help="Print the summary as JSON on standard output, and nothing else there.")
-]
-Force = Annotated[
-    bool, typer.Option("--force", help="Write into a folder that is not empty, in place of an older result.")
-]
-SampleColumn = Annotated[
-    str | None, typer.Option(help="Column of SAMPLES with the names of the samples, if not the first.")
-]
-Match = Annotated[
-    str,
-    typer.Option(
-        help="How names in COUNTS and SAMPLES are compared: exact, case, r_names (dots for dashes), file_names (without folder "
-        "and .bam), affix (without what all have before or after), numbers (1 for 01 and 1.0), prefix (one begins with the "
-        "other, as patient and sample barcodes of TCGA), letters (letters and digits only). The error about names that do not "
-        "match says which would do.",
-    ),
-]
-SamplesIn = Annotated[str | None, typer.Option(help="columns or rows, if the names do not tell where the samples are.")]
-GeneColumn = Annotated[str | None, typer.Option(help="Column of COUNTS with the gene ids, if not found.")]
-Sheet = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="Sheet of a spreadsheet (.xlsx) with several. Where COUNTS and SAMPLES both are such files, give it twice, first "
-        "for COUNTS."
-    ),
-]
-Layer = Annotated[str | None, typer.Option(help="Layer of an .h5ad with the raw counts, if not X.")]
-DuplicateGenes = Annotated[str, typer.Option(help="error, or sum: the rows of gene ids that repeat are added up.")]
-Missing = Annotated[
-    str, typer.Option(help="error, or zero: empty cells, and genes that a file of a folder lacks, mean no read.")
-]
-Round = Annotated[
-    bool,
-    typer.Option(
-        "--round",
-        help="Round expected counts (RSEM, tximport). Also lets raw counts pass that were drawn down to a million in each sample.",
-    ),
-]
-Strandedness = Annotated[
-    str | None, typer.Option(help="STAR's column: unstranded, forward or reverse, if the reads do not tell.")
-]
-Transcripts = Annotated[
-    Path | None,
-    typer.Option(
-        exists=True, dir_okay=False, help="For Salmon and kallisto: table of transcripts and genes, or a .gtf."
-    ),
-]
-DropIncomplete = Annotated[
-    bool,
-    typer.Option(
-        "--drop-incomplete",
-        help="Leave out samples for which a column of the design (or the donor) is missing; a note names them.",
-    ),
-]
-SizeFactors = Annotated[
-    str, typer.Option(help="median_of_ratios, poscounts (for counts with many zeros), or a column of SAMPLES.")
-]
-ControlGenes = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE|NAMES",
-        help="Genes that do not change, such as spike-ins or housekeeping genes, to estimate size factors from: a file with a "
-        "name on each line, names separated by commas, or the beginning of their names (ERCC-). Zero then stays where they put it.",
-    ),
-]
-CompositionShift = Annotated[
-    bool | None,
-    typer.Option(
-        "--composition-shift/--no-composition-shift",
-        help="Whether the shift that most effects share is subtracted from all of them. By default only if size factors were "
-        "estimated from all genes; those of a column or of control genes decide where zero is.",
-        show_default=False,
-    ),
-]
-MinCounts = Annotated[int, typer.Option(min=1, help="Genes with fewer counts over all samples are left out.")]
-
 
 class HowToRead(NamedTuple):
-    """What the options say about COUNTS and SAMPLES."""
+    """Options of reading COUNTS and SAMPLES."""
 
     sample_column: str | None
     match: Any
@@ -135,18 +28,24 @@ class HowToRead(NamedTuple):
     transcripts: Path | None
     lengths: Path | None
     genes: Path | None
-    sheet: list[str] | None = None
+    sheet: list[str] | None
+
+    @classmethod
+    def from_options(cls, params: Mapping[str, Any]) -> "HowToRead":
+        """Select the options of reading from the parameters of a command."""
+        return cls(**{name: params[name] for name in cls._fields})
 
 
 def read(counts: Path, samples: Path | None, how: HowToRead) -> "AnnData":
-    """Samples x genes, with the sample sheet as ``obs``."""
+    """Read samples x genes, with the sample sheet as ``obs``."""
     from bulkvi import io
+    from bulkvi.study.counts import check_column_names
 
     options = how._asdict()
     sample_column = options.pop("sample_column")
     if samples is None and counts.suffix.lower() != ".h5ad":
         raise ValueError(
-            f"SAMPLES is missing: {counts} does not say what its samples are. Give the sample sheet after it: a table with a row for "
+            f"SAMPLES is missing: {counts} does not describe its samples. Give the sample sheet after it: a table with one row for "
             "each sample, its name in the first column. Only an .h5ad may hold it."
         )
     of_counts, of_samples = choose_sheets(counts, samples or counts, options.pop("sheet") or [])
@@ -154,22 +53,22 @@ def read(counts: Path, samples: Path | None, how: HowToRead) -> "AnnData":
         if sample_column is not None:
             raise ValueError(f"--sample-column {sample_column}: an .h5ad names its samples itself. Leave it out.")
         adata = io.read_counts(counts, samples, sheet=of_counts, **options)
-        check_columns(adata.obs)
-        return adata
-    table = io.read_samples(samples, sample_column=sample_column, sheet=of_samples)
-    check_columns(table)
-    return io.read_counts(counts, table, sheet=of_counts, **options)
+    else:
+        table = io.read_samples(samples, sample_column=sample_column, sheet=of_samples)
+        adata = io.read_counts(counts, table, sheet=of_counts, **options)
+    check_column_names(adata)
+    return adata
 
 
-def in_words(adata: "AnnData") -> str:
-    """What was read, and how."""
+def describe(adata: "AnnData") -> str:
+    """Describe the counts and how they were read."""
     from bulkvi.names import COUNTS_SOURCE
 
     facts = adata.uns[COUNTS_SOURCE]
     where = {"rows": ", the samples in its rows", "columns": ", the samples in its columns"}.get(
         facts["samples_in"], ""
     )
-    told = {
+    matched = {
         "exact": "",
         "file_names": "; names of files without folder and ending",
     }.get(facts["match"], f"; names matched by {facts['match']}")
@@ -178,21 +77,16 @@ def in_words(adata: "AnnData") -> str:
     symbols = f"; symbols of {facts['n_symbols'] / adata.n_vars:.0%} of the genes" if "n_symbols" in facts else ""
     totals = adata.X.sum(axis=1)
     return (
-        f"{adata.n_obs} samples x {adata.n_vars:,} genes ({facts['format']}{where}{told}{strand}{lost}{symbols}); "
+        f"{adata.n_obs} samples x {adata.n_vars:,} genes ({facts['format']}{where}{matched}{strand}{lost}{symbols}); "
         f"{totals.min():,} to {totals.max():,} counts a sample"
     )
 
 
 def add_size_factors(adata: "AnnData", chosen: str, control_genes: str | None = None) -> str | None:
-    """Put size factors into ``obs["size_factor"]``, by a method or from a column; and return the offset's layer, if any.
+    """Write ``obs["size_factor"]``, by a method or from a column, and return the offset's layer, if there is one.
 
-    Raises
-    ------
-    ValueError
-        If the choice is neither a method nor a column, the column does not hold numbers above 0, or control genes are given
-        with a column.
-    KeyError
-        If there are no such control genes.
+    Raises ValueError for a choice that is neither a method nor a column of numbers above 0, or for control genes with a
+    column; KeyError for unknown control genes.
     """
     from bulkvi import pp
     from bulkvi.names import LENGTH, SIZE_FACTOR
@@ -238,3 +132,94 @@ def _size_factor_column(column: "pd.Series", name: str) -> "pd.Series":
             "computed from the counts."
         )
     return column
+
+
+def find_control_genes(adata: "AnnData", given: str) -> "list[str] | np.ndarray":
+    """Find ``--control-genes`` as `bulkvi.pp.size_factors` takes them; KeyError if no gene has such a name.
+
+    Given is a file with names separated by line breaks, commas or tabs (lines that begin with # are left out); or names
+    separated by commas, of which one that is no gene is the beginning of names.
+    """
+    import numpy as np
+
+    from bulkvi.names import SYMBOL
+
+    if Path(given).is_file():
+        return _names_in(Path(given))
+    chosen = np.zeros(adata.n_vars, dtype=bool)
+    columns = [adata.var_names, *([adata.var[SYMBOL].astype(str)] if SYMBOL in adata.var else [])]
+    for name in filter(None, (part.strip() for part in given.split(","))):
+        exact = [np.asarray(column == name) for column in columns]
+        found = exact if np.any(exact) else [np.asarray(column.str.startswith(name)) for column in columns]
+        if not np.any(found):
+            raise KeyError(
+                f"--control-genes {given}: there is no such file, and no gene has a name that is or begins with {name!r}; genes are "
+                f"named like {list(adata.var_names[:3])}. Genes with few counts are left out (--min-counts)."
+            )
+        chosen |= np.any(found, axis=0)
+    return chosen
+
+
+def _names_in(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"--control-genes {path}: the file is no text. Give a file with a gene name on each line."
+        ) from error
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    names = [name.strip().strip('"') for line in lines for name in re.split(r"[,;\t]", line)]
+    names = [name for name in names if name]
+    if not names:
+        raise ValueError(f"--control-genes {path}: the file is empty. Give a file with a gene name on each line.")
+    return names
+
+
+def choose_sheets(counts: Path, samples: Path, names: list[str]) -> tuple[str | None, str | None]:
+    """Choose the sheets of COUNTS and of SAMPLES: two in this order, or one for the spreadsheet that has it."""
+    if not names:
+        return None, None
+    if len(names) == 2:
+        return names[0], names[1]
+    known = [_sheet_names(path) for path in (counts, samples)]
+    if len(names) > 2 or not any(names[0] in those for those in known):
+        raise ValueError(
+            f"--sheet {', '.join(map(repr, names))}: give the name of one sheet, or of two, first for COUNTS. {counts.name} has "
+            f"{known[0] or 'no sheets'}, {samples.name} has {known[1] or 'no sheets'}."
+        )
+    # a file with a single sheet needs no name
+    in_samples = names[0] in known[1] and (names[0] not in known[0] or len(known[0]) == 1 < len(known[1]))
+    return (None, names[0]) if in_samples else (names[0], None)
+
+
+def _sheet_names(path: Path) -> list[str]:
+    """List the sheets; none if it is no spreadsheet, or one that cannot be read, which the reader explains."""
+    import pandas as pd
+
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        return []
+    try:
+        with warnings.catch_warnings(action="ignore"), pd.ExcelFile(path, engine="openpyxl") as book:
+            return [str(name) for name in book.sheet_names]
+    except (ValueError, KeyError, OSError, ImportError, zipfile.BadZipFile):
+        return []
+
+
+def sum_replicates(
+    adata: "AnnData", column: str | None, in_design: set[str], donor: str | None, size_factors: str
+) -> "AnnData":
+    """Sum the counts of technical replicates, if a column of libraries is given; the donor is constant within a library."""
+    from bulkvi import pp
+
+    if column is None:
+        return adata
+    if column not in adata.obs:
+        raise ValueError(
+            f"--sum-replicates {column}: the sample sheet has no such column; it has {list(adata.obs.columns)}."
+        )
+    if size_factors in adata.obs:
+        raise ValueError(
+            f"--sum-replicates {column} and --size-factors {size_factors}: that column belongs to the single samples. Leave it out, or "
+            "sum counts and size factors beforehand."
+        )
+    return pp.sum_replicates(adata, column, constant=sorted(in_design if donor is None else in_design | {donor}))

@@ -3,16 +3,16 @@
 Only light imports at the top: ``bulkvi --help`` is not to wait for PyTorch.
 """
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 
 from bulkvi.cli._folder import REPORT_FILE, RUN_FILE, locked
-from bulkvi.cli._parts import MODEL_FILES, Part, parts_of, top_of
-from bulkvi.cli._progress import STATE, WRONG_INPUT, exits, noted, reporter
-from bulkvi.cli._whole import CHECKSUMS, check_whole, read_run
+from bulkvi.cli._progress import STATE, WRONG_INPUT, exits, paused_collector, reporter, warnings_as_notes
+from bulkvi.cli._run_file import CHECKSUMS, check_whole, read_older, read_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 
 TABLE: Final = "de.csv"
 PATHWAYS: Final = "enrichment.csv"
+MODEL_FILES: Final = ("adata.h5ad", "model/model.pt")
+
+
+class Part(NamedTuple):
+    """A question and its results."""
+
+    folder: Path
+    run: dict[str, Any]
+    """Entries of ``run.json`` on the analysis and on this question."""
 
 
 def report(
@@ -58,10 +67,11 @@ def report(
         for part, page in zip(parts, pages, strict=True):
             _check_page(part, top, page)
         check_whole(top, run, list(dict.fromkeys(name for part in parts for name in _files_of(part, top, run))))
-        stack.enter_context(noted(reporter()))
-        from anndata import read_h5ad
+        stack.enter_context(warnings_as_notes(reporter()))
+        with paused_collector():
+            from anndata import read_h5ad
 
-        from bulkvi import BulkVI
+            from bulkvi import BulkVI
 
         model = BulkVI.load(top / "model", adata=read_h5ad(top / "adata.h5ad"))
         tables = [_table_of(part.folder, part.run) for part in parts]
@@ -79,14 +89,14 @@ def report(
 
 
 def _files_of(part: Part, top: Path, run: dict[str, Any]) -> list[str]:
-    """Names, in ``run.json``, of the files that a page is made of."""
+    """List the names, in ``run.json``, of the files that a page is made of."""
     inside = "" if part.folder == top else f"{part.folder.name}/"
     found = [f"{inside}{PATHWAYS}"] if f"{inside}{PATHWAYS}" in run[CHECKSUMS] else []
     return [f"{inside}{TABLE}", *MODEL_FILES, *found]
 
 
 def _check_page(part: Part, top: Path, page: Path) -> None:
-    """Raise unless the files of a page are there, and it is none of them."""
+    """Raise unless the files of a page exist, and the page is none of them."""
     if not page.parent.is_dir():
         raise typer.BadParameter(f"There is no folder {page.parent} to write {page.name} into.", param_hint="--out")
     needed = {TABLE: part.folder / TABLE} | {name: top / name for name in MODEL_FILES}
@@ -123,11 +133,11 @@ def _write(
             run=run,
         )
     except (KeyError, ValueError) as error:
-        raise typer.BadParameter(f"{part.folder} does not hold together: {error}", param_hint="DIR") from error
+        raise typer.BadParameter(f"{part.folder} is not consistent: {error}", param_hint="DIR") from error
 
 
 def _table_of(folder: Path, run: dict[str, Any]) -> "pd.DataFrame":
-    """The table as ``differential_expression`` gave it; csv keeps no ``attrs``; run.json may, as ``fit``."""
+    """Read the table of ``differential_expression``; its ``attrs`` are the entry ``fit`` of run.json."""
     import pandas as pd
 
     from bulkvi.names import CONTRAST, FLAG, GENE_ID, SYMBOL
@@ -148,9 +158,47 @@ def _table_of(folder: Path, run: dict[str, Any]) -> "pd.DataFrame":
 
 
 def _pathways_of(path: Path, run: dict[str, Any]) -> "pd.DataFrame":
-    """The table of gene sets, with the ``attrs`` that run.json may hold."""
+    """Read the table of gene sets, with the ``attrs`` in run.json."""
     import pandas as pd
 
     table = pd.read_csv(path)
     table.attrs = dict(run.get("enrichment") or {})
     return table
+
+
+def top_of(folder: Path) -> Path:
+    """Return the folder with the trained model: this one, or the one above if it belongs to one of several questions."""
+    above = folder.resolve().parent
+    names = [entry.get("folder") for entry in read_older(above / RUN_FILE).get("questions", ())]
+    return above if folder.resolve().name in names and not (folder / MODEL_FILES[0]).exists() else folder
+
+
+def parts_of(folder: Path, top: Path, run: Mapping[str, Any]) -> list[Part]:
+    """List the questions to write a page on; ``folder`` is ``top``, with the trained model, or that of a question in it."""
+    entries = run.get("questions") or [dict(run)]
+    inner = [entry for entry in entries if entry.get("folder", ".") != "."]
+    if not inner:
+        parts = [Part(folder, dict(run))]
+    else:
+        for entry in inner:
+            name = str(entry["folder"])
+            if Path(name).name != name or name == "..":
+                raise typer.BadParameter(f"{top / RUN_FILE} names a folder {name!r}, which is no plain name.")
+        parts = [
+            Part(top / str(entry["folder"]), {**run, **entry, "warnings": _notes(run) + _notes(entry)})
+            for entry in inner
+        ]
+        if folder != top:
+            parts = [part for part in parts if part.folder.name == folder.resolve().name]
+    with_page = [part for part in parts if part.run.get("kind") != "omnibus"]
+    if not with_page:
+        raise typer.BadParameter(
+            f"{folder} holds an omnibus test, of which there is no page: its table is de.csv, its figures are in figures/.",
+            param_hint="DIR",
+        )
+    return with_page
+
+
+def _notes(run: Mapping[str, Any]) -> list[Any]:
+    notes = run.get("warnings")
+    return notes if isinstance(notes, list) else []

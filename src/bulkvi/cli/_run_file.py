@@ -1,10 +1,10 @@
-"""``run.json``: the question, the settings and the findings of a run, for people and for programs."""
+"""``run.json``: question, settings, findings and checksums of a run, for people and for programs."""
 
 import json
-import re
-import shlex
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from hashlib import file_digest
 from importlib.metadata import version
 from math import isfinite
 from pathlib import Path
@@ -13,87 +13,30 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-from bulkvi.cli._command import Command
+from bulkvi.cli._command import COMMAND
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
 LIBRARIES: Final = ("anndata", "numpy", "pandas", "scvi-tools", "torch")
-COMMAND: Final = "bulkvi.command"
-SEPARATOR: Final = "\x1f"
-"""Between the words of an option that takes several and may be given again, which typer's lists do not know."""
-WORDS: Final = {"--contrast": 3}
-"""Options of that kind, and how many words each takes."""
+CHECKSUMS: Final = "checksums"
+SIZE: Final = "size"
+SHA256: Final = "sha256"
+KINDS: Final[dict[str, tuple[type, ...]]] = {
+    "command": (str, type(None)),
+    "level": (int, float),
+    "warnings": (list,),
+    "fit": (dict,),
+    "enrichment": (dict, type(None)),
+    CHECKSUMS: (dict,),
+}
+"""Entries of ``run.json`` that are read again, and what they may be."""
+AGAIN: Final = "Run the analysis again, with --force into the same folder."
 
 
-class Remembered(Command):
-    """A command that keeps how it was called."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Keep the arguments as they were given.
-
-        Raises
-        ------
-        typer.BadParameter
-            If a design lacks its quotes, or a contrast does not have three words.
-        """
-        ctx.meta[COMMAND] = shlex.join(["bulkvi", str(ctx.info_name), *args])
-        words: list[str] = []
-        for arg in args:
-            flag, equals, first = arg.partition("=")
-            words += [flag, first] if equals and flag in WORDS else [arg]
-        args = words
-        _check_words(args)
-        return super().parse_args(ctx, _joined(args))
-
-
-def _words_after(args: list[str], at: int) -> list[str]:
-    """What follows an option, up to the next one; a number below zero is no option."""
-    words: list[str] = []
-    for word in args[at + 1 :]:
-        if word.startswith("-") and not re.fullmatch(r"-[\d.]+(e-?\d+)?", word):
-            break
-        words.append(word)
-    return words
-
-
-def _joined(args: list[str]) -> list[str]:
-    """The arguments with the words of an option that takes several as one."""
-    joined: list[str] = []
-    k = 0
-    while k < len(args):
-        if args[k] == "--":
-            return joined + args[k:]
-        joined.append(args[k])
-        n = WORDS.get(args[k], 0)
-        if n:
-            joined.append(SEPARATOR.join(args[k + 1 : k + 1 + n]))
-        k += 1 + n
-    return joined
-
-
-def _check_words(args: list[str]) -> None:
-    """Name the option that has too few or too many words; the parser would complain of the next one."""
-    n_before = next((k for k, word in enumerate(args) if word.startswith("-")), len(args))
-    for flag, wanted, remedy in (
-        (
-            "--contrast",
-            3,
-            "COLUMN TEST REFERENCE, without 'vs'; words with spaces go in quotes. For the slope of a column of numbers write "
-            "--slope COLUMN, for any difference between its levels --omnibus COLUMN",
-        ),
-        ("--design", 1, "one formula in single quotes, '~ batch + treatment'"),
-    ):
-        for at in (k for k, word in enumerate(args) if word == flag):
-            given = _words_after(args, at)
-            # COUNTS and SAMPLES may stand behind the options
-            if len(given) < wanted or n_before == 2 and len(given) > wanted:
-                raise typer.BadParameter(f"{flag} takes {remedy}. Given: {shlex.join(given) or 'nothing'}.")
-
-
-def of_this_run(ctx: typer.Context) -> dict[str, Any]:
-    """The command, when it ran, and the versions that it ran with."""
+def describe_run(ctx: typer.Context) -> dict[str, Any]:
+    """Describe the command, its time and its versions."""
     versions = {"bulkvi": version("bulkvi"), "python": python_version()}
     return {
         "command": ctx.meta[COMMAND],
@@ -104,28 +47,14 @@ def of_this_run(ctx: typer.Context) -> dict[str, Any]:
     }
 
 
-def of_this_result(
+def describe_result(
     adata: "AnnData",
     table: "pd.DataFrame",
     groups: tuple[str, Any, Any] | None,
     level: float,
     terms: "pd.DataFrame | None" = None,
 ) -> dict[str, Any]:
-    """What was compared and found.
-
-    Parameters
-    ----------
-    adata
-        Samples x genes.
-    table
-        Of differential expression.
-    groups
-        Column of ``obs``, test and reference; None for a question that is not about two groups.
-    level
-        Genes are called where the adjusted p-value is below it.
-    terms
-        Scored gene sets, if any.
-    """
+    """Describe the comparison and its findings; ``groups`` are a column, test and reference, ``terms`` scored gene sets."""
     from bulkvi.names import ADJ_P_VALUE, FLAG, LOG_FC
 
     compared: dict[str, Any] = {"contrast": None}
@@ -153,7 +82,7 @@ def of_this_result(
 
 
 def read_older(path: Path) -> dict[str, Any]:
-    """Return what an older run wrote down of itself; nothing if it cannot be read."""
+    """Return the ``run.json`` of an older run; nothing if it cannot be read."""
     try:
         run = json.loads(path.read_text(encoding="utf-8"))
         questions = run.get("questions", [])
@@ -164,7 +93,7 @@ def read_older(path: Path) -> dict[str, Any]:
 
 
 def as_json(summary: dict[str, Any]) -> str:
-    """Text of a summary; numbers of NumPy as plain ones, and those that are missing or infinite, unknown to JSON, as null."""
+    """Write a summary as JSON: numbers of NumPy as plain ones, missing and infinite ones as null."""
     return json.dumps(_plain(summary), indent=2, ensure_ascii=False, allow_nan=False)
 
 
@@ -184,3 +113,52 @@ def _plain(value: Any) -> Any:
             return value
         case _:
             return None if pd.isna(value) is True else str(value)
+
+
+def checksums(folder: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return the size in bytes and the SHA-256 of each file."""
+    found = {}
+    for name in names:
+        with open(folder / name, "rb") as file:
+            digest = file_digest(file, SHA256).hexdigest()
+        found[name] = {SIZE: (folder / name).stat().st_size, SHA256: digest}
+    return found
+
+
+def read_run(path: Path) -> dict[str, Any]:
+    """Read ``run.json``, which a command writes last; ValueError if it is missing or damaged."""
+    if not path.is_file():
+        raise ValueError(
+            f"{path.parent} has no {path.name}, which is written last: the run that left these files did not finish. {AGAIN}"
+        )
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is cut or damaged: it is not JSON. {AGAIN}") from error
+    if not isinstance(run, dict):
+        raise ValueError(f"{path} must hold an object with names such as command and fit. {AGAIN}")
+    for name, kinds in KINDS.items():
+        if name in run and not isinstance(run[name], kinds):
+            raise ValueError(f"{path} is damaged: its entry {name!r} is {type(run[name]).__name__}. {AGAIN}")
+    if CHECKSUMS not in run:
+        raise ValueError(f"{path} has no entry {CHECKSUMS!r}: it is of an older bulkvi, or was changed. {AGAIN}")
+    return run
+
+
+def check_whole(folder: Path, run: dict[str, Any], names: Iterable[str]) -> None:
+    """Compare files with their checksums; ValueError if one is missing, cut, or not the one that the run wrote."""
+    for name in names:
+        path, written = folder / name, run[CHECKSUMS].get(name)
+        if not path.is_file():
+            raise ValueError(f"{folder} has no {name}. {AGAIN}")
+        if not isinstance(written, dict):
+            raise ValueError(f"{path} is not of the run that wrote run.json: it is not among its files. {AGAIN}")
+        size = path.stat().st_size
+        if size != written.get(SIZE):
+            how = "is cut" if size < (written.get(SIZE) or 0) else "was changed, or is of another run"
+            raise ValueError(f"{path} {how}: it has {size:,} bytes, and the run wrote {written.get(SIZE)}. {AGAIN}")
+        if checksums(folder, [name])[name] != written:
+            raise ValueError(
+                f"{path} was changed since the run wrote it, is damaged, or is of another run: its checksum is not the one in "
+                f"run.json. {AGAIN}"
+            )

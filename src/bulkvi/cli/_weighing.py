@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
-from bulkvi.cli._design import find_groups
+from bulkvi.cli._design import find_groups, in_backticks
 from bulkvi.cli._questions import Question
 
 if TYPE_CHECKING:
@@ -21,13 +21,7 @@ NUMBER: Final = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 def find_questions(
     questions: Sequence[Question], obs: "pd.DataFrame", in_design: set[str], design: str
 ) -> list[Question]:
-    """Find what the questions name in the sample sheet.
-
-    Raises
-    ------
-    ValueError
-        If a column or level is not there, or it is of the wrong kind.
-    """
+    """Find the columns and levels of the questions in the sample sheet; ValueError if one is missing or of the wrong kind."""
     return [_found(question, obs, in_design, design) for question in questions]
 
 
@@ -65,7 +59,7 @@ def _groups_of(
             raise
         raise ValueError(
             f"{question.flag}: {column!r} is a column of numbers, {obs[column].min():g} to {obs[column].max():g}. For its effect "
-            f"per unit write --slope {column}. To compare two of its values as groups write C({_quoted(column)}) in the design, "
+            f"per unit write --slope {column}. To compare two of its values as groups write C({in_backticks(column)}) in the design, "
             "and values that samples have."
         ) from error
 
@@ -73,10 +67,7 @@ def _groups_of(
 def weigh_questions(questions: Sequence[Question], model: "BulkVI") -> list[Question]:
     """Find the weights of the questions in the design of a model, which need not be trained.
 
-    Raises
-    ------
-    ValueError
-        If the design does not hold a column, weights name none of its columns, the samples cannot answer a question, or two are the same.
+    Raises ValueError if the design lacks a column, the samples cannot answer a question, or two questions are the same.
     """
     import numpy as np
 
@@ -99,7 +90,7 @@ def weigh_questions(questions: Sequence[Question], model: "BulkVI") -> list[Ques
 
 
 def _weighed(question: Question, model: "BulkVI", matrix: "pd.DataFrame") -> tuple[Question, "np.ndarray"]:
-    """The question with its weights, and these, or the columns of an omnibus test, as an array."""
+    """Return the question with its weights, and the weights, or the columns of an omnibus test, as an array."""
     columns = list(matrix.columns)
     match question.kind:
         case "omnibus":
@@ -120,13 +111,7 @@ def _weighed(question: Question, model: "BulkVI", matrix: "pd.DataFrame") -> tup
 
 
 def parse_weights(text: str, columns: Sequence[str]) -> dict[str, float]:
-    """Read ``'COLUMN=WEIGHT,...'``; names of columns may hold commas and equals signs, so they are looked up.
-
-    Raises
-    ------
-    ValueError
-        If a column is not one of ``columns`` or comes twice, or a weight is not a number.
-    """
+    """Read ``'COLUMN=WEIGHT,...'``; names of columns may include commas and equals signs, so they are looked up."""
     known = {column.replace("`", ""): column for column in columns}
     names = "|".join(re.escape(name) for name in sorted(known, key=len, reverse=True))
     item = re.compile(rf"\s*({names})\s*=\s*({NUMBER})(?:\s*/\s*({NUMBER}))?\s*(?:,|$)")
@@ -156,7 +141,7 @@ def _nonzero(weights: "pd.Series") -> dict[str, float]:
 
 
 def _only_factor(weights: dict[str, float], model: "BulkVI") -> str | None:
-    """The column with groups that all weights belong to, if there is one."""
+    """Return the column with groups that all weights belong to, if there is one."""
     for column in map(str, model.adata.obs.columns):
         if _is_numeric(model.adata.obs[column]):
             continue
@@ -181,7 +166,7 @@ def _note_numbers(question: Question, model: "BulkVI") -> None:
     _, test, reference = question.groups or ("", 0, 0)
     warnings.warn(
         f"{column!r} is a number in the design: {test} vs {reference} is {test - reference:g} times its effect per unit, which "
-        f"all samples determine (--slope {column}). As groups: C({_quoted(column)}) in the design.",
+        f"all samples determine (--slope {column}). As groups: C({in_backticks(column)}) in the design.",
         UserWarning,
         stacklevel=1,
     )
@@ -191,7 +176,3 @@ def _is_numeric(column: "pd.Series") -> bool:
     from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
     return is_numeric_dtype(column) and not is_bool_dtype(column)
-
-
-def _quoted(column: str) -> str:
-    return column if column.isidentifier() else f"`{column}`"

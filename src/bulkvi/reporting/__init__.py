@@ -1,5 +1,5 @@
-"""One page on one comparison, for people: reads a model and its table, computes nothing of its own."""
+"""Page and figures of a comparison, made from a model and its table; nothing is estimated here."""
 
-from bulkvi.reporting._report import report
+from bulkvi.reporting._report import report, write_figures
 
-__all__ = ["report"]
+__all__ = ["report", "write_figures"]

@@ -1,6 +1,9 @@
-"""What was done, as the methods section of a paper says it: what is known, and nothing else."""
+"""Methods section of a paper, code and versions that repeat an analysis: only what is known of it."""
 
-from collections.abc import Mapping
+import inspect
+import platform
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -10,7 +13,7 @@ from bulkvi import enrichment_names as en
 from bulkvi import names
 from bulkvi.model import BulkVI
 from bulkvi.model._fields import has_recorded_source
-from bulkvi.reporting._asked import Asked
+from bulkvi.reporting._query import Query
 from bulkvi.stats.counts import size_factors as estimators
 from bulkvi.stats.counts.blocks import iter_row_blocks
 from bulkvi.study.size_factors import source_from
@@ -43,6 +46,9 @@ GAYOSO: Final = (
     "Gayoso A, Lopez R, Xing G, et al. (2022). A Python library for probabilistic analysis of single-cell omics data. "
     "Nature Biotechnology 40:163–166."
 )
+PACKAGES: Final = ("bulkvi", "scvi-tools", "torch", "anndata", "numpy", "pandas", "scipy", "matplotlib")
+TRAINING_UNKNOWN: Final = "  # as you trained it: this model keeps no record of that"
+QUERY_UNKNOWN: Final = "  # the arguments were not kept with the table"
 
 
 class Methods(NamedTuple):
@@ -55,7 +61,7 @@ class Methods(NamedTuple):
 def methods_of(
     model: BulkVI,
     de: pd.DataFrame,
-    asked: Asked,
+    query: Query,
     *,
     enrichment: pd.DataFrame | None,
     level: float,
@@ -63,31 +69,11 @@ def methods_of(
     seeds: str,
     versions: Mapping[str, str],
 ) -> Methods:
-    """What was done with these counts.
-
-    Parameters
-    ----------
-    model
-        Trained, with its data.
-    de
-        Its table.
-    asked
-        What the table answers; what is not known of it is left out.
-    enrichment
-        Scored gene sets, if there are any.
-    level
-        False discovery rate at which genes are called.
-    run
-        What is known of the way to the model, under the names of ``run.json``.
-    seeds
-        In words.
-    versions
-        Of packages, by name.
-    """
+    """Describe the analysis; ``run`` has names of ``run.json``, ``level`` is the false discovery rate of the calls."""
     paragraphs = [
-        " ".join([_genes(model, run), *_factor_sentence(model, run)]),
-        " ".join([_regression(model, de), *_hidden(asked), *_compared(model, asked)]),
-        " ".join([*_tested(de, asked, level), *_effects(asked)]),
+        " ".join([_genes(model, run), *_size_factors(model, run)]),
+        " ".join([_regression(model, de), *_hidden(query), _compared(model, query)]),
+        " ".join([_tests(de, query, level), *_effects(query)]),
     ]
     if enrichment is not None:
         paragraphs += _gene_sets(enrichment, run)
@@ -95,13 +81,13 @@ def methods_of(
         f"The analysis was made with bulkvi {versions['bulkvi']} on scvi-tools {versions['scvi-tools']} (Gayoso et al. 2022) "
         f"and PyTorch {versions['torch']} under Python {versions['Python']}; seeds: {seeds}."
     )
-    own = (
+    bulkvi = (
         f"The bulkvi developers. bulkvi: deep generative models for bulk RNA-seq on scvi-tools, version "
         f"{versions['bulkvi']}. bulkvi.readthedocs.io."
     )
     cited = {"Anders": ANDERS, "Benjamini": BENJAMINI}
     text = " ".join(paragraphs)
-    return Methods(paragraphs, [*(full for name, full in cited.items() if name in text), own, GAYOSO])
+    return Methods(paragraphs, [*(full for name, full in cited.items() if name in text), bulkvi, GAYOSO])
 
 
 def _genes(model: BulkVI, run: Mapping[str, Any]) -> str:
@@ -111,14 +97,10 @@ def _genes(model: BulkVI, run: Mapping[str, Any]) -> str:
             f"Counts of {n_read:,} genes in {adata.n_obs:,} samples were read; the {adata.n_vars:,} genes with at least "
             f"{least:,} counts over all samples were analysed."
         )
-    fewest = int(_counts_by_gene(model).min())
+    fewest = int(sum(block.sum(0) for _, block in iter_row_blocks(_counts(model))).min())
     return f"Counts of {adata.n_vars:,} genes in {adata.n_obs:,} samples were analysed" + (
         f", each gene with {fewest:,} or more over all samples." if fewest else "."
     )
-
-
-def _counts_by_gene(model: BulkVI) -> np.ndarray:
-    return sum(block.sum(0) for _, block in iter_row_blocks(_counts(model)))
 
 
 def _counts(model: BulkVI) -> Any:
@@ -126,14 +108,14 @@ def _counts(model: BulkVI) -> Any:
     return model.adata.X if layer is None else model.adata.layers[layer]
 
 
-def _factor_sentence(model: BulkVI, run: Mapping[str, Any]) -> list[str]:
-    """Origin of the size factors, by what is recorded or, without a record, by estimating them again."""
+def _size_factors(model: BulkVI, run: Mapping[str, Any]) -> list[str]:
+    """Describe the origin of the size factors: the record of it or, without one, the method that gives the same numbers."""
     source = model.gene_fit().study.source
     chosen = run.get("size_factors", {})
     chosen = chosen.get("chosen") if isinstance(chosen, Mapping) else None
     if chosen is not None and chosen not in SIZE_FACTORS:
         return [f"Size factors were taken from {chosen}."]
-    method = chosen or source.method or _estimated_again(model)
+    method = chosen or source.method or _method_with_same_result(model)
     if method is None:
         return ["Size factors were given by the user."] if has_recorded_source(model.registry) else []
     over = f", over {source.n_control_genes:,} control genes" if source.n_control_genes else ""
@@ -141,8 +123,8 @@ def _factor_sentence(model: BulkVI, run: Mapping[str, Any]) -> list[str]:
     return [f"Size factors were {SIZE_FACTORS[method]}{over}{frozen}."]
 
 
-def _estimated_again(model: BulkVI) -> str | None:
-    """Method that gives these size factors on these counts; None if none does."""
+def _method_with_same_result(model: BulkVI) -> str | None:
+    """Return the method that gives these size factors on these counts, if there is one."""
     adata, setup = model.adata, model.registry["setup_args"]
     if setup["offset_key"] is not None:
         return None
@@ -161,81 +143,79 @@ def _regression(model: BulkVI, de: pd.DataFrame) -> str:
     setup = model.registry["setup_args"]
     formula = f" on the design {setup['design']}" if setup["design"] else ""
     donors = f", with a random intercept for each {setup['donor_key']}" if setup.get("donor_key") else ""
-    n_wild = int(de[names.FLAG].str.contains(names.OUTLIER).sum())
-    offset = f", beside an offset of each count ({setup['offset_key']})" if setup["offset_key"] else ""
+    n_outlying = int(de[names.FLAG].str.contains(names.OUTLIER).sum())
+    offset = f", with an offset of each count ({setup['offset_key']})" if setup["offset_key"] else ""
     return (
         f"The counts of each gene were regressed{formula} by a negative binomial model with a log link{offset}{donors}; the "
         "dispersion had a prior learned from all genes and was integrated out."
-        + (f" In {n_wild:,} genes single counts far from the others were weighted down." if n_wild else "")
+        + (f" In {n_outlying:,} genes outlying counts were weighted down." if n_outlying else "")
     )
 
 
-def _hidden(asked: Asked) -> list[str]:
-    if names.N_LATENT_COLUMNS not in asked.attrs or not asked.arguments:
+def _hidden(query: Query) -> list[str]:
+    if names.N_LATENT_COLUMNS not in query.attrs or not query.is_known:
         return []
-    n = int(asked.attrs[names.N_LATENT_COLUMNS])
+    n = int(query.attrs[names.N_LATENT_COLUMNS])
     if not n:
         return ["No direction of the latent state of the variational autoencoder entered the regression."]
     several = "s" * (n != 1)
     part = {"direct": "held fixed", "latent": "taken for the effect", "total": "part of the effect"}
     return [
         f"{n} direction{several} of the latent state of a variational autoencoder of the same counts {'was' if n == 1 else 'were'} "
-        f"a further column{several} of the regression, {part[asked.arguments['effect']]}."
+        f"a further column{several} of the regression, {part[query.arguments['effect']]}."
     ]
 
 
-def _compared(model: BulkVI, asked: Asked) -> list[str]:
-    if asked.slope is not None:
-        values = model.adata.obs[asked.slope]
-        return [
-            f"The effect tested was the change of log2 expression per unit of {asked.slope} ({values.min():g} to {values.max():g} "
+def _compared(model: BulkVI, query: Query) -> str:
+    if query.slope is not None:
+        values = model.adata.obs[query.slope]
+        return (
+            f"The effect tested was the change of log2 expression per unit of {query.slope} ({values.min():g} to {values.max():g} "
             "in these samples)."
-        ]
-    if asked.groups is None:
-        return [f"The effect tested was the weighted sum {asked.label} of coefficients of the design."]
-    sizes = [int((model.adata.obs[asked.groupby] == group).sum()) for group in asked.groups]
-    n_first, n_second = sizes
-    first, second = asked.groups
-    return [
+        )
+    if query.groups is None:
+        return f"The effect tested was the weighted sum {query.label} of coefficients of the design."
+    first, second = query.groups
+    n_first, n_second = (int((model.adata.obs[query.groupby] == group).sum()) for group in query.groups)
+    return (
         f"{n_first:,} sample{'s' * (n_first != 1)} of {first} {'was' if n_first == 1 else 'were'} compared with {n_second:,} "
-        f"of {second} ({asked.groupby})."
-    ]
+        f"of {second} ({query.groupby})."
+    )
 
 
-def _tested(de: pd.DataFrame, asked: Asked, level: float) -> list[str]:
+def _tests(de: pd.DataFrame, query: Query, level: float) -> str:
     called = de[de[names.ADJ_P_VALUE] < level]
     up = int((called[names.LOG_FC] > 0).sum())
-    delta = asked.arguments.get("delta")
+    delta = query.arguments.get("delta")
     effect = "no effect" if not delta else f"an absolute log2 fold change of no more than {delta:g}"
-    tests = [f"Two-sided p-values of {effect}, "] if asked.arguments else ["p-values, "]
-    tests[0] += (
-        f"adjusted for {len(de):,} genes by the method of Benjamini and Hochberg (1995), called {len(called):,} genes at a "
+    start = f"Two-sided p-values of {effect}, " if query.is_known else "p-values, "
+    return (
+        f"{start}adjusted for {len(de):,} genes by the method of Benjamini and Hochberg (1995), called {len(called):,} genes at a "
         f"false discovery rate of {100 * level:g} %: {up:,} up and {len(called) - up:,} down"
-        + ("." if asked.slope is None else f" with {asked.slope}.")
+        + ("." if query.slope is None else f" with {query.slope}.")
     )
-    return tests
 
 
-def _effects(asked: Asked) -> list[str]:
-    said = [
-        f"Log2 fold changes{asked.of_what() if asked.slope else ''} are posterior means, shrunk towards zero by a prior learned from all genes"
+def _effects(query: Query) -> list[str]:
+    shift, seen = query.attrs.get(names.COMPOSITION_SHIFT), query.attrs.get(names.COMPOSITION_SHIFT_SEEN)
+    text = [
+        f"Log2 fold changes{query.unit if query.slope else ''} are posterior means, shrunk towards zero by a prior learned from "
+        "all genes" + (f", with {100 * query.arguments['level']:g} % credible intervals." if query.is_known else ".")
     ]
-    said[0] += f", with {100 * asked.arguments['level']:g} % credible intervals." if asked.arguments else "."
-    shift, seen = asked.attrs.get(names.COMPOSITION_SHIFT), asked.attrs.get(names.COMPOSITION_SHIFT_SEEN)
     if shift:
-        said.append(f"A shift of {shift:+.2f} (log2) that unchanged genes shared was subtracted from all of them.")
+        text.append(f"A shift of {shift:+.2f} (log2) that unchanged genes shared was subtracted from all of them.")
     elif seen:
-        said.append(
-            f"Most of them lie around {seen:+.2f} (log2); no shift was subtracted, as size factors decide where zero is."
+        text.append(
+            f"Most of them are around {seen:+.2f} (log2); no shift was subtracted, as size factors define zero."
         )
-    elif names.SIZE_FACTORS in asked.attrs and not source_from(asked.attrs[names.SIZE_FACTORS]).most_genes_unchanged:
-        said.append("No shift that they share was subtracted, as size factors decide where zero is.")
-    wider = asked.attrs.get(names.NULL_VARIANCE)
-    if wider and wider > 1:
-        said.append(
-            f"Variances of the effects were widened, by a factor of {wider:.2f} on average, for noise that genes share."
+    elif names.SIZE_FACTORS in query.attrs and not source_from(query.attrs[names.SIZE_FACTORS]).most_genes_unchanged:
+        text.append("No shared shift was subtracted, as size factors define zero.")
+    inflation = query.attrs.get(names.NULL_VARIANCE)
+    if inflation and inflation > 1:
+        text.append(
+            f"Variances of the effects were widened, by a factor of {inflation:.2f} on average, for noise that genes share."
         )
-    return said
+    return text
 
 
 def _gene_sets(enrichment: pd.DataFrame, run: Mapping[str, Any]) -> list[str]:
@@ -246,5 +226,53 @@ def _gene_sets(enrichment: pd.DataFrame, run: Mapping[str, Any]) -> list[str]:
     n_sets = attrs.get(en.N_SETS) or (enrichment[en.TERM].nunique() if en.TERM in enrichment else len(enrichment))
     of = "" if source is None else f", {SETS.get(str(source), f'from {source}')},"
     by = f" by {SCORED[method]}" if method in SCORED else ""
-    beside = f" against {f'{n:,} ' if n else ''}{BACKGROUND[background]}" if background in BACKGROUND else ""
-    return [f"{n_sets:,} gene sets{of} were scored{by}{beside}, and their p-values adjusted likewise."]
+    against = f" against {f'{n:,} ' if n else ''}{BACKGROUND[background]}" if background in BACKGROUND else ""
+    return [f"{n_sets:,} gene sets{of} were scored{by}{against}, and their p-values adjusted likewise."]
+
+
+def code_of(model: BulkVI, query: Query) -> str:
+    """Write the Python code that repeats the analysis on the AnnData of the model."""
+    setup = _given(BulkVI.setup_anndata, model.registry["setup_args"])
+    start = _given(BulkVI.__init__, model.init_params_["non_kwargs"])
+    trained = [f"model.train({_given(model.train, call)})" for call in model.train_params_]
+    lines = [
+        "import anndata as ad",
+        "import bulkvi as bv",
+        "",
+        'adata = ad.read_h5ad("adata.h5ad")  # the samples and genes of this report, with their size factors',
+        f"bv.BulkVI.setup_anndata(adata, {setup})",
+        f"model = bv.BulkVI({', '.join(part for part in ('adata', start) if part)})",
+        *(trained or ["model.train()" + TRAINING_UNKNOWN]),
+        f"de = model.differential_expression({_comparison(query)})" + ("" if query.is_known else QUERY_UNKNOWN),
+    ]
+    return "\n".join(lines)
+
+
+def _comparison(query: Query) -> str:
+    arguments = dict(query.arguments)
+    groups = [repr(arguments.pop(name)) for name in ("groupby", "group1", "group2")] if query.groups else []
+    if not query.is_known:
+        return ", ".join([*groups, "..."])
+    # the query has it resolved, and "direct" is what None resolves to wherever there is a direct effect
+    if arguments["effect"] == "direct":
+        del arguments["effect"]
+    return ", ".join([*groups, *filter(None, [_given(BulkVI.differential_expression, arguments)])])
+
+
+def _given(function: Callable[..., object], arguments: Mapping[str, Any]) -> str:
+    """Write the arguments that are not the function's defaults, as in a call."""
+    defaults = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}
+    return ", ".join(f"{name}={value!r}" for name, value in arguments.items() if value != defaults.get(name))
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that the numbers depend on."""
+    return {"Python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def seeds_of(model: BulkVI) -> str:
+    """Describe the seeds of the start and of training."""
+    start = model.init_params_["non_kwargs"]["seed"]
+    calls = [call["seed"] for call in model.train_params_]
+    training = " then ".join(str(seed) for seed in calls) if calls else "not kept with the model"
+    return f"start of the networks {start}, training {training}"

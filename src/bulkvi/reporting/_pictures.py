@@ -1,23 +1,22 @@
-"""The plots of the page, each with a sentence that says how to read it and one that says what is seen."""
+"""The plots of a comparison, each with a caption on how to read it and a description of what is seen."""
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from matplotlib.axes import Axes
 
 from bulkvi import design_names as dn
 from bulkvi import enrichment_names as en
 from bulkvi import names, pl
-from bulkvi.gene_order import order_by_significance
-from bulkvi.model import BulkVI
-from bulkvi.reporting._asked import Asked
-from bulkvi.reporting._gene_table import signed
+from bulkvi.reporting._gene_pictures import Comparison, gene_pictures
 from bulkvi.reporting._picture import Picture, draw
 from bulkvi.study.design import make_design
 from bulkvi.tl import DesignCheck
 
-N_GENES: Final = 6
 N_NAMED: Final = 10
 """Names in the volcano plot."""
 N_TERMS: Final = 12
@@ -25,85 +24,54 @@ DRAWN_OF_TERMS: Final = {en.TERM, en.DIRECTION, en.SCORE, en.SCORE_LOW, en.SCORE
 N_LATENT: Final = 2
 CLOSE: Final = 0.2
 """Share of a direction that a column must explain to be drawn before the columns of the design."""
-MAX_LEVELS: Final = 12
-GENE_WIDTH: Final = 3.1
-RESULT_WIDTH: Final = 4.9
+LONGEST: Final = 24
+"""Characters of a column's name that are drawn."""
 
 
-def result_pictures(de: pd.DataFrame, *, level: float, said: str, asked: Asked) -> list[Picture]:
-    """Effects and how sure they are."""
-    top = top_genes(de, level, N_NAMED)
+def result_pictures(comparison: Comparison, *, summary: str) -> list[Picture]:
+    """Effects and their significance."""
+    de, query, level = comparison.de, comparison.query, comparison.level
+    top = comparison.top_genes(N_NAMED)
     named = f" Named are {', '.join(top[names.SYMBOL])}." if len(top) else ""
-    right = f" To the right is up{asked.up()}." if asked.up() else ""
-    right += f" Changes are per unit of {asked.slope}." if asked.slope else ""
+    right = f" To the right is up{query.direction}." if query.direction else ""
+    right += f" Changes are per unit of {query.slope}." if query.slope else ""
     return [
         draw(
-            lambda ax: pl.volcano(de, level=level, label=N_NAMED, ax=ax),
+            _with_unit(lambda ax: pl.volcano(de, level=level, label=N_NAMED, ax=ax), query.slope),
             title="Volcano plot",
-            says=f"A point for each gene: the further up, the surer; the further out, the larger the change.{right}",
-            alt=f"Volcano plot, -log10 p-value over log2 fold change. {said}{named}",
-            height=4.6,
-            width=RESULT_WIDTH,
+            caption=f"One point per gene: more significant genes are higher, larger changes are further out.{right}",
+            alt=f"Volcano plot, -log10 p-value over log2 fold change. {summary}{named}",
+            height=3.3,
+            file="volcano",
         ),
         draw(
-            lambda ax: pl.ma(de, level=level, ax=ax),
+            _with_unit(lambda ax: pl.ma(de, level=level, ax=ax), query.slope),
             title="Change and expression",
-            says="Genes with many counts are on the right. The grey cloud should lie on the zero line all along.",
-            alt=f"Log2 fold change over mean count of each gene, calls coloured. {said}",
-            height=4.6,
-            width=RESULT_WIDTH,
+            caption="Genes with many counts are on the right. The grey points should be centred on zero at every mean count.",
+            alt=f"Log2 fold change over mean count of each gene, calls coloured. {summary}",
+            height=3.0,
+            file="ma",
         ),
     ]
 
 
-def top_genes(de: pd.DataFrame, level: float, n: int) -> pd.DataFrame:
-    """Rows of the most significant genes that are called."""
-    ordered = de.iloc[order_by_significance(de)]
-    return ordered[ordered[names.ADJ_P_VALUE] < level].head(n)
+def _with_unit(plot: Callable[[Axes], Axes], column: str | None) -> Callable[[Axes], Axes]:
+    """Add the unit of a slope above the Axes of a plot of effects."""
+    if column is None:
+        return plot
+    shown = column if len(column) <= LONGEST else f"{column[: LONGEST - 1]}…"
+    unit = " ".join(f"Fold changes per unit of {shown}".split()).replace("$", r"\$")
 
+    def plot_with_unit(ax: Axes) -> Axes:
+        plot(ax)
+        ax.set_title(f"{unit}\n{ax.get_title(loc='left')}", loc="left", fontsize="small")
+        return ax
 
-def gene_pictures(model: BulkVI, de: pd.DataFrame, groupby: str | None, asked: Asked, *, level: float) -> list[Picture]:
-    """Counts of the most significant genes; the reference, where there is one, on the left."""
-    order = asked.groups[::-1] if asked.groups and groupby == asked.groupby else None
-    called = top_genes(de, level, N_GENES)
-    adata, setup = model.adata, model.registry["setup_args"]
-    if groupby is None or adata.obs[groupby].nunique() > MAX_LEVELS or called.empty:
-        return []
-    rates = model.get_group_rates(called.index.tolist(), groupby, within="auto")
-    drawn = []
-    for gene, row in called.iterrows():
-        own = rates.loc[[gene]]
-        heights = ", ".join(
-            " ".join([str(row[names.GROUP]), *([str(row[names.STRATUM])] if names.STRATUM in own else [])])
-            + f" {row[names.RATE]:,.0f}"
-            for _, row in own.iterrows()
-        )
-        drawn.append(
-            draw(
-                lambda ax, gene=gene: pl.gene(  # type: ignore[misc]
-                    adata,
-                    gene,
-                    groupby,
-                    rates=rates,
-                    order=order,
-                    size_factor_key=setup["size_factor_key"],
-                    layer=setup["layer"],
-                    offset_key=setup["offset_key"],
-                    ax=ax,
-                ),
-                title=row[names.SYMBOL],
-                says=f"Log2 fold change {signed(row[names.LOG_FC])} ({signed(row[names.LOG_FC_LOW])} to "
-                f"{signed(row[names.LOG_FC_HIGH])}).",
-                alt=f"Counts of {row[names.SYMBOL]} by {groupby}, divided by size factors. Fitted: {heights}.",
-                height=3.3 if names.STRATUM in rates else 2.8,
-                width=GENE_WIDTH,
-            )
-        )
-    return drawn
+    return plot_with_unit
 
 
 def design_picture(check: DesignCheck | None) -> list[Picture]:
-    """How closely the columns of the table of samples go together."""
+    """Association between the columns of the table of samples."""
     if check is None or not 1 <= len(check.association) <= 105:
         return []
     pairs = check.association.dropna(subset=dn.ASSOCIATION).nlargest(3, dn.ASSOCIATION)
@@ -113,41 +81,44 @@ def design_picture(check: DesignCheck | None) -> list[Picture]:
     return [
         draw(
             lambda ax: pl.design(check, ax=ax),
-            title="Columns that go together",
-            says="A dark cell beside what is compared would be a column whose effect cannot be told from it.",
+            title="Associated columns",
+            caption="A dark cell in the row of the compared column marks a column whose effect cannot be separated from it.",
             alt=f"Table of associations between columns, from 0 to 1. Closest: {closest}.",
-            height=3.6,
+            height=3.1,
         )
     ]
 
 
-def size_factor_picture(model: BulkVI, groupby: str | None) -> Picture:
+def size_factor_picture(comparison: Comparison) -> Picture:
     """Size factors against depth."""
-    adata, setup = model.adata, model.registry["setup_args"]
-    factors = adata.obs[setup["size_factor_key"]]
+    adata, keys = comparison.model.adata, comparison.counts_of("size_factor_key", "layer")
+    key = keys["size_factor_key"]
+    colour = comparison.column if comparison.column is not None and comparison.is_colour(comparison.column) else None
     return draw(
-        lambda ax: pl.size_factors(
-            adata, key=setup["size_factor_key"], layer=setup["layer"], color=_colour(adata, groupby), ax=ax
-        ),
+        lambda ax: pl.size_factors(adata, key=key, layer=keys["layer"], color=colour, ax=ax),
         title="Size factors",
-        says="Samples near the line were scaled as deep as they were sequenced; one far off it has a composition of its own.",
-        alt=f"Size factor of each sample over its total count; size factors from {factors.min():.2f} to {factors.max():.2f}.",
-        height=3.8,
+        caption="The size factor of a sample near the line follows its depth; a sample far from it has another composition.",
+        alt="Size factor of each sample over its total count; size factors from "
+        f"{adata.obs[key].min():.2f} to {adata.obs[key].max():.2f}.",
+        height=3.0,
+        file="size_factors",
     )
 
 
-def latent_pictures(model: BulkVI, groupby: str | None) -> list[Picture]:
-    """The samples in the first two dimensions of the latent state, coloured by what may explain it."""
-    if model.module.n_latent < 2:
+def latent_pictures(comparison: Comparison) -> list[Picture]:
+    """The samples in the first two dimensions of the latent state, coloured by columns that may explain it."""
+    if comparison.model.module.n_latent < 2:
         return []
-    adata = model.adata
-    columns = _latent_columns(model, groupby)
+    adata, columns = comparison.model.adata, _latent_columns(comparison)
     shown = AnnData(
         obs=adata.obs[columns],
-        obsm={names.LATENT: model.get_latent_representation()},
+        obsm={names.LATENT: comparison.model.get_latent_representation()},
         uns={key: adata.uns[key] for key in (f"{column}_colors" for column in columns) if key in adata.uns},
     )
-    says = "Samples that lie together are alike in what the design leaves unexplained"
+    caption = (
+        "Samples that are close together are alike in the variation that the design leaves unexplained; add a column to the "
+        "design for clusters that you can name."
+    )
     pictures: list[Picture] = []
     for column in columns or (None,):
         by = f" by {column}" if column else ""
@@ -155,121 +126,130 @@ def latent_pictures(model: BulkVI, groupby: str | None) -> list[Picture]:
             draw(
                 lambda ax, column=column: pl.latent(shown, color=column, ax=ax),  # type: ignore[misc]
                 title=f"Latent state{by}",
-                says=f"{says}; clusters that you can name are worth a column in the design." if not pictures else "",
+                caption="" if pictures else caption,
                 alt=f"Each of {adata.n_obs} samples in the first two latent dimensions"
                 + (f", coloured{by}." if column else "."),
-                height=3.8,
+                height=3.0,
+                file="" if pictures else "latent",
             )
         )
     return pictures
 
 
-def _latent_columns(model: BulkVI, groupby: str | None) -> list[str]:
-    """Columns to colour by: what is compared, what goes with the latent state, what else is in the design."""
-    obs, setup = model.adata.obs, model.registry["setup_args"]
+def _latent_columns(comparison: Comparison) -> list[str]:
+    """Columns to colour by: the compared one, those associated with the latent state, others of the design."""
+    obs, formula = comparison.model.adata.obs, comparison.model.registry["setup_args"]["design"]
     try:
-        report = model.latent_report()
+        report = comparison.model.latent_report()
         closest = report.loc[report[names.STRENGTH] >= CLOSE, names.STRONGEST_WITH].tolist()
     except ValueError:
         closest = []
-    design = [] if setup["design"] is None else make_design(setup["design"], obs)[0].variables
-    wanted = dict.fromkeys([groupby, *closest, *design])
+    design = [] if formula is None else make_design(formula, obs)[0].variables
     return [
         column
-        for column in wanted
-        if column in obs and (pd.api.types.is_numeric_dtype(obs[column]) or obs[column].nunique() <= MAX_LEVELS)
+        for column in dict.fromkeys([comparison.column, *closest, *design])
+        if column in obs and comparison.is_colour(column)
     ][:N_LATENT]
 
 
-def fit_pictures(model: BulkVI, de: pd.DataFrame, *, level: float) -> list[Picture]:
-    """What the tests stand on."""
-    p_values = de[names.P_VALUE].dropna()
-    dispersions = model.get_dispersions()
-    drawn = [
+def fit_pictures(comparison: Comparison) -> list[Picture]:
+    """Evidence on the fit; without effects, as of an omnibus test, no shrinkage."""
+    de, p_values, dispersions = comparison.de, comparison.de[names.P_VALUE].dropna(), comparison.model.get_dispersions()
+    pictures = [
         draw(
             lambda ax: pl.p_values(de, ax=ax),
             title="p-values",
-            says="Expect even bars and a peak at zero. Bars that climb to the right, or a hump, tell of something that the "
-            "model does not know.",
+            caption="Expect even bars and a peak at zero. Bars that rise to the right, or a hump, show that the model misses a "
+            "source of variation.",
             alt=f"Histogram of p-values: {100 * np.mean(p_values < 0.05):.0f} % lie below 0.05, {100 * np.mean(p_values > 0.5):.0f} % above 0.5.",
-            height=3.3,
+            height=2.6,
+            file="p_values",
         ),
         draw(
             lambda ax: pl.dispersion(dispersions, ax=ax),
             title="Variation between replicates",
-            says="How much replicates differ beyond counting noise: the blue points should follow the line, without a second "
+            caption="Variation of replicates beyond counting noise: the blue points should follow the line, without a second "
             "cloud.",
             alt="Dispersion of each gene over its mean count; the median is "
             f"{dispersions[names.DISPERSION].median():.3g}.",
-            height=3.5,
-        ),
-        draw(
-            lambda ax: pl.shrinkage(de, level=level, ax=ax),
-            title="Shrinkage",
-            says="Genes on the diagonal keep the fold change of their counts; those near the horizontal line have too few to "
-            "be believed.",
-            alt="Log2 fold changes with shrinkage over those without.",
-            height=3.8,
+            height=2.8,
+            file="dispersion",
         ),
     ]
-    if "elbo_train" in (model.history or {}):
-        losses = model.history["elbo_train"].iloc[:, 0].to_numpy(float)
-        drawn.append(
+    if names.LOG_FC in de:
+        pictures.append(
             draw(
-                lambda ax: pl.training(model.history, ax=ax),
-                title="Training",
-                says=f"The curve should have become flat: over its last half it moved by {_moved(losses)} of its height above "
-                "zero; zigzags are the random draws of training. The tests above do not hang on it; the latent state does.",
-                alt=f"Training loss over {losses.size} epochs, from {losses[0]:,.0f} to {losses[-1]:,.0f}.",
-                height=3.2,
+                _with_unit(lambda ax: pl.shrinkage(de, level=comparison.level, ax=ax), comparison.query.slope),
+                title="Shrinkage",
+                caption="Genes on the diagonal keep the fold change of their counts; those near the horizontal line have too few "
+                "counts to estimate it.",
+                alt="Log2 fold changes with shrinkage over those without.",
+                height=3.1,
+                file="shrinkage",
             )
         )
-    return drawn
+    if "elbo_train" in (comparison.model.history or {}):
+        losses = comparison.model.history["elbo_train"].iloc[:, 0].to_numpy(float)
+        last = losses[losses.size // 2 :]
+        moved = 100 * (last.max() - last.min()) / max(abs(last[-1]), 1e-300)
+        pictures.append(
+            draw(
+                lambda ax: pl.training(comparison.model.history, ax=ax),
+                title="Training",
+                caption=f"The curve should have become flat: over its last half it changed by {moved:.2g} % of its value; zigzags "
+                "are the random draws of training. The tests above do not depend on it; the latent state does.",
+                alt=f"Training loss over {losses.size} epochs, from {losses[0]:,.0f} to {losses[-1]:,.0f}.",
+                height=2.4,
+                file="training",
+            )
+        )
+    return pictures
 
 
-def _moved(losses: np.ndarray) -> str:
-    """By how much of itself a loss changed in the second half of training, in per cent."""
-    last = losses[losses.size // 2 :]
-    return f"{100 * (last.max() - last.min()) / max(abs(last[-1]), 1e-300):.2g} %"
-
-
-def pathway_pictures(enrichment: pd.DataFrame, *, level: float) -> list[Picture]:
+def pathway_pictures(enrichment: pd.DataFrame | None, *, level: float) -> list[Picture]:
     """The most significant gene sets, where the table is one of ``tl.enrichment``."""
-    if not DRAWN_OF_TERMS <= set(enrichment.columns) or not enrichment[en.SCORE].notna().any():
+    if enrichment is None or not DRAWN_OF_TERMS <= set(enrichment.columns) or not enrichment[en.SCORE].notna().any():
         return []
     first = ", ".join(enrichment[en.TERM].astype(str).head(5))
     return [
         draw(
             lambda ax: pl.enrichment(enrichment, n_terms=N_TERMS, level=level, ax=ax),
             title="Most significant gene sets",
-            says="A dot for each set: the further out, the stronger; the line is how far the score moves with the genes' uncertainty.",
+            caption="One dot per set: stronger sets are further out; the line is the range of the score within the uncertainty of "
+            "the genes' fold changes.",
             alt=f"Scores of the most significant gene sets with intervals. The first are {first}.",
-            height=4.8,
-            width=RESULT_WIDTH,
+            height=4.5,
+            file="enrichment",
         )
     ]
 
 
 def calibration_pictures(calibration: Any) -> list[Picture]:
-    """What relabelled samples say."""
+    """Calls after permutation of the labels."""
+    if calibration is None:
+        return []
     return [
         draw(
             lambda ax: pl.calibration(calibration, ax=ax),
             title="Rate of false calls",
-            says="Points on or below the diagonal: no more false calls than promised.",
+            caption="Points on or below the diagonal: no more false calls than the nominal rate.",
             alt=f"Empirical against nominal false discovery rate. {calibration.verdict}",
-            height=3.6,
+            height=3.1,
         ),
         draw(
             lambda ax: pl.calibration(calibration, kind="calls", ax=ax),
-            title="Calls when labels mean nothing",
-            says="The dashed line, calls on the data, should stand far to the right of the bars.",
-            alt="Histogram of the number of genes called in relabelled samples, with a line for the data.",
-            height=3.3,
+            title="Calls with permuted labels",
+            caption="The dashed line, calls on the data, should be far to the right of the bars.",
+            alt="Histogram of the number of genes called with permuted labels, with a line for the data.",
+            height=2.8,
         ),
     ]
 
 
-def _colour(adata: AnnData, column: str | None) -> str | None:
-    """The column, if its levels can be told apart in colour."""
-    return column if column is None or adata.obs[column].nunique() <= MAX_LEVELS else None
+def write_pictures(drawn: Sequence[Picture], comparison: Comparison, folder: Path) -> None:
+    """Write the pictures that have files, among them in any case that of the most significant gene."""
+    if not any(picture.file == "gene" for picture in drawn):
+        drawn = [*drawn, *gene_pictures(comparison, comparison.most_significant(1))]
+    for picture in drawn:
+        if picture.file:
+            picture.write(folder)

@@ -12,16 +12,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from bulkvi import names
 from bulkvi.model import BulkVI
 from bulkvi.reporting import _pictures as pictures
-from bulkvi.reporting._asked import Asked, asked_of, group_sizes
-from bulkvi.reporting._checks import design_check, sample_check
-from bulkvi.reporting._fit_facts import fit_facts, to_watch
+from bulkvi.reporting._checks import design_check, fit_facts, sample_check, warnings_for_reader
+from bulkvi.reporting._gene_pictures import Comparison, gene_pictures, is_number_in_design
 from bulkvi.reporting._gene_table import NEEDED, first_rows, gene_columns
-from bulkvi.reporting._latent_table import latent_table
-from bulkvi.reporting._methods import methods_of
-from bulkvi.reporting._pathway_table import MAX_PRINTED, pathway_table, score_in_words
-from bulkvi.reporting._plain_table import PlainTable, plain_table
-from bulkvi.reporting._reproduce import code_of, seeds_of, versions
-from bulkvi.reporting._trend_pictures import trend_pictures
+from bulkvi.reporting._methods import code_of, methods_of, seeds_of, versions
+from bulkvi.reporting._query import Query, group_sizes, query_from_table
+from bulkvi.reporting._tables import MAX_PRINTED, PlainTable, describe_score, latent_table, pathway_table, plain_table
 
 
 def report(
@@ -37,10 +33,11 @@ def report(
     warnings: Sequence[str] = (),
     command: str | None = None,
     run: Mapping[str, Any] | None = None,
+    figures: str | Path | None = None,
 ) -> Path:
-    """What did the comparison find, and can it be trusted? Write it all on one page, for people.
+    """Write a comparison on one page: what did it find, and can it be trusted?
 
-    One HTML file that opens in any browser without a network: what was asked, the genes that change (all genes can be
+    One HTML file that opens in any browser without a network: the query, the genes that change (all genes can be
     searched and sorted), plots, pathways, checks of design, samples and fit, versions, and code that repeats the analysis.
     It can be printed, read with the keyboard alone, and mailed. :doc:`/report` walks through it.
 
@@ -49,14 +46,14 @@ def report(
     model
         Trained model with its data attached. Neither is changed.
     de
-        Table of ``model.differential_expression``. One that was read from a file has lost its ``attrs``: the comparison is
-        then made again with default arguments, and what the page says about it is left open where that gives other numbers.
+        Table of ``model.differential_expression``. One that was read from a file has lost its ``attrs``: the page then names
+        the two groups of its label, and leaves open which effect, interval and latent columns they belong to.
     path
         File to write; one that exists is replaced when the new one is whole.
     enrichment
         Table of pathways, a row for each; shown as it is, and drawn if it is one of :func:`bulkvi.tl.enrichment`.
     calibration
-        What ``model.calibrate`` gave.
+        Report of ``model.calibrate``.
     title
         Heading of the page; by default the comparison.
     groupby
@@ -65,13 +62,15 @@ def report(
     level
         False discovery rate at which genes are called, in (0, 1).
     warnings
-        What was warned of on the way, to be repeated on the page.
+        Warnings of earlier steps, to be repeated on the page.
     command
-        Command line that made the result, if it was one.
+        Command line of the analysis, if there was one.
     run
-        What model and tables do not know of the analysis, for the section of methods, under names of the ``run.json`` that
-        ``bulkvi de`` leaves: ``n_genes_read`` and ``min_counts`` (together), ``size_factors`` (``{"chosen": name}``) and
-        ``gene_sets``. Others are not read, and what is left out is not mentioned.
+        Facts for the section of methods that are not in the model and the tables, under names of the ``run.json`` of
+        ``bulkvi de``: ``n_genes_read`` and ``min_counts`` (together), ``size_factors`` (``{"chosen": name}``) and
+        ``gene_sets``. Other names are ignored, and missing facts are not mentioned.
+    figures
+        Folder that exists, to write the main plots into as PNG and PDF; None for the page alone.
 
     Returns
     -------
@@ -101,20 +100,31 @@ def report(
     'report.html'
     """
     _check(model, de, enrichment, groupby, level)
-    asked = asked_of(model, de)
-    groupby = groupby or asked.groupby
-    colour = groupby or asked.slope
-    de = _with_symbols(de, model, asked)
+    query = query_from_table(model, de)
+    groupby = groupby or query.groupby
+    de = _with_symbols(de, model, query)
+    comparison = Comparison(model, de, query, groupby, query.slope, level)
     design, samples = design_check(model, groupby), sample_check(model, groupby)
-    columns = gene_columns(de, de[names.SYMBOL], level, any_unit=asked.slope is not None)
+    columns = gene_columns(de, de[names.SYMBOL], level, any_unit=query.slope is not None)
     called = de[de[names.ADJ_P_VALUE] < level]
     up = int((called[names.LOG_FC] > 0).sum())
-    said = f"{len(called):,} of {len(de):,} genes change: {up:,} up, {len(called) - up:,} down."
-    latent, latent_said = latent_table(model, asked, design)
+    summary = f"{len(called):,} of {len(de):,} genes change: {up:,} up, {len(called) - up:,} down."
+    latent, latent_summary = latent_table(model, query, design)
     path, used, seeds = Path(path), versions(), seeds_of(model)
+    drawn = {
+        "results": pictures.result_pictures(comparison, summary=summary),
+        "top_genes": gene_pictures(comparison, comparison.drawn_genes()),
+        "design_pictures": pictures.design_picture(design),
+        "size_factors": [pictures.size_factor_picture(comparison)],
+        "latent_pictures": pictures.latent_pictures(comparison),
+        "fit_pictures": pictures.fit_pictures(comparison),
+        "pathway_pictures": pictures.pathway_pictures(enrichment, level=level),
+        "calibration_pictures": pictures.calibration_pictures(calibration),
+    }
     page = {
-        "title": title or asked.label,
-        "asked": asked,
+        **drawn,
+        "title": title or query.label,
+        "query": query,
         "level": level,
         "n_genes": len(de),
         "n_samples": model.adata.n_obs,
@@ -123,47 +133,85 @@ def report(
         "n_down": len(called) - up,
         "groupby": groupby,
         "formula": model.registry["setup_args"]["design"],
-        "sizes": group_sizes(model.adata, asked, groupby),
-        "looked_at": ", ".join(["the design"] * (design is not None) + ["the samples"] * samples.checked + ["the fit"]),
-        "watch": to_watch(de, asked, design, samples.watch, warnings),
+        "sizes": group_sizes(model.adata, query, groupby),
+        "checks": ", ".join(["the design"] * (design is not None) + ["the samples"] * samples.checked + ["the fit"]),
+        "warnings": warnings_for_reader(de, query, design, samples.warnings, warnings),
         "genes": columns,
         "rows": first_rows(columns),
-        "results": pictures.result_pictures(de, level=level, said=said, asked=asked),
-        "top_genes": trend_pictures(model, de, asked, level=level, digits=columns["digits"])
-        or pictures.gene_pictures(model, de, groupby, asked, level=level),
         "max_printed": MAX_PRINTED,
         "pathways": None if enrichment is None else pathway_table(enrichment),
         "design": design,
         "cells": _cells(design),
-        "design_pictures": pictures.design_picture(design),
         "samples": samples,
-        "size_factors": pictures.size_factor_picture(model, colour),
         "latent": latent,
-        "latent_said": latent_said,
-        "latent_pictures": pictures.latent_pictures(model, colour),
-        "facts": fit_facts(de, asked),
-        "fit_pictures": pictures.fit_pictures(model, de, level=level),
-        "pathways_explained": None if enrichment is None else score_in_words(enrichment),
+        "latent_summary": latent_summary,
+        "facts": fit_facts(de, query),
+        "pathway_score": None if enrichment is None else describe_score(enrichment),
         "enrichment_in_file": path.with_name("enrichment.csv").is_file(),
-        "pathway_pictures": [] if enrichment is None else pictures.pathway_pictures(enrichment, level=level),
         "calibration": calibration,
-        "calibration_pictures": [] if calibration is None else pictures.calibration_pictures(calibration),
-        "code": code_of(model, asked),
+        "code": code_of(model, query),
         "command": command,
         "methods": methods_of(
-            model, de, asked, enrichment=enrichment, level=level, run=run or {}, seeds=seeds, versions=used
+            model, de, query, enrichment=enrichment, level=level, run=run or {}, seeds=seeds, versions=used
         ),
-        "in_file": _table_beside(path, de),
+        "in_file": _is_in_file(path.with_name("de.csv"), de),
         "seeds": seeds,
         "versions": used,
         "date": date.today().isoformat(),
     }
+    if figures is not None:
+        pictures.write_pictures([each for part in drawn.values() for each in part], comparison, Path(figures))
     _write(path, _render(page))
     return path
 
 
+def write_figures(
+    model: BulkVI, table: pd.DataFrame, folder: str | Path, *, groupby: str | None = None, level: float = 0.05
+) -> None:
+    """Write the plots of an omnibus test, of which there is no page, as PNG and PDF.
+
+    Parameters
+    ----------
+    model
+        Trained model with its data attached.
+    table
+        Table of ``model.omnibus_test``.
+    folder
+        Folder that exists.
+    groupby
+        Column of ``obs`` that was tested: the most significant gene is drawn by its groups, or over its numbers if they enter
+        the design as numbers. None draws no gene.
+    level
+        False discovery rate at which genes are called, in (0, 1).
+
+    Examples
+    --------
+    >>> import bulkvi as bv
+    >>> from bulkvi.reporting import write_figures
+    >>> adata = bv.datasets.simulate(n_per_group=4, n_genes=200)
+    >>> bv.pp.size_factors(adata)
+    >>> bv.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ group")
+    >>> model = bv.BulkVI(adata, n_latent=2)
+    >>> model.train(max_steps=20, progress_bar=False)
+    >>> Path("figures").mkdir()
+    >>> write_figures(model, model.omnibus_test("group"), "figures", groupby="group")
+    >>> Path("figures/gene.pdf").exists()
+    True
+    """
+    query = Query("", {}, dict(table.attrs))
+    slope = groupby if groupby is not None and is_number_in_design(model, groupby) else None
+    table = _with_symbols(table, model, query)
+    comparison = Comparison(model, table, query, groupby if slope is None else None, slope, level)
+    drawn = [
+        pictures.size_factor_picture(comparison),
+        *pictures.latent_pictures(comparison),
+        *pictures.fit_pictures(comparison),
+    ]
+    pictures.write_pictures(drawn, comparison, Path(folder))
+
+
 def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all: a page that exists stays until the new one is there."""
+    """Write a file whole or not at all: an existing page stays until the new one is complete."""
     # halves of characters, as a name from a damaged file may hold, have no place in UTF-8
     content = text.encode(errors="replace")
     if path.exists() and not path.is_file():  # a pipe, say
@@ -213,13 +261,14 @@ def _check(model: BulkVI, de: pd.DataFrame, enrichment: pd.DataFrame | None, gro
         raise ValueError(f"level is {level}: give a false discovery rate between 0 and 1.")
 
 
-def _with_symbols(de: pd.DataFrame, model: BulkVI, asked: Asked) -> pd.DataFrame:
-    """The table with a symbol for each gene, flags without missing values, and the ``attrs`` as far as they are known."""
-    given = de[names.SYMBOL] if names.SYMBOL in de else model.adata.var.get(names.SYMBOL)
-    ids = pd.Series(de.index.astype(str), index=de.index)
+def _with_symbols(table: pd.DataFrame, model: BulkVI, query: Query) -> pd.DataFrame:
+    """Add a symbol for each gene, flags without missing values, and the known ``attrs``."""
+    given = table[names.SYMBOL] if names.SYMBOL in table else model.adata.var.get(names.SYMBOL)
+    ids = pd.Series(table.index.astype(str), index=table.index)
     symbols = ids if given is None else given.astype(object).where(given.notna() & (given.astype(str) != ""), ids)
-    table = de.assign(**{names.SYMBOL: symbols.astype(str), names.FLAG: de[names.FLAG].fillna("").astype(str)})
-    table.attrs = dict(asked.attrs)
+    flags = table[names.FLAG].fillna("").astype(str)
+    table = table.assign(**{names.SYMBOL: symbols.astype(str), names.FLAG: flags})
+    table.attrs = dict(query.attrs)
     return table
 
 
@@ -230,13 +279,12 @@ def _cells(design: Any) -> PlainTable | None:
     return plain_table(cells, "cells-table", "Samples in each combination of the design")
 
 
-def _table_beside(path: Path, de: pd.DataFrame) -> bool:
-    """Whether ``de.csv`` lies beside the page, and is this table."""
-    beside = path.with_name("de.csv")
-    if not beside.is_file():
+def _is_in_file(path: Path, de: pd.DataFrame) -> bool:
+    """Whether a file in the folder of the page holds this table."""
+    if not path.is_file():
         return False
     try:
-        there = pd.read_csv(beside, usecols=[names.P_VALUE])
+        p_values = pd.read_csv(path, usecols=[names.P_VALUE])[names.P_VALUE]
     except (ValueError, OSError):
         return False
-    return len(there) == len(de) and np.allclose(there[names.P_VALUE], de[names.P_VALUE], rtol=1e-6, equal_nan=True)
+    return len(p_values) == len(de) and np.allclose(p_values, de[names.P_VALUE], rtol=1e-6, equal_nan=True)

@@ -64,7 +64,7 @@
     name: (i) => name[i].toLowerCase(), fc: (i) => data.fc[i], q: (i) => data.q[i], s: (i) => data.s[i],
     mean: (i) => data.mean[i], flag: (i) => data.flags[data.flag[i]] || null,
   };
-  const kept = {
+  const filters = {
     all: () => true, called: (i) => kind(i) !== "", up: (i) => kind(i) === "up", down: (i) => kind(i) === "down", flagged: (i) => data.flag[i] > 0,
   };
   const missing = (x) => x === null || x === undefined || Number.isNaN(x);
@@ -93,7 +93,7 @@
   };
   const select = () => {
     const words = byId("gene-search").value.toLowerCase().split(/[\s,;]+/).filter(Boolean);
-    const keep = kept[byId("gene-show").value];
+    const keep = filters[byId("gene-show").value];
     found = [];
     for (let i = 0; i < n; i++) {
       if (keep(i) && (!words.length || words.some((word) => sought[i].includes(word)))) found.push(i);

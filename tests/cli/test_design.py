@@ -7,7 +7,7 @@ import pytest
 from anndata import AnnData
 
 from bulkvi import BulkVI
-from bulkvi.cli._columns import as_groups, complete
+from bulkvi.cli._design import as_groups, drop_missing
 from tests.cli.conftest import Files
 from tests.cli.running import run
 
@@ -69,10 +69,9 @@ def test_incomplete_samples_are_left_out_on_request(files: Files, tmp_path: Path
 
 def test_all_samples_stay_where_nothing_is_missing() -> None:
     adata = AnnData(np.ones((3, 2)), pd.DataFrame({"a": [1, 2, None], "b": list("xyz")}, index=list("pqr")))
-    assert complete(adata, {"b"}, drop=True) is adata
-    assert complete(adata, {"a", "b"}, drop=False) is adata
+    assert drop_missing(adata, {"b"}) is adata
     with pytest.warns(UserWarning, match=r"\['r'\]"):
-        kept = complete(adata, {"a", "b"}, drop=True)
+        kept = drop_missing(adata, {"a", "b"})
     assert kept.obs_names.tolist() == ["p", "q"]
 
 
