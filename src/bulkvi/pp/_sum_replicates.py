@@ -65,6 +65,7 @@ def sum_replicates(
 
     Examples
     --------
+    >>> import warnings
     >>> import numpy as np, pandas as pd
     >>> obs = pd.DataFrame(
     ...     {"library": ["A", "A", "B"], "lane": [1, 2, 1], "drug": ["no", "no", "yes"]}, index=list("xyz")
