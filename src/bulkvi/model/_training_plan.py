@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from bulkvi.model._likelihood import DISPERSION_PRIOR_SD, EFFECT_PRIOR_SD
 from bulkvi.model._module import LOG_DISPERSION_FLOOR, BulkVAE
 from bulkvi.model._networks import CovariateEffects, Covariates, standardised, units_of
-from bulkvi.stats.hidden.factor_model import FactorModel, fit_factor_model
+from bulkvi.model._factor_model import FactorModel, fit_factor_model
 
 # Samples used for the start; a cohort larger than this is represented by its first shuffled batches.
 MAX_SAMPLES = 512
@@ -70,7 +70,7 @@ def initialise(module: BulkVAE, batches: Iterable[dict[str, Tensor]]) -> None:
 
     ``log1p(x / s)`` is regressed on the covariates; the leading singular vectors of the residuals give the encoder's axes
     and a first latent state with its loadings; moments around that fit give the dispersions and their trend over genes.
-    From there the linear model is fitted to its mode (:func:`bulkvi.stats.hidden.factor_model.fit_factor_model`), and the
+    From there the linear model is fitted to its mode (:func:`bulkvi.model._factor_model.fit_factor_model`), and the
     encoder's linear part is regressed on the fitted latent state. Measured in ``docs/method/training.md``.
     """
     samples = _collect(module, batches)

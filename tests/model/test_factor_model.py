@@ -3,8 +3,8 @@ import pytest
 import torch
 from scipy import stats
 
-from bulkvi.stats.hidden import factor_model
-from bulkvi.stats.hidden.factor_model import FactorModel, _dispersion_slope, fit_factor_model
+from bulkvi.model import _factor_model as factor_model
+from bulkvi.model._factor_model import FactorModel, _dispersion_slope, fit_factor_model
 
 N, G, K = 30, 400, 2
 
