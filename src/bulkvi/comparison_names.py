@@ -1,4 +1,4 @@
-"""Columns of other tools' tables, and what a comparison with them is made of; see :mod:`bulkvi.names` for our own."""
+"""Columns of other tools' tables and of comparisons with them; see :mod:`bulkvi.names` for our own."""
 
 from typing import Final
 
@@ -22,28 +22,28 @@ NEEDED: Final = {
     P_VALUE: {P_VALUE: BULKVI, "pvalue": DESEQ2, "PValue": EDGER, "P.Value": LIMMA},
     ADJ_P_VALUE: {ADJ_P_VALUE: BULKVI, "padj": DESEQ2, "FDR": EDGER, "adj.P.Val": LIMMA},
 }
-"""What a table must have, under one of these names, and whose name it is; pertpy's names are ours."""
+"""Required columns, under one of these names, and the tool of each name; pertpy's names are ours."""
 
 WELCOME: Final = {
     BASE_MEAN: (BASE_MEAN, "baseMean"),
     LOG_FC_SE: (LOG_FC_SE, "lfcSE"),
     STAT: (STAT, "t"),
 }
-"""What is read where a table has it. ``logCPM`` and ``AveExpr`` are on another scale than ``base_mean``."""
+"""Further columns, where a table has them. ``logCPM`` and ``AveExpr`` are on another scale than ``base_mean``."""
 
 # attrs of a table
 METHOD: Final = "method"
-"""``attrs``: whose answer a table is."""
+"""``attrs``: method of a table."""
 
 VERSION: Final = "version"
 """``attrs``: version of the package that gave it."""
 
 # columns of a joined table
 OTHER: Final = "_other"
-"""What is appended to the columns of the other table."""
+"""Suffix of the columns of the other table."""
 
 CLASS: Final = "class"
-"""What two tables say about a gene together."""
+"""Agreement of two tables on a gene."""
 
 REASON: Final = "reason"
 """Why they disagree; empty where they do not."""
@@ -68,13 +68,13 @@ EFFECT_DIFFERS: Final = "effect_differs"
 """Called in both or in none, and the effects differ by more than ``tolerance``."""
 
 NA_HERE: Final = "na_here"
-"""An answer in the other, none here."""
+"""A result in the other, none here."""
 
 NA_OTHER: Final = "na_other"
-"""An answer here, none in the other."""
+"""A result here, none in the other."""
 
 NA_BOTH: Final = "na_both"
-"""An answer in none."""
+"""A result in none."""
 
 ABSENT_HERE: Final = "absent_here"
 """No row here."""
@@ -102,28 +102,28 @@ NOT_IN_TABLE: Final = "not_in_table"
 """No row, although the mean count is not low: filtered before the test for another reason, or another annotation."""
 
 NOT_TESTED: Final = "not_tested"
-"""No answer, and the table does not say why; methods without p-values have none for any gene."""
+"""No result, for an unknown reason; methods without p-values have none for any gene."""
 
 SHRUNK: Final = "shrunk"
 """The effects agree before one of them is shrunk towards zero."""
 
 COMPOSITION: Final = "composition"
-"""One table has taken off a shift that all effects share, and without that the effects would be closer."""
+"""One table has subtracted a shift that all effects share, and without it the effects would be closer."""
 
 HIDDEN_FACTOR: Final = "hidden_factor"
-"""One table holds hidden variation fixed that the other does not know (another number of latent columns)."""
+"""One table adjusts for hidden variation and the other does not (another number of latent columns)."""
 
 BORDERLINE: Final = "borderline"
 """Both adjusted p-values lie between half the level and twice the level."""
 
 ADJUSTMENT: Final = "adjustment"
-"""The p-value that is not called would be called in the other table: it is the other genes that differ."""
+"""The p-value that is not called would be called in the other table: the other genes differ."""
 
 DIFFERENT_EFFECT: Final = "different_effect"
-"""The effects before shrinkage differ by more than ``tolerance``, and nothing in the tables says why."""
+"""The effects before shrinkage differ by more than ``tolerance``, and nothing in the tables explains it."""
 
 DIFFERENT_EVIDENCE: Final = "different_evidence"
-"""The effects agree, but not how sure they are: another dispersion, prior or test."""
+"""The effects agree, but not their uncertainty: another dispersion, prior or test."""
 
 # entries of the concordance
 N_SHARED: Final = "n_shared"

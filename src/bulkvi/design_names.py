@@ -9,16 +9,16 @@ OTHER_COLUMN: Final = "other_column"
 """A second column of ``obs``."""
 
 ASSOCIATION: Final = "association"
-"""How closely two columns go together, from 0 to 1, on the scale that ``measure`` names."""
+"""Strength of association of two columns, from 0 to 1, on the scale that ``measure`` names."""
 
 MEASURE: Final = "measure"
 """``Cramer's V``, ``eta squared`` or ``squared correlation``."""
 
 SEVERITY: Final = "severity"
-"""``serious``: an answer would be wrong or is not there; ``note``: worth a thought."""
+"""``serious``: a result would be wrong or missing; ``note``: worth a check."""
 
 FINDING: Final = "finding"
-"""What was found, in words."""
+"""Description of the finding."""
 
 REMEDY: Final = "remedy"
-"""What can be done about it."""
+"""Remedy of the finding."""

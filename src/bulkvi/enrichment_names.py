@@ -10,7 +10,7 @@ TERM_ID: Final = "term_id"
 """Its accession, such as ``GO:0006954``; empty where the sets have none."""
 
 DIRECTION: Final = "direction"
-"""``up`` or ``down``: of the genes asked about (ora), or the sign of the score (gsea, ulm)."""
+"""``up`` or ``down``: of the given genes (ora), or the sign of the score (gsea, ulm)."""
 
 SCORE: Final = "score"
 """ora: log2 odds ratio; gsea: normalised enrichment score; ulm: t-value of the slope on the sets' weights (unitless)."""
@@ -31,13 +31,13 @@ N_CALLED: Final = "n_called"
 """Number of genes of the set that are called; of ora in ``direction``, else in either."""
 
 GENES: Final = "genes"
-"""Genes that carry the score, the surest first, joined by ``;``: called ones (ora, ulm) or the leading edge (gsea)."""
+"""Genes that carry the score, the most significant first, joined by ``;``: called ones (ora, ulm) or the leading edge (gsea)."""
 
 N_GENES: Final = "n_genes"
 """Number of genes in a set as it was given."""
 
 N_FOUND: Final = "n_found"
-"""How many of them are among the genes asked about."""
+"""Number of them among the given genes."""
 
 UP: Final = "up"
 DOWN: Final = "down"
@@ -83,13 +83,13 @@ N_DRAWS: Final = "n_draws"
 """``attrs``: number of posterior draws; 0 where the table has no posterior."""
 
 SOURCE: Final = "method"
-"""``attrs``: whose table of differential expression it is about."""
+"""``attrs``: method of the table of differential expression."""
 
 CONTRAST: Final = "contrast"
-"""``attrs``: what was compared, in words; empty if unknown."""
+"""``attrs``: description of the comparison; empty if unknown."""
 
 LABELS: Final = "labels"
-"""``attrs`` of a comparison: what the two are called."""
+"""``attrs`` of a comparison: names of the two."""
 
 CONCORDANCE: Final = "concordance"
 """``attrs`` of a comparison: numbers under the names of :mod:`bulkvi.comparison_names`."""

@@ -1,4 +1,4 @@
-"""Order of genes by how significant they are: one for tables, pages and plots."""
+"""Order of genes by significance, the same in tables, pages and plots."""
 
 from typing import Any, Final, Protocol
 
@@ -19,9 +19,9 @@ class Columns(Protocol):
 
 
 def order_by_significance(table: Columns) -> np.ndarray:
-    r"""Positions of the genes of a table of differential expression, the most significant first.
+    r"""Rank the genes of a table of differential expression, the most significant first.
 
-    Genes are ordered by ``p_value``. Those below 1e-300, which a floating-point number no longer tells apart, are ordered
+    Genes are ordered by ``p_value``. Those below 1e-300, where floating-point numbers lose their digits, are ordered
     by ``abs(stat)``, the normal quantile of the p-value; in a table of bulkvi the whole order is that of ``abs(stat)``. Ties are
     broken by ``abs(log_fc)``, then by ``base_mean``, largest first, then by the position in the table. Genes without a
     p-value come last.
@@ -59,18 +59,18 @@ def order_by_significance(table: Columns) -> np.ndarray:
 
 
 def minus_log10(p_value: np.ndarray, stat: np.ndarray | None = None) -> np.ndarray:
-    r"""-log10 of p-values, from the normal tail :math:`2 \Phi(-|stat|)` where they underflow.
+    r"""Return -log10 of p-values, from the normal tail :math:`2 \Phi(-|stat|)` where they underflow.
 
     Parameters
     ----------
     p_value
         0 to 1.
     stat
-        Normal quantile of the p-value with any sign, same shape; NaN where it is not known.
+        Normal quantile of the p-value with any sign, same shape; NaN where unknown.
 
     Returns
     -------
-    Same shape; infinite where the p-value is 0 and ``stat`` is not known.
+    Same shape; infinite where the p-value is 0 and ``stat`` is unknown.
 
     Examples
     --------

@@ -15,7 +15,7 @@ LOG_GEOMETRIC_MEAN: Final = "log_geometric_mean"
 """``var``: natural log of the geometric mean count that size factors are measured against; -inf leaves a gene out."""
 
 LOG_GEOMETRIC_MEAN_PER_OFFSET: Final = "log_geometric_mean_per_offset"
-"""``var``: the same, of count / offset in the offset's unit, where size factors were estimated beside an offset."""
+"""``var``: the same, of count / offset in the offset's unit, where size factors were estimated with an offset."""
 
 OFFSET: Final = "offset"
 """Registry and minibatches: factors of the single counts, such as average transcript lengths, samples x genes, > 0, any unit."""
@@ -27,7 +27,7 @@ N_SAMPLES: Final = "n_samples"
 """``var``: number of samples with at least one count of a gene, before genes were filtered."""
 
 SYMBOL: Final = "symbol"
-"""``var`` and tables: gene symbol; the gene id stands in where none is known."""
+"""``var`` and tables: gene symbol; the gene id where none is known."""
 
 # layers
 LENGTH: Final = "length"
@@ -106,10 +106,10 @@ DISPERSION_TREND: Final = "dispersion_trend"
 """Dispersion expected at the gene's mean, learned from all genes (unitless)."""
 
 FLAG: Final = "flag"
-"""Reason codes that bear on a gene's answer, joined by commas; empty where there is none."""
+"""Reason codes of genes whose result needs caution, joined by commas; empty where there is none."""
 
 CONTRAST: Final = "contrast"
-"""What was compared, in words: ``"<column>: <group1> vs <group2>"``."""
+"""Description of the comparison: ``"<column>: <group1> vs <group2>"``."""
 
 COMPOSITION_SHIFT: Final = "composition_shift"
 """``attrs`` of the table: the log2 shift that was subtracted from all its effects; 0 where none was."""
@@ -131,7 +131,7 @@ LOW_INFORMATION: Final = "low_information"
 """Too few counts: ``log_fc_se`` is above 2 (log2); of a measurement, for a change of it by two standard deviations."""
 
 OUTLIER: Final = "outlier"
-"""At least one count of the gene is far from the others like it and was weighted down."""
+"""At least one count of the gene is an outlier and has low weight."""
 
 NOT_CONVERGED: Final = "not_converged"
 """The fit did not reach its optimum: do not trust the row."""
@@ -161,13 +161,13 @@ LATENT_COLUMN: Final = "latent"
 """Prefix of the columns ``latent_0``, ... that the latent state adds to the features of the regressions."""
 
 N_LATENT_COLUMNS: Final = "n_latent_columns"
-"""``attrs`` of the table: number of latent columns that entered the regressions."""
+"""``attrs`` of the table: number of latent columns in the regressions."""
 
 STRUCTURED_SAMPLES: Final = "structured_samples"
 """``attrs`` of the table of outliers: samples that deviate in so many genes that it is no chance."""
 
 UNJUDGED_SAMPLES: Final = "unjudged_samples"
-"""``attrs`` of the table of outliers: samples with too few others like them to be judged."""
+"""``attrs`` of the table of outliers: samples with too few similar ones to be judged."""
 
 NULL_VARIANCE: Final = "null_variance"
 """``attrs`` of the table: variance of the statistics of unchanged genes, in squared standard errors; 1 unless learned."""
@@ -180,10 +180,10 @@ SINGULAR_VALUE_BY_CHANCE: Final = "singular_value_by_chance"
 """Singular value that independent genes would give, with a margin."""
 
 ENTERS: Final = "enters"
-"""Whether a latent column is let into comparisons."""
+"""Whether comparisons use a latent column."""
 
 INFORMATION: Final = "information"
-"""What a contrast is expected to tell beside this latent column and those before it, relative to none of them."""
+"""Expected information about a contrast given this latent column and those before it, relative to none of them."""
 
 VARIANCE_SHARE: Final = "variance_share"
 """Share of the residuals' variance."""
@@ -209,13 +209,13 @@ RATE_HIGH: Final = "rate_high"
 
 # columns of the table of sample checks
 LABEL: Final = "label"
-"""The label a sample carries."""
+"""The label of a sample in ``obs``."""
 
 LIKELY_LABEL: Final = "likely_label"
 """The label of highest posterior probability."""
 
 PROB_LABEL: Final = "prob_label"
-"""Posterior probability of the label a sample carries; with ``_<label>`` appended, that of each label."""
+"""Posterior probability of the label of a sample in ``obs``; with ``_<label>`` appended, that of each label."""
 
 SWAPPED_WITH: Final = "swapped_with"
 """Samples that a sample may have been exchanged with, joined by commas; empty where there is none."""
@@ -227,10 +227,10 @@ FIT_DEVIATION: Final = "fit_deviation"
 """Log noise of a sample under the likely label against that of the others: robust standard deviations; below 0 is noisier."""
 
 SEX: Final = "sex"
-"""``female``, ``male``, ``both`` or ``unclear``, from the counts of the genes that tell the sexes apart."""
+"""``female``, ``male``, ``both`` or ``unclear``, from the counts of genes that differ between the sexes."""
 
 PROB_MEANINGLESS: Final = "prob_meaningless"
-"""``attrs`` of the table: posterior probability that the labels have nothing to do with the counts."""
+"""``attrs`` of the table: posterior probability that the labels are unrelated to the counts."""
 
 OUTLYING_BELOW: Final = "outlying_below"
 """``attrs`` of the table: ``fit_deviation`` below which a sample is outlying."""
@@ -239,10 +239,10 @@ SEX_KEY: Final = "sex_key"
 """``attrs`` of the table: the column of ``obs`` with the sex, or None."""
 
 SEX_GENES: Final = "sex_genes"
-"""``attrs`` of the table: the genes that the sex was told from."""
+"""``attrs`` of the table: the genes that determine ``sex``."""
 
 SEX_REMARK: Final = "sex_remark"
-"""``attrs`` of the table: what could not be told of the sex, and why; empty otherwise."""
+"""``attrs`` of the table: why the sex could not be determined; empty otherwise."""
 
 # reason codes of samples, in the column ``flag``
 SWAPPED: Final = "swapped"
@@ -255,10 +255,10 @@ OUTLYING: Final = "outlying"
 """The sample is an outlier whichever group it is assigned to."""
 
 SEX_MISMATCH: Final = "sex_mismatch"
-"""The genes tell another sex than the table of samples, or both sexes."""
+"""The genes indicate another sex than the table of samples, or both sexes."""
 
 NOT_CHECKED: Final = "not_checked"
-"""No other sample tells what is to be expected: the only one of its label, or of a level of the design."""
+"""No other sample to compare with: the only one of its label, or of a level of the design."""
 
 # obs and tables
 STRATUM: Final = "stratum"

@@ -51,3 +51,13 @@ def test_calibration_permutes_the_labels_of_the_registered_samples(cohort: AnnDa
     model.adata.obs["group"] = model.adata.obs["group"].map({"A": "B", "B": "A"}).astype("category")
     with pytest.raises(ValueError, match=r"adata.obs\['group'\] has other values"):
         model.calibrate("group", "B", "A", n_permutations=3, progress_bar=False)
+
+
+def test_the_decoded_effect_of_a_slope_is_the_linear_decoders_weight_per_unit(cohort: AnnData) -> None:
+    set_up(cohort, design="~ group + age")
+    model = fit(cohort, max_steps=20)
+    effects = model.module.decoder.covariates
+    per_unit = (effects.weight["design"] / effects.units["design"].scale[:, None]).detach().numpy() / np.log(2)
+    for column, weight in (("age", per_unit[1]), ("group[T.B]", per_unit[0])):
+        table = model.differential_expression(contrast={column: 2.0}, latent_columns=0, composition_shift=False)
+        np.testing.assert_allclose(table["log_fc_decoded"], 2 * weight, atol=1e-4)
