@@ -12,10 +12,10 @@ from scvi.dataloaders import AnnDataLoader
 from scvi.train import TrainingPlan
 from torch import Tensor, nn
 
+from bulkvi.model._factor_model import FactorModel, fit_factor_model
 from bulkvi.model._likelihood import DISPERSION_PRIOR_SD, EFFECT_PRIOR_SD
 from bulkvi.model._module import LOG_DISPERSION_FLOOR, BulkVAE
 from bulkvi.model._networks import CovariateEffects, Covariates, standardised, units_of
-from bulkvi.model._factor_model import FactorModel, fit_factor_model
 
 # Samples used for the start; a cohort larger than this is represented by its first shuffled batches.
 MAX_SAMPLES = 512

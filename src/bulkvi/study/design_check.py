@@ -43,17 +43,14 @@ class Finding(NamedTuple):
 def design_findings(
     obs: pd.DataFrame, formula: str, also: tuple[str, ...] = (), contrast: str | Sequence[Any] | None = None
 ) -> list[Finding]:
-    """Return the weaknesses of a design, serious ones first; raise as `make_design` does.
+    """Return the weaknesses of a design, serious ones first; those of columns that ``contrast`` does not compare are notes.
 
-    ``also`` are further columns that the model accounts for. ``contrast`` is the column that is compared, or column, test and
-    reference level: findings about other columns are notes then.
+    ``also`` are further columns that the model accounts for; ``contrast`` is a column, or column, test and reference level.
     """
     design, matrix = make_design(formula, obs)
     comparison = _compared(contrast, obs, design.variables, formula)
-    found = [
-        *_freedom(len(matrix), matrix.shape[1], formula),
-        *_of_columns(obs, design, also, matrix.to_numpy(), *comparison),
-    ]
+    found = list(_freedom(len(matrix), matrix.shape[1], formula))
+    found += _of_columns(obs, design, also, matrix.to_numpy(), *comparison)
     return sorted(found, key=lambda finding: finding.severity != SERIOUS)
 
 
