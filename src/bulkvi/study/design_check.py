@@ -50,10 +50,8 @@ def design_findings(
     """
     design, matrix = make_design(formula, obs)
     comparison = _compared(contrast, obs, design.variables, formula)
-    found = [
-        *_freedom(len(matrix), matrix.shape[1], formula),
-        *_of_columns(obs, design, also, matrix.to_numpy(), *comparison),
-    ]
+    found = list(_freedom(len(matrix), matrix.shape[1], formula))
+    found += _of_columns(obs, design, also, matrix.to_numpy(), *comparison)
     return sorted(found, key=lambda finding: finding.severity != SERIOUS)
 
 
