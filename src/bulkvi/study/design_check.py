@@ -49,9 +49,8 @@ def design_findings(
     reference level: findings about other columns are notes then.
     """
     design, matrix = make_design(formula, obs)
-    comparison = _compared(contrast, obs, design.variables, formula)
     found = list(_freedom(len(matrix), matrix.shape[1], formula))
-    found += _of_columns(obs, design, also, matrix.to_numpy(), *comparison)
+    found += _of_columns(obs, design, also, matrix.to_numpy(), *_compared(contrast, obs, design.variables, formula))
     return sorted(found, key=lambda finding: finding.severity != SERIOUS)
 
 
