@@ -81,7 +81,7 @@ def test_draws_have_their_shape_and_mean() -> None:
     np.testing.assert_allclose(draws.mean(2), mean, rtol=0.15)
 
 
-@pytest.mark.parametrize("per_pass", [1, 7, 1000])
+@pytest.mark.parametrize("per_pass", [5, 1000])
 def test_marginal_likelihood_is_the_integral_over_the_latent_state(per_pass: int) -> None:
     """Against a grid over a latent state of one dimension."""
     torch.manual_seed(0)
@@ -92,7 +92,7 @@ def test_marginal_likelihood_is_the_integral_over_the_latent_state(per_pass: int
         network.decoder.loadings.normal_(0, 0.3)
         network.z_encoder.log_var.bias.fill_(0.5)
     torch.manual_seed(0)
-    found = network.marginal_ll(tensors, 3000, n_mc_samples_per_pass=per_pass)
+    found = network.marginal_ll(tensors, 2999, n_mc_samples_per_pass=per_pass)
     z = np.linspace(-7, 7, 1401)
     log_rate = network.decoder(torch.tensor(z, dtype=torch.float32)[:, None], {}).detach().double().numpy()
     mean = tensors[REGISTRY_KEYS.SIZE_FACTOR_KEY].double().numpy()[:, None] * np.exp(log_rate)

@@ -43,14 +43,14 @@ class Finding(NamedTuple):
 def design_findings(
     obs: pd.DataFrame, formula: str, also: tuple[str, ...] = (), contrast: str | Sequence[Any] | None = None
 ) -> list[Finding]:
-    """Return the weaknesses of a design, serious ones first; those of columns that ``contrast`` does not compare are notes.
+    """Return the weaknesses of a design, serious ones first; raise as `make_design` does.
 
-    ``also`` are further columns that the model accounts for; ``contrast`` is a column, or column, test and reference level.
+    ``also`` are further columns that the model accounts for. ``contrast`` is the column that is compared, or column, test and
+    reference level: findings about other columns are notes then.
     """
     design, matrix = make_design(formula, obs)
-    comparison = _compared(contrast, obs, design.variables, formula)
     found = list(_freedom(len(matrix), matrix.shape[1], formula))
-    found += _of_columns(obs, design, also, matrix.to_numpy(), *comparison)
+    found += _of_columns(obs, design, also, matrix.to_numpy(), *_compared(contrast, obs, design.variables, formula))
     return sorted(found, key=lambda finding: finding.severity != SERIOUS)
 
 
