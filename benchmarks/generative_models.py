@@ -11,12 +11,12 @@ from anndata import AnnData
 import bulkvi as bv
 from benchmarks.scvi_checkpoints import Norm, trained_scvi
 
-_MODEL = "_model _module _networks _likelihood _training _training_plan _setup _restore".split()
+_MODEL = "_model _module _networks _likelihood _training _training_plan _factor_model _setup _restore".split()
 _SOURCES = Path(bv.__file__).parent
 _HERE = Path(__file__).parent
-_OURS = (*(_SOURCES / "model" / f"{name}.py" for name in _MODEL), _SOURCES / "stats" / "factor_model.py")
+_OURS = tuple(_SOURCES / "model" / f"{name}.py" for name in _MODEL)
 _SHARED = (
-    _SOURCES / "stats" / "size_factors.py",
+    _SOURCES / "stats" / "counts" / "size_factors.py",
     _SOURCES / "pp" / "_size_factors.py",
     *(_HERE / f"{name}.py" for name in ("generative_data", "generative_models", "scvi_checkpoints", "refit_latent")),
     _HERE / "plain_negative_binomial.py",

@@ -1,6 +1,5 @@
 """Designs: how a formula reads the columns of ``obs``, and which effects it can estimate."""
 
-import warnings
 from collections.abc import Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy.stats.contingency import association, crosstab
 
+from bulkvi.arguments import warn_user
 from bulkvi.design_names import ASSOCIATION, COLUMN, FINDING, MEASURE, OTHER_COLUMN, REMEDY, SEVERITY
 from bulkvi.names import N_SAMPLES
 from bulkvi.study.columns import column_of, is_number, names_groups
@@ -126,7 +126,7 @@ def check_design(adata: AnnData, design: str, *, contrast: str | Sequence[Any] |
     coded, matrix = make_design(design, adata.obs)
     columns = sort_columns(adata.obs, coded.variables, coded.levels)
     for numbers in numbers_in_design(coded, adata.obs):
-        warnings.warn(numbers, UserWarning, stacklevel=2)
+        warn_user(numbers)
     held = [name for name in coded.variables if name in columns.categories]
     return DesignCheck(
         design=design,
