@@ -147,7 +147,7 @@ class OpenFile:
 
 def test_destructors_after_a_full_disk_print_nothing(capsys: pytest.CaptureFixture[str]):
     """h5py's printed two tracebacks after the message."""
-    hooks = sys.excepthook, sys.unraisablehook
+    hook = sys.unraisablehook
     file_error = RuntimeError(f"Can't decrement id ref count (file write failed: errno = {errno.ENOSPC}, ...)")
 
     def action() -> None:
@@ -163,7 +163,7 @@ def test_destructors_after_a_full_disk_print_nothing(capsys: pytest.CaptureFixtu
     assert end.value.code == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("no space is left on the disk. Nothing was written.")
-    assert (sys.excepthook, sys.unraisablehook)[1] is hooks[1]
+    assert sys.unraisablehook is hook
 
 
 def test_other_errors_of_destructors_are_printed(monkeypatch: pytest.MonkeyPatch):
