@@ -59,10 +59,14 @@ def _describe(kind: str, above: float | None, least: float | None, below: float 
     return f"{kind} {allowed}".strip()
 
 
+class BulkVIWarning(UserWarning):
+    """Warning about the user's data or analysis."""
+
+
 def warn_user(message: str) -> None:
-    """Issue a UserWarning whose place is the first caller outside the package."""
+    """Issue a warning whose place is the first caller outside the package."""
     frame: FrameType | None = sys._getframe(1)
     level = 2  # of warnings.warn: the caller of this function
     while frame is not None and frame.f_globals.get("__name__", "").startswith("bulkvi."):
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, UserWarning, stacklevel=level)
+    warnings.warn(message, BulkVIWarning, stacklevel=level)

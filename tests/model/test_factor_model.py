@@ -176,5 +176,7 @@ def test_the_slope_of_the_dispersion_is_that_of_the_adjusted_likelihood(rng: np.
         return likelihood - 0.5 * 3 * np.log(information) - 0.5 * (at - trend) ** 2 / 0.7**2
 
     expected = (log_density(log_a + 1e-5) - log_density(log_a - 1e-5)) / 2e-5
-    tensors = [torch.as_tensor(array) for array in (x, mean, log_a, trend)]
-    np.testing.assert_allclose(_dispersion_slope(*tensors, 0.7, 3).numpy(), expected, rtol=1e-6, atol=1e-6)
+    counts, means, at, prior = (torch.as_tensor(array) for array in (x, mean, log_a, trend))
+    np.testing.assert_allclose(
+        _dispersion_slope(counts, means, at, prior, 0.7, 3).numpy(), expected, rtol=1e-6, atol=1e-6
+    )

@@ -1,6 +1,7 @@
 """The kept fit: what is computed once, what it gives, and when it is dropped."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,7 @@ def n_regressions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     designs: list[int] = []
     regress = fit_module.regress_genes
 
-    def counted(study: object, features: pd.DataFrame, **kept: object) -> object:
+    def counted(study: Any, features: pd.DataFrame, **kept: Any) -> Any:
         designs.append(features.shape[1])
         return regress(study, features, **kept)
 
@@ -35,7 +36,7 @@ def n_regressions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return designs
 
 
-QUERIES: dict[str, tuple[Callable[[bv.BulkVI], object], Callable[[bv.regression.fit.GeneFit], object]]] = {
+QUERIES: dict[str, tuple[Callable[[bv.BulkVI], Any], Callable[[fit_module.GeneFit], Any]]] = {
     "contrast": (
         lambda model: model.differential_expression("group", "B", "A", latent_columns=1),
         lambda fit: fit.contrast("group", "B", "A", latent_columns=1),
@@ -127,7 +128,7 @@ def reverse_genes(adata: AnnData) -> None:
     adata.var_names = adata.var_names[::-1]
 
 
-CHANGES = {
+CHANGES: dict[Callable[[AnnData], None], str] = {
     swap_labels: r"adata.obs\['group'\] has other values since setup_anndata",
     double_size_factors: r"adata.obs\['size_factor'\] has other values since setup_anndata",
     add_one: "adata.X has other values since setup_anndata",
@@ -135,7 +136,7 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: getattr(change, "__name__", ""))
 def test_a_fit_whose_samples_changed_says_so(change: Callable[[AnnData], None]) -> None:
     adata = make_cohort(n_per_group=6)
     bv.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ group + age")

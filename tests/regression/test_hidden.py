@@ -167,11 +167,12 @@ def test_the_chance_variance_has_the_residual_degrees_of_freedom_of_the_design(
     design = kept.regression.features.to_numpy()
     n, rank = design.shape[0], np.linalg.matrix_rank(design)
     coefficient_variance = weights.to_numpy() @ np.linalg.inv(design.T @ design) @ weights.to_numpy()
-    for name in total.covariance.columns:
+    covariance = pd.DataFrame(total.covariance)
+    for name in covariance.columns:
         z = total.regression.features[name].to_numpy()
         residual = z - design @ np.linalg.lstsq(design, z, rcond=None)[0]
         expected = (residual @ residual) / (n - rank) * coefficient_variance
-        assert total.covariance.loc[name, name] == pytest.approx(expected, rel=1e-9)
+        assert covariance.loc[name, name] == pytest.approx(expected, rel=1e-9)
 
 
 def test_chance_differences_of_a_hidden_variable_have_the_variance_that_is_allowed_for() -> None:

@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
-from bulkvi.stats.counts.offsets import Offset
 from scipy import sparse
 
+from bulkvi.stats.counts.counts import Offset
 from bulkvi.study import counts as checks
 
 

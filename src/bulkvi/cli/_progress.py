@@ -19,6 +19,8 @@ from typing import Final
 
 import typer
 
+from bulkvi.arguments import BulkVIWarning
+
 Say = Callable[[str], None]
 
 PACKAGE: Final = Path(__file__).parents[1]
@@ -73,7 +75,8 @@ def warnings_as_notes(say: Say) -> Iterator[list[str]]:
         line: object = None,
     ) -> None:
         text = " ".join(str(message).split())
-        if category is UserWarning and PACKAGE in Path(filename).parents and text not in notes:
+        of_the_package = category is BulkVIWarning or (category is UserWarning and PACKAGE in Path(filename).parents)
+        if of_the_package and text not in notes:
             notes.append(text)
             say(f"Note: {translate_to_flags(text)}")
 

@@ -242,7 +242,7 @@ class DecodedRates:
 
     def _latent_state(self, members: np.ndarray | None = None) -> Tensor:
         # single precision depends on which samples are encoded together: always the same ones for one result
-        z = self._model.get_latent_representation(indices=members)
+        z = self._model.get_latent_representation(indices=None if members is None else members.tolist())
         return torch.as_tensor(z, device=self._model.device)
 
     def rate_differences(self, design: StudyDesign) -> np.ndarray:

@@ -50,7 +50,7 @@ def checked_offset(adata: AnnData, key: str) -> Offset:
     """Return the factors of a layer, relative to their geometric means over these samples.
 
     Raise TypeError, KeyError or ValueError if the layer is absent or has factors that are not finite and > 0
-    (:func:`~bulkvi.stats.counts.offsets.check_offset`).
+    (:func:`~bulkvi.stats.counts.counts.check_offset`).
     """
     if not isinstance(key, str):
         raise TypeError(
