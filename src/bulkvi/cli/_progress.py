@@ -19,8 +19,6 @@ from typing import Final
 
 import typer
 
-from bulkvi.arguments import BulkVIWarning
-
 Say = Callable[[str], None]
 
 PACKAGE: Final = Path(__file__).parents[1]
@@ -64,6 +62,8 @@ def reporter() -> Say:
 @contextmanager
 def warnings_as_notes(say: Say) -> Iterator[list[str]]:
     """Print warnings of bulkvi as notes of one line, and list them; suppress warnings and output of other libraries."""
+    from bulkvi.arguments import BulkVIWarning  # NumPy would delay --help
+
     notes: list[str] = []
 
     def show(
