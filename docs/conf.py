@@ -58,8 +58,8 @@ nitpick_ignore = [
     ("py:class", "bulkvi.pl._calibration.Calibration"),
     ("py:class", "bulkvi.pl._compare.Compared"),
 ]
-# results of the functions of stats are named tuples, described where they are returned
-nitpick_ignore_regex = [(r"py:.*", r"(?!bulkvi\b).*"), (r"py:class", r"bulkvi\.stats\..*")]
+# private types: results are described where they are returned
+nitpick_ignore_regex = [(r"py:.*", r"(?!bulkvi\b).*"), (r"py:class", r"bulkvi\.(stats|study|regression)\..*")]
 
 default_role = "literal"
 autosummary_generate = True
