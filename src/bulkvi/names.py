@@ -126,6 +126,27 @@ NULL_SHARE: Final = "null_share"
 QUERY: Final = "query"
 """``attrs`` of the table: the arguments of ``differential_expression`` that gave it, defaults resolved, as plain values."""
 
+EFFECT_COLUMNS: Final = (
+    BASE_MEAN,
+    LOG_FC,
+    LOG_FC_SD,
+    LOG_FC_LOW,
+    LOG_FC_HIGH,
+    LOG_FC_MLE,
+    LOG_FC_SE,
+    LOG_FC_DECODED,
+    STAT,
+    P_VALUE,
+    ADJ_P_VALUE,
+    LFSR,
+    S_VALUE,
+    PROB_EFFECT,
+    DISPERSION,
+    FLAG,
+    CONTRAST,
+)
+"""Columns of the table of differential expression, in order; tables of other methods have the same."""
+
 # reason codes of the column ``flag``
 LOW_INFORMATION: Final = "low_information"
 """Too few counts: ``log_fc_se`` is above 2 (log2); of a measurement, for a change of it by two standard deviations."""

@@ -8,27 +8,6 @@ import pandas as pd
 from bulkvi import names
 from bulkvi.comparison_names import METHOD, VERSION
 
-COLUMNS = (
-    names.BASE_MEAN,
-    names.LOG_FC,
-    names.LOG_FC_SD,
-    names.LOG_FC_LOW,
-    names.LOG_FC_HIGH,
-    names.LOG_FC_MLE,
-    names.LOG_FC_SE,
-    names.LOG_FC_DECODED,
-    names.STAT,
-    names.P_VALUE,
-    names.ADJ_P_VALUE,
-    names.LFSR,
-    names.S_VALUE,
-    names.PROB_EFFECT,
-    names.DISPERSION,
-    names.FLAG,
-    names.CONTRAST,
-)
-"""Columns of ``model.differential_expression``, in their order."""
-
 
 def baseline_table(
     genes: pd.Index, values: Mapping[str, np.ndarray], *, contrast: str, method: str, version: str
@@ -37,7 +16,7 @@ def baseline_table(
 
     ``contrast`` is the label of the comparison; ``method`` and ``version`` go to ``attrs``.
     """
-    columns: dict[str, np.ndarray | float | str] = dict.fromkeys(COLUMNS, np.nan)
+    columns: dict[str, np.ndarray | float | str] = dict.fromkeys(names.EFFECT_COLUMNS, np.nan)
     table = pd.DataFrame(columns | {names.FLAG: "", names.CONTRAST: contrast} | dict(values), index=genes.copy())
     table.attrs = {METHOD: method, VERSION: version}
     return table
