@@ -18,6 +18,8 @@ BATCH = "batch"
 FORMULA, CONTINUOUS, CATEGORY = "design", "continuous", "category"
 NEAR_ONE = 1e-6
 NEAR_SPAN = 1e-6
+AUTO = "auto"
+MAX_STRATA = 30
 
 
 class Factor(NamedTuple):
@@ -187,10 +189,6 @@ def strata_columns(design: StudyDesign, groupby: str, within: str | Sequence[str
     if absent:
         raise KeyError(f"within={absent} are not columns of adata.obs; it has {list(obs.columns)}.")
     return [name for name in columns if name != groupby]
-
-
-AUTO = "auto"
-MAX_STRATA = 30
 
 
 def _indicator_names(factor: Factor) -> list[str]:
