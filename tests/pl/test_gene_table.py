@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bulkvi import pl
 from bulkvi.pl._gene_table import (
     called_genes,
     checked_p_values,
@@ -77,3 +78,23 @@ def test_only_many_points_are_small_see_through_and_rasterised():
 def test_genes_that_are_not_drawn_are_counted():
     assert count_genes(3_000, 2_990, "1 at the edge") == ["2,990 genes", "10 without finite values", "1 at the edge"]
     assert count_genes(5, 5) == ["5 genes"]
+
+
+def test_pictures_of_one_contrast_name_it() -> None:
+    de = pd.DataFrame(
+        {
+            "base_mean": [90.0, 8.0, 7.0],
+            "log_fc": [2.0, -1.0, 0.1],
+            "log_fc_mle": [2.1, -1.2, 0.2],
+            "p_value": [1e-9, 1e-4, 0.5],
+            "adj_p_value": [3e-9, 1.5e-4, 0.5],
+            "contrast": "price$: a vs b$",
+        },
+        index=["a", "b", "c"],
+    )
+    for draw in (pl.volcano, pl.ma, pl.shrinkage, pl.p_values):
+        assert draw(de).get_title(loc="left").replace("\n", " ") == r"price\$: a vs b\$; 3 genes"
+        several = de.assign(contrast=["x", "y", "y"])
+        assert (
+            draw(several).get_title(loc="left") == draw(de.drop(columns="contrast")).get_title(loc="left") == "3 genes"
+        )

@@ -14,6 +14,7 @@ from bulkvi.pl._gene_table import (
     draw_calls,
     explain_calls,
     finite_genes,
+    name_contrast,
     split_calls,
     table_values,
 )
@@ -147,7 +148,7 @@ def _draw_called(
     parts = split_calls(values[by, drawn], called[drawn])
     draw_calls(ax, values[0, drawn], values[1, drawn], parts)
     explain_calls(ax, parts, level)
-    write_caption(ax, count_genes(len(de), int(drawn.sum())))
+    write_caption(ax, name_contrast(de) + count_genes(len(de), int(drawn.sum())))
     return ax
 
 

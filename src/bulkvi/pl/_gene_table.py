@@ -8,8 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from bulkvi.arguments import check_number, check_whole
-from bulkvi.names import ADJ_P_VALUE, P_VALUE, SYMBOL
+from bulkvi.names import ADJ_P_VALUE, CONTRAST, P_VALUE, SYMBOL
 from bulkvi.pl._figure import MAX_VECTOR_POINTS, OKABE_ITO, legend_below, legend_marker
+from bulkvi.pl._text import plain
 
 GeneNames: TypeAlias = str | Mapping[str, str] | pd.Series | None
 
@@ -119,6 +120,12 @@ def count_genes(n_genes: int, n_drawn: int, *more: str) -> list[str]:
     """Describe how many genes are drawn, and how many are not, for a caption."""
     missing = [f"{n_genes - n_drawn:,} without finite values"] if n_drawn < n_genes else []
     return [f"{n_drawn:,} genes", *missing, *more]
+
+
+def name_contrast(de: pd.DataFrame) -> list[str]:
+    """Name the contrast of a table, for a caption; nothing if the table names none, or several."""
+    labels = de[CONTRAST].unique() if CONTRAST in de else []
+    return [plain(labels[0])] if len(labels) == 1 else []
 
 
 def count_beyond(beyond: np.ndarray, limit: float | None) -> list[str]:

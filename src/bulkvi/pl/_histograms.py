@@ -29,6 +29,7 @@ from bulkvi.pl._gene_table import (
     count_beyond,
     count_genes,
     finite_genes,
+    name_contrast,
     table_values,
 )
 from bulkvi.pl._text import plain, set_fonts, write_caption
@@ -91,7 +92,7 @@ def p_values(
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     legend_below(ax, [expected])
-    write_caption(ax, count_genes(len(de), p_value.size))
+    write_caption(ax, name_contrast(de) + count_genes(len(de), p_value.size))
     return finish(ax, show=show, save=save)
 
 

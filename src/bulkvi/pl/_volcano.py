@@ -20,6 +20,7 @@ from bulkvi.pl._gene_table import (
     draw_calls,
     explain_calls,
     finite_genes,
+    name_contrast,
     select_labelled,
     split_calls,
     table_values,
@@ -109,6 +110,6 @@ def volcano(
     explain_calls(ax, parts, level)
     ax.axvline(0, color="0.8", linewidth=0.6, zorder=0)
     at_edge = [f"{beyond.sum():,} with p = 0, at the edge"] if beyond.any() else []
-    write_caption(ax, count_genes(len(de), int(drawn.sum()), *at_edge))
+    write_caption(ax, name_contrast(de) + count_genes(len(de), int(drawn.sum()), *at_edge))
     write_names(ax, x[chosen], y[chosen], names)
     return finish(ax, show=show, save=save)
