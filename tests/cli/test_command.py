@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -202,6 +203,24 @@ def test_a_signal_that_arrives_while_python_cleans_up_is_sent_again(capsys: pyte
         time.sleep(10)
     assert sys.unraisablehook is hook
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "error", [zlib.error("inconsistent stream state"), OSError("closed"), ValueError("closed")], ids=repr
+)
+def test_a_library_that_fails_once_more_while_it_is_interrupted(error: Exception, capsys: pytest.CaptureFixture[str]):
+    """Matplotlib closed the stream of a half-written PDF twice: exit code 70, as of a bug."""
+
+    def action() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            raise error
+
+    with pytest.raises(SystemExit) as end:
+        small(action)([])
+    assert end.value.code == 128 + signal.SIGINT
+    assert capsys.readouterr().err == "Interrupted (SIGINT). Nothing was written.\n"
 
 
 def test_a_signal_that_was_ignored_stays_ignored():

@@ -50,8 +50,7 @@ class Command(TyperCommand):
                 finally:
                     ctx.close()
         except Interrupted as end:
-            print_error(f"Interrupted ({end.signal.name}). {ctx.meta[STATE]}")
-            raise typer.Exit(BY_SIGNAL + end.signal) from None
+            raise _exit_by_signal(end, ctx) from None
         except (BrokenPipeError, SystemExit) as end:
             # rich turns the one into the other
             if isinstance(end, SystemExit) and not isinstance(end.__context__, BrokenPipeError):
@@ -60,8 +59,32 @@ class Command(TyperCommand):
             raise typer.Exit(BROKEN_PIPE) from None
         except OSError as error:
             _discard_output()
+            if (end := _interruption(error)) is not None:
+                raise _exit_by_signal(end, ctx) from None
             print_error(f"Error: standard output: {reason(error)}. {ctx.meta[STATE]}")
             raise typer.Exit(FAILURE) from error
+        except Exception as error:
+            # a library that was interrupted may fail once more while it closes its files
+            if (end := _interruption(error)) is not None:
+                raise _exit_by_signal(end, ctx) from None
+            raise
+
+
+def _exit_by_signal(end: "Interrupted", ctx: Any) -> typer.Exit:
+    """Print that a signal ended the command, and return its exit."""
+    print_error(f"Interrupted ({end.signal.name}). {ctx.meta[STATE]}")
+    return typer.Exit(BY_SIGNAL + end.signal)
+
+
+def _interruption(error: BaseException | None) -> "Interrupted | None":
+    """Return the signal during whose handling an error was raised; None if there was none."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, Interrupted):
+            return error
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _open_closed_streams() -> None:
