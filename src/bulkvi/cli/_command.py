@@ -59,14 +59,14 @@ class Command(TyperCommand):
             raise typer.Exit(BROKEN_PIPE) from None
         except OSError as error:
             _discard_output()
-            if (end := _interruption(error)) is not None:
-                raise _exit_by_signal(end, ctx) from None
+            if (interruption := _interruption(error)) is not None:
+                raise _exit_by_signal(interruption, ctx) from None
             print_error(f"Error: standard output: {reason(error)}. {ctx.meta[STATE]}")
             raise typer.Exit(FAILURE) from error
         except Exception as error:
             # a library that was interrupted may fail once more while it closes its files
-            if (end := _interruption(error)) is not None:
-                raise _exit_by_signal(end, ctx) from None
+            if (interruption := _interruption(error)) is not None:
+                raise _exit_by_signal(interruption, ctx) from None
             raise
 
 
