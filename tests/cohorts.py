@@ -3,10 +3,12 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 from scipy.stats import ttest_ind
 
 import bulkvi
+from bulkvi.regression.calibration_report import CalibrationReport
 
 
 def make_cohort(seed: int = 0, n_per_group: int = 12) -> AnnData:
@@ -64,3 +66,8 @@ def make_lengths(seed: int = 0, n_per_group: int = 6, n_genes: int = 300) -> Ann
     adata.var["switch"], adata.var["true_log_fc"] = switch, effect
     bulkvi.pp.size_factors(adata, offset_key="length")
     return adata
+
+
+def row_of(report: CalibrationReport, threshold: float = 0.05, score: str = "adj_p_value") -> pd.Series:
+    table = report.fdr
+    return table[(table["score"] == score) & (table["threshold"] == threshold)].iloc[0]

@@ -8,13 +8,12 @@ from scipy.stats import mannwhitneyu, norm
 
 import bulkvi
 from bulkvi.datasets import simulate
-from bulkvi.regression.calibration_report import CalibrationReport
 from bulkvi.regression.permutation import find_exchange
 from bulkvi.stats.counts.size_factors import median_of_ratios
 from bulkvi.stats.genes import effect_ridge, fit_genes
 from bulkvi.stats.nb.regression import nb_regression
 from bulkvi.study.groups import find_groups
-from tests.cohorts import set_up, t_test
+from tests.cohorts import row_of, set_up, t_test
 
 
 def trained(model: bulkvi.BulkVI) -> bulkvi.BulkVI:
@@ -34,25 +33,6 @@ def plug_in_wald(counts: np.ndarray, group: np.ndarray) -> np.ndarray:
     return 2 * norm.sf(np.abs(np.asarray(wald.coef)[1]) / se)
 
 
-def at(report: CalibrationReport, threshold: float = 0.05, score: str = "adj_p_value") -> pd.Series:
-    table = report.fdr
-    return table[(table["score"] == score) & (table["threshold"] == threshold)].iloc[0]
-
-
-@pytest.fixture(scope="module")
-def report() -> tuple[CalibrationReport, bulkvi.BulkVI, pd.DataFrame]:
-    adata = simulate(n_per_group=5, n_genes=300, de_share=0.2, seed=1)
-    model = set_up(adata)
-    before = adata.copy()
-    state = np.random.get_state(legacy=False)  # noqa: NPY002
-    report = model.calibrate("group", "B", "A", n_permutations=16, seed=3, progress_bar=False)
-    np.testing.assert_equal(np.random.get_state(legacy=False), state)  # noqa: NPY002
-    pd.testing.assert_frame_equal(adata.obs, before.obs)
-    np.testing.assert_array_equal(adata.X, before.X)
-    de = trained(model).differential_expression("group", "B", "A")
-    return report, model, de
-
-
 def test_the_data_are_answered_as_by_differential_expression(report) -> None:
     report, model, de = report
     genes = report.genes
@@ -69,7 +49,7 @@ def test_the_data_are_answered_as_by_differential_expression(report) -> None:
 
 def test_calls_stand_out_from_those_of_relabelled_samples(report) -> None:
     report = report[0]
-    row = at(report)
+    row = row_of(report)
     assert row["calls"] > 30
     assert 0 < row["empirical_fdr"] < 0.1
     assert row["empirical_fdr_low"] <= row["empirical_fdr"] <= row["empirical_fdr_high"]
@@ -125,8 +105,8 @@ def test_a_relabelled_fit_is_the_fit_of_relabelled_samples() -> None:
         other = adata.copy()
         other.obs["group"] = pd.Categorical(np.where(in_first, "B", "A"))
         de = trained(set_up(other)).differential_expression("group", "B", "A")
-        null_calls.append((de["p_value"] <= at(report, 0.2)["cutoff"]).sum())
-    assert at(report, 0.2)["null_calls"] == pytest.approx(np.mean(null_calls))
+        null_calls.append((de["p_value"] <= row_of(report, 0.2)["cutoff"]).sum())
+    assert row_of(report, 0.2)["null_calls"] == pytest.approx(np.mean(null_calls))
 
 
 def test_labels_move_within_the_cells_of_the_other_categories(cohort: AnnData) -> None:
@@ -207,7 +187,7 @@ def test_null_data_have_no_calls_that_count() -> None:
     for seed in range(20):
         model = set_up(simulate(n_per_group=5, n_genes=800, de_share=0, seed=seed))
         report = model.calibrate("group", "B", "A", n_permutations=40, seed=seed, progress_bar=False)
-        below += at(report, 0.5)["empirical_fdr"] < 1
+        below += row_of(report, 0.5)["empirical_fdr"] < 1
     assert below <= 5  # at most 3 in 41 each: 6 or more have a probability of 0.002
 
 
@@ -215,8 +195,8 @@ def test_null_data_have_no_calls_that_count() -> None:
 def test_outliers_expose_a_plug_in_test_and_not_the_model() -> None:
     model = set_up(simulate(n_per_group=5, n_genes=3000, de_share=0.1, outlier_share=0.05, seed=5))
     given: dict[str, Any] = {"n_permutations": 40, "progress_bar": False}
-    own = at(model.calibrate("group", "B", "A", **given))
-    plug_in = at(model.calibrate("group", "B", "A", method=plug_in_wald, **given))
+    own = row_of(model.calibrate("group", "B", "A", **given))
+    plug_in = row_of(model.calibrate("group", "B", "A", method=plug_in_wald, **given))
     assert plug_in["empirical_fdr_low"] > 0.1
     assert own["empirical_fdr"] < 0.08
 
@@ -229,6 +209,6 @@ def test_a_rank_test_with_enough_samples_is_calibrated() -> None:
         rates = counts / counts.sum(1, keepdims=True)
         return mannwhitneyu(rates[group == 1], rates[group == 0]).pvalue
 
-    row = at(model.calibrate("group", "B", "A", method=wilcoxon, progress_bar=False))
+    row = row_of(model.calibrate("group", "B", "A", method=wilcoxon, progress_bar=False))
     assert row["calls"] > 50
     assert 0.02 < row["empirical_fdr"] < 0.08

@@ -6,7 +6,7 @@ import pytest
 from anndata import AnnData
 
 import bulkvi
-from bulkvi.regression.hidden import chance_variance, effect_given_latent
+from bulkvi.regression.hidden import chance_covariance, effect_given_latent
 from tests.cohorts import fit, make_cohort
 
 
@@ -184,6 +184,6 @@ def test_chance_differences_of_a_hidden_variable_have_the_variance_that_is_allow
     coefficient, *_ = np.linalg.lstsq(design, hidden, rcond=None)
     residual = hidden - design.to_numpy() @ coefficient
     mean_square = (residual**2).mean(0)
-    allowed = chance_variance(design, weights) * 8 / (8 - 3 + 1)  # n / (n - p + k) with one latent column
-    ratio = coefficient[1] ** 2 / mean_square / allowed
+    allowed = chance_covariance(design.assign(latent_0=residual[:, 0]), weights)
+    ratio = coefficient[1] ** 2 / mean_square / allowed.item()
     assert ratio.mean() == pytest.approx(1.5, abs=4 * ratio.std() / np.sqrt(2000))

@@ -6,13 +6,6 @@ import bulkvi
 from tests.cohorts import fit, make_cohort
 
 
-@pytest.fixture(scope="module")
-def model() -> bulkvi.BulkVI:
-    adata = make_cohort()
-    bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", batch_key="batch", design="~ group * site")
-    return fit(adata, max_steps=10)
-
-
 def test_omnibus_of_a_factor_takes_all_its_columns(model: bulkvi.BulkVI) -> None:
     table = model.omnibus_test("site")
     columns = [name for name in model.get_design_matrix().columns if "site" in name]

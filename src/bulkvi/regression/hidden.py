@@ -160,6 +160,15 @@ def chance_variance(features: pd.DataFrame, weights: pd.Series) -> float:
     return float(psi @ np.linalg.solve(design.T @ design, psi))
 
 
+def chance_covariance(features: pd.DataFrame, weights: pd.Series) -> np.ndarray:
+    """Covariance of the contrasts of the latent columns between studies: the latent states of a group are a sample.
+
+    The columns are residuals of the design with mean square 1: n / (n - rank of the design) corrects their variance.
+    """
+    n_latent, (n, p) = len(latent_names(features, weights)), features.shape
+    return chance_variance(features, weights) * n / (n - p + n_latent) * np.eye(n_latent)
+
+
 def latent_names(features: pd.DataFrame, weights: pd.Series) -> list[str]:
     """Latent columns among the features: those that weights of all columns of the design do not name."""
     return [name for name in features.columns if name not in weights.index]
@@ -193,9 +202,7 @@ def _parts(
 ) -> ContrastInRegression:
     regression = adjusted.regression
     names = latent_names(regression.features, weights)
-    n, p = regression.features.shape
-    # the latent states of a group are a sample: their contrast varies by chance from study to study
-    chance = chance_variance(regression.features, weights) * n / (n - p + len(names)) * np.eye(len(names))
+    chance = chance_covariance(regression.features, weights)
     delta = pd.Series(alignment.delta, names)
     uncertain = alignment.covariance
     if kind == "direct":

@@ -171,7 +171,7 @@ def latent_table(model: BulkVI, query: Query, design: DesignCheck | None) -> tup
 def _describe_latent(table: pd.DataFrame, query: Query, design: DesignCheck | None) -> str:
     n, first = int(table[names.ENTERS].sum()), table.iloc[0]
     if not first[names.SINGULAR_VALUE] > first[names.SINGULAR_VALUE_BY_CHANCE]:
-        return "None enters a comparison: the strongest direction is no stronger than unrelated genes would give by chance."
+        return "No hidden factor is used: the strongest direction is no stronger than unrelated genes would give by chance."
     if table[names.INFORMATION].isna().all():
         left = (
             ""
