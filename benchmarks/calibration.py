@@ -118,7 +118,7 @@ def _estimate_tables(rows: pd.DataFrame) -> None:
     show("Coverage of 95 % intervals of log_fc by decile of expression", rows, deciles)
     show("Composition: estimated shift, and where unchanged expressed genes lie (log2)", rows, [
         *columns("shift", "shift", "ours"), *columns("zero_error", "zero", "ours", "deseq2", "edger_ql", "voom"),
-        *columns("outlier_share", "wild counts", "ours"),
+        *columns("outlier_share", "outlying counts", "ours"),
     ])  # fmt: skip
 
 
@@ -258,7 +258,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="data sets of each simulated and thinned cell")
     parser.add_argument("--scenarios", nargs="+", default=list(scenarios.SCENARIOS), choices=list(scenarios.SCENARIOS))
     parser.add_argument("--sizes", nargs="+", type=int, default=list(scenarios.SIZES), help="samples per group")
-    parser.add_argument("--without-outliers", action="store_true", help="look for no wild counts, for comparison")
+    parser.add_argument("--without-outliers", action="store_true", help="look for no outlying counts, for comparison")
     parser.add_argument("--only-cached-peers", action="store_true", help="ask R nothing")
     options = parser.parse_args()
     unknown = set(options.sections) - set(SECTIONS)

@@ -64,7 +64,7 @@ def test_calls_stand_out_from_those_of_relabelled_samples(report) -> None:
     assert (each["overlap"][used] < 0.25).all()
     assert row["empirical_fdr"] == pytest.approx(each["null_calls"][used].mean() / row["calls"])
     assert row["calls_relabelled"] == pytest.approx(each["calls"][used].mean())
-    # recalibrated p-values keep the order and are those of the mean relabelling
+    # recalibrated p-values keep the order and are those of the mean permutation
     genes = report.genes.sort_values("p_value")
     assert (np.diff(genes["perm_p_value"]) >= 0).all()
     last = genes[genes["adj_p_value"] < 0.05].iloc[-1]
@@ -116,17 +116,16 @@ def test_labels_move_within_the_cells_of_the_other_categories(cohort: AnnData) -
     assert exchange.within == ["site", "batch"]
     assert exchange.columns == ["group"]
     for in_first in exchange.draw(5, np.random.default_rng(0)):
-        relabelled = exchange.permute(in_first)
+        permuted = exchange.permute(in_first)
         kept = [name for name in cohort.obs.columns if name != "group"]
-        pd.testing.assert_frame_equal(relabelled[kept], cohort.obs[kept])
+        pd.testing.assert_frame_equal(permuted[kept], cohort.obs[kept])
         for cell in (["site", "batch"], "site", "batch"):
             sizes = [
-                obs.groupby(cell, observed=True)["group"].value_counts().sort_index()
-                for obs in (relabelled, cohort.obs)
+                obs.groupby(cell, observed=True)["group"].value_counts().sort_index() for obs in (permuted, cohort.obs)
             ]
             pd.testing.assert_series_equal(*sizes)
-        assert relabelled["group"].dtype == cohort.obs["group"].dtype
-        assert (relabelled["group"] != cohort.obs["group"]).any()
+        assert permuted["group"].dtype == cohort.obs["group"].dtype
+        assert (permuted["group"] != cohort.obs["group"]).any()
     assert find_exchange(model.gene_fit().study, "group", groups, "site").within == ["site"]
     assert find_exchange(model.gene_fit().study, "group", groups, []).within == []
 
@@ -142,10 +141,10 @@ def test_what_goes_with_the_group_goes_with_the_label_and_other_groups_stay() ->
     groups = find_groups(obs, "arm", "a", "b")
     exchange = find_exchange(model.gene_fit().study, "arm", groups, None)
     assert exchange.columns == ["arm", "dose"]
-    relabelled = exchange.permute(np.array([1, 0, 1, 1, 0, 0], dtype=bool))
-    assert relabelled["arm"].tolist() == list("abaabbcc")
-    assert relabelled["dose"].tolist() == [1, 2, 1, 1, 2, 2, 5, 5]
-    assert relabelled["age"].tolist() == list(range(8))
+    permuted = exchange.permute(np.array([1, 0, 1, 1, 0, 0], dtype=bool))
+    assert permuted["arm"].tolist() == list("abaabbcc")
+    assert permuted["dose"].tolist() == [1, 2, 1, 1, 2, 2, 5, 5]
+    assert permuted["age"].tolist() == list(range(8))
 
 
 def test_any_method_sees_raw_counts_and_every_relabelling(cohort: AnnData) -> None:
@@ -182,7 +181,7 @@ def test_a_method_that_returns_no_p_values(cohort: AnnData, returned: object, me
 
 @pytest.mark.slow
 def test_null_data_have_no_calls_that_count() -> None:
-    """A rate below 1 needs more calls than all but 2 of 40 relabellings give, which null data rarely have."""
+    """A rate below 1 needs more calls than all but 2 of 40 permutations give, which null data rarely have."""
     below = 0
     for seed in range(20):
         model = set_up(simulate(n_per_group=5, n_genes=800, de_share=0, seed=seed))

@@ -8,10 +8,10 @@ def test_the_verdict_says_it_in_words(report) -> None:
     report = report[0]
     words = str(report)
     assert words == report.verdict
-    assert words.startswith("group: B vs A, BulkVI, against 16 of 125 distinct relabellings.")
+    assert words.startswith("group: B vs A, BulkVI, against 16 of 125 distinct permutations.")
     assert f"adj_p_value < 0.05: {row_of(report)['calls']:,} genes called; empirical FDR" in words
     assert "s_value < 0.05" in words
-    assert "relabellings. Rare events go unseen" in words
+    assert "permutations. Rare events go unseen" in words
     assert repr(report).endswith(words)
 
 

@@ -100,7 +100,7 @@ def test_the_guard_of_latent_columns_does_not_hang_on_genes_without_counts() -> 
 
 
 def test_a_gene_on_one_side_stays_sure_beside_a_wild_count() -> None:
-    """500 counts against none; a single wild count among the zeros has no weight, and must not undo the p-value."""
+    """500 counts against none; a single outlying count among the zeros has no weight, and must not undo the p-value."""
     rng = np.random.default_rng(1)
     counts = counts_of(np.exp(rng.normal(5, 1, (1, 300))) * np.ones((12, 1)), rng)
     counts[:, 0] = counts_of(np.full((12, 1), 500.0), rng)[:, 0] * np.repeat([0, 1], 6)

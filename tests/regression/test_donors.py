@@ -172,6 +172,6 @@ def test_calibrate_respects_donors_and_says_so_when_they_are_too_few() -> None:
     assert (report.n_relabellings, report.n_distinct) == (5, 34)
     model = set_up(cohort_of([*((d, 0) for d in range(4) for _ in (0, 1)), (4, 1), (4, 1)], 60), donor_key="donor")
     with pytest.raises(
-        ValueError, match="4 distinct relabellings of 2 and 8 samples .* when donors are respected .5 donors"
+        ValueError, match="4 distinct permutations of 2 and 8 samples .* when donors are respected .5 donors"
     ):
         model.calibrate("group", "B", "A")

@@ -16,7 +16,7 @@ def test_labels_that_cannot_be_exchanged() -> None:
     model = set_up(adata)
     for within in ("donor", "litter", ["litter", "donor"]):
         with pytest.raises(
-            ValueError, match="No distinct relabellings exist within .* is nested in 'group'.*sum their counts"
+            ValueError, match="No distinct permutations exist within .* is nested in 'group'.*sum their counts"
         ):
             model.calibrate("group", "B", "A", within=within)
     with pytest.raises(ValueError, match=r"within='sex' is missing for 1 samples \(first: \['"):
@@ -42,14 +42,14 @@ def test_three_pairs_are_too_few() -> None:
     adata = simulate(n_per_group=3, n_genes=60)
     adata.obs["pair"] = list("abcabc")
     model = set_up(adata, "~ pair + group")
-    message = r"3 distinct relabellings of 3 and 3 .* 'pair' .*at least 5.*without any \(within=\[\]\) there are 9"
+    message = r"3 distinct permutations of 3 and 3 .* 'pair' .*at least 5.*without any \(within=\[\]\) there are 9"
     with pytest.raises(ValueError, match=message):
         model.calibrate("group", "B", "A")
 
 
 def test_two_replicates_are_too_few() -> None:
     with pytest.raises(
-        ValueError, match="2 distinct relabellings of 2 and 2 samples exist besides the real one.*3 per group"
+        ValueError, match="2 distinct permutations of 2 and 2 samples exist besides the real one.*3 per group"
     ):
         set_up(simulate(n_per_group=2, n_genes=60)).calibrate("group", "B", "A")
 

@@ -37,7 +37,7 @@ def test_a_wild_count_is_named_and_its_gene_not_called() -> None:
     assert row["sample"] == adata.obs_names[sample]
     assert row["count"] == adata.X[sample, unchanged]
     assert row["expected_count"] < row["count"] / 10
-    # it was the mean without the wild count, though the table says over all samples
+    # it was the mean without the outlying count, though the table says over all samples
     plain = (np.asarray(adata.X) / adata.obs["size_factor"].to_numpy()[:, None]).mean(0)
     for each in (table, model.get_dispersions(), model.omnibus_test("group")):
         np.testing.assert_allclose(each["base_mean"], plain, rtol=1e-6)

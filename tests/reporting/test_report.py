@@ -145,7 +145,7 @@ def test_question_design_and_samples_are_in_words(tree: Any):
     assert "Direct" in question
     assert "10 samples less 2 columns of the design leave 8 degrees of freedom" in section(tree, "design")
     assert "None of the 10 samples stands out." in section(tree, "samples")
-    assert "20 of 125 distinct relabellings" in section(tree, "calibration")
+    assert "20 of 125 distinct permutations" in section(tree, "calibration")
 
 
 def test_the_same_analysis_gives_the_same_page_and_nothing_is_changed(

@@ -69,7 +69,7 @@ def test_every_gene_has_a_finite_answer_and_an_empty_one_says_nothing(simulate, 
     odd[0, 1] = 1  # a single count
     odd[:3, 2] = 500  # all zero in one group
     odd[:, 3] = 1e7 * rng.gamma(10, 0.1, 6)
-    odd[2, 4] = 1e7  # a single wild count
+    odd[2, 4] = 1e7  # a single outlying count
     odd[:, 5] = 10  # no variation at all
     result = fit(cohort._replace(counts=np.column_stack([odd.round(), cohort.counts])))
     effect = effect_likelihood(result.nodes, GROUP)

@@ -72,7 +72,7 @@ def test_draws_follow_the_generator() -> None:
 def test_overlap_is_the_share_of_an_effect_that_is_left(rng: Generator) -> None:
     in_first, stratum = PAIRS
     drawn = draw_permutations(in_first, stratum, 100, rng)
-    # an effect in every pair, pairs of different level: the paired difference by relabelled labels
+    # an effect in every pair, pairs of different level: the paired difference by permuted labels
     y = 3.0 * in_first + stratum * 10.0
     left = [abs(y[row].mean() - y[~row].mean()) / 3.0 for row in drawn]
     np.testing.assert_allclose(overlap(in_first, drawn, stratum), left)
@@ -122,7 +122,7 @@ def test_no_relabelling_with_a_call_does_not_prove_that_there_is_none(rng: Gener
 
 def test_the_rate_is_one_where_relabelled_data_give_as_many_calls(rng: Generator) -> None:
     own = np.array([[3, 0]] * 6 + [[0, 0]] * 94)
-    # what counts is all relabellings, also those that are too much like the data for a mean
+    # what counts is all permutations, also those that are too much like the data for a mean
     used = own[:, 0] == 0
     fdr = empirical_fdr(np.array([3, 3]), np.full((100, 2), 0.1), own, used=used, null_share=1.0, rng=rng)
     assert fdr.share_as_many.tolist() == [0.06, 0]
@@ -131,7 +131,7 @@ def test_the_rate_is_one_where_relabelled_data_give_as_many_calls(rng: Generator
 
 
 def test_a_rare_relabelling_with_many_calls_outweighs_few_calls(rng: Generator) -> None:
-    """Four calls on null yeast had a rate of 0.08 by their p-values, where relabelled data gave 11 calls on average."""
+    """Four calls on null yeast had a rate of 0.08 by their p-values, where permuted data gave 11 calls on average."""
     own = np.zeros((100, 2))
     own[:3] = 400
     fdr = empirical_fdr(np.array([4, 1000]), np.full((100, 2), 0.4), own, used=EVERY, null_share=1.0, rng=rng)

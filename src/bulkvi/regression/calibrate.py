@@ -81,7 +81,7 @@ def calibrate(
         given = [matrix for matrix, good in zip(given, estimable, strict=True) if good]
         if len(given) < min(MIN_PERMUTATIONS, n_permutations):
             raise ValueError(
-                f"Only {len(given)} of {estimable.size} relabellings can be told from the other columns of the design. "
+                f"Only {len(given)} of {estimable.size} permutations can be told from the other columns of the design. "
                 "Exchange labels within the levels of those columns (within=None), or take them out of the design."
             )
 

@@ -1,4 +1,4 @@
-"""What relabelled samples say about a method's calls: tables, and a verdict in words."""
+"""What permuted samples say about a method's calls: tables, and a verdict in words."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from bulkvi import calibration_names, names
 from bulkvi.stats.permutation import EXCEPTIONAL, LARGEST_OVERLAP
 
 NOMINAL = 0.05
-FEW_RELABELLINGS = 30
+FEW_PERMUTATIONS = 30
 MANY_CHANGED = 0.9
 
 
@@ -21,18 +21,18 @@ class CalibrationReport:
     method: str
     """Whose calls these are."""
     n_relabellings: int
-    """Number of relabellings that were analysed."""
+    """Number of permutations that were analysed."""
     n_distinct: int
-    """Number of relabellings that exist; those that only swap the names of the groups are not counted."""
+    """Number of permutations that exist; those that only swap the names of the groups are not counted."""
     within: tuple[str, ...]
     """Columns of ``obs`` within whose joint levels labels were exchanged."""
     null_share: float
-    """Share of genes without effect, by the number of p-values above a half on the data and in relabelled data."""
+    """Share of genes without effect, by the number of p-values above a half on the data and in permuted data."""
     fdr: pd.DataFrame
     """A row for each ``score`` and ``threshold``: ``calls`` on the data; ``cutoff``, the p-value that amounts to;
-    ``null_calls``, mean number of relabelled p-values up to it; ``calls_relabelled``, mean number of calls of the whole
-    method on relabelled samples; ``empirical_fdr``, the larger of the two (the first times ``null_share`` for ``s_value``)
-    over ``calls``, with ``empirical_fdr_low`` and ``empirical_fdr_high``; ``share_as_many``, share of all relabellings that
+    ``null_calls``, mean number of permuted p-values up to it; ``calls_relabelled``, mean number of calls of the whole
+    method on permuted samples; ``empirical_fdr``, the larger of the two (the first times ``null_share`` for ``s_value``)
+    over ``calls``, with ``empirical_fdr_low`` and ``empirical_fdr_high``; ``share_as_many``, share of all permutations that
     give at least as many calls as the data: above 5 % the rate is 1."""
     relabellings: pd.DataFrame
     """A row for each ``relabelling``, ``score`` and ``threshold``: ``overlap`` with the real labels; ``dissimilar``, whether
@@ -40,7 +40,7 @@ class CalibrationReport:
     up to the cutoff of the data."""
     genes: pd.DataFrame
     """A row for each gene: ``p_value``, ``adj_p_value`` and (of the model) ``s_value`` on the data; ``perm_p_value``, the
-    rank of the p-value among all relabelled ones, and ``perm_q_value``, these adjusted by Benjamini-Hochberg."""
+    rank of the p-value among all permuted ones, and ``perm_q_value``, these adjusted by Benjamini-Hochberg."""
 
     @property
     def verdict(self) -> str:
@@ -48,7 +48,7 @@ class CalibrationReport:
         how_many = "all" if self.n_relabellings == self.n_distinct else f"{self.n_relabellings:,} of"
         inside = f" within the levels of {' and '.join(self.within)}" if self.within else ""
         lines = [
-            f"{self.contrast}, {self.method}, against {how_many} {self.n_distinct:,} distinct relabellings{inside}.",
+            f"{self.contrast}, {self.method}, against {how_many} {self.n_distinct:,} distinct permutations{inside}.",
             *(self._of_score(score) for score in self.fdr[calibration_names.SCORE].unique()),
             *self._limits(),
         ]
@@ -72,10 +72,10 @@ class CalibrationReport:
         about = f"{score} < {NOMINAL}: {calls:,} genes called"
         if not calls:
             mean = row[calibration_names.CALLS_RELABELLED]
-            return f"{score} < {NOMINAL}: no gene is called (relabelled samples: {mean:.1f} on average)."
+            return f"{score} < {NOMINAL}: no gene is called (permuted samples: {mean:.1f} on average)."
         if share > EXCEPTIONAL:
             return (
-                f"{about}; {share:.0%} of the relabellings give at least as many, so that nothing tells these from chance: "
+                f"{about}; {share:.0%} of the permutations give at least as many, so that nothing tells these from chance: "
                 "each may be false (empirical FDR 1)."
             )
         low, high = row[calibration_names.EMPIRICAL_FDR_LOW], row[calibration_names.EMPIRICAL_FDR_HIGH]
@@ -98,9 +98,9 @@ class CalibrationReport:
         each = self.relabellings.drop_duplicates(calibration_names.RELABELLING)
         used = each[each[calibration_names.DISSIMILAR]]
         limits = []
-        if len(used) < FEW_RELABELLINGS:
+        if len(used) < FEW_PERMUTATIONS:
             limits.append(
-                f"Limits: the empirical FDR rests on {len(used)} relabellings. Rare events go unseen; more replicates would "
+                f"Limits: the empirical FDR rests on {len(used)} permutations. Rare events go unseen; more replicates would "
                 "give more."
             )
         if self.null_share < MANY_CHANGED:
@@ -110,7 +110,7 @@ class CalibrationReport:
             )
             if used[calibration_names.OVERLAP].max() > LARGEST_OVERLAP:
                 limits.append(
-                    f"Limits: the relabellings still carry up to {used[calibration_names.OVERLAP].max():.0%} of each real effect, which "
+                    f"Limits: the permutations still carry up to {used[calibration_names.OVERLAP].max():.0%} of each real effect, which "
                     "makes both somewhat high."
                 )
         return limits

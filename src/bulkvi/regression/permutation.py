@@ -154,4 +154,4 @@ def _too_few(exchange: Exchange, groupby: str) -> str:
 
 
 def _some(n: int) -> str:
-    return {0: "No distinct relabellings", 1: "1 distinct relabelling"}.get(n, f"{n} distinct relabellings")
+    return {0: "No distinct permutations", 1: "1 distinct permutation"}.get(n, f"{n} distinct permutations")

@@ -194,7 +194,7 @@ def test_shapes_that_do_not_fit_are_an_error(cohort):
 @pytest.mark.parametrize("trend", ["yeast", "gse60450"])
 @pytest.mark.parametrize(
     ("n_per_group", "share", "false_rate", "power"),
-    # of three replicates none is judged: their wild counts cost power
+    # of three replicates none is judged: their outlying counts cost power
     [(3, 0.02, 0.08, 0.6), (5, 0.0, 0.06, 0.99), (5, 0.02, 0.06, 0.95), (5, 0.05, 0.07, 0.95), (10, 0.05, 0.07, 0.95)],
 )
 def test_the_false_discovery_rate_holds_with_wild_counts_and_power_is_that_of_who_knows_them(
@@ -202,7 +202,7 @@ def test_the_false_discovery_rate_holds_with_wild_counts_and_power_is_that_of_wh
 ):
     """8 data sets of 4,000 genes, about 1,800 calls: the binomial error of the false discovery rate is about 0.006.
 
-    With twice the share of weak and dispersed genes, as in `simulate` of the fixtures, 5 % of wild counts leave a rate of
+    With twice the share of weak and dispersed genes, as in `simulate` of the fixtures, 5 % of outlying counts leave a rate of
     0.085 (0.042 for who knows them): two counts times ten among five of a dispersed gene cannot be told from dispersion.
     """
     false = called = best = 0
