@@ -11,6 +11,7 @@ from anndata import AnnData
 import bulkvi as bv
 from bulkvi.regression import fit as fit_module
 from bulkvi.regression import hidden
+from bulkvi.study import study_design
 from tests.cohorts import fit, make_cohort
 
 
@@ -170,3 +171,22 @@ def test_other_samples_have_a_fit_of_their_own(model: bv.BulkVI) -> None:
         model.adata = first
     assert kept.study.adata is first
     pd.testing.assert_frame_equal(kept.dispersions(), table)
+
+
+def test_the_formula_of_the_samples_is_evaluated_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    adata = make_cohort(n_per_group=6)
+    bv.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ group + age", batch_key="batch")
+    model = fit(adata)
+    evaluated: list[int] = []
+    apply = study_design.apply_design
+
+    def counted(design: Any, obs: pd.DataFrame) -> pd.DataFrame:
+        evaluated.append(len(obs))
+        return apply(design, obs)
+
+    monkeypatch.setattr(study_design, "apply_design", counted)
+    model.differential_expression(contrast={"age": 1}, latent_columns=1)
+    model.differential_expression(contrast={"age": 1}, latent_columns=0)
+    model.omnibus_test("age", latent_columns=1)
+    model.latent_report()
+    assert evaluated == [adata.n_obs]

@@ -248,7 +248,7 @@ class DecodedRates:
     def rate_differences(self, design: StudyDesign) -> np.ndarray:
         """Return the log rate at a sample's latent state minus that at the mean latent state, samples x genes, natural log."""
         decoder, z = self._model.module.decoder, self._latent_state()
-        covariates = {kind: values.to(self._model.device) for kind, values in _coded(design, design.obs).items()}
+        covariates = {kind: values.to(self._model.device) for kind, values in _to_tensors(design.sample_blocks).items()}
         blocks = []
         with torch.inference_mode():
             for begin in range(0, len(z), BLOCK):
@@ -272,7 +272,7 @@ class DecodedRates:
             parts = []
             for members in compared.groups:
                 obs = counterfactual_obs(design.obs, compared.groups, compared.groupby, design.variables, members)
-                means = {kind: values.mean(0) for kind, values in _coded(design, obs).items()}
+                means = {kind: values.mean(0) for kind, values in _to_tensors(design.blocks(obs)).items()}
                 log_rates = self._log_rates(members, means)
                 parts.append(torch.logsumexp(log_rates, 0) - np.log(len(members)))
             difference = parts[0] - parts[1]
@@ -285,16 +285,13 @@ class DecodedRates:
         return torch.cat([self._model.module.decoder(block, one_row).double() for block in z.split(BLOCK)])
 
 
-def _coded(design: StudyDesign, obs: pd.DataFrame) -> dict[str, Tensor]:
-    """Code the covariates for the network."""
-    return {
-        kind: torch.as_tensor(np.ascontiguousarray(block.to_numpy(np.float32)))
-        for kind, block in design.blocks(obs).items()
-    }
+def _to_tensors(blocks: dict[str, pd.DataFrame]) -> dict[str, Tensor]:
+    """Covariates in the precision of the network."""
+    return {kind: torch.as_tensor(np.ascontiguousarray(block.to_numpy(np.float32))) for kind, block in blocks.items()}
 
 
 def _shifted(design: StudyDesign, by: pd.Series) -> dict[str, Tensor]:
     """Mean covariates of all samples, shifted by weights of columns."""
-    blocks = design.blocks(design.obs)
+    blocks = design.sample_blocks
     shift = {kind: by.reindex(block.columns, fill_value=0.0).to_numpy(np.float32) for kind, block in blocks.items()}
-    return {kind: values.mean(0) + torch.as_tensor(shift[kind]) for kind, values in _coded(design, design.obs).items()}
+    return {kind: values.mean(0) + torch.as_tensor(shift[kind]) for kind, values in _to_tensors(blocks).items()}

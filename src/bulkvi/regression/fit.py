@@ -199,8 +199,9 @@ class GeneFit:
         """Estimate the rate of each group (:meth:`bulkvi.BulkVI.get_group_rates`)."""
         check_interval(level)
         self.study.check_unchanged()
-        columns = tables.check_rates(self.study, genes, groupby, within)
-        return tables.group_rates(self.study, self.regression, genes, groupby, columns, level)
+        position = gene_positions("genes", genes, self.study.genes)
+        columns = tables.rate_strata(self.study, groupby, within)
+        return tables.group_rates(self.study, self.regression, position, groupby, columns, level)
 
     def rate_curve(self, genes: Sequence[str], column: str, *, n_points: int = 50, level: float = 0.95) -> pd.DataFrame:
         """Estimate rates along a numeric column (:meth:`bulkvi.BulkVI.get_rate_curve`)."""
@@ -208,9 +209,9 @@ class GeneFit:
         if n_points < 2:
             raise ValueError(f"n_points is {n_points}: give at least 2.")
         self.study.check_unchanged()
-        gene_positions("genes", genes, self.study.genes)
+        position = gene_positions("genes", genes, self.study.genes)
         values = weights.numbers_of(self.study.design, column)
-        return tables.rate_curve(self.study, self.regression, genes, values, n_points, level)
+        return tables.rate_curve(self.study, self.regression, position, values, n_points, level)
 
     def contrast_weights(self, *arguments: Any, **named: Any) -> pd.Series:
         """Return the weights of the columns in a contrast (:meth:`bulkvi.BulkVI.get_contrast_weights`)."""

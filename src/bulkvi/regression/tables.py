@@ -11,7 +11,6 @@ from bulkvi.regression.contrast import gene_flags, join_flags
 from bulkvi.regression.hidden import HiddenVariation
 from bulkvi.regression.regression import GeneRegression
 from bulkvi.regression.weights import replace_column
-from bulkvi.study.groups import gene_positions
 from bulkvi.study.study import Study
 from bulkvi.study.study_design import strata_columns
 
@@ -53,19 +52,20 @@ def outlier_table(study: Study, regression: GeneRegression) -> pd.DataFrame:
     return table
 
 
-def check_rates(study: Study, genes: Sequence[str], groupby: str, within: str | Sequence[str] | None) -> list[str]:
-    """Check what rates are asked for and return the columns that strata are formed by."""
-    gene_positions("genes", genes, study.genes)
+def rate_strata(study: Study, groupby: str, within: str | Sequence[str] | None) -> list[str]:
+    """Return the columns that strata are formed by; raise KeyError if a column does not exist."""
     if groupby not in study.obs:
         raise KeyError(f"groupby={groupby!r} is not a column of adata.obs; it has {list(study.obs.columns)}.")
     return strata_columns(study.design, groupby, within)
 
 
 def group_rates(
-    study: Study, regression: GeneRegression, genes: Sequence[str], groupby: str, columns: list[str], level: float
+    study: Study, regression: GeneRegression, position: np.ndarray, groupby: str, columns: list[str], level: float
 ) -> pd.DataFrame:
-    """Estimate the rate of each group within the levels of ``columns`` (:meth:`bulkvi.BulkVI.get_group_rates`)."""
-    position = gene_positions("genes", genes, study.genes)
+    """Estimate the rate of each group within the levels of ``columns`` (:meth:`bulkvi.BulkVI.get_group_rates`).
+
+    ``position`` are the positions of the genes.
+    """
     parts = []
     by = [study.obs[name] for name in (groupby, *columns)]
     for values, rows in regression.features.groupby(by, observed=True):
@@ -82,13 +82,13 @@ def group_rates(
 def rate_curve(
     study: Study,
     regression: GeneRegression,
-    genes: Sequence[str],
+    position: np.ndarray,
     values: pd.Series,
     n_points: int,
     level: float,
 ) -> pd.DataFrame:
-    """Estimate rates along a numeric column of obs, ``values`` (:meth:`bulkvi.BulkVI.get_rate_curve`)."""
-    position, design, column = gene_positions("genes", genes, study.genes), study.design, values.name
+    """Estimate rates of genes at ``position`` along the ``values`` of a column (:meth:`bulkvi.BulkVI.get_rate_curve`)."""
+    design, column = study.design, values.name
     mean = design.matrix.mean() - regression.features.mean()  # the regressions centre measurements
     parts = []
     for value in np.linspace(values.min(), values.max(), n_points):

@@ -61,7 +61,12 @@ class StudyDesign:
     @cached_property
     def full_matrix(self) -> pd.DataFrame:
         """:attr:`matrix` with the dropped columns."""
-        return self.code_full(self.obs)
+        return self._join(self.sample_blocks, self.obs.index)
+
+    @cached_property
+    def sample_blocks(self) -> dict[str, pd.DataFrame]:
+        """:meth:`blocks` of the samples: their formula is evaluated here and nowhere else."""
+        return self.blocks(self.obs)
 
     def code(self, obs: pd.DataFrame) -> pd.DataFrame:
         """Code other samples as rows of :attr:`matrix`; raise ValueError on an unknown level."""
@@ -69,7 +74,10 @@ class StudyDesign:
 
     def code_full(self, obs: pd.DataFrame) -> pd.DataFrame:
         """Code samples as rows of :attr:`full_matrix`; raise ValueError on an unknown level."""
-        columns = pd.concat([pd.DataFrame(index=obs.index), *self.blocks(obs).values()], axis=1)
+        return self._join(self.blocks(obs), obs.index)
+
+    def _join(self, blocks: dict[str, pd.DataFrame], samples: pd.Index) -> pd.DataFrame:
+        columns = pd.concat([pd.DataFrame(index=samples), *blocks.values()], axis=1)
         if self._needs_intercept:
             columns.insert(0, INTERCEPT, 1.0)
         return columns
@@ -147,7 +155,7 @@ class StudyDesign:
         """Whether no sum of the columns is constant; ``~ 0 + group`` has such a sum."""
         if self.formula is None or INTERCEPT in self.formula.columns:
             return True
-        columns = pd.concat(list(self.blocks(self.obs).values()), axis=1)
+        columns = pd.concat(list(self.sample_blocks.values()), axis=1)
         return bool(np.abs(columns.to_numpy() @ intercept_of(columns) - 1).max() > NEAR_ONE)
 
     @cached_property
