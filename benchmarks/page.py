@@ -104,3 +104,15 @@ def by_method(cells: pd.DataFrame, metric: str, methods: Sequence[str], keys: Se
     sets = cells[cells["method"].isin(known)].groupby(list(keys), sort=False)["sets"].min()
     wide.insert(0, "sets", sets.reindex(wide.index))
     return wide
+
+
+def completed(cells: pd.DataFrame, earlier: pd.DataFrame, subset: str) -> pd.DataFrame:
+    """Add the rows of all methods that were not run now, as an earlier run of the same data sets left them."""
+    before = earlier[(earlier["subset"] == subset) & ~earlier["method"].isin(cells["method"])].drop(columns="subset")
+    known = before.merge(cells[[*CELL, "sets"]].drop_duplicates(), on=[*CELL, "sets"])
+    if len(known) < len(before):
+        raise ValueError(f"The earlier table has other cells or numbers of data sets than this run ({subset}).")
+    joined = pd.concat([cells, before], ignore_index=True)
+    order = {cell: k for k, cell in enumerate(dict.fromkeys(cells[list(CELL)].itertuples(index=False, name=None)))}
+    place = joined[list(CELL)].apply(tuple, axis=1).map(order)
+    return joined.loc[place.sort_values(kind="stable").index].reset_index(drop=True)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from benchmarks import cost as cost_rows
 from benchmarks import hidden_page, two_groups
-from benchmarks.page import CELL, Page, by_method, means
+from benchmarks.page import CELL, Page, by_method, completed, means
 from benchmarks.peers import CACHE, CountData
 from benchmarks.pictures import dots, false_calls, lines
 from benchmarks.two_groups import LARGEST_SLOW, OURS, SLOW
@@ -22,28 +22,37 @@ ACCURACY = {"FDR": "FDR of calls at 5 %", "TPR at 5 % FDP": "TPR at 5 % FDP", "R
 PYTHON_PACKAGES = ("bulkvi", "numpy", "pydeseq2", "scvi-tools", "torch")
 
 
-def thinning(sets: int | None) -> Page:
+def thinning(sets: int | None, earlier: pd.DataFrame | None = None) -> Page:
     """Known effects on real noise: the main accuracy benchmark."""
     n_sets = 8 if sets is None else sets
-    return _accuracy("thinning", two_groups.thinning(n_sets), n_sets, 1, ("source", "n"))
+    return _accuracy("thinning", two_groups.thinning(n_sets), n_sets, 1, ("source", "n"), earlier)
 
 
-def yeast(sets: int | None) -> Page:
+def yeast(sets: int | None, earlier: pd.DataFrame | None = None) -> Page:
     """Snf2 over WT at five sizes."""
     n_sets = 5 if sets is None else sets
-    return _accuracy("yeast", two_groups.yeast(n_sets), n_sets, 1, ("n",))
+    return _accuracy("yeast", two_groups.yeast(n_sets), n_sets, 1, ("n",), earlier)
 
 
-def simulations(sets: int | None) -> Page:
+def simulations(sets: int | None, earlier: pd.DataFrame | None = None) -> Page:
     """Scenarios of the simulator."""
     n_sets = 3 if sets is None else sets
-    return _accuracy("simulations", two_groups.simulations(n_sets), n_sets, 0, ("scenario", "n"))
+    return _accuracy("simulations", two_groups.simulations(n_sets), n_sets, 0, ("scenario", "n"), earlier)
 
 
-def _accuracy(name: str, datasets: Iterable[CountData], n_sets: int, n_slow: int, keys: Sequence[str]) -> Page:
-    rows = two_groups.rows(datasets, n_slow)
+def _accuracy(
+    name: str,
+    datasets: Iterable[CountData],
+    n_sets: int,
+    n_slow: int,
+    keys: Sequence[str],
+    earlier: pd.DataFrame | None = None,
+) -> Page:
+    rows = two_groups.rows(datasets, n_slow, ours_only=earlier is not None)
     cells = means(rows[~rows["method"].isin(SLOW)])
     few = _beside_the_slow(rows, n_slow)
+    if earlier is not None:
+        cells, few = completed(cells, earlier, "all"), completed(few, earlier, "first") if n_slow else few
     first = "The first set of each cell" if n_slow == 1 else f"The first {n_slow} sets of each cell"
     tables = {
         "FDR of the calls at 5 % (nominal: .050)": by_method(cells, "FDR", CALLING, keys),
@@ -98,11 +107,13 @@ def null(sets: int | None) -> Page:
     return Page(all_cells, tables, figure, versions(), f"python -m benchmarks null --sets {n_sets}")
 
 
-def hidden(sets: int | None) -> Page:
+def hidden(sets: int | None, earlier: pd.DataFrame | None = None) -> Page:
     """Hidden batches."""
     n_sets = 2 if sets is None else sets
-    rows = hidden_page.rows(n_sets)
+    rows = hidden_page.rows(n_sets, ours_only=earlier is not None)
     cells, keys = means(rows), ("scenario", "n")
+    if earlier is not None:
+        cells = completed(cells, earlier, "all")
     tables = {
         "FDR of the calls at 5 % (nominal: .050)": by_method(cells, "FDR", hidden_page.SHOWN, keys),
         "TPR at a false discovery proportion of 5 %": by_method(cells, "TPR at 5 % FDP", hidden_page.SHOWN, keys),

@@ -103,14 +103,15 @@ def null_cohorts(n_sets: int) -> Iterator[CountData]:
             yield with_known_effects(f"null/{name}/n{size}/seed{seed}", counts.iloc[chosen], groups, nothing)
 
 
-def rows(datasets: Iterable[CountData], n_slow: int) -> pd.DataFrame:
-    """Scores of every method on every data set, of the slow ones on the first ``n_slow`` of a cell."""
+def rows(datasets: Iterable[CountData], n_slow: int, *, ours_only: bool = False) -> pd.DataFrame:
+    """Scores of every method (or of bulkvi alone) on every data set, of the slow ones on the first ``n_slow`` of a cell."""
     found: list[dict] = []
     stream = iter(datasets)
     while batch := list(islice(stream, 8)):
-        answers = run_peers(batch, FAST) | run_python(batch, [OURS])
-        few = [data for data in batch if _where(data)["seed"] < n_slow and _where(data)["n"] <= LARGEST_SLOW]
-        answers |= run_python(few, SLOW)
+        answers = run_python(batch, [OURS])
+        if not ours_only:
+            few = [data for data in batch if _where(data)["seed"] < n_slow and _where(data)["n"] <= LARGEST_SLOW]
+            answers |= run_peers(batch, FAST) | run_python(few, SLOW)
         for data in batch:
             # in this order whatever came from the cache
             for method in (OURS, *FAST, *SLOW):

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from matplotlib.figure import Figure
 
-from benchmarks.page import Page, by_method, markdown, means, shown, write
+from benchmarks.page import Page, by_method, completed, markdown, means, shown, write
 
 ROWS = pd.DataFrame(
     {
@@ -67,3 +68,13 @@ def test_a_page_is_three_files_and_the_same_twice(tmp_path):
     for name in files:
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
     assert "`python -m benchmarks thinning`; numpy 2." in (tmp_path / "first" / "thinning.md").read_text()
+
+
+def test_methods_that_were_not_run_keep_the_numbers_of_an_earlier_table():
+    earlier = means(ROWS).assign(subset="all")
+    ours = means(ROWS[ROWS["method"] == "bulkvi"]).assign(FDR=[0.01, 0.02])
+    whole = completed(ours, earlier, "all")
+    assert whole["method"].tolist() == ["bulkvi", "deseq2"] * 2
+    assert whole["FDR"].tolist() == [0.01, 0.1, 0.02, 0.5]
+    with pytest.raises(ValueError, match="other cells or numbers of data sets"):
+        completed(ours.assign(sets=3), earlier, "all")
