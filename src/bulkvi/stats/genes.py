@@ -185,7 +185,7 @@ def fit_nodes(
         converged[maximise(block, dispersion[node], coef[node], tol=tol)] = False
         evaluate(all_genes, *block, dispersion[node], coef[node], log_likelihood[node], covariance[node])
     _discard_overflow(log_likelihood, coef, covariance, converged)
-    log_weight = log_likelihood - 0.5 * (nodes - prior.log_trend) ** 2 / prior.variance
+    log_weight = log_likelihood + prior.log_density(nodes)
     weight = np.exp(log_weight - np.amax(log_weight, 0))
     return NodeFit(nodes, weight / weight.sum(0), coef, covariance, converged)
 
