@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bulkvi.stats.dispersion.prior import DispersionPrior, dispersion_prior
+from bulkvi.stats.dispersion.posterior import DispersionPrior
+from bulkvi.stats.dispersion.prior import dispersion_prior
 from bulkvi.stats.dispersion.profile import (
     DispersionProfile,
     dispersion_profile,
@@ -144,7 +145,7 @@ def fit_genes(
         means.append(rate.mean(0) if weights is None else (rate * block.weights).sum(0) / block.weights.sum(0))
     profile = join_profiles(profiles)
     base_mean = np.concatenate(means)
-    prior = dispersion_prior(profile, np.log(np.clip(base_mean, 1e-3, None)))
+    prior = dispersion_prior(profile, np.log(np.clip(base_mean, 1e-3, None)), shaped=True)
     nodes = []
     for part, block in blocks(counts, offset, weights, layout, order, block_genes(n)):
         nodes.append(fit_nodes(block, profile.genes(part), prior.genes(part), n_nodes=n_nodes))
