@@ -18,7 +18,13 @@ def fit(cohort, **kwargs):
 
 @pytest.mark.parametrize(
     ("n_per_group", "n_genes", "tolerance"),
-    [(2, 2000, (0.05, 0.15)), (3, 2000, (0.02, 0.1)), (10, 2000, (0.01, 0.1)), (2, 80, (0.25, 0.6)), (10, 80, (0.03, 0.25))],
+    [
+        (2, 2000, (0.05, 0.15)),
+        (3, 2000, (0.02, 0.1)),
+        (10, 2000, (0.01, 0.1)),
+        (2, 80, (0.25, 0.6)),
+        (10, 80, (0.03, 0.25)),
+    ],
 )
 def test_p_values_are_the_integral_over_the_dispersion(simulate, rng, n_per_group, n_genes, tolerance):
     """Against 400 dispersions a gene with a regression each; of few genes the prior has the tails of Student's t."""

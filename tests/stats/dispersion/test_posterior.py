@@ -55,7 +55,9 @@ def test_posterior_moments_and_evidence_are_the_integrals_they_stand_for(simulat
     for _ in range(6):
         reference = np.zeros(mean.size)
         plain = plain._replace(
-            **dict(zip(("mean", "sd"), posterior_moments(profile, profile_spline(profile), plain, reference), strict=True))
+            **dict(
+                zip(("mean", "sd"), posterior_moments(profile, profile_spline(profile), plain, reference), strict=True)
+            )
         )
     log_normal = -0.5 * (grid - np.log(0.1)) ** 2 / 0.7
     log_normal -= np.log(np.exp(log_normal).sum())

@@ -118,7 +118,9 @@ def test_small_p_values_of_skewed_dispersions_are_as_frequent_as_they_say(rng):
     n_genes, p_value = 40_000, []
     cohort = drawn(rng, 3, np.exp(rng.normal(6, 1, n_genes)), np.log(0.1) + two_sided(rng, 0.5, 0.9, n_genes))
     for part in np.split(np.arange(n_genes), 4):
-        fit = fit_genes(cohort.counts[:, part], cohort.features, offset=cohort.offset, ridge=effect_ridge(cohort.features))
+        fit = fit_genes(
+            cohort.counts[:, part], cohort.features, offset=cohort.offset, ridge=effect_ridge(cohort.features)
+        )
         p_value.append(wald_p_value(effect_likelihood(fit.nodes, np.array([0.0, 1.0]))))
     for level in (1e-3, 1e-4):
         assert (np.concatenate(p_value) < level).sum() <= binom.ppf(0.99, n_genes, 1.1 * level)

@@ -44,7 +44,7 @@ class DispersionPrior(NamedTuple):
         """Genes whose counts are more informative about their dispersion than the prior, boolean."""
         return self.sd**2 <= (1 - INFORMED) * self.variance
 
-    def genes(self, part: slice) -> "DispersionPrior":
+    def genes(self, part: slice | np.ndarray) -> "DispersionPrior":
         """Select genes."""
         own = self.trend_variance
         return self._replace(

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 from scipy.stats import norm
 
 from bulkvi.stats.dispersion.posterior import INFORMED, DispersionPrior, Spline, posterior_moments, profile_spline
@@ -87,9 +88,7 @@ def dispersion_prior(
     heights = np.full(knots.size, level)
     inlying = known * counted
     precision = (basis.T * inlying) @ basis + variance / roughness * walk + level_only
-    heights = np.clip(
-        level + np.linalg.solve(precision, basis.T @ (inlying * (log_mode - level))), *LOG_TREND_BOUNDS
-    )
+    heights = np.clip(level + np.linalg.solve(precision, basis.T @ (inlying * (log_mode - level))), *LOG_TREND_BOUNDS)
     trend = basis @ heights
     mean = known * log_mode + (1 - known) * trend
     sd = np.sqrt(variance * (1 - known))
@@ -100,7 +99,7 @@ def dispersion_prior(
         sharp = iteration < max_iter
         if iteration == max_iter:
             variance = math.exp(sum(log_variances[max_iter // 2 :]) / len(log_variances[max_iter // 2 :]))
-        mean, sd = posterior_moments(profile, spline, DispersionPrior(trend, variance, mean, sd, False))
+        mean, sd = posterior_moments(profile, spline, DispersionPrior(trend, variance, mean, sd, converged))
         known = np.clip(1 - sd * sd / variance, 1e-4, 1.0)
         deviation = mean - trend
         reach = tail**2 * variance * np.clip(known, INFORMED, None)
@@ -160,18 +159,24 @@ def learn_shape(
     profile, prior = profile.genes(genes), prior.genes(genes)
     values, bends = (np.ascontiguousarray(table[genes]) for table in spline)
 
-    def average(shapes: list[DispersionPrior], value: np.ndarray) -> float:
-        """Posterior mean of ``value``, a priori the same for all shapes."""
+    def evidence(shapes: list[DispersionPrior]) -> np.ndarray:
+        """Log marginal likelihood of all genes under each shape."""
         log_evidence = np.zeros((len(shapes), genes.size))
-        for evidence, shape in zip(log_evidence, shapes, strict=True):
-            posterior_moments(profile, (values, bends), shape, evidence)
-        total = log_evidence.sum(1)
-        weight = np.exp(total - total.max())
-        return float(weight @ value / weight.sum())
+        for row, shape in zip(log_evidence, shapes, strict=True):
+            posterior_moments(profile, (values, bends), shape, row)
+        return log_evidence.sum(1)
 
-    skewness = average([prior._replace(skewness=float(value)) for value in SKEWNESS], SKEWNESS)
+    fine = np.linspace(SKEWNESS[0], SKEWNESS[-1], 121)
+    by_skewness = evidence([prior._replace(skewness=float(value)) for value in SKEWNESS])
+    skewness = _posterior_mean(fine, CubicSpline(SKEWNESS, by_skewness)(fine))
     prior = prior._replace(skewness=skewness)
-    return skewness, average([prior._replace(inverse_df=float(value)) for value in TAILS], TAILS)
+    return skewness, _posterior_mean(TAILS, evidence([prior._replace(inverse_df=float(value)) for value in TAILS]))
+
+
+def _posterior_mean(value: np.ndarray, log_evidence: np.ndarray) -> float:
+    """Posterior mean of what a priori is each of the values with the same probability."""
+    weight = np.exp(log_evidence - log_evidence.max())
+    return float(weight @ value / weight.sum())
 
 
 def hat_basis(x: np.ndarray, knots: np.ndarray) -> np.ndarray:
