@@ -160,7 +160,7 @@ def fit_nodes(
     The weight of a node is prior density times adjusted profile likelihood, the latter computed there and not
     interpolated; even nodes make it the trapezoid rule, nearly exact for a bell shape. The reach of the nodes matters
     more than their number, as small p-values depend on the tail of large dispersions: against the integral, p-values between
-    1e-8 and 1e-4 are 0.1 % off with 9 nodes to +-4.5 sd, and 50 % with 11 to +-2.6 sd. Nodes are visited from the
+    1e-8 and 1e-4 are 0.1 % off with 9 nodes to +-4.5 sd (of a normal prior), and 50 % with 11 to +-2.6 sd. Nodes are visited from the
     middle outwards, each from the straight line through the last two modes, so that a Newton step or two are enough.
     """
     if n_nodes < 3 or n_nodes % 2 == 0:
