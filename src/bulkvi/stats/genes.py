@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bulkvi.stats.dispersion.prior import DispersionPrior, dispersion_prior
+from bulkvi.stats.dispersion.posterior import DispersionPrior
+from bulkvi.stats.dispersion.prior import dispersion_prior
 from bulkvi.stats.dispersion.profile import (
     DispersionProfile,
     dispersion_profile,
@@ -144,7 +145,7 @@ def fit_genes(
         means.append(rate.mean(0) if weights is None else (rate * block.weights).sum(0) / block.weights.sum(0))
     profile = join_profiles(profiles)
     base_mean = np.concatenate(means)
-    prior = dispersion_prior(profile, np.log(np.clip(base_mean, 1e-3, None)))
+    prior = dispersion_prior(profile, np.log(np.clip(base_mean, 1e-3, None)), shaped=True)
     nodes = []
     for part, block in blocks(counts, offset, weights, layout, order, block_genes(n)):
         nodes.append(fit_nodes(block, profile.genes(part), prior.genes(part), n_nodes=n_nodes))
@@ -159,7 +160,7 @@ def fit_nodes(
     The weight of a node is prior density times adjusted profile likelihood, the latter computed there and not
     interpolated; even nodes make it the trapezoid rule, nearly exact for a bell shape. The reach of the nodes matters
     more than their number, as small p-values depend on the tail of large dispersions: against the integral, p-values between
-    1e-8 and 1e-4 are 0.1 % off with 9 nodes to +-4.5 sd, and 50 % with 11 to +-2.6 sd. Nodes are visited from the
+    1e-8 and 1e-4 are 0.1 % off with 9 nodes to +-4.5 sd (of a normal prior), and 50 % with 11 to +-2.6 sd. Nodes are visited from the
     middle outwards, each from the straight line through the last two modes, so that a Newton step or two are enough.
     """
     if n_nodes < 3 or n_nodes % 2 == 0:
@@ -185,7 +186,7 @@ def fit_nodes(
         converged[maximise(block, dispersion[node], coef[node], tol=tol)] = False
         evaluate(all_genes, *block, dispersion[node], coef[node], log_likelihood[node], covariance[node])
     _discard_overflow(log_likelihood, coef, covariance, converged)
-    log_weight = log_likelihood - 0.5 * (nodes - prior.log_trend) ** 2 / prior.variance
+    log_weight = log_likelihood + prior.log_density(nodes)
     weight = np.exp(log_weight - np.amax(log_weight, 0))
     return NodeFit(nodes, weight / weight.sum(0), coef, covariance, converged)
 

@@ -75,7 +75,7 @@ def test_a_wild_count_is_called_and_decides_nothing(simulate, rng, n_per_group):
         np.testing.assert_array_equal(found.called[:, others], before.called[:, others])
         p, p_before = p_values(spoiled, found.weight), p_values(cohort, before.weight)
         assert p[gene] > 0.3 * min(p_before[gene], 0.3)
-        np.testing.assert_allclose(np.log(p[others]), np.log(p_before[others]), atol=0.1, rtol=0.02)
+        np.testing.assert_allclose(np.log(p[others]), np.log(p_before[others]), atol=0.25, rtol=0.02)
 
 
 def test_of_two_or_three_replicates_none_is_called(simulate, rng):

@@ -1,80 +1,71 @@
-"""Empirical-Bayes prior of the gene-wise dispersions: a smooth trend over the mean, and a variance about it."""
+"""Empirical-Bayes prior of the gene-wise dispersions: a smooth trend over the mean, a variance about it, and a shape."""
 
 import math
-from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+from scipy.interpolate import CubicSpline
 from scipy.stats import norm
 
-from bulkvi.stats.dispersion.profile import MIN_LARGEST, DispersionProfile, spline_bends
-from bulkvi.stats.nb.compiled_math import JIT, fast_exp, fast_log1p
-from bulkvi.stats.nb.kernels import TILE
+from bulkvi.stats.dispersion.posterior import INFORMED, DispersionPrior, Spline, posterior_moments, profile_spline
+from bulkvi.stats.dispersion.profile import MIN_LARGEST, DispersionProfile
 
 N_KNOTS = 10
 LOG_TREND_BOUNDS = (math.log(1e-4), math.log(20.0))
 START_VARIANCE = 0.5
+"""Rather small: outlying genes that are inside the cut at first can widen the prior so that they stay inside."""
+USUAL_VARIANCE = 0.75
+"""Of yeast, mouse and human cohorts it is 0.56 to 0.99."""
 MIN_VARIANCE = 0.05
 MAX_VARIANCE = 4.0
 """A standard deviation of 2: a wider prior, as where most genes have counts in one sample, is uninformative."""
-MIN_SD = 0.01
-POINTS = np.linspace(-4.0, 4.0, 13)
+PRIOR_GENES = 2.0
+"""Genes that `USUAL_VARIANCE` is worth: those of a small panel with two replicates may say no more, and no variance is infinite."""
+START_ROUGHNESS = 0.5
+ROUGHNESS_BOUNDS = (1e-4, 10.0)
+"""Variance of the trend a unit of the log mean. At the lower one it is flat: an sd of 0.03 over a mean 10,000 times as large."""
 TAIL = 4.0
-INFORMED = 0.5
 LARGEST_LOG = math.log(1e3)
 """Largest posterior mean of a log dispersion: of a gene with counts in one sample, any larger one is as likely."""
 SOFT = 0.5
 """Width of a soft cut, relative to the squared deviation at which genes are cut."""
-
-
-class DispersionPrior(NamedTuple):
-    """``log dispersion ~ N(trend, variance)`` and each gene's posterior under it; natural logs."""
-
-    log_trend: np.ndarray
-    """Prior mean, genes."""
-    variance: float
-    """Prior variance."""
-    mean: np.ndarray
-    """Posterior mean of the log dispersion, genes."""
-    sd: np.ndarray
-    """Posterior standard deviation of the log dispersion, genes."""
-    converged: bool
-    """Whether the trend and the variance converged."""
-
-    @property
-    def informed(self) -> np.ndarray:
-        """Genes whose counts are more informative about their dispersion than the prior, boolean."""
-        return self.sd**2 <= (1 - INFORMED) * self.variance
-
-    def genes(self, part: slice) -> "DispersionPrior":
-        """Select genes."""
-        return self._replace(log_trend=self.log_trend[part], mean=self.mean[part], sd=self.sd[part])
-
-
-def profile_spline(profile: DispersionProfile) -> tuple[np.ndarray, np.ndarray]:
-    """Values and `spline_bends` of the cubic spline through the profiles, genes x places: contiguous for each gene."""
-    values = profile.log_likelihood
-    return np.ascontiguousarray(values.T), np.ascontiguousarray(spline_bends(values).T)
+SHAPE_GENES = 2_500
+"""Genes that skewness and tails are learned from: more do not change the skewness by 0.05."""
+SKEWNESS = np.linspace(-0.6, 0.6, 7)
+"""Even both ways, so that genes that say nothing leave the prior symmetric; at the ends one side is four times as wide."""
+TAILS = np.array([0.0, 0.05, 0.1, 0.2])
+"""One over degrees of freedom, from normal sides to those of Student's t with 5."""
 
 
 def dispersion_prior(
-    profile: DispersionProfile, log_mean: np.ndarray, *, tail: float = TAIL, tol: float = 5e-3, max_iter: int = 50
+    profile: DispersionProfile,
+    log_mean: np.ndarray,
+    *,
+    shaped: bool = False,
+    tail: float = TAIL,
+    tol: float = 5e-3,
+    max_iter: int = 50,
 ) -> DispersionPrior:
     r"""Estimate the prior of the dispersions from all genes, and the posterior of each gene's dispersion.
 
-    The model is :math:`\log \alpha_g \sim N(f(x_g), \tau^2)`, with the adjusted profile likelihood of each gene. f is
-    piecewise linear in the log mean x over `N_KNOTS` quantiles, flat where there are no data.
-    With :math:`E_g, V_g` the posterior mean and variance under the current f and :math:`\tau^2`, the marginal
-    likelihood is stationary where (Dempster, Laird & Rubin 1977)
+    The model is :math:`\log \alpha_g = f(x_g) + e_g` with the adjusted profile likelihood of each gene. f is
+    piecewise linear in the log mean x over `N_KNOTS` quantiles, flat where there are no data, and a priori a random walk
+    of variance :math:`\omega` a unit of x; :math:`e_g` has mean 0, variance :math:`\tau^2` and normal sides; if ``shaped``, the
+    shape of `learn_shape` in the end. With :math:`E_g, V_g` the posterior mean and variance under the current f and :math:`\tau^2` and
+    :math:`\kappa_g = 1 - V_g / \tau^2` the information of the gene's data, between 0 and 1, the likelihood with f integrated out is
+    stationary where (Dempster, Laird & Rubin 1977)
 
-    .. math:: \sum_g B_g (E_g - f_g) = 0, \qquad \tau^2 = \frac{\sum_g (E_g - f_g)^2}{\sum_g \kappa_g},
-        \qquad \kappa_g = 1 - V_g / \tau^2 .
+    .. math:: \sum_g B_g (E_g - f_g) = \tfrac{\tau^2}{\omega} P h, \qquad
+        \tau^2 = \frac{\sum_g (E_g - f_g)^2 + d_0 \tau_0^2}{\sum_g \kappa_g - q + d_0}, \qquad
+        \omega = \frac{h^\top P h}{q - 1},
 
-    f takes Newton's step, a regression of :math:`(E_g - f_g) / \kappa_g` with weights :math:`\kappa_g`; the variance
-    iterates its equation, which converges faster than EM to the same value (Morris 1983), and skips ahead where
-    its steps shrink by a steady ratio. :math:`\kappa_g`, between 0 and 1, is the information of the gene's data: a gene with
-    few counts, or without overdispersion, has a small weight, and none has to be left out. Genes more than ``tail``
-    standard deviations :math:`\tau \sqrt{\max(\kappa_g, 1/2)}` off the trend have no weight (the variance is corrected for
+    h the heights at the knots, P the precision of a walk of unit variance and q the effective number of parameters of f. Few
+    genes, or genes without a trend, thus get a flat one, and many the curve that they follow. f takes Newton's step; the
+    variance iterates its equation, which converges faster than EM to the same value (Morris 1983), and skips ahead where
+    its steps shrink by a steady ratio. A gene with few counts, or without overdispersion, has a small weight, and none has to be
+    left out. What genes say of :math:`\tau^2` is worth :math:`d = \sum_g \kappa_g^2 - q + d_0` degrees of freedom: a variance
+    estimated from so many makes the tails of the shaped prior those of Student's t. The variance of f is added to that of each gene.
+
+    Genes more than ``tail`` standard deviations :math:`\tau \sqrt{\max(\kappa_g, 1/2)}` off the trend have no weight (the variance is corrected for
     it), so that a few outlying genes do not widen the prior of all others. The cut does not shrink with :math:`\kappa_g`
     below 1/2: among genes with few counts most deviations are a little negative and a few far positive, and without those
     few the trend falls to zero. A gene at the edge of the cut may move the prior so that it is outside in one round and
@@ -82,23 +73,22 @@ def dispersion_prior(
     second half of them, and the edge of the cut is softened, so that such a gene has a partial weight and the trend converges.
     """
     spline = profile_spline(profile)
-    knots = np.unique(np.quantile(log_mean, np.linspace(0.005, 0.995, N_KNOTS)))
+    knots = np.unique(np.quantile(log_mean, np.linspace(0.005, 0.995, N_KNOTS)).round(6))
     basis = hat_basis(log_mean, knots)
     first = np.diff(np.eye(knots.size), axis=0)
-    penalty = first.T @ first + 1e-9 * np.eye(knots.size)
-
-    def regress(target: np.ndarray, weight: np.ndarray, at: np.ndarray) -> np.ndarray:
-        """Heights of the knots after Newton's step from ``at``, differences of neighbours penalised."""
-        weighted = basis.T * weight
-        step = np.linalg.solve(weighted @ basis + penalty, weighted @ target - penalty @ at)
-        return np.clip(at + step, *LOG_TREND_BOUNDS)
+    walk = first.T @ (first / np.diff(knots)[:, None])
+    level_only = 1e-9 * np.eye(knots.size)
+    roughness = START_ROUGHNESS
 
     log_mode, information = _mode(profile)
     variance = START_VARIANCE
     known = information / (information + 1 / variance)
     counted = profile.largest > MIN_LARGEST
     level = (known * log_mode).sum() / np.clip(known.sum(), 1e-9, None)
-    heights = regress(log_mode - level, known * counted, 0 * penalty[0] + level)
+    heights = np.full(knots.size, level)
+    inlying = known * counted
+    precision = (basis.T * inlying) @ basis + variance / roughness * walk + level_only
+    heights = np.clip(level + np.linalg.solve(precision, basis.T @ (inlying * (log_mode - level))), *LOG_TREND_BOUNDS)
     trend = basis @ heights
     mean = known * log_mode + (1 - known) * trend
     sd = np.sqrt(variance * (1 - known))
@@ -109,18 +99,26 @@ def dispersion_prior(
         sharp = iteration < max_iter
         if iteration == max_iter:
             variance = math.exp(sum(log_variances[max_iter // 2 :]) / len(log_variances[max_iter // 2 :]))
-        mean, sd = posterior_moments(profile, spline, trend, variance, mean, sd)
+        mean, sd = posterior_moments(profile, spline, DispersionPrior(trend, variance, mean, sd, converged))
         known = np.clip(1 - sd * sd / variance, 1e-4, 1.0)
         deviation = mean - trend
         reach = tail**2 * variance * np.clip(known, INFORMED, None)
         inside = deviation**2 <= reach if sharp else np.clip(0.5 + (1 - deviation**2 / reach) / SOFT, 0.0, 1.0)
         inlying = known * counted * inside
+        weighted = basis.T * inlying
+        data = weighted @ basis
+        precision = data + variance / roughness * walk + level_only
+        n_parameters = float(np.trace(np.linalg.solve(precision, data)))
         change = 0.0
         if sharp:
-            total = float(inlying.sum())  # 0 where no gene is informative, as a single one
-            new_variance = float((inlying * deviation**2 / known).sum() / total) / cut_variance if total else variance
+            squares = float((counted * inside * deviation**2).sum()) / cut_variance + PRIOR_GENES * USUAL_VARIANCE
+            new_variance = squares / (max(float(inlying.sum()) - n_parameters, 0.0) + PRIOR_GENES)
             change = float(np.log(min(max(new_variance, MIN_VARIANCE), MAX_VARIANCE) / variance))
-        heights = regress(deviation / known, inlying, heights)
+        step = np.linalg.solve(precision, weighted @ (deviation / known) - variance / roughness * walk @ heights)
+        heights = np.clip(heights + step, *LOG_TREND_BOUNDS)
+        if n_parameters > 1:
+            learned = float(heights @ walk @ heights) / max(n_parameters - 1, 1e-9)
+            roughness = min(max(learned, ROUGHNESS_BOUNDS[0]), ROUGHNESS_BOUNDS[1])
         shift = basis @ heights - trend
         trend = trend + shift
         ratio = change / last_change if last_change else 0.0
@@ -133,37 +131,51 @@ def dispersion_prior(
         converged = max(abs(change), float((np.abs(shift) * known).max()) / 5) < tol
         if converged:
             break
-    mean, sd = posterior_moments(profile, spline, trend, variance, mean, sd)
-    return DispersionPrior(trend, variance, np.clip(mean, None, LARGEST_LOG), sd, converged)
+    mean, sd = posterior_moments(profile, spline, DispersionPrior(trend, variance, mean, sd, converged))
+    trend_variance = variance * np.einsum("gk,gk->g", basis @ np.linalg.inv(precision), basis)
+    prior = DispersionPrior(trend, variance, mean, sd, converged, trend_variance)
+    if shaped:
+        skewness, inverse_df = learn_shape(profile, spline, prior, log_mean)
+        n_free = max(float((inlying * known).sum()) - n_parameters, 0.0) + PRIOR_GENES
+        prior = prior._replace(skewness=skewness, inverse_df=inverse_df + 1 / n_free)
+        mean, sd = posterior_moments(profile, spline, prior)
+        prior = prior._replace(mean=mean, sd=sd)
+    return prior._replace(mean=np.clip(mean, None, LARGEST_LOG))
 
 
-def posterior_moments(
-    profile: DispersionProfile,
-    spline: tuple[np.ndarray, np.ndarray],
-    prior_mean: np.ndarray,
-    prior_variance: float,
-    centre: np.ndarray,
-    scale: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Posterior mean and sd of the log dispersions by the trapezoid rule at ``centre + POINTS * scale``.
+def learn_shape(
+    profile: DispersionProfile, spline: Spline, prior: DispersionPrior, log_mean: np.ndarray
+) -> tuple[float, float]:
+    """Posterior means of the skewness, and with it of one over the degrees of freedom, a priori any of `SKEWNESS` and `TAILS`.
 
-    The rule is nearly exact once centre and scale are near the result, as after a round or two of iteration.
+    Trend and variance stay those of ``prior``. Genes far above the trend are often more than genes far below: a symmetric prior
+    pulls them too far down, and their p-values are too small. Many genes choose a shape, few leave it open.
     """
-    mean, sd = np.zeros(centre.shape), np.zeros(centre.shape)
-    _fill_moments(
-        *spline,
-        profile.first,
-        profile.largest,
-        profile.root_df / profile.spacing,
-        prior_mean,
-        prior_variance,
-        centre,
-        np.clip(scale, MIN_SD, None),
-        POINTS,
-        mean,
-        sd,
-    )
-    return mean, sd
+    genes = np.lexsort((prior.mean, log_mean))[:: -(-log_mean.size // SHAPE_GENES)]
+    genes = genes[profile.largest[genes] > MIN_LARGEST]
+    if not genes.size:
+        return 0.0, 0.0
+    profile, prior = profile.genes(genes), prior.genes(genes)
+    values, bends = (np.ascontiguousarray(table[genes]) for table in spline)
+
+    def evidence(shapes: list[DispersionPrior]) -> np.ndarray:
+        """Log marginal likelihood of all genes under each shape."""
+        log_evidence = np.zeros((len(shapes), genes.size))
+        for row, shape in zip(log_evidence, shapes, strict=True):
+            posterior_moments(profile, (values, bends), shape, row)
+        return log_evidence.sum(1)
+
+    fine = np.linspace(SKEWNESS[0], SKEWNESS[-1], 121)
+    by_skewness = evidence([prior._replace(skewness=float(value)) for value in SKEWNESS])
+    skewness = _posterior_mean(fine, CubicSpline(SKEWNESS, by_skewness)(fine))
+    prior = prior._replace(skewness=skewness)
+    return skewness, _posterior_mean(TAILS, evidence([prior._replace(inverse_df=float(value)) for value in TAILS]))
+
+
+def _posterior_mean(value: np.ndarray, log_evidence: np.ndarray) -> float:
+    """Posterior mean of what a priori is each of the values with the same probability."""
+    weight = np.exp(log_evidence - log_evidence.max())
+    return float(weight @ value / weight.sum())
 
 
 def hat_basis(x: np.ndarray, knots: np.ndarray) -> np.ndarray:
@@ -177,56 +189,3 @@ def _mode(profile: DispersionProfile) -> tuple[np.ndarray, np.ndarray]:
     z = (profile.first + np.argmax(profile.log_likelihood, 0)) * (profile.spacing / profile.root_df)
     log_mode = np.log(np.clip(np.expm1(z), 1e-8, None) / profile.largest)
     return log_mode, (profile.root_df * np.expm1(-z)) ** 2
-
-
-@njit(**JIT)
-def _fill_moments(table, bends, first, largest, per_log, prior_mean, prior_variance, centre, scale, points, mean, sd):
-    """Compute `posterior_moments` into ``mean`` and ``sd``; ``table`` and ``bends`` are genes x places."""
-    width = table.shape[1]
-    place, node = np.empty(TILE), np.empty(TILE)
-    log_weight = np.empty((points.size, TILE))
-    highest = np.empty(TILE)
-    fraction, beyond = np.empty(TILE), np.empty(TILE)
-    low, high, bend_low, bend_high = np.empty(TILE), np.empty(TILE), np.empty(TILE), np.empty(TILE)
-    total, one, two = np.empty(TILE), np.empty(TILE), np.empty(TILE)
-    for begin in range(0, centre.size, TILE):
-        size = min(TILE, centre.size - begin)
-        for v in range(TILE):
-            highest[v] = -math.inf
-            total[v] = 0.0
-            one[v] = 0.0
-            two[v] = 0.0
-        for k in range(points.size):
-            for v in range(size):
-                node[v] = centre[begin + v] + points[k] * scale[begin + v]
-            for v in range(size):
-                place[v] = per_log * fast_log1p(fast_exp(node[v]) * largest[begin + v]) - first[begin + v]
-            for v in range(size):
-                inside = min(max(place[v], 0.0), width - 1.0)
-                left = min(int(inside), width - 2)
-                fraction[v] = inside - left
-                beyond[v] = place[v] - inside
-                low[v] = table[begin + v, left]
-                high[v] = table[begin + v, left + 1]
-                bend_low[v] = bends[begin + v, left]
-                bend_high[v] = bends[begin + v, left + 1]
-            for v in range(size):
-                u = fraction[v]
-                w = 1.0 - u
-                value = w * low[v] + u * high[v] + ((w * w * w - w) * bend_low[v] + (u * u * u - u) * bend_high[v]) / 6
-                at_end = -(2 * bend_low[v] + bend_high[v]) if u < 0.5 else bend_low[v] + 2 * bend_high[v]
-                value += (high[v] - low[v] + at_end / 6) * beyond[v]
-                deviation = node[v] - prior_mean[begin + v]
-                log_weight[k, v] = value - 0.5 * deviation * deviation / prior_variance
-            for v in range(size):
-                highest[v] = max(highest[v], log_weight[k, v])
-        for k in range(points.size):
-            for v in range(size):
-                weight = fast_exp(log_weight[k, v] - highest[v])
-                total[v] += weight
-                one[v] += weight * points[k]
-                two[v] += weight * points[k] * points[k]
-        for v in range(size):
-            average = one[v] / total[v]
-            mean[begin + v] = centre[begin + v] + scale[begin + v] * average
-            sd[begin + v] = scale[begin + v] * math.sqrt(max(two[v] / total[v] - average * average, 0.0))

@@ -38,7 +38,7 @@ class DispersionProfile(NamedTuple):
     converged: np.ndarray
     """Whether every place was reached by its regression, genes."""
 
-    def genes(self, part: slice) -> "DispersionProfile":
+    def genes(self, part: slice | np.ndarray) -> "DispersionProfile":
         """Select genes."""
         return self._replace(
             log_likelihood=self.log_likelihood[:, part],

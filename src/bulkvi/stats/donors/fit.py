@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import norm
 
-from bulkvi.stats.dispersion.prior import INFORMED, LOG_TREND_BOUNDS, TAIL, DispersionPrior, dispersion_prior, hat_basis
+from bulkvi.stats.dispersion.posterior import INFORMED, DispersionPrior
+from bulkvi.stats.dispersion.prior import LOG_TREND_BOUNDS, TAIL, dispersion_prior, hat_basis
 from bulkvi.stats.dispersion.profile import dispersion_profile
 from bulkvi.stats.donors.donors import DonorData, Donors, check_donors, donor_blocks
 from bulkvi.stats.donors.posterior import DonorNodes, DonorPrior, Place, locate, place_nodes, posterior_weight
