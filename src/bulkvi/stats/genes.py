@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bulkvi.stats.dispersion.prior import DispersionPrior, dispersion_prior
+from bulkvi.stats.dispersion.prior import DispersionPrior, dispersion_prior, prior_of_genes
 from bulkvi.stats.dispersion.profile import (
     DispersionProfile,
     dispersion_profile,
@@ -36,6 +36,9 @@ class NodeFit(NamedTuple):
     """Their covariances: rows of the lower triangles, entry (j, k) at j (j + 1) / 2 + k; nodes x p (p + 1) / 2 x genes."""
     converged: np.ndarray
     """Whether the mode was reached at every node, genes."""
+    log_evidence: np.ndarray
+    """Log marginal likelihood of the counts, without terms of the counts alone: the sum over the nodes of prior times
+    adjusted likelihood, times their distance; genes."""
 
 
 class FittedGenes(NamedTuple):
@@ -151,6 +154,35 @@ def fit_genes(
     return FittedGenes(base_mean, most_likely_dispersion(profile), prior, join(nodes))
 
 
+def fit_under_prior(
+    counts: np.ndarray,
+    features: np.ndarray,
+    fit: FittedGenes,
+    *,
+    offset: np.ndarray,
+    ridge: np.ndarray,
+    weights: np.ndarray,
+) -> FittedGenes:
+    """Fit genes, or the same genes with other weights, with the prior of the dispersions that ``fit`` estimated."""
+    n, p = features.shape
+    layout, order = make_layout(features, ridge)
+    up = np.argsort(fit.base_mean, kind="stable")
+    known = np.log(np.clip(fit.base_mean[up], 1e-3, None)), fit.prior.log_trend[up]
+    parts = []
+    for _, block in blocks(counts, offset, weights, layout, order, block_genes(n)):
+        profile = dispersion_profile(block, n - p)
+        base_mean = (block.counts / block.exposure * block.weights).sum(0) / block.weights.sum(0)
+        log_trend = np.interp(np.log(np.clip(base_mean, 1e-3, None)), *known)
+        prior = prior_of_genes(profile, log_trend, fit.prior)
+        nodes = fit_nodes(block, profile, prior)
+        parts.append((base_mean, most_likely_dispersion(profile), log_trend, prior.mean, prior.sd, nodes))
+    base_mean, dispersion, log_trend, mean, sd = (
+        np.concatenate([part[k] for part in parts]) for k in range(len(parts[0]) - 1)
+    )
+    prior = fit.prior._replace(log_trend=log_trend, mean=mean, sd=sd)
+    return FittedGenes(base_mean, dispersion, prior, join([part[-1] for part in parts]))
+
+
 def fit_nodes(
     block: Block, profile: DispersionProfile, prior: DispersionPrior, *, n_nodes: int = N_NODES, tol: float = 1e-3
 ) -> NodeFit:
@@ -186,8 +218,12 @@ def fit_nodes(
         evaluate(all_genes, *block, dispersion[node], coef[node], log_likelihood[node], covariance[node])
     _discard_overflow(log_likelihood, coef, covariance, converged)
     log_weight = log_likelihood - 0.5 * (nodes - prior.log_trend) ** 2 / prior.variance
-    weight = np.exp(log_weight - np.amax(log_weight, 0))
-    return NodeFit(nodes, weight / weight.sum(0), coef, covariance, converged)
+    highest = np.amax(log_weight, 0)
+    weight = np.exp(log_weight - highest)
+    total = weight.sum(0)
+    distance = 2 * NODE_REACH / (n_nodes - 1) * prior.sd
+    log_evidence = highest + np.log(total * distance) - 0.5 * np.log(2 * np.pi * prior.variance)
+    return NodeFit(nodes, weight / total, coef, covariance, converged, log_evidence)
 
 
 def _discard_overflow(

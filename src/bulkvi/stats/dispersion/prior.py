@@ -18,6 +18,8 @@ MIN_VARIANCE = 0.05
 MAX_VARIANCE = 4.0
 """A standard deviation of 2: a wider prior, as where most genes have counts in one sample, is uninformative."""
 MIN_SD = 0.01
+MOMENT_ROUNDS = 4
+"""Rounds of `posterior_moments` from the highest place of a profile until they repeat themselves."""
 POINTS = np.linspace(-4.0, 4.0, 13)
 TAIL = 4.0
 INFORMED = 0.5
@@ -135,6 +137,18 @@ def dispersion_prior(
             break
     mean, sd = posterior_moments(profile, spline, trend, variance, mean, sd)
     return DispersionPrior(trend, variance, np.clip(mean, None, LARGEST_LOG), sd, converged)
+
+
+def prior_of_genes(profile: DispersionProfile, log_trend: np.ndarray, prior: DispersionPrior) -> DispersionPrior:
+    """The prior of other genes, with their posteriors: ``log_trend`` is the estimated trend at their means."""
+    log_mode, information = _mode(profile)
+    known = information / (information + 1 / prior.variance)
+    mean = known * log_mode + (1 - known) * log_trend
+    sd = np.sqrt(prior.variance * (1 - known))
+    spline = profile_spline(profile)
+    for _ in range(MOMENT_ROUNDS):
+        mean, sd = posterior_moments(profile, spline, log_trend, prior.variance, mean, sd)
+    return prior._replace(log_trend=log_trend, mean=np.clip(mean, None, LARGEST_LOG), sd=sd)
 
 
 def posterior_moments(

@@ -8,6 +8,7 @@ from scipy.special import logsumexp, ndtr, ndtri_exp
 
 from bulkvi.stats.effects.effect import EffectLikelihood, benjamini_hochberg, log_p_value, s_value
 from bulkvi.stats.effects.noise_inflation import ExpectedInflation, NoiseInflation, null_inflation, widen_log_p
+from bulkvi.stats.effects.readings import ReadEffects, average, log_average, segments
 from bulkvi.stats.effects.shrinkage import mixture_weights, shrink, shrinkage_prior, smallest_scale
 
 N_SCALES = 9
@@ -16,6 +17,10 @@ MIN_GAIN_PER_GENE = 0.005
 MAX_GENES = 3_000
 COARSE = 9
 NO_INFLATION = NoiseInflation(np.ones(1), np.ones(1))
+
+NO_READINGS = ReadEffects(
+    np.zeros(0, dtype=int), np.zeros(0), EffectLikelihood(*np.zeros((3, 1, 0))), np.zeros(0)
+)
 
 
 class CompositionShift(NamedTuple):
@@ -132,6 +137,8 @@ class EffectSummary(NamedTuple):
     """Mean variance used for the statistics of genes without effect; 1 unless it was estimated."""
     converged: bool
     """Whether the prior's weights are those of highest likelihood."""
+    reading: np.ndarray
+    """Posterior probability of each reading of the genes that have several."""
 
 
 def summarise_effect(
@@ -146,6 +153,7 @@ def summarise_effect(
     null_centre: float = 0.0,
     level: float = 0.95,
     delta: float = 0.0,
+    readings: ReadEffects | None = None,
 ) -> EffectSummary:
     """Summarise the likelihood of an effect: estimate, test and posterior of every gene.
 
@@ -153,6 +161,9 @@ def summarise_effect(
     and adjusted; then, for each factor of ``inflation``, standard errors are multiplied by its root, a prior is estimated and
     the posterior computed. Posteriors are averaged over the factors: moments and probabilities exactly, ends of the interval
     as a mean of ends.
+
+    Where genes have several ``readings``, their posterior is the mixture of the readings', each weighted by its evidence given
+    the prior of the effects; the estimate, its variance and the p-value are averaged with the readings' probabilities.
 
     Parameters
     ----------
@@ -179,6 +190,9 @@ def summarise_effect(
         Probability of the interval.
     delta
         Smallest absolute effect that matters, natural log, >= 0; the p-value is then that of an effect no larger.
+    readings
+        Likelihoods of the effect of genes whose counts can be read in several ways, to use instead of ``effect`` and ``log_p``
+        for all but the estimation of the prior, the shift and the width of the null.
 
     Returns
     -------
@@ -209,9 +223,12 @@ def summarise_effect(
         shift = composition_shift(effect, informative)
         log_p = None if shift.shift else log_p
     effect = effect._replace(estimate=effect.estimate - shift.shift)
+    readings = NO_READINGS if readings is None else readings.shifted(shift.shift)
+    read = readings.genes
     mle = effect.mean()
     if log_p is None or delta:
         log_p = log_p_value(effect, delta)
+        readings = readings._replace(log_p=log_p_value(readings.effect, delta))
     wider = 1.0
     if expected is not None:
         about = effect._replace(estimate=effect.estimate - null_centre) if null_centre else effect
@@ -220,23 +237,31 @@ def summarise_effect(
         if delta:
             each = [log_p_value(effect._replace(se=effect.se * np.sqrt(f)), delta) for f in inflation.factor]
             log_p = logsumexp(each, axis=0, b=inflation.weight[:, None])
+            each = [log_p_value(readings.inflated(f).effect, delta) for f in inflation.factor]
+            readings = readings._replace(log_p=logsumexp(each, axis=0, b=inflation.weight[:, None]))
         else:
             log_p = widen_log_p(log_p, inflation)
-    log_p = np.where(tested, log_p, 0.0)
-    p_value = np.exp(log_p)
-    adjusted = benjamini_hochberg(np.where(tested, p_value, np.nan))
+            readings = readings._replace(log_p=widen_log_p(readings.log_p, inflation))
 
     # one centre for all nodes, their scatter about it (thousandths of a standard error) in the variances: likelihood and
     # prior are then symmetric, and the posterior mean lies between 0 and the estimate
     spread = (effect.se**2 + (effect.estimate - effect.mean()) ** 2) ** 0.5
     effect = effect._replace(estimate=0 * effect.estimate + effect.mean(), se=spread)
-    se = effect.sd() * np.sqrt(wider)
+    variance = effect.sd() ** 2
+    readings = readings.centred()
+    reading = np.zeros(readings.gene.size)
     first, second, low, high, zero, positive, wide = np.zeros((7, mle.size))
     null_share, converged = 0.0, True
     for factor, probability in zip(*inflation, strict=True):
         inflated = effect._replace(se=effect.se * np.sqrt(factor))
         prior = shrinkage_prior(inflated)
         posterior = shrink(inflated, prior, level=level, delta=delta)
+        if read.size:
+            inflated_readings = readings.inflated(factor)
+            reading += probability * inflated_readings.probability(prior)
+            mixed = shrink(inflated_readings.likelihood(), prior, level=level, delta=delta)
+            for whole, part in zip(posterior, mixed, strict=True):
+                whole[read] = part
         first += probability * posterior.mean
         second += probability * (posterior.sd**2 + posterior.mean**2)
         low += probability * posterior.low
@@ -246,6 +271,21 @@ def summarise_effect(
         wide += probability * posterior.prob_effect
         null_share += probability * float(prior.weight[0])
         converged = converged and prior.converged
+    if read.size:
+        estimate = readings.effect.mean()
+        mle[read] = average(readings.gene, reading, estimate)
+        about = estimate - mle[read][segments(readings.gene)[1]]
+        variance[read] = average(readings.gene, reading, readings.effect.sd() ** 2 + about**2)
+        log_p = log_p.copy()
+        log_p[read] = log_average(readings.gene, reading, readings.log_p)
+        # readings of opposite signs may be shrunk so differently that their posterior means add up to the other sign
+        low_end, high_end = np.minimum(mle[read], 0.0), np.maximum(mle[read], 0.0)
+        inside = np.clip(first[read], low_end, high_end)
+        second[read] += 2 * inside * (inside - first[read])
+        first[read] = inside
+    log_p = np.where(tested, log_p, 0.0)
+    p_value = np.exp(log_p)
+    adjusted = benjamini_hochberg(np.where(tested, p_value, np.nan))
     lfsr = np.clip(zero + np.minimum(positive, 1 - positive - zero), 0.0, 1.0)
     return EffectSummary(
         mean=first,
@@ -253,7 +293,7 @@ def summarise_effect(
         low=low,
         high=high,
         mle=mle,
-        se=se,
+        se=np.sqrt(variance * wider),
         stat=np.copysign(_quantile(log_p), mle),
         p_value=p_value,
         adj_p_value=np.where(tested, adjusted, 1.0),
@@ -264,6 +304,7 @@ def summarise_effect(
         shift=shift,
         null_variance=wider,
         converged=converged,
+        reading=reading,
     )
 
 

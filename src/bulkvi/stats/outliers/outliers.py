@@ -12,6 +12,8 @@ from bulkvi.stats.outliers.contamination import Candidates, Contamination, codin
 
 MAX_LEVERAGE = 0.32
 CALL = 0.8
+SUSPECT = 0.1
+"""Probability in the search above which a count is weighed against its gene's others and the effects of all genes."""
 SCREEN = 0.4
 N_BINS = 20
 GENE_SCALE_DF = 40
@@ -33,6 +35,15 @@ STRUCTURE_RATIO = 3.0
 STRUCTURE_TIMES = 3
 
 
+class Suspected(NamedTuple):
+    """Sets of counts of a gene that may be outlying together, without those that a gene has already."""
+
+    gene: np.ndarray
+    """Gene of each set, ascending."""
+    dropped: np.ndarray
+    """Counts in the set, samples x sets."""
+
+
 class Outliers(NamedTuple):
     """Outlying counts of a data set."""
 
@@ -47,6 +58,18 @@ class Outliers(NamedTuple):
     """Samples that deviate in so many genes that it is structure and not chance; nothing in them is called."""
     judged: np.ndarray
     """Samples whose leverage is small enough to identify an outlying count."""
+    suspected: Suspected
+    """Sets of counts that may be outlying together, called or not."""
+
+    @property
+    def kept(self) -> np.ndarray | None:
+        """Weights for `fit_genes`; None where all are 1."""
+        return None if (self.weight == 1).all() else self.weight
+
+    @property
+    def dropped(self) -> np.ndarray:
+        """Whether a count has lost most of its weight, samples x genes."""
+        return self.weight < 0.5
 
 
 class _Trend(NamedTuple):
@@ -145,7 +168,7 @@ def find_outliers(counts: np.ndarray, features: np.ndarray, *, offset: np.ndarra
     n, p = features.shape
     weight, called = np.ones(counts.shape), np.zeros(counts.shape, dtype=bool)
     structured = np.zeros(n, dtype=bool)
-    share = 0.0
+    share, sets = 0.0, [Suspected(np.zeros(0, dtype=int), np.zeros((n, 0), dtype=bool))]
     columns, precision = coding_free(features.astype(float), ridge)
     layout, order = make_layout(columns, precision)
     left, size, _ = np.linalg.svd(columns[order], full_matrices=False)
@@ -165,13 +188,34 @@ def find_outliers(counts: np.ndarray, features: np.ndarray, *, offset: np.ndarra
                     break
             share = trend.share
             for genes, block in cohort.blocks(np.flatnonzero(suspicious), max(64, block_genes(n) // 16)):
-                probability = np.empty((n, genes.size))
-                probability[order] = _probability(cohort, block, sigma[genes], trend)
+                probability, other = np.empty((2, n, genes.size))
+                probability[order], other[order] = _probability(cohort, block, sigma[genes], trend)
+                sets.append(_sets(genes, probability, other))
                 called[:, genes] = probability > CALL
                 weight[:, genes] = np.where(probability > CALL, 1.0 - probability, 1.0)
     judged = np.zeros(n, dtype=bool)
     judged[order] = small
-    return Outliers(weight, called, share, structured, judged)
+    gene = np.concatenate([part.gene for part in sets])
+    dropped = np.concatenate([part.dropped for part in sets], 1)
+    up = np.argsort(gene, kind="stable")
+    return Outliers(weight, called, share, structured, judged, Suspected(gene[up], dropped[:, up]))
+
+
+def _sets(genes: np.ndarray, probability: np.ndarray, other: np.ndarray) -> Suspected:
+    """Sets of counts to weigh against keeping all: those of either search above `SUSPECT` or `CALL`, and the most probable alone."""
+    found: list[np.ndarray] = []
+    which: list[np.ndarray] = []
+    alone = (probability == probability.max(0)) & (probability > SUSPECT)
+    for dropped in (probability > CALL, probability > SUSPECT, other > CALL, other > SUSPECT, alone):
+        new = dropped.any(0)
+        for before in found:
+            new &= (before != dropped).any(0)
+        found.append(np.where(new, dropped, False))
+        which.append(np.flatnonzero(new))
+    return Suspected(
+        np.concatenate([genes[new] for new in which]),
+        np.concatenate([dropped[:, new] for dropped, new in zip(found, which, strict=True)], 1),
+    )
 
 
 def _screen(cohort: _Cohort) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -220,8 +264,8 @@ def _learn(
     return _Trend(log_mean[up], prior.log_trend[up], prior.variance, share), rate
 
 
-def _probability(cohort: _Cohort, block: Block, sigma: np.ndarray, trend: _Trend) -> np.ndarray:
-    """Outlier probability of each count of a block, from the better of two starts; samples in the order of the layout."""
+def _probability(cohort: _Cohort, block: Block, sigma: np.ndarray, trend: _Trend) -> tuple[np.ndarray, np.ndarray]:
+    """Outlier probability of each count of a block, from the better and the worse of two starts; samples as in the layout."""
 
     def search(genes: Block, start: np.ndarray, log_trend: np.ndarray) -> Contamination:
         candidates = Candidates(genes._replace(weights=start), log_trend, trend.variance, cohort.eligible)
@@ -231,14 +275,16 @@ def _probability(cohort: _Cohort, block: Block, sigma: np.ndarray, trend: _Trend
     log_trend = trend.at(_log_mean(block, start))
     first = search(block, start, log_trend)
     leverage = (cohort.basis**2).sum(1)
+    other = first.probability.copy()
     again = np.flatnonzero(leverage @ (start < 0.5) >= SECOND_START)
     if again.size:
         subset = _genes(block, again)
         start = _start(cohort, subset, sigma[again], np.median(_log_rate(subset), 0))
         second = search(subset, start, log_trend[again])
         better = second.evidence > first.evidence[again]
+        other[:, again[~better]] = second.probability[:, ~better]
         first.probability[:, again[better]] = second.probability[:, better]
-    return first.probability
+    return first.probability, other
 
 
 def _robust_fit(cohort: _Cohort, block: Block, sigma: np.ndarray) -> np.ndarray:
@@ -275,3 +321,13 @@ def _genes(block: Block, which: np.ndarray) -> Block:
     """Select genes of a block without weights."""
     exposure = block.exposure if block.exposure.shape[1] == 1 else np.ascontiguousarray(block.exposure[:, which])
     return block._replace(counts=np.ascontiguousarray(block.counts[:, which]), exposure=exposure)
+
+
+def fill_unjudged(outliers: Outliers, reduced: Outliers) -> Outliers:
+    """Fill samples that cannot be judged given all features with the outliers given fewer of them."""
+    rows = (~outliers.judged & reduced.judged)[:, None]
+    return outliers._replace(
+        weight=np.where(rows, reduced.weight, outliers.weight),
+        called=np.where(rows, reduced.called, outliers.called),
+        judged=outliers.judged | reduced.judged,
+    )

@@ -1,0 +1,91 @@
+"""Effects of genes that can be read in several ways: each reading has a likelihood of its own, the posterior is their mixture."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import logsumexp
+
+from bulkvi.stats.effects.effect import EffectLikelihood
+from bulkvi.stats.effects.shrinkage import ShrinkagePrior
+
+
+class ReadEffects(NamedTuple):
+    """One effect under each reading of the genes that have several, natural log; readings of a gene stand together."""
+
+    gene: np.ndarray
+    """Gene of each reading, ascending."""
+    log_evidence: np.ndarray
+    """Log marginal likelihood of the gene's counts under a flat prior of the effect, readings."""
+    effect: EffectLikelihood
+    """Likelihood of the effect, nodes x readings."""
+    log_p: np.ndarray
+    """Natural log of the p-values, readings."""
+
+    @property
+    def genes(self) -> np.ndarray:
+        """The genes, each once."""
+        return np.unique(self.gene)
+
+    def shifted(self, shift: float) -> "ReadEffects":
+        """Measure the effects from ``shift``."""
+        return self._replace(effect=self.effect._replace(estimate=self.effect.estimate - shift))
+
+    def centred(self) -> "ReadEffects":
+        """Put the nodes of each reading on one centre, their scatter about it into the variances."""
+        mean, effect = self.effect.mean(), self.effect
+        spread = (effect.se**2 + (effect.estimate - mean) ** 2) ** 0.5
+        return self._replace(effect=effect._replace(estimate=0 * effect.estimate + mean, se=spread))
+
+    def inflated(self, factor: float) -> "ReadEffects":
+        """Multiply the variances by a factor."""
+        return self._replace(effect=self.effect._replace(se=self.effect.se * np.sqrt(factor)))
+
+    def likelihood(self) -> EffectLikelihood:
+        """The likelihood of each gene's effect: the mixture of its readings', by their evidence; nodes x genes."""
+        start, which = segments(self.gene)
+        slot = np.arange(self.gene.size) - start[which]
+        nodes, n_slots = self.effect.weight.shape[0], int(slot.max()) + 1
+        shape = nodes, n_slots, start.size
+        estimate, se, weight = np.zeros(shape), np.ones(shape), np.zeros(shape)
+        estimate[:, slot, which] = self.effect.estimate
+        se[:, slot, which] = self.effect.se
+        weight[:, slot, which] = self.effect.weight * normalised(self.gene, self.log_evidence)
+        return EffectLikelihood(*(part.reshape(nodes * n_slots, -1) for part in (estimate, se, weight)))
+
+    def probability(self, prior: ShrinkagePrior) -> np.ndarray:
+        r"""Posterior probability of each reading, ``P(R | y)`` in proportion to ``Z_R sum_j pi_j sum_k w_k N(b_k; 0, s_k^2 + sigma_j^2)``."""
+        used = prior.weight > 0
+        variance = self.effect.se[:, None] ** 2 + prior.scale[used][:, None] ** 2
+        log_density = -0.5 * (np.log(variance) + self.effect.estimate[:, None] ** 2 / variance)
+        log_density += np.log(np.clip(self.effect.weight, 1e-300, None))[:, None] + np.log(prior.weight[used])[:, None]
+        return normalised(self.gene, self.log_evidence + logsumexp(log_density, (0, 1)))
+
+
+def segments(gene: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First reading of each gene, and for each reading which of the genes it is of."""
+    first = np.append(True, gene[1:] != gene[:-1])[: gene.size]
+    return np.flatnonzero(first), np.cumsum(first) - 1
+
+
+def normalised(gene: np.ndarray, log_weight: np.ndarray) -> np.ndarray:
+    """Weights that add up to one over the readings of each gene."""
+    start, which = segments(gene)
+    if not start.size:
+        return np.zeros(0)
+    weight = np.exp(log_weight - np.maximum.reduceat(log_weight, start)[which])
+    return weight / np.add.reduceat(weight, start)[which]
+
+
+def average(gene: np.ndarray, probability: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Average over the readings of each gene, genes."""
+    start, _ = segments(gene)
+    return np.add.reduceat(probability * value, start) if start.size else np.zeros(0)
+
+
+def log_average(gene: np.ndarray, probability: np.ndarray, log_value: np.ndarray) -> np.ndarray:
+    """Log of the average of exponentials, genes."""
+    start, which = segments(gene)
+    if not start.size:
+        return np.zeros(0)
+    highest = np.maximum.reduceat(log_value, start)
+    return highest + np.log(np.add.reduceat(probability * np.exp(log_value - highest[which]), start))

@@ -1,0 +1,277 @@
+"""Readings of a gene: all its counts kept, or some of them outlying; each with its regression and its evidence."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import gammaln, logsumexp
+
+from bulkvi.stats.effects.readings import normalised, segments
+from bulkvi.stats.effects.shrinkage import mixture_weights
+from bulkvi.stats.genes import FittedGenes, NodeFit, fit_under_prior
+from bulkvi.stats.nb.regression import join
+from bulkvi.stats.outliers.contamination import OUTLYING_SCALE
+from bulkvi.stats.outliers.outliers import Outliers, Suspected
+
+CALL = 0.5
+"""Probability above which a count is called outlying: nothing depends on the call, so the more probable is said."""
+NEGLIGIBLE = 1e-7
+"""Share of a gene's evidence below which a reading is left out."""
+LEARN_GENES = 2_000
+N_SCALES = 9
+SMALLEST_SCALE = 0.05
+"""Smallest sd, over the samples, of the log rates that the features make: less is as none."""
+LARGEST_SHARE = 0.3
+N_SHARES = 80
+
+
+class Readings(NamedTuple):
+    """Readings of contested genes: those with more than one."""
+
+    gene: np.ndarray
+    """Gene of each reading, ascending."""
+    dropped: np.ndarray
+    """Counts that are outlying, samples x readings."""
+    fit: FittedGenes
+    """Regressions without these counts, one column a reading."""
+    log_evidence: np.ndarray
+    """Log marginal likelihood of the gene's counts under a flat prior of the effects, that of which counts are outlying
+    included, readings."""
+    probability: np.ndarray
+    """Posterior probability under the effects that the features have on all genes, readings."""
+
+    def select(self, which: np.ndarray) -> "Readings":
+        """Select readings."""
+        return Readings(
+            self.gene[which], self.dropped[:, which], genes_of(self.fit, which), self.log_evidence[which], self.probability[which]
+        )
+
+
+def genes_of(fit: FittedGenes, which: np.ndarray) -> FittedGenes:
+    """Select genes of a fit."""
+    prior = fit.prior._replace(
+        log_trend=fit.prior.log_trend[which], mean=fit.prior.mean[which], sd=fit.prior.sd[which]
+    )
+    nodes = NodeFit(*(part[..., which] for part in fit.nodes))
+    return FittedGenes(fit.base_mean[which], fit.gene_dispersion[which], prior, nodes)
+
+
+def weigh_readings(
+    counts: np.ndarray,
+    features: np.ndarray,
+    fit: FittedGenes,
+    outliers: Outliers,
+    reduced: Readings | None = None,
+    *,
+    judged: np.ndarray,
+    offset: np.ndarray,
+    ridge: np.ndarray,
+) -> tuple[Outliers, Readings | None]:
+    """Judge suspected counts by the readings of their genes: the outliers, and the readings that are not negligible.
+
+    Genes of ``fit`` are replaced by their most probable reading, in place. ``reduced`` are readings given fewer features; a
+    gene whose readings there concern a sample that is not ``judged`` given all features keeps them, with their evidence.
+    """
+    given = {"offset": offset, "ridge": ridge}
+    suspected, parts = outliers.suspected, []
+    if reduced is not None and reduced.gene.size:
+        unjudged = (reduced.dropped & ~judged[:, None]).any(0)
+        carried = np.isin(reduced.gene, reduced.gene[unjudged])
+        if carried.any():
+            parts.append(read_again(counts, features, fit, reduced.select(np.flatnonzero(carried)), **given))
+        left = ~np.isin(suspected.gene, reduced.gene[carried])
+        suspected = Suspected(suspected.gene[left], suspected.dropped[:, left])
+    n_tested = max(int((judged & ~outliers.structured).sum()), 1) * counts.shape[1]
+    share = outliers.share
+    if suspected.gene.size:
+        own, share = read_genes(counts, features, fit, suspected, n_tested=n_tested, **given)
+        parts.append(own)
+    if not parts:
+        return outliers, None
+    readings = join_readings(parts)
+    weight = 1.0 - settle(fit, readings)
+    called = outlying_probability(readings, counts.shape[1]) > CALL
+    return outliers._replace(weight=weight, called=called, share=share), contested(readings)
+
+
+def join_readings(parts: list[Readings]) -> Readings:
+    """Concatenate readings of different genes, genes ascending."""
+    head = parts[0]
+    if len(parts) == 1:
+        return head
+    fits = [part.fit for part in parts]
+    fit = FittedGenes(
+        np.concatenate([each.base_mean for each in fits]),
+        np.concatenate([each.gene_dispersion for each in fits]),
+        head.fit.prior._replace(
+            log_trend=np.concatenate([each.prior.log_trend for each in fits]),
+            mean=np.concatenate([each.prior.mean for each in fits]),
+            sd=np.concatenate([each.prior.sd for each in fits]),
+        ),
+        join([each.nodes for each in fits]),
+    )
+    together = Readings(
+        np.concatenate([part.gene for part in parts]),
+        np.concatenate([part.dropped for part in parts], 1),
+        fit,
+        np.concatenate([part.log_evidence for part in parts]),
+        np.concatenate([part.probability for part in parts]),
+    )
+    return together.select(np.argsort(together.gene, kind="stable"))
+
+
+def read_genes(
+    counts: np.ndarray,
+    features: np.ndarray,
+    fit: FittedGenes,
+    suspected: Suspected,
+    *,
+    offset: np.ndarray,
+    ridge: np.ndarray,
+    n_tested: int,
+) -> tuple[Readings, float]:
+    r"""Weigh the readings of genes with suspected counts; returns them and the share of outlying counts.
+
+    A reading R of a gene says which of its counts are outlying, S; the others are negative binomial. Its evidence is
+
+    .. math:: Z_R = \epsilon^{|S|} (1 - \epsilon)^{n - |S|} \prod_{i \in S} q(y_i \mid m_i)
+        \int p(\alpha) \, L_R(\alpha) \, d\alpha
+
+    with L the adjusted likelihood of the kept counts, under a flat prior of the effects. A flat prior lets a reading have
+    any effect for free: that the features make effects in few genes, and of which size, multiplies it by
+
+    .. math:: \int N(u_R; u, C_R) \, g(u) \, du, \qquad g = \pi_0 \delta_0 + \sum_j \pi_j N(0, \sigma_j^2 I)
+
+    with u the log rates that the features make, in orthogonal coordinates (their variance over the samples is
+    :math:`|u|^2`), so that the coding of the features does not matter. The weights of g are those of highest likelihood
+    over all genes; :math:`\epsilon` is that of highest likelihood over the genes' readings.
+    """
+    n = counts.shape[0]
+    own = np.unique(suspected.gene)
+    gene = np.concatenate([own, suspected.gene])
+    dropped = np.concatenate([np.zeros((n, own.size), dtype=bool), suspected.dropped], 1)
+    up = np.argsort(gene, kind="stable")
+    gene, dropped = gene[up], dropped[:, up]
+    y, o = counts[:, gene], offset if offset.ndim == 1 else offset[:, gene]
+    read = fit_under_prior(y, features, fit, offset=o, ridge=ridge, weights=(~dropped).astype(float))
+    log_evidence = read.nodes.log_evidence + _outlying_terms(y, features, read, dropped, o)
+    size = dropped.sum(0)
+    prior = log_effect_evidence(features, fit, read)
+    share = _share(gene, log_evidence + prior, size, n_tested)
+    log_evidence = log_evidence + size * (np.log(share) - np.log1p(-share))
+    readings = Readings(gene, dropped, read, log_evidence, normalised(gene, log_evidence + prior))
+    return readings, share
+
+
+def read_again(
+    counts: np.ndarray, features: np.ndarray, fit: FittedGenes, readings: Readings, *, offset: np.ndarray, ridge: np.ndarray
+) -> Readings:
+    """Fit readings with other features; which of them is right stays as it was judged."""
+    gene = readings.gene
+    o, kept = offset if offset.ndim == 1 else offset[:, gene], (~readings.dropped).astype(float)
+    return readings._replace(fit=fit_under_prior(counts[:, gene], features, fit, offset=o, ridge=ridge, weights=kept))
+
+
+def contested(readings: Readings) -> Readings:
+    """Leave out readings that are negligible, with a flat prior of the effects and with theirs, and genes that keep all counts."""
+    flat = normalised(readings.gene, readings.log_evidence)
+    readings = readings.select(np.flatnonzero(np.maximum(readings.probability, flat) > NEGLIGIBLE))
+    start, which = segments(readings.gene)
+    outlying = readings.dropped.any(0)
+    return readings.select(np.flatnonzero(np.logical_or.reduceat(outlying, start)[which]) if start.size else start)
+
+
+def settle(fit: FittedGenes, readings: Readings) -> np.ndarray:
+    """Replace genes of a fit by their most probable readings, in place; returns the outlying counts, samples x genes."""
+    start, which = segments(readings.gene)
+    dropped = np.zeros((readings.dropped.shape[0], fit.base_mean.size), dtype=bool)
+    if not start.size:
+        return dropped
+    best = np.lexsort((-readings.probability, readings.gene))[start]
+    genes, chosen = readings.gene[best], genes_of(readings.fit, best)
+    for whole, part in zip(fit.nodes, chosen.nodes, strict=True):
+        whole[..., genes] = part
+    for whole, part in (
+        (fit.base_mean, chosen.base_mean),
+        (fit.gene_dispersion, chosen.gene_dispersion),
+        (fit.prior.log_trend, chosen.prior.log_trend),
+        (fit.prior.mean, chosen.prior.mean),
+        (fit.prior.sd, chosen.prior.sd),
+    ):
+        whole[genes] = part
+    dropped[:, genes] = readings.dropped[:, best]
+    return dropped
+
+
+def outlying_probability(readings: Readings, n_genes: int) -> np.ndarray:
+    """Probability of each count that it is outlying, samples x genes."""
+    out = np.zeros((readings.dropped.shape[0], n_genes))
+    start, _ = segments(readings.gene)
+    if start.size:
+        out[:, readings.gene[start]] = np.add.reduceat(readings.probability * readings.dropped, start, 1)
+    return out
+
+
+def _outlying_terms(
+    counts: np.ndarray, features: np.ndarray, read: FittedGenes, dropped: np.ndarray, offset: np.ndarray
+) -> np.ndarray:
+    """Log density of the outlying counts, less the terms of these counts alone that all readings share; readings.
+
+    The density is that of `contamination`: logistic about the fitted mean on the log scale, all below 1/2 at zero.
+    """
+    middle = read.nodes.coef.shape[0] // 2
+    sample, column = np.nonzero(dropped)
+    if not sample.size:
+        return np.zeros(dropped.shape[1])
+    log_exposure = offset[sample] if offset.ndim == 1 else offset[sample, column]
+    log_rate = np.einsum("cp,pc->c", features[sample], read.nodes.coef[middle][:, column])
+    y = counts[sample, column]
+    centre = np.log(np.exp(np.clip(log_exposure + log_rate, -40.0, 40.0)) + 0.5)
+    t = np.abs(np.log(y + 0.5) - centre) / OUTLYING_SCALE
+    body = -t - 2 * np.log1p(np.exp(-t)) - np.log(OUTLYING_SCALE * (y + 0.5))
+    log_density = np.where(y >= 0.5, body, -np.logaddexp(0.0, centre / OUTLYING_SCALE))
+    return np.bincount(column, log_density - (y * log_exposure - gammaln(y + 1.0)), minlength=dropped.shape[1])
+
+
+def log_effect_evidence(features: np.ndarray, fit: FittedGenes, read: FittedGenes) -> np.ndarray:
+    """Log of the integral of each reading's likelihood of the effects over the prior that all genes have."""
+    centred = features - features.mean(0)
+    _, size, right = np.linalg.svd(centred, full_matrices=False)
+    used = size > 1e-9 * max(float(size.max()), 1e-300)
+    turn = size[used, None] * right[used] / np.sqrt(features.shape[0])
+    middle = fit.nodes.coef.shape[0] // 2
+    order = np.lexsort((fit.base_mean,))
+    chosen = order[:: max(1, -(-order.size // LEARN_GENES))]
+    alone = genes_of(fit, chosen).nodes
+    alone = alone._replace(**{name: getattr(alone, name)[[middle]] for name in ("coef", "covariance")})
+    scale = np.concatenate([[0.0], SMALLEST_SCALE * 2.0 ** np.arange(N_SCALES)])
+    learned = _log_marginal(turn, alone.coef, alone.covariance, scale)[0]
+    weight, _ = mixture_weights(np.exp(learned - learned.max(0)), 1.0)
+    with np.errstate(divide="ignore"):
+        log_prior = np.log(weight)[:, None] + np.log(np.clip(read.nodes.weight, 1e-300, None))[:, None]
+    return logsumexp(log_prior + _log_marginal(turn, read.nodes.coef, read.nodes.covariance, scale), (0, 1))
+
+
+def _log_marginal(turn: np.ndarray, coef: np.ndarray, covariance: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Log ``N(turn coef; 0, turn C turn' + scale^2 I)``, nodes x scales x genes."""
+    p = coef.shape[1]
+    row, column = np.tril_indices(p)
+    outer = np.einsum("iq,jq->ijq", turn[:, row], turn[:, column])
+    outer = outer + np.where(row == column, 0.0, np.einsum("iq,jq->ijq", turn[:, column], turn[:, row]))
+    spread = np.einsum("ijq,kqg->kgij", outer, covariance)
+    value, vector = np.linalg.eigh(spread)
+    place = np.einsum("kgij,kgi->kgj", vector, np.einsum("ip,kpg->kgi", turn, coef))
+    variance = np.clip(value, 1e-12, None)[:, None] + scale[:, None, None] ** 2
+    return -0.5 * (np.log(2 * np.pi * variance) + place[:, None] ** 2 / variance).sum(-1)
+
+
+def _share(gene: np.ndarray, log_weight: np.ndarray, size: np.ndarray, n_tested: int) -> float:
+    """Share of outlying counts of highest likelihood, at least one of those tested."""
+    start, which = segments(gene)
+    shares = np.geomspace(1 / n_tested, max(LARGEST_SHARE, 1 / n_tested), N_SHARES)
+    likelihood = np.empty(N_SHARES)
+    for k, share in enumerate(np.minimum(shares, 0.5)):
+        here = log_weight + size * (np.log(share) - np.log1p(-share))
+        highest = np.maximum.reduceat(here, start)
+        total = np.add.reduceat(np.exp(here - highest[which]), start)
+        likelihood[k] = (highest + np.log(total)).sum() + n_tested * np.log1p(-share)
+    return float(shares[np.argmax(likelihood)])
