@@ -1,6 +1,6 @@
 """Regression of every gene's counts on the columns of a design."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,8 +14,8 @@ from bulkvi.stats.effects.noise_inflation import NoiseInflation, noise_inflation
 from bulkvi.stats.effects.readings import ReadEffects
 from bulkvi.stats.effects.summary import CompositionShift, composition_shift
 from bulkvi.stats.genes import FittedGenes, effect_ridge, fit_genes
-from bulkvi.stats.outliers.outliers import Outliers, fill_unjudged, find_outliers
-from bulkvi.stats.outliers.readings import Readings, weigh_readings
+from bulkvi.stats.outliers.outliers import Outliers, find_outliers
+from bulkvi.stats.outliers.readings import Readings, fill_unjudged, weigh_readings
 from bulkvi.study.study import Study
 from bulkvi.study.study_design import intercept_of, is_coded
 
@@ -165,7 +165,7 @@ def regress_genes(study: Study, features: pd.DataFrame, *, reduced: GeneRegressi
     matrix = features.to_numpy()
     if donor is not None:
         return _regress_donor_genes(counts, offset, features, donor, reduced)
-    given = {"offset": offset, "ridge": effect_ridge(matrix)}
+    given: dict[str, Any] = {"offset": offset, "ridge": effect_ridge(matrix)}
     outliers = find_outliers(counts, matrix, **given)
     judged, before = outliers.judged, None
     if reduced is not None:
@@ -182,7 +182,7 @@ def _regress_donor_genes(
     """Regress on the features and random intercepts; outliers are judged beside fixed columns for the donors."""
     matrix = features.to_numpy()
     known = add_donor_columns(matrix, donor)
-    given = {"offset": offset, "ridge": effect_ridge(known)}
+    given: dict[str, Any] = {"offset": offset, "ridge": effect_ridge(known)}
     outliers = find_outliers(counts, known, **given)
     if outliers.suspected.gene.size:
         fit = fit_genes(counts, known, weights=outliers.kept, **given)

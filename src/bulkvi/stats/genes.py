@@ -54,6 +54,13 @@ class FittedGenes(NamedTuple):
     """Regressions at the nodes of the dispersions' posteriors."""
 
 
+def genes_of(fit: FittedGenes, which: np.ndarray) -> FittedGenes:
+    """Select genes of a fit."""
+    prior = fit.prior._replace(log_trend=fit.prior.log_trend[which], mean=fit.prior.mean[which], sd=fit.prior.sd[which])
+    nodes = NodeFit(*(part[..., which] for part in fit.nodes))
+    return FittedGenes(fit.base_mean[which], fit.gene_dispersion[which], prior, nodes)
+
+
 def effect_ridge(features: np.ndarray) -> np.ndarray:
     r"""Compute a prior precision of the coefficients that does not depend on how the features are coded.
 

@@ -9,6 +9,17 @@ from bulkvi.stats.effects.effect import EffectLikelihood
 from bulkvi.stats.effects.shrinkage import ShrinkagePrior
 
 
+class ReadEstimate(NamedTuple):
+    """Estimate and test of genes with several readings, averaged over these; natural logs."""
+
+    mle: np.ndarray
+    """Means of the likelihoods."""
+    variance: np.ndarray
+    """Their variances, the differences between the readings included."""
+    log_p: np.ndarray
+    """Natural log of the mean p-values."""
+
+
 class ReadEffects(NamedTuple):
     """One effect under each reading of the genes that have several, natural log; readings of a gene stand together."""
 
@@ -59,6 +70,14 @@ class ReadEffects(NamedTuple):
         log_density = -0.5 * (np.log(variance) + self.effect.estimate[:, None] ** 2 / variance)
         log_density += np.log(np.clip(self.effect.weight, 1e-300, None))[:, None] + np.log(prior.weight[used])[:, None]
         return normalised(self.gene, self.log_evidence + logsumexp(log_density, (0, 1)))
+
+    def estimate(self, probability: np.ndarray) -> ReadEstimate:
+        """Average the estimates and p-values with the readings' probabilities."""
+        mean = self.effect.mean()
+        mle = average(self.gene, probability, mean)
+        about = mean - mle[segments(self.gene)[1]]
+        variance = average(self.gene, probability, self.effect.sd() ** 2 + about**2)
+        return ReadEstimate(mle, variance, log_average(self.gene, probability, self.log_p))
 
 
 def segments(gene: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

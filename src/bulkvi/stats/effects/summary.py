@@ -8,7 +8,7 @@ from scipy.special import logsumexp, ndtr, ndtri_exp
 
 from bulkvi.stats.effects.effect import EffectLikelihood, benjamini_hochberg, log_p_value, s_value
 from bulkvi.stats.effects.noise_inflation import ExpectedInflation, NoiseInflation, null_inflation, widen_log_p
-from bulkvi.stats.effects.readings import ReadEffects, average, log_average, segments
+from bulkvi.stats.effects.readings import ReadEffects
 from bulkvi.stats.effects.shrinkage import mixture_weights, shrink, shrinkage_prior, smallest_scale
 
 N_SCALES = 9
@@ -18,9 +18,7 @@ MAX_GENES = 3_000
 COARSE = 9
 NO_INFLATION = NoiseInflation(np.ones(1), np.ones(1))
 
-NO_READINGS = ReadEffects(
-    np.zeros(0, dtype=int), np.zeros(0), EffectLikelihood(*np.zeros((3, 1, 0))), np.zeros(0)
-)
+NO_READINGS = ReadEffects(np.zeros(0, dtype=int), np.zeros(0), EffectLikelihood(*np.zeros((3, 1, 0))), np.zeros(0))
 
 
 class CompositionShift(NamedTuple):
@@ -257,10 +255,11 @@ def summarise_effect(
         prior = shrinkage_prior(inflated)
         posterior = shrink(inflated, prior, level=level, delta=delta)
         if read.size:
-            inflated_readings = readings.inflated(factor)
-            reading += probability * inflated_readings.probability(prior)
-            mixed = shrink(inflated_readings.likelihood(), prior, level=level, delta=delta)
-            for whole, part in zip(posterior, mixed, strict=True):
+            several = readings.inflated(factor)
+            reading += probability * several.probability(prior)
+            for whole, part in zip(
+                posterior, shrink(several.likelihood(), prior, level=level, delta=delta), strict=True
+            ):
                 whole[read] = part
         first += probability * posterior.mean
         second += probability * (posterior.sd**2 + posterior.mean**2)
@@ -272,15 +271,10 @@ def summarise_effect(
         null_share += probability * float(prior.weight[0])
         converged = converged and prior.converged
     if read.size:
-        estimate = readings.effect.mean()
-        mle[read] = average(readings.gene, reading, estimate)
-        about = estimate - mle[read][segments(readings.gene)[1]]
-        variance[read] = average(readings.gene, reading, readings.effect.sd() ** 2 + about**2)
         log_p = log_p.copy()
-        log_p[read] = log_average(readings.gene, reading, readings.log_p)
+        mle[read], variance[read], log_p[read] = readings.estimate(reading)
         # readings of opposite signs may be shrunk so differently that their posterior means add up to the other sign
-        low_end, high_end = np.minimum(mle[read], 0.0), np.maximum(mle[read], 0.0)
-        inside = np.clip(first[read], low_end, high_end)
+        inside = np.clip(first, np.minimum(mle, 0.0), np.maximum(mle, 0.0))[read]
         second[read] += 2 * inside * (inside - first[read])
         first[read] = inside
     log_p = np.where(tested, log_p, 0.0)

@@ -9,11 +9,10 @@ from bulkvi.stats.dispersion.prior import dispersion_prior
 from bulkvi.stats.dispersion.profile import dispersion_profile
 from bulkvi.stats.nb.regression import Block, Layout, block_genes, blocks, check_regression, make_layout
 from bulkvi.stats.outliers.contamination import Candidates, Contamination, coding_free, outlier_probability
+from bulkvi.stats.outliers.suspected import Suspected, join_suspected, suspected_sets
 
 MAX_LEVERAGE = 0.32
 CALL = 0.8
-SUSPECT = 0.1
-"""Probability in the search above which a count is weighed against its gene's others and the effects of all genes."""
 SCREEN = 0.4
 N_BINS = 20
 GENE_SCALE_DF = 40
@@ -33,15 +32,6 @@ SECOND_START = 0.25
 STRUCTURE_SHARE = 0.01
 STRUCTURE_RATIO = 3.0
 STRUCTURE_TIMES = 3
-
-
-class Suspected(NamedTuple):
-    """Sets of counts of a gene that may be outlying together, without those that a gene has already."""
-
-    gene: np.ndarray
-    """Gene of each set, ascending."""
-    dropped: np.ndarray
-    """Counts in the set, samples x sets."""
 
 
 class Outliers(NamedTuple):
@@ -121,7 +111,8 @@ def find_outliers(counts: np.ndarray, features: np.ndarray, *, offset: np.ndarra
     those are kept that agree with the other groups.
 
     A count is called, and loses weight, at a probability above `CALL` = 0.8 rather than 0.5: dropping a good count
-    makes its gene look more certain than it is, keeping an outlier only costs power.
+    makes its gene look more certain than it is, keeping an outlier only costs power. The search lets a gene have any effect;
+    `weigh_readings` weighs what it suspects against the effects that genes have.
 
     Not tested, and of weight 1, are
 
@@ -144,8 +135,8 @@ def find_outliers(counts: np.ndarray, features: np.ndarray, *, offset: np.ndarra
 
     Returns
     -------
-    Named tuple with ``weight`` (for `fit_genes`) and ``called``, samples x genes; ``share`` of outliers; and ``structured`` and
-    ``judged``, one value per sample. Time and memory are linear in samples x genes, with a bounded workspace.
+    Named tuple with ``weight`` (for `fit_genes`) and ``called``, samples x genes; ``share`` of outliers; ``structured`` and
+    ``judged``, one value per sample; and ``suspected``, sets of counts for `weigh_readings`. Time and memory are linear in samples x genes, with a bounded workspace.
 
     Raises
     ------
@@ -168,7 +159,7 @@ def find_outliers(counts: np.ndarray, features: np.ndarray, *, offset: np.ndarra
     n, p = features.shape
     weight, called = np.ones(counts.shape), np.zeros(counts.shape, dtype=bool)
     structured = np.zeros(n, dtype=bool)
-    share, sets = 0.0, [Suspected(np.zeros(0, dtype=int), np.zeros((n, 0), dtype=bool))]
+    share, sets = 0.0, []
     columns, precision = coding_free(features.astype(float), ridge)
     layout, order = make_layout(columns, precision)
     left, size, _ = np.linalg.svd(columns[order], full_matrices=False)
@@ -190,32 +181,12 @@ def find_outliers(counts: np.ndarray, features: np.ndarray, *, offset: np.ndarra
             for genes, block in cohort.blocks(np.flatnonzero(suspicious), max(64, block_genes(n) // 16)):
                 probability, other = np.empty((2, n, genes.size))
                 probability[order], other[order] = _probability(cohort, block, sigma[genes], trend)
-                sets.append(_sets(genes, probability, other))
+                sets.append(suspected_sets(genes, probability, other, CALL))
                 called[:, genes] = probability > CALL
                 weight[:, genes] = np.where(probability > CALL, 1.0 - probability, 1.0)
     judged = np.zeros(n, dtype=bool)
     judged[order] = small
-    gene = np.concatenate([part.gene for part in sets])
-    dropped = np.concatenate([part.dropped for part in sets], 1)
-    up = np.argsort(gene, kind="stable")
-    return Outliers(weight, called, share, structured, judged, Suspected(gene[up], dropped[:, up]))
-
-
-def _sets(genes: np.ndarray, probability: np.ndarray, other: np.ndarray) -> Suspected:
-    """Sets of counts to weigh against keeping all: those of either search above `SUSPECT` or `CALL`, and the most probable alone."""
-    found: list[np.ndarray] = []
-    which: list[np.ndarray] = []
-    alone = (probability == probability.max(0)) & (probability > SUSPECT)
-    for dropped in (probability > CALL, probability > SUSPECT, other > CALL, other > SUSPECT, alone):
-        new = dropped.any(0)
-        for before in found:
-            new &= (before != dropped).any(0)
-        found.append(np.where(new, dropped, False))
-        which.append(np.flatnonzero(new))
-    return Suspected(
-        np.concatenate([genes[new] for new in which]),
-        np.concatenate([dropped[:, new] for dropped, new in zip(found, which, strict=True)], 1),
-    )
+    return Outliers(weight, called, share, structured, judged, join_suspected(sets, n))
 
 
 def _screen(cohort: _Cohort) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -321,13 +292,3 @@ def _genes(block: Block, which: np.ndarray) -> Block:
     """Select genes of a block without weights."""
     exposure = block.exposure if block.exposure.shape[1] == 1 else np.ascontiguousarray(block.exposure[:, which])
     return block._replace(counts=np.ascontiguousarray(block.counts[:, which]), exposure=exposure)
-
-
-def fill_unjudged(outliers: Outliers, reduced: Outliers) -> Outliers:
-    """Fill samples that cannot be judged given all features with the outliers given fewer of them."""
-    rows = (~outliers.judged & reduced.judged)[:, None]
-    return outliers._replace(
-        weight=np.where(rows, reduced.weight, outliers.weight),
-        called=np.where(rows, reduced.called, outliers.called),
-        judged=outliers.judged | reduced.judged,
-    )

@@ -3,23 +3,20 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import gammaln, logsumexp
+from scipy.special import gammaln
 
 from bulkvi.stats.effects.readings import normalised, segments
-from bulkvi.stats.effects.shrinkage import mixture_weights
-from bulkvi.stats.genes import FittedGenes, NodeFit, fit_under_prior
+from bulkvi.stats.genes import FittedGenes, fit_under_prior, genes_of
 from bulkvi.stats.nb.regression import join
 from bulkvi.stats.outliers.contamination import OUTLYING_SCALE
-from bulkvi.stats.outliers.outliers import Outliers, Suspected
+from bulkvi.stats.outliers.effect_evidence import log_effect_evidence
+from bulkvi.stats.outliers.outliers import Outliers
+from bulkvi.stats.outliers.suspected import Suspected
 
 CALL = 0.5
 """Probability above which a count is called outlying: nothing depends on the call, so the more probable is said."""
 NEGLIGIBLE = 1e-7
 """Share of a gene's evidence below which a reading is left out."""
-LEARN_GENES = 2_000
-N_SCALES = 9
-SMALLEST_SCALE = 0.05
-"""Smallest sd, over the samples, of the log rates that the features make: less is as none."""
 LARGEST_SHARE = 0.3
 N_SHARES = 80
 
@@ -42,17 +39,12 @@ class Readings(NamedTuple):
     def select(self, which: np.ndarray) -> "Readings":
         """Select readings."""
         return Readings(
-            self.gene[which], self.dropped[:, which], genes_of(self.fit, which), self.log_evidence[which], self.probability[which]
+            self.gene[which],
+            self.dropped[:, which],
+            genes_of(self.fit, which),
+            self.log_evidence[which],
+            self.probability[which],
         )
-
-
-def genes_of(fit: FittedGenes, which: np.ndarray) -> FittedGenes:
-    """Select genes of a fit."""
-    prior = fit.prior._replace(
-        log_trend=fit.prior.log_trend[which], mean=fit.prior.mean[which], sd=fit.prior.sd[which]
-    )
-    nodes = NodeFit(*(part[..., which] for part in fit.nodes))
-    return FittedGenes(fit.base_mean[which], fit.gene_dispersion[which], prior, nodes)
 
 
 def weigh_readings(
@@ -163,7 +155,13 @@ def read_genes(
 
 
 def read_again(
-    counts: np.ndarray, features: np.ndarray, fit: FittedGenes, readings: Readings, *, offset: np.ndarray, ridge: np.ndarray
+    counts: np.ndarray,
+    features: np.ndarray,
+    fit: FittedGenes,
+    readings: Readings,
+    *,
+    offset: np.ndarray,
+    ridge: np.ndarray,
 ) -> Readings:
     """Fit readings with other features; which of them is right stays as it was judged."""
     gene = readings.gene
@@ -232,38 +230,6 @@ def _outlying_terms(
     return np.bincount(column, log_density - (y * log_exposure - gammaln(y + 1.0)), minlength=dropped.shape[1])
 
 
-def log_effect_evidence(features: np.ndarray, fit: FittedGenes, read: FittedGenes) -> np.ndarray:
-    """Log of the integral of each reading's likelihood of the effects over the prior that all genes have."""
-    centred = features - features.mean(0)
-    _, size, right = np.linalg.svd(centred, full_matrices=False)
-    used = size > 1e-9 * max(float(size.max()), 1e-300)
-    turn = size[used, None] * right[used] / np.sqrt(features.shape[0])
-    middle = fit.nodes.coef.shape[0] // 2
-    order = np.lexsort((fit.base_mean,))
-    chosen = order[:: max(1, -(-order.size // LEARN_GENES))]
-    alone = genes_of(fit, chosen).nodes
-    alone = alone._replace(**{name: getattr(alone, name)[[middle]] for name in ("coef", "covariance")})
-    scale = np.concatenate([[0.0], SMALLEST_SCALE * 2.0 ** np.arange(N_SCALES)])
-    learned = _log_marginal(turn, alone.coef, alone.covariance, scale)[0]
-    weight, _ = mixture_weights(np.exp(learned - learned.max(0)), 1.0)
-    with np.errstate(divide="ignore"):
-        log_prior = np.log(weight)[:, None] + np.log(np.clip(read.nodes.weight, 1e-300, None))[:, None]
-    return logsumexp(log_prior + _log_marginal(turn, read.nodes.coef, read.nodes.covariance, scale), (0, 1))
-
-
-def _log_marginal(turn: np.ndarray, coef: np.ndarray, covariance: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Log ``N(turn coef; 0, turn C turn' + scale^2 I)``, nodes x scales x genes."""
-    p = coef.shape[1]
-    row, column = np.tril_indices(p)
-    outer = np.einsum("iq,jq->ijq", turn[:, row], turn[:, column])
-    outer = outer + np.where(row == column, 0.0, np.einsum("iq,jq->ijq", turn[:, column], turn[:, row]))
-    spread = np.einsum("ijq,kqg->kgij", outer, covariance)
-    value, vector = np.linalg.eigh(spread)
-    place = np.einsum("kgij,kgi->kgj", vector, np.einsum("ip,kpg->kgi", turn, coef))
-    variance = np.clip(value, 1e-12, None)[:, None] + scale[:, None, None] ** 2
-    return -0.5 * (np.log(2 * np.pi * variance) + place[:, None] ** 2 / variance).sum(-1)
-
-
 def _share(gene: np.ndarray, log_weight: np.ndarray, size: np.ndarray, n_tested: int) -> float:
     """Share of outlying counts of highest likelihood, at least one of those tested."""
     start, which = segments(gene)
@@ -275,3 +241,13 @@ def _share(gene: np.ndarray, log_weight: np.ndarray, size: np.ndarray, n_tested:
         total = np.add.reduceat(np.exp(here - highest[which]), start)
         likelihood[k] = (highest + np.log(total)).sum() + n_tested * np.log1p(-share)
     return float(shares[np.argmax(likelihood)])
+
+
+def fill_unjudged(outliers: Outliers, reduced: Outliers) -> Outliers:
+    """Fill samples that cannot be judged given all features with the outliers given fewer of them."""
+    rows = (~outliers.judged & reduced.judged)[:, None]
+    return outliers._replace(
+        weight=np.where(rows, reduced.weight, outliers.weight),
+        called=np.where(rows, reduced.called, outliers.called),
+        judged=outliers.judged | reduced.judged,
+    )
