@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from bulkvi.stats.effects.effect import EffectLikelihood
-from bulkvi.stats.effects.shrinkage import ShrinkagePrior
+from bulkvi.stats.effects.shrinkage import EffectPosterior, ShrinkagePrior, shrink
 
 
 class ReadEstimate(NamedTuple):
@@ -71,6 +71,15 @@ class ReadEffects(NamedTuple):
         log_density += np.log(np.clip(self.effect.weight, 1e-300, None))[:, None] + np.log(prior.weight[used])[:, None]
         return normalised(self.gene, self.log_evidence + logsumexp(log_density, (0, 1)))
 
+    def mix_into(self, posterior: EffectPosterior, prior: ShrinkagePrior, level: float, delta: float) -> np.ndarray:
+        """Put the mixture of the readings' posteriors into those of all genes; returns the readings' probabilities."""
+        if not self.gene.size:
+            return np.zeros(0)
+        mixed = shrink(self.likelihood(), prior, level=level, delta=delta)
+        for whole, part in zip(posterior, mixed, strict=True):
+            whole[self.genes] = part
+        return self.probability(prior)
+
     def estimate(self, probability: np.ndarray) -> ReadEstimate:
         """Average the estimates and p-values with the readings' probabilities."""
         mean = self.effect.mean()
@@ -108,3 +117,6 @@ def log_average(gene: np.ndarray, probability: np.ndarray, log_value: np.ndarray
         return np.zeros(0)
     highest = np.maximum.reduceat(log_value, start)
     return highest + np.log(np.add.reduceat(probability * np.exp(log_value - highest[which]), start))
+
+
+NO_READINGS = ReadEffects(np.zeros(0, dtype=int), np.zeros(0), EffectLikelihood(*np.zeros((3, 1, 0))), np.zeros(0))

@@ -4,11 +4,17 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp, ndtr, ndtri_exp
+from scipy.special import ndtr, ndtri_exp
 
 from bulkvi.stats.effects.effect import EffectLikelihood, benjamini_hochberg, log_p_value, s_value
-from bulkvi.stats.effects.noise_inflation import ExpectedInflation, NoiseInflation, null_inflation, widen_log_p
-from bulkvi.stats.effects.readings import ReadEffects
+from bulkvi.stats.effects.noise_inflation import (
+    ExpectedInflation,
+    NoiseInflation,
+    inflated_log_p,
+    null_inflation,
+    widen_log_p,
+)
+from bulkvi.stats.effects.readings import NO_READINGS, ReadEffects
 from bulkvi.stats.effects.shrinkage import mixture_weights, shrink, shrinkage_prior, smallest_scale
 
 N_SCALES = 9
@@ -17,8 +23,6 @@ MIN_GAIN_PER_GENE = 0.005
 MAX_GENES = 3_000
 COARSE = 9
 NO_INFLATION = NoiseInflation(np.ones(1), np.ones(1))
-
-NO_READINGS = ReadEffects(np.zeros(0, dtype=int), np.zeros(0), EffectLikelihood(*np.zeros((3, 1, 0))), np.zeros(0))
 
 
 class CompositionShift(NamedTuple):
@@ -130,9 +134,9 @@ class EffectSummary(NamedTuple):
     null_share: float
     """Share of the prior that is the point mass at no effect."""
     shift: CompositionShift
-    """The shift of all effects; ``mean``, ``mle`` and the rest are measured from it."""
+    """Shift of all effects, which the others are measured from."""
     null_variance: float
-    """Mean variance used for the statistics of genes without effect; 1 unless it was estimated."""
+    """Variance of the statistics of genes without effect; 1 unless estimated."""
     converged: bool
     """Whether the prior's weights are those of highest likelihood."""
     reading: np.ndarray
@@ -160,9 +164,6 @@ def summarise_effect(
     the posterior computed. Posteriors are averaged over the factors: moments and probabilities exactly, ends of the interval
     as a mean of ends.
 
-    Where genes have several ``readings``, their posterior is the mixture of the readings', each weighted by its evidence given
-    the prior of the effects; the estimate, its variance and the p-value are averaged with the readings' probabilities.
-
     Parameters
     ----------
     effect
@@ -189,8 +190,8 @@ def summarise_effect(
     delta
         Smallest absolute effect that matters, natural log, >= 0; the p-value is then that of an effect no larger.
     readings
-        Likelihoods of the effect of genes whose counts can be read in several ways, to use instead of ``effect`` and ``log_p``
-        for all but the estimation of the prior, the shift and the width of the null.
+        Mixed, by their evidence under the prior, in place of ``effect`` and ``log_p`` of their genes in all but the estimation
+        of prior, shift and the width of the null.
 
     Returns
     -------
@@ -233,10 +234,8 @@ def summarise_effect(
         inflation = null_inflation(_quantile(log_p_value(about))[informative], expected)
         wider = float(inflation.weight @ inflation.factor)
         if delta:
-            each = [log_p_value(effect._replace(se=effect.se * np.sqrt(f)), delta) for f in inflation.factor]
-            log_p = logsumexp(each, axis=0, b=inflation.weight[:, None])
-            each = [log_p_value(readings.inflated(f).effect, delta) for f in inflation.factor]
-            readings = readings._replace(log_p=logsumexp(each, axis=0, b=inflation.weight[:, None]))
+            log_p = inflated_log_p(effect, delta, inflation)
+            readings = readings._replace(log_p=inflated_log_p(readings.effect, delta, inflation))
         else:
             log_p = widen_log_p(log_p, inflation)
             readings = readings._replace(log_p=widen_log_p(readings.log_p, inflation))
@@ -254,13 +253,7 @@ def summarise_effect(
         inflated = effect._replace(se=effect.se * np.sqrt(factor))
         prior = shrinkage_prior(inflated)
         posterior = shrink(inflated, prior, level=level, delta=delta)
-        if read.size:
-            several = readings.inflated(factor)
-            reading += probability * several.probability(prior)
-            for whole, part in zip(
-                posterior, shrink(several.likelihood(), prior, level=level, delta=delta), strict=True
-            ):
-                whole[read] = part
+        reading += probability * readings.inflated(factor).mix_into(posterior, prior, level, delta)
         first += probability * posterior.mean
         second += probability * (posterior.sd**2 + posterior.mean**2)
         low += probability * posterior.low

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import gammaln
 
-from bulkvi.stats.effects.readings import normalised, segments
+from bulkvi.stats.effects.readings import average, normalised, segments
 from bulkvi.stats.genes import FittedGenes, fit_under_prior, genes_of
 from bulkvi.stats.nb.regression import join
 from bulkvi.stats.outliers.contamination import OUTLYING_SCALE
@@ -45,6 +45,10 @@ class Readings(NamedTuple):
             self.log_evidence[which],
             self.probability[which],
         )
+
+    def outlying(self, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The genes, and the probability that any of their counts is outlying, given that of the readings."""
+        return np.unique(self.gene), average(self.gene, probability, np.asarray(self.dropped.any(0)))
 
 
 def weigh_readings(
