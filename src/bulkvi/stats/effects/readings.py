@@ -116,7 +116,8 @@ def log_average(gene: np.ndarray, probability: np.ndarray, log_value: np.ndarray
     if not start.size:
         return np.zeros(0)
     highest = np.maximum.reduceat(log_value, start)
-    return highest + np.log(np.add.reduceat(probability * np.exp(log_value - highest[which]), start))
+    total = np.add.reduceat(probability * np.exp(log_value - highest[which]), start)
+    return highest + np.log(np.maximum(total, 1e-300))
 
 
 NO_READINGS = ReadEffects(np.zeros(0, dtype=int), np.zeros(0), EffectLikelihood(*np.zeros((3, 1, 0))), np.zeros(0))
