@@ -19,6 +19,7 @@ NEGLIGIBLE = 1e-7
 """Share of a gene's evidence below which a reading is left out."""
 LARGEST_SHARE = 0.3
 N_SHARES = 80
+SIDE_ROUNDS = 4
 
 
 class Readings(NamedTuple):
@@ -129,17 +130,18 @@ def read_genes(
 
     A reading R of a gene says which of its counts are outlying, S; the others are negative binomial. Its evidence is
 
-    .. math:: Z_R = \epsilon^{|S|} (1 - \epsilon)^{n - |S|} \prod_{i \in S} q(y_i \mid m_i)
+    .. math:: Z_R = \epsilon^{|S|} (1 - \epsilon)^{n - |S|} \prod_{i \in S} 2 \rho_i q(y_i \mid m_i)
         \int p(\alpha) \, L_R(\alpha) \, d\alpha
 
-    with L the adjusted likelihood of the kept counts, under a flat prior of the effects. A flat prior lets a reading have
+    with L the adjusted likelihood of the kept counts, under a flat prior of the effects, and :math:`\rho_i` the share of outlying
+    counts that are on the same side of their mean as this one. A flat prior lets a reading have
     any effect for free: that the features make effects in few genes, and of which size, multiplies it by
 
     .. math:: \int N(u_R; u, C_R) \, g(u) \, du, \qquad g = \pi_0 \delta_0 + \sum_j \pi_j N(0, \sigma_j^2 I)
 
     with u the log rates that the features make, in orthogonal coordinates (their variance over the samples is
     :math:`|u|^2`), so that the coding of the features does not matter. The weights of g are those of highest likelihood
-    over all genes; :math:`\epsilon` is that of highest likelihood over the genes' readings.
+    over all genes; :math:`\epsilon` and the share above are those of highest likelihood over the genes' readings.
     """
     n = counts.shape[0]
     own = np.unique(suspected.gene)
@@ -149,11 +151,11 @@ def read_genes(
     gene, dropped = gene[up], dropped[:, up]
     y, o = counts[:, gene], offset if offset.ndim == 1 else offset[:, gene]
     read = fit_under_prior(y, features, fit, offset=o, ridge=ridge, weights=(~dropped).astype(float))
-    log_evidence = read.nodes.log_evidence + _outlying_terms(y, features, read, dropped, o)
-    size = dropped.sum(0)
-    prior = log_effect_evidence(features, fit, read)
-    share = _share(gene, log_evidence + prior, size, n_tested)
-    log_evidence = log_evidence + size * (np.log(share) - np.log1p(-share))
+    terms, n_up = _outlying_terms(y, features, read, dropped, o)
+    log_evidence = read.nodes.log_evidence + terms
+    prior, size = log_effect_evidence(features, fit, read), np.stack([n_up, dropped.sum(0) - n_up])
+    share, log_odds = _learn_odds(gene, log_evidence + prior, size, n_tested, 1 / counts.size)
+    log_evidence = log_evidence + log_odds @ size
     readings = Readings(gene, dropped, read, log_evidence, normalised(gene, log_evidence + prior))
     return readings, share
 
@@ -215,15 +217,15 @@ def outlying_probability(readings: Readings, n_genes: int) -> np.ndarray:
 
 def _outlying_terms(
     counts: np.ndarray, features: np.ndarray, read: FittedGenes, dropped: np.ndarray, offset: np.ndarray
-) -> np.ndarray:
-    """Log density of the outlying counts, less the terms of these counts alone that all readings share; readings.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log density of the outlying counts, less the terms of these counts alone, and how many are above their means; readings.
 
     The density is that of `contamination`: logistic about the fitted mean on the log scale, all below 1/2 at zero.
     """
     middle = read.nodes.coef.shape[0] // 2
     sample, column = np.nonzero(dropped)
     if not sample.size:
-        return np.zeros(dropped.shape[1])
+        return np.zeros(dropped.shape[1]), np.zeros(dropped.shape[1])
     log_exposure = offset[sample] if offset.ndim == 1 else offset[sample, column]
     log_rate = np.einsum("cp,pc->c", features[sample], read.nodes.coef[middle][:, column])
     y = counts[sample, column]
@@ -231,20 +233,35 @@ def _outlying_terms(
     t = np.abs(np.log(y + 0.5) - centre) / OUTLYING_SCALE
     body = -t - 2 * np.log1p(np.exp(-t)) - np.log(OUTLYING_SCALE * (y + 0.5))
     log_density = np.where(y >= 0.5, body, -np.logaddexp(0.0, centre / OUTLYING_SCALE))
-    return np.bincount(column, log_density - (y * log_exposure - gammaln(y + 1.0)), minlength=dropped.shape[1])
+    log_density -= y * log_exposure - gammaln(y + 1.0)
+    above = np.log(y + 0.5) > centre
+    return np.bincount(column, log_density, dropped.shape[1]), np.bincount(column[above], minlength=dropped.shape[1])
 
 
-def _share(gene: np.ndarray, log_weight: np.ndarray, size: np.ndarray, n_tested: int) -> float:
-    """Share of outlying counts of highest likelihood, at least one of those tested."""
+def _learn_odds(
+    gene: np.ndarray, log_weight: np.ndarray, size: np.ndarray, n_tested: int, least: float
+) -> tuple[float, np.ndarray]:
+    """Share of outlying counts of highest likelihood, not below ``least``, and the log odds of one above and one below.
+
+    ``size`` are the outlying counts above and below their means, 2 x readings. Which of the two is how frequent is estimated
+    with one pseudo-count each.
+    """
     start, which = segments(gene)
-    shares = np.geomspace(1 / n_tested, max(LARGEST_SHARE, 1 / n_tested), N_SHARES)
-    likelihood = np.empty(N_SHARES)
-    for k, share in enumerate(np.minimum(shares, 0.5)):
-        here = log_weight + size * (np.log(share) - np.log1p(-share))
-        highest = np.maximum.reduceat(here, start)
-        total = np.add.reduceat(np.exp(here - highest[which]), start)
-        likelihood[k] = (highest + np.log(total)).sum() + n_tested * np.log1p(-share)
-    return float(shares[np.argmax(likelihood)])
+    shares = np.geomspace(least, max(LARGEST_SHARE, least), N_SHARES)
+    log_side, share, total = np.zeros(2), shares[0], size.sum(0)
+    for _ in range(SIDE_ROUNDS):
+        likelihood = np.empty(N_SHARES)
+        sided = log_weight + log_side @ size
+        for k, share in enumerate(shares):
+            here = sided + total * (np.log(share) - np.log1p(-share))
+            highest = np.maximum.reduceat(here, start)
+            summed = np.add.reduceat(np.exp(here - highest[which]), start)
+            likelihood[k] = (highest + np.log(summed)).sum() + n_tested * np.log1p(-share)
+        share = shares[np.argmax(likelihood)]
+        log_odds = log_side + np.log(share) - np.log1p(-share)
+        count = 1.0 + size @ normalised(gene, log_weight + log_odds @ size)
+        log_side = np.log(2 * count / count.sum())
+    return float(share), log_odds
 
 
 def fill_unjudged(outliers: Outliers, reduced: Outliers) -> Outliers:
