@@ -13,7 +13,6 @@ from bulkvi.regression.regression import GeneRegression, Sides
 from bulkvi.stats.effects.likelihood_ratio import ContrastedEffect
 from bulkvi.stats.effects.noise_inflation import ExpectedInflation
 from bulkvi.stats.effects.summary import CompositionShift, EffectSummary, summarise_effect
-from bulkvi.stats.outliers.readings import CALL
 
 LN2 = np.log(2)
 
@@ -90,9 +89,6 @@ def effect_table(
     if not regression.fit.prior.converged:
         warn_user(TREND_UNSETTLED)
     flags = gene_flags(regression) | effect_flags(contrasted.separated, se, unit)
-    if regression.readings is not None:
-        genes, outlying = regression.readings.outlying(summary.reading)
-        flags[names.OUTLIER][genes] = outlying > CALL
     table = pd.DataFrame(
         {
             names.BASE_MEAN: regression.base_mean,

@@ -116,7 +116,7 @@ class GeneRegression(NamedTuple):
             sides=sides,
             null=null,
         )
-        readings = ReadEffects(gene, self.readings.log_evidence, read.effect, read.log_p)
+        readings = ReadEffects(gene, self.readings.probability, read.effect, read.log_p)
         return contrasted._replace(readings=readings)
 
     def recentred(

@@ -32,7 +32,7 @@ class Weighed:
         readings = None
         if self.readings is not None:
             effect = effect_likelihood(self.readings.fit.nodes, contrast)
-            readings = ReadEffects(self.readings.gene, self.readings.log_evidence, effect, log_p_value(effect))
+            readings = ReadEffects(self.readings.gene, self.readings.probability, effect, log_p_value(effect))
         return summarise_effect(effect_likelihood(self.fit.nodes, contrast), readings=readings)
 
 

@@ -25,8 +25,8 @@ class ReadEffects(NamedTuple):
 
     gene: np.ndarray
     """Gene of each reading, ascending."""
-    log_evidence: np.ndarray
-    """Log marginal likelihood of the gene's counts under a flat prior of the effect, readings."""
+    probability: np.ndarray
+    """Posterior probability of each reading, whatever effect is looked at; they add up to one over the readings of a gene."""
     effect: EffectLikelihood
     """Likelihood of the effect, nodes x readings."""
     log_p: np.ndarray
@@ -41,18 +41,17 @@ class ReadEffects(NamedTuple):
         """Measure the effects from ``shift``."""
         return self._replace(effect=self.effect._replace(estimate=self.effect.estimate - shift))
 
-    def centred(self) -> "ReadEffects":
-        """Put the nodes of each reading on one centre, their scatter about it into the variances."""
+    def inflated(self, factor: float) -> "ReadEffects":
+        """Put the nodes of each reading on one centre, their scatter about it into the variances, and multiply these."""
         mean, effect = self.effect.mean(), self.effect
         spread = (effect.se**2 + (effect.estimate - mean) ** 2) ** 0.5
-        return self._replace(effect=effect._replace(estimate=0 * effect.estimate + mean, se=spread))
+        return self._replace(effect=effect._replace(estimate=0 * effect.estimate + mean, se=spread * np.sqrt(factor)))
 
-    def inflated(self, factor: float) -> "ReadEffects":
-        """Multiply the variances by a factor."""
-        return self._replace(effect=self.effect._replace(se=self.effect.se * np.sqrt(factor)))
+    def likelihood(self, prior: ShrinkagePrior) -> EffectLikelihood:
+        r"""Mix the likelihoods so that under the prior each reading has its probability; nodes x genes.
 
-    def likelihood(self) -> EffectLikelihood:
-        """The likelihood of each gene's effect: the mixture of its readings', by their evidence; nodes x genes."""
+        The weight of a reading is :math:`P(R) / \sum_j \pi_j \sum_k w_k N(b_k; 0, s_k^2 + \sigma_j^2)`.
+        """
         start, which = segments(self.gene)
         slot = np.arange(self.gene.size) - start[which]
         nodes, n_slots = self.effect.weight.shape[0], int(slot.max()) + 1
@@ -60,33 +59,33 @@ class ReadEffects(NamedTuple):
         estimate, se, weight = np.zeros(shape), np.ones(shape), np.zeros(shape)
         estimate[:, slot, which] = self.effect.estimate
         se[:, slot, which] = self.effect.se
-        weight[:, slot, which] = self.effect.weight * normalised(self.gene, self.log_evidence)
+        log_weight = np.log(np.clip(self.probability, 1e-300, None)) - log_marginal(self.effect, prior)
+        weight[:, slot, which] = self.effect.weight * normalised(self.gene, log_weight)
         return EffectLikelihood(*(part.reshape(nodes * n_slots, -1) for part in (estimate, se, weight)))
 
-    def probability(self, prior: ShrinkagePrior) -> np.ndarray:
-        r"""Posterior probability of each reading, ``P(R | y)`` in proportion to ``Z_R sum_j pi_j sum_k w_k N(b_k; 0, s_k^2 + sigma_j^2)``."""
-        used = prior.weight > 0
-        variance = self.effect.se[:, None] ** 2 + prior.scale[used][:, None] ** 2
-        log_density = -0.5 * (np.log(variance) + self.effect.estimate[:, None] ** 2 / variance)
-        log_density += np.log(np.clip(self.effect.weight, 1e-300, None))[:, None] + np.log(prior.weight[used])[:, None]
-        return normalised(self.gene, self.log_evidence + logsumexp(log_density, (0, 1)))
+    def mix_into(self, posterior: EffectPosterior, prior: ShrinkagePrior, level: float, delta: float) -> None:
+        """Put the mixture of the readings' posteriors into those of all genes."""
+        if self.gene.size:
+            mixed = shrink(self.likelihood(prior), prior, level=level, delta=delta)
+            for whole, part in zip(posterior, mixed, strict=True):
+                whole[self.genes] = part
 
-    def mix_into(self, posterior: EffectPosterior, prior: ShrinkagePrior, level: float, delta: float) -> np.ndarray:
-        """Put the mixture of the readings' posteriors into those of all genes; returns the readings' probabilities."""
-        if not self.gene.size:
-            return np.zeros(0)
-        mixed = shrink(self.likelihood(), prior, level=level, delta=delta)
-        for whole, part in zip(posterior, mixed, strict=True):
-            whole[self.genes] = part
-        return self.probability(prior)
-
-    def estimate(self, probability: np.ndarray) -> ReadEstimate:
+    def estimate(self) -> ReadEstimate:
         """Average the estimates and p-values with the readings' probabilities."""
         mean = self.effect.mean()
-        mle = average(self.gene, probability, mean)
+        mle = average(self.gene, self.probability, mean)
         about = mean - mle[segments(self.gene)[1]]
-        variance = average(self.gene, probability, self.effect.sd() ** 2 + about**2)
-        return ReadEstimate(mle, variance, log_average(self.gene, probability, self.log_p))
+        variance = average(self.gene, self.probability, self.effect.sd() ** 2 + about**2)
+        return ReadEstimate(mle, variance, log_average(self.gene, self.probability, self.log_p))
+
+
+def log_marginal(effect: EffectLikelihood, prior: ShrinkagePrior) -> np.ndarray:
+    """Log of the likelihood averaged over the prior, without the root of 2 pi; genes."""
+    used = prior.weight > 0
+    variance = effect.se[:, None] ** 2 + prior.scale[used][:, None] ** 2
+    log_density = -0.5 * (np.log(variance) + effect.estimate[:, None] ** 2 / variance)
+    log_density += np.log(np.clip(effect.weight, 1e-300, None))[:, None] + np.log(prior.weight[used])[:, None]
+    return logsumexp(log_density, (0, 1))
 
 
 def segments(gene: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

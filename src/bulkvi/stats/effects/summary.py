@@ -139,8 +139,6 @@ class EffectSummary(NamedTuple):
     """Variance of the statistics of genes without effect; 1 unless estimated."""
     converged: bool
     """Whether the prior's weights are those of highest likelihood."""
-    reading: np.ndarray
-    """Posterior probability of each reading of the genes that have several."""
 
 
 def summarise_effect(
@@ -190,8 +188,8 @@ def summarise_effect(
     delta
         Smallest absolute effect that matters, natural log, >= 0; the p-value is then that of an effect no larger.
     readings
-        Mixed, by their evidence under the prior, in place of ``effect`` and ``log_p`` of their genes in all but the estimation
-        of prior, shift and the width of the null.
+        Mixed by their probabilities in place of ``effect`` and ``log_p`` of their genes, but not to estimate prior, shift and
+        the width of the null.
 
     Returns
     -------
@@ -228,6 +226,7 @@ def summarise_effect(
     if log_p is None or delta:
         log_p = log_p_value(effect, delta)
         readings = readings._replace(log_p=log_p_value(readings.effect, delta))
+    log_p = np.array(log_p)
     wider = 1.0
     if expected is not None:
         about = effect._replace(estimate=effect.estimate - null_centre) if null_centre else effect
@@ -245,15 +244,14 @@ def summarise_effect(
     spread = (effect.se**2 + (effect.estimate - effect.mean()) ** 2) ** 0.5
     effect = effect._replace(estimate=0 * effect.estimate + effect.mean(), se=spread)
     variance = effect.sd() ** 2
-    readings = readings.centred()
-    reading = np.zeros(readings.gene.size)
+    mle[read], variance[read], log_p[read] = readings.estimate()
     first, second, low, high, zero, positive, wide = np.zeros((7, mle.size))
     null_share, converged = 0.0, True
     for factor, probability in zip(*inflation, strict=True):
         inflated = effect._replace(se=effect.se * np.sqrt(factor))
         prior = shrinkage_prior(inflated)
         posterior = shrink(inflated, prior, level=level, delta=delta)
-        reading += probability * readings.inflated(factor).mix_into(posterior, prior, level, delta)
+        readings.inflated(factor).mix_into(posterior, prior, level, delta)
         first += probability * posterior.mean
         second += probability * (posterior.sd**2 + posterior.mean**2)
         low += probability * posterior.low
@@ -263,13 +261,10 @@ def summarise_effect(
         wide += probability * posterior.prob_effect
         null_share += probability * float(prior.weight[0])
         converged = converged and prior.converged
-    if read.size:
-        log_p = log_p.copy()
-        mle[read], variance[read], log_p[read] = readings.estimate(reading)
-        # readings of opposite signs may be shrunk so differently that their posterior means add up to the other sign
-        inside = np.clip(first, np.minimum(mle, 0.0), np.maximum(mle, 0.0))[read]
-        second[read] += 2 * inside * (inside - first[read])
-        first[read] = inside
+    # readings of opposite signs may be shrunk so differently that their posterior means add up to the other sign
+    inside = np.clip(first, np.minimum(mle, 0.0), np.maximum(mle, 0.0))[read]
+    second[read] += 2 * inside * (inside - first[read])
+    first[read] = inside
     log_p = np.where(tested, log_p, 0.0)
     p_value = np.exp(log_p)
     adjusted = benjamini_hochberg(np.where(tested, p_value, np.nan))
@@ -291,7 +286,6 @@ def summarise_effect(
         shift=shift,
         null_variance=wider,
         converged=converged,
-        reading=reading,
     )
 
 

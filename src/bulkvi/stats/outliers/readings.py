@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import gammaln
 
-from bulkvi.stats.effects.readings import average, normalised, segments
+from bulkvi.stats.effects.readings import normalised, segments
 from bulkvi.stats.genes import FittedGenes, fit_under_prior, genes_of
 from bulkvi.stats.nb.regression import join
 from bulkvi.stats.outliers.contamination import OUTLYING_SCALE
@@ -16,14 +16,14 @@ from bulkvi.stats.outliers.suspected import Suspected
 CALL = 0.5
 """Probability above which a count is called outlying: nothing depends on the call, so the more probable is said."""
 NEGLIGIBLE = 1e-7
-"""Share of a gene's evidence below which a reading is left out."""
+"""Probability below which a reading is left out."""
 LARGEST_SHARE = 0.3
 N_SHARES = 80
 SIDE_ROUNDS = 4
 
 
 class Readings(NamedTuple):
-    """Readings of contested genes: those with more than one."""
+    """Readings of the genes of which counts may be outlying; those of a gene stand together."""
 
     gene: np.ndarray
     """Gene of each reading, ascending."""
@@ -46,10 +46,6 @@ class Readings(NamedTuple):
             self.log_evidence[which],
             self.probability[which],
         )
-
-    def outlying(self, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The genes, and the probability that any of their counts is outlying, given that of the readings."""
-        return np.unique(self.gene), average(self.gene, probability, np.asarray(self.dropped.any(0)))
 
 
 def weigh_readings(
@@ -176,12 +172,13 @@ def read_again(
 
 
 def contested(readings: Readings) -> Readings:
-    """Leave out readings that are negligible, with a flat prior of the effects and with theirs, and genes that keep all counts."""
-    flat = normalised(readings.gene, readings.log_evidence)
-    readings = readings.select(np.flatnonzero(np.maximum(readings.probability, flat) > NEGLIGIBLE))
+    """Leave out readings that are negligible, and then genes whose only reading keeps all counts."""
+    readings = readings.select(np.flatnonzero(readings.probability > NEGLIGIBLE))
     start, which = segments(readings.gene)
-    outlying = readings.dropped.any(0)
-    return readings.select(np.flatnonzero(np.logical_or.reduceat(outlying, start)[which]) if start.size else start)
+    if start.size:
+        outlying = np.logical_or.reduceat(readings.dropped.any(0), start)
+        readings = readings.select(np.flatnonzero(outlying[which]))
+    return readings._replace(probability=normalised(readings.gene, np.log(readings.probability)))
 
 
 def settle(fit: FittedGenes, readings: Readings) -> np.ndarray:
