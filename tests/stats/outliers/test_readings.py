@@ -186,3 +186,16 @@ def test_each_set_that_either_search_suspects_is_weighed_once():
     sets = suspected_sets(np.array([4, 5, 6]), better, other, 0.8)
     found = sorted((int(g), tuple(np.flatnonzero(d).tolist())) for g, d in zip(sets.gene, sets.dropped.T, strict=True))
     assert found == [(4, (0,)), (4, (0, 1)), (5, (1,)), (6, (0,)), (6, (2,))]
+
+
+@pytest.mark.parametrize("factor", [10.0, 0.1])
+def test_which_side_outlying_counts_are_on_is_learned(simulate, rng, factor):
+    """Three high counts and two low ones: either may be outlying, and the other genes say which."""
+    cohort = simulate(rng, 5, 1500, log_mean=(6.0, 1.0), scatter=0.3)
+    hit = rng.random(cohort.counts.shape) < 0.04
+    counts = np.where(hit, np.round(cohort.counts * factor), cohort.counts)
+    counts[:, 0] = np.round(np.exp(cohort.offset) * [182, 231, 220, 220, 219, 662, 4945, 5236, 565, 5183])
+    weighed = Weighed(counts, cohort.features, cohort.offset)
+    high = np.isin(np.arange(10), [6, 7, 9])
+    low = np.isin(np.arange(10), [5, 8])
+    np.testing.assert_array_equal(weighed.outliers.called[:, 0], high if factor > 1 else low)
