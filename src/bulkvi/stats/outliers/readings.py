@@ -17,6 +17,8 @@ CALL = 0.5
 """Probability above which a count is called outlying: nothing depends on the call, so the more probable is said."""
 NEGLIGIBLE = 1e-7
 """Probability below which a reading is left out."""
+PRESUMED_SHARE = 1e-4
+"""Share of outlying counts presumed where none are seen, at most, and at most one count: few genes do not tell that there are none."""
 LARGEST_SHARE = 0.3
 N_SHARES = 80
 SIDE_ROUNDS = 4
@@ -150,7 +152,7 @@ def read_genes(
     terms, n_up = _outlying_terms(y, features, read, dropped, o)
     log_evidence = read.nodes.log_evidence + terms
     prior, size = log_effect_evidence(features, fit, read), np.stack([n_up, dropped.sum(0) - n_up])
-    share, log_odds = _learn_odds(gene, log_evidence + prior, size, n_tested, 1 / counts.size)
+    share, log_odds = _learn_odds(gene, log_evidence + prior, size, n_tested, min(1 / counts.size, PRESUMED_SHARE))
     log_evidence = log_evidence + log_odds @ size
     readings = Readings(gene, dropped, read, log_evidence, normalised(gene, log_evidence + prior))
     return readings, share
