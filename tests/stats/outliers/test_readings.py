@@ -9,10 +9,9 @@ from bulkvi.stats.effects.effect import effect_likelihood, log_p_value
 from bulkvi.stats.effects.readings import ReadEffects
 from bulkvi.stats.effects.summary import EffectSummary, summarise_effect
 from bulkvi.stats.genes import FittedGenes, effect_ridge, fit_genes, fit_under_prior
-from bulkvi.stats.outliers.effect_evidence import log_effect_evidence
 from bulkvi.stats.outliers.outliers import Outliers, find_outliers
 from bulkvi.stats.outliers.readings import Readings, read_genes, weigh_readings
-from bulkvi.stats.outliers.suspected import Suspected, suspected_sets
+from bulkvi.stats.outliers.suspected import Suspected
 
 BIMODAL = np.array([3.0, 112, 78, 33, 47, 0, 93, 0, 2, 4])
 
@@ -68,21 +67,6 @@ def test_evidence_is_that_of_the_model_by_quadrature(simulate, rng):
     difference = exact[1] - exact[0] + outlying + np.log(share) - np.log1p(-share)
     # Laplace's approximation to the two coefficients
     assert readings.log_evidence[1] - readings.log_evidence[0] == pytest.approx(difference, abs=0.15)
-
-
-def test_effects_are_weighed_by_the_prior_of_all_genes(simulate, rng):
-    cohort = simulate(rng, 6, 500, share=0.3)
-    features = np.column_stack([cohort.features, np.tile([0.0, 1.0, 2.0], 4)])
-    fit = fit_genes(cohort.counts, features, offset=cohort.offset, ridge=effect_ridge(features))
-    value = log_effect_evidence(features, fit, fit)
-    # another coding of the same columns
-    turn = np.array([[1.0, 0.5, 0.0], [0.0, -1.0, 0.3], [0.0, 0.2, 2.0]])
-    other = fit_genes(cohort.counts, features @ turn, offset=cohort.offset, ridge=effect_ridge(features @ turn))
-    np.testing.assert_allclose(log_effect_evidence(features @ turn, other, other), value, atol=2e-3)
-    # few genes have large effects: those that do have less evidence
-    variance = np.var(features @ fit.nodes.coef[4], axis=0)
-    known = fit.prior.mean < 0
-    assert np.corrcoef(np.log(variance[known]), value[known])[0, 1] < -0.5
 
 
 def test_a_bayes_factor_without_outliers_is_seldom_large(simulate):
@@ -178,14 +162,6 @@ def test_a_gene_given_the_prior_is_as_the_same_gene_among_all(simulate, rng):
     np.testing.assert_allclose(again.prior.mean, fit.prior.mean[some], atol=1e-3)
     np.testing.assert_allclose(again.nodes.coef, fit.nodes.coef[..., some], atol=5e-3)
     np.testing.assert_allclose(again.nodes.log_evidence, fit.nodes.log_evidence[some], atol=5e-3)
-
-
-def test_each_set_that_either_search_suspects_is_weighed_once():
-    better = np.array([[0.9, 0.0, 0.95], [0.2, 0.0, 0.0], [0.0, 0.05, 0.0]])
-    other = np.array([[0.9, 0.0, 0.0], [0.9, 0.3, 0.0], [0.0, 0.05, 0.95]])
-    sets = suspected_sets(np.array([4, 5, 6]), better, other, 0.8)
-    found = sorted((int(g), tuple(np.flatnonzero(d).tolist())) for g, d in zip(sets.gene, sets.dropped.T, strict=True))
-    assert found == [(4, (0,)), (4, (0, 1)), (5, (1,)), (6, (0,)), (6, (2,))]
 
 
 @pytest.mark.parametrize("factor", [10.0, 0.1])
