@@ -152,7 +152,7 @@ LOW_INFORMATION: Final = "low_information"
 """Too few counts: ``log_fc_se`` is above 2 (log2); of a measurement, for a change of it by two standard deviations."""
 
 OUTLIER: Final = "outlier"
-"""At least one count of the gene is an outlier and has low weight."""
+"""At least one count of the gene is more likely outlying than not."""
 
 NOT_CONVERGED: Final = "not_converged"
 """The fit did not reach its optimum: do not trust the row."""
@@ -171,7 +171,7 @@ COUNT: Final = "count"
 """A raw count."""
 
 EXPECTED_COUNT: Final = "expected_count"
-"""The count expected of a sample by the fit in which outlying counts weigh less."""
+"""The count expected of a sample by the fit without the outlying counts."""
 
 # columns of the table of an omnibus test
 DF: Final = "df"

@@ -1,8 +1,8 @@
 import numpy as np
 
-from bulkvi.regression.regression import fill_unjudged
 from bulkvi.stats.genes import effect_ridge
 from bulkvi.stats.outliers.outliers import find_outliers
+from bulkvi.stats.outliers.readings import fill_unjudged
 
 
 def test_a_sample_of_high_leverage_keeps_the_verdict_beside_fewer_features(rng: np.random.Generator) -> None:

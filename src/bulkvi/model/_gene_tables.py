@@ -78,11 +78,11 @@ class GeneTablesMixin(DifferentialMixin):
         return self.gene_fit().dispersions()
 
     def get_outliers(self) -> pd.DataFrame:
-        """List single outlying counts, which have low weight in the regressions.
+        """List single counts that are more likely outlying than not; effects are averaged over leaving them out and keeping them.
 
         Returns
         -------
-        One row per outlying count, indexed by gene: ``sample``, ``count``, and ``expected_count`` by the fit with weights.
+        One row per outlying count, indexed by gene: ``sample``, ``count``, and ``expected_count`` by the fit without them.
         ``attrs["structured_samples"]`` are samples that deviate in too many genes for single outliers
         (a batch, another condition, a failed library: inspect them),
         ``attrs["unjudged_samples"]`` those with too few similar samples to decide which one is outlying.

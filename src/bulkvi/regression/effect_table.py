@@ -53,6 +53,7 @@ def estimate_contrast(
         expected=expected,
         level=level,
         delta=delta,
+        readings=contrasted.readings,
     )
     return EstimatedContrast(contrasted, shift, summary)
 

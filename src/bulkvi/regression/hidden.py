@@ -96,7 +96,7 @@ class HiddenVariation:
             known = n_columns < inflation.shape[1]
             expected = ExpectedInflation(*map(float, inflation[:, n_columns])) if known else None
             features = pd.concat([self.plain.features, columns], axis=1)
-            fitted = regress_genes(self.study, features, reduced=self.plain.outliers)
+            fitted = regress_genes(self.study, features, reduced=self.plain)
             self._fitted[wanted] = HiddenRegression(fitted, expected)
         return self._fitted[wanted]
 

@@ -1,6 +1,6 @@
 """Regression of every gene's counts on the columns of a design."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,9 +11,11 @@ from bulkvi.stats.donors.fit import DonorFit, fit_donor_genes
 from bulkvi.stats.effects.effect import EffectLikelihood, effect_likelihood
 from bulkvi.stats.effects.likelihood_ratio import ContrastedEffect, handle_separation
 from bulkvi.stats.effects.noise_inflation import NoiseInflation, noise_inflation
+from bulkvi.stats.effects.readings import ReadEffects
 from bulkvi.stats.effects.summary import CompositionShift, composition_shift
 from bulkvi.stats.genes import FittedGenes, effect_ridge, fit_genes
 from bulkvi.stats.outliers.outliers import Outliers, find_outliers
+from bulkvi.stats.outliers.readings import Readings, fill_unjudged, weigh_readings
 from bulkvi.study.study import Study
 from bulkvi.study.study_design import intercept_of, is_coded
 
@@ -40,6 +42,8 @@ class GeneRegression(NamedTuple):
     """How strongly the noise of genes is shared."""
     donors: DonorFit | None = None
     """Random intercepts of donors, where there are any."""
+    readings: Readings | None = None
+    """Genes of which counts may be outlying, fitted with and without them; None where no count is suspected, and beside donors."""
 
     @property
     def informative(self) -> np.ndarray:
@@ -70,26 +74,23 @@ class GeneRegression(NamedTuple):
     @property
     def weights(self) -> np.ndarray | None:
         """Weights of the observations; None where all are 1."""
-        return None if (self.outliers.weight == 1).all() else self.outliers.weight
+        return self.outliers.kept
 
     def effect(self, weights: pd.Series, covariance: pd.DataFrame | None = None) -> EffectLikelihood:
         """Likelihood of the sum with these weights of the columns; columns that are not named get none.
 
         ``covariance`` is that of the weights themselves, where they are estimates.
         """
-        names = self.features.columns
-        if covariance is not None:
-            covariance = covariance.reindex(index=names, columns=names, fill_value=0.0)
-        return effect_likelihood(self.fit.nodes, self._vector(weights), covariance)
+        return effect_likelihood(self.fit.nodes, self._vector(weights), self._matrix(covariance))
 
     def contrast(
         self, weights: pd.Series, covariance: pd.DataFrame | None = None, sides: Sides | None = None, null: float = 0.0
     ) -> ContrastedEffect:
         """The same of a comparison, with its p-value against ``null``, where genes may have no count on one side."""
-        return handle_separation(
+        # a side without counts stays one if its only count is outlying
+        contrasted = handle_separation(
             self.effect(weights, covariance),
-            # a side without counts stays one if its only count is outlying
-            np.where(self.outliers.called, 0, self.counts) if self.outliers.called.any() else self.counts,
+            self.counts if self.weights is None else np.where(self.outliers.dropped, 0, self.counts),
             self.features.to_numpy(),
             self._vector(weights),
             self.fit,
@@ -100,6 +101,23 @@ class GeneRegression(NamedTuple):
             sides=sides,
             null=null,
         )
+        if self.readings is None:
+            return contrasted
+        gene, dropped = self.readings.gene, self.readings.dropped
+        read = handle_separation(
+            effect_likelihood(self.readings.fit.nodes, self._vector(weights), self._matrix(covariance)),
+            np.where(dropped, 0, self.counts[:, gene]),
+            self.features.to_numpy(),
+            self._vector(weights),
+            self.readings.fit,
+            offset=self.offset if self.offset.ndim == 1 else self.offset[:, gene],
+            ridge=self.ridge,
+            weights=(~dropped).astype(float),
+            sides=sides,
+            null=null,
+        )
+        readings = ReadEffects(gene, self.readings.probability, read.effect, read.log_p)
+        return contrasted._replace(readings=readings)
 
     def recentred(
         self,
@@ -124,11 +142,17 @@ class GeneRegression(NamedTuple):
     def _vector(self, weights: pd.Series) -> np.ndarray:
         return weights.reindex(self.features.columns, fill_value=0.0).to_numpy()
 
+    def _matrix(self, covariance: pd.DataFrame | None) -> np.ndarray | None:
+        if covariance is None:
+            return None
+        names = self.features.columns
+        return covariance.reindex(index=names, columns=names, fill_value=0.0).to_numpy()
 
-def regress_genes(study: Study, features: pd.DataFrame, *, reduced: Outliers | None = None) -> GeneRegression:
+
+def regress_genes(study: Study, features: pd.DataFrame, *, reduced: GeneRegression | None = None) -> GeneRegression:
     """Regress the counts of every gene on the features.
 
-    ``reduced`` are the outliers given fewer features: they are used for samples that cannot be judged given all.
+    ``reduced`` is the regression on fewer features: its outliers are used for samples that cannot be judged given all.
     """
     n, p = features.shape
     features = centred(features)
@@ -139,17 +163,33 @@ def regress_genes(study: Study, features: pd.DataFrame, *, reduced: Outliers | N
         )
     counts, offset, donor = study.counts, study.log_exposure, study.donor
     matrix = features.to_numpy()
-    ridge = effect_ridge(matrix)
-    known = matrix if donor is None else add_donor_columns(matrix, donor)
-    outliers = find_outliers(counts, known, offset=offset, ridge=effect_ridge(known))
+    if donor is not None:
+        return _regress_donor_genes(counts, offset, features, donor, reduced)
+    given: dict[str, Any] = {"offset": offset, "ridge": effect_ridge(matrix)}
+    outliers = find_outliers(counts, matrix, **given)
+    judged, before = outliers.judged, None
     if reduced is not None:
-        outliers = fill_unjudged(outliers, reduced)
-    weights = None if (outliers.weight == 1).all() else outliers.weight
-    if donor is None:
-        fit = fit_genes(counts, matrix, offset=offset, ridge=ridge, weights=weights)
-        inflation = noise_inflation(counts, matrix, offset, fit)
-        return GeneRegression(counts, offset, features, outliers, fit, inflation)
-    mixed = fit_donor_genes(counts, matrix, donor, offset=offset, ridge=ridge, weights=weights)
+        outliers, before = fill_unjudged(outliers, reduced.outliers), reduced.readings
+    fit = fit_genes(counts, matrix, weights=outliers.kept, **given)
+    outliers, readings = weigh_readings(counts, matrix, fit, outliers, before, judged=judged, **given)
+    inflation = noise_inflation(counts, matrix, offset, fit)
+    return GeneRegression(counts, offset, features, outliers, fit, inflation, None, readings)
+
+
+def _regress_donor_genes(
+    counts: np.ndarray, offset: np.ndarray, features: pd.DataFrame, donor: np.ndarray, reduced: GeneRegression | None
+) -> GeneRegression:
+    """Regress on the features and random intercepts; outliers are judged beside fixed columns for the donors."""
+    matrix = features.to_numpy()
+    known = add_donor_columns(matrix, donor)
+    given: dict[str, Any] = {"offset": offset, "ridge": effect_ridge(known)}
+    outliers = find_outliers(counts, known, **given)
+    if outliers.suspected.gene.size:
+        fit = fit_genes(counts, known, weights=outliers.kept, **given)
+        outliers, _ = weigh_readings(counts, known, fit, outliers, judged=outliers.judged, **given)
+    if reduced is not None:
+        outliers = fill_unjudged(outliers, reduced.outliers)
+    mixed = fit_donor_genes(counts, matrix, donor, offset=offset, ridge=effect_ridge(matrix), weights=outliers.kept)
     inflation = noise_inflation(counts, matrix, offset, mixed.genes, mixed.donors)
     return GeneRegression(counts, offset, features, outliers, mixed.genes, inflation, mixed)
 
@@ -165,16 +205,6 @@ def add_donor_columns(features: np.ndarray, donor: np.ndarray) -> np.ndarray:
     triangle, order = qr(left, mode="r", pivoting=True)
     length = np.abs(np.diagonal(triangle))
     return np.hstack([features, belongs[:, np.sort(order[: length.size][length > NEAR_ZERO])]])
-
-
-def fill_unjudged(outliers: Outliers, reduced: Outliers) -> Outliers:
-    """Fill samples that cannot be judged given all features with the outliers given fewer of them."""
-    rows = (~outliers.judged & reduced.judged)[:, None]
-    return outliers._replace(
-        weight=np.where(rows, reduced.weight, outliers.weight),
-        called=np.where(rows, reduced.called, outliers.called),
-        judged=outliers.judged | reduced.judged,
-    )
 
 
 def centred(features: pd.DataFrame) -> pd.DataFrame:

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bulkvi.stats.dispersion.posterior import DispersionPrior
-from bulkvi.stats.dispersion.prior import dispersion_prior
+from bulkvi.stats.dispersion.posterior import DispersionPrior, join_priors
+from bulkvi.stats.dispersion.prior import dispersion_prior, prior_of_genes
 from bulkvi.stats.dispersion.profile import (
     DispersionProfile,
     dispersion_profile,
@@ -37,6 +37,9 @@ class NodeFit(NamedTuple):
     """Their covariances: rows of the lower triangles, entry (j, k) at j (j + 1) / 2 + k; nodes x p (p + 1) / 2 x genes."""
     converged: np.ndarray
     """Whether the mode was reached at every node, genes."""
+    log_evidence: np.ndarray
+    """Log marginal likelihood of the counts, without terms of the counts alone: the sum over the nodes of prior times
+    adjusted likelihood, times their distance; genes."""
 
 
 class FittedGenes(NamedTuple):
@@ -50,6 +53,22 @@ class FittedGenes(NamedTuple):
     """Prior and posterior of the dispersions."""
     nodes: NodeFit
     """Regressions at the nodes of the dispersions' posteriors."""
+
+
+def genes_of(fit: FittedGenes, which: np.ndarray) -> FittedGenes:
+    """Select genes of a fit."""
+    nodes = NodeFit(*(part[..., which] for part in fit.nodes))
+    return FittedGenes(fit.base_mean[which], fit.gene_dispersion[which], fit.prior.genes(which), nodes)
+
+
+def join_fits(parts: list[FittedGenes]) -> FittedGenes:
+    """Concatenate the fits of different genes."""
+    return FittedGenes(
+        np.concatenate([part.base_mean for part in parts]),
+        np.concatenate([part.gene_dispersion for part in parts]),
+        join_priors([part.prior for part in parts]),
+        join([part.nodes for part in parts]),
+    )
 
 
 def effect_ridge(features: np.ndarray) -> np.ndarray:
@@ -152,6 +171,35 @@ def fit_genes(
     return FittedGenes(base_mean, most_likely_dispersion(profile), prior, join(nodes))
 
 
+def fit_under_prior(
+    counts: np.ndarray,
+    features: np.ndarray,
+    fit: FittedGenes,
+    *,
+    offset: np.ndarray,
+    ridge: np.ndarray,
+    weights: np.ndarray,
+) -> FittedGenes:
+    """Fit genes, or the same genes with other weights, with the prior of the dispersions that ``fit`` estimated."""
+    n, p = features.shape
+    layout, order = make_layout(features, ridge)
+    up = np.argsort(fit.base_mean, kind="stable")
+    log_mean, variance = np.log(np.clip(fit.base_mean[up], 1e-3, None)), fit.prior.trend_variance
+    parts = []
+    for _, block in blocks(counts, offset, weights, layout, order, block_genes(n)):
+        profile = dispersion_profile(block, n - p)
+        base_mean = (block.counts / block.exposure * block.weights).sum(0) / block.weights.sum(0)
+        place = np.log(np.clip(base_mean, 1e-3, None))
+        prior = fit.prior._replace(
+            log_trend=np.interp(place, log_mean, fit.prior.log_trend[up]),
+            trend_variance=np.interp(place, log_mean, variance[up]) if isinstance(variance, np.ndarray) else variance,
+        )
+        prior = prior_of_genes(profile, prior)
+        nodes = fit_nodes(block, profile, prior)
+        parts.append(FittedGenes(base_mean, most_likely_dispersion(profile), prior, nodes))
+    return join_fits(parts)
+
+
 def fit_nodes(
     block: Block, profile: DispersionProfile, prior: DispersionPrior, *, n_nodes: int = N_NODES, tol: float = 1e-3
 ) -> NodeFit:
@@ -187,8 +235,11 @@ def fit_nodes(
         evaluate(all_genes, *block, dispersion[node], coef[node], log_likelihood[node], covariance[node])
     _discard_overflow(log_likelihood, coef, covariance, converged)
     log_weight = log_likelihood + prior.log_density(nodes)
-    weight = np.exp(log_weight - np.amax(log_weight, 0))
-    return NodeFit(nodes, weight / weight.sum(0), coef, covariance, converged)
+    highest = np.amax(log_weight, 0)
+    weight = np.exp(log_weight - highest)
+    total = weight.sum(0)
+    distance = 2 * NODE_REACH / (n_nodes - 1) * prior.sd
+    return NodeFit(nodes, weight / total, coef, covariance, converged, highest + np.log(total * distance))
 
 
 def _discard_overflow(

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
-from bulkvi.stats.dispersion.prior import DispersionPrior, hat_basis
+from bulkvi.stats.dispersion.posterior import DispersionPrior
+from bulkvi.stats.dispersion.prior import hat_basis
 from bulkvi.stats.donors.donors import donor_regression
 from bulkvi.stats.donors.fit import _without_prior, fit_donor_genes, prior_step
 from bulkvi.stats.effects.effect import benjamini_hochberg, effect_likelihood, wald_p_value

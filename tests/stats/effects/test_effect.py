@@ -21,6 +21,7 @@ def fit(rng):
         rng.normal(size=(5, 3, 4)),
         covariance[:, :, row, column].transpose(0, 2, 1),
         np.ones(4, bool),
+        np.zeros(4),
     )
     return nodes, covariance
 

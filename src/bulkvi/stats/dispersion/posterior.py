@@ -55,20 +55,37 @@ class DispersionPrior(NamedTuple):
         )
 
     def log_density(self, log_dispersion: np.ndarray) -> np.ndarray:
-        """Log prior density, up to a constant of the gene; nodes x genes."""
+        """Log prior density, nodes x genes."""
         mode, square = self.mode_and_square()
         deviation = log_dispersion - mode
         stretch = np.where(deviation > 0, 1 + self.skewness, 1 - self.skewness)
         distance = deviation**2 / (square * stretch**2)
         if self.inverse_df == 0:
-            return -0.5 * distance
-        return -0.5 * (1 / self.inverse_df + 1) * np.log1p(self.inverse_df * distance)
+            return -0.5 * (distance + np.log(2 * math.pi * square))
+        df = 1 / self.inverse_df
+        constant = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - 0.5 * (math.log(df * math.pi) + np.log(square))
+        return constant - 0.5 * (df + 1) * np.log1p(distance / df)
 
     def mode_and_square(self) -> tuple[np.ndarray, np.ndarray]:
         """Mode, and squared scale about it, genes: where mean and variance are ``log_trend`` and ``variance`` (of normal sides)."""
         square = self.variance / (1 + (3 - 4 * HALF_NORMAL**2) * self.skewness**2)
         mode = self.log_trend - 2 * HALF_NORMAL * math.sqrt(square) * self.skewness
         return mode, square + np.broadcast_to(self.trend_variance, mode.shape)
+
+
+def join_priors(parts: list[DispersionPrior]) -> DispersionPrior:
+    """Concatenate the priors of different genes, of one variance and shape."""
+    log_trend, mean, sd, trend_variance = (
+        np.concatenate(each)
+        for each in zip(
+            *(
+                (part.log_trend, part.mean, part.sd, np.broadcast_to(part.trend_variance, part.mean.shape))
+                for part in parts
+            ),
+            strict=True,
+        )
+    )
+    return parts[0]._replace(log_trend=log_trend, mean=mean, sd=sd, trend_variance=trend_variance)
 
 
 def profile_spline(profile: DispersionProfile) -> Spline:

@@ -23,6 +23,8 @@ PRIOR_GENES = 2.0
 START_ROUGHNESS = 0.5
 ROUGHNESS_BOUNDS = (1e-4, 10.0)
 """Variance of the trend a unit of the log mean. At the lower one it is flat: an sd of 0.03 over a mean 10,000 times as large."""
+MOMENT_ROUNDS = 4
+"""Rounds of `posterior_moments` from the highest place of a profile until they repeat themselves."""
 TAIL = 4.0
 LARGEST_LOG = math.log(1e3)
 """Largest posterior mean of a log dispersion: of a gene with counts in one sample, any larger one is as likely."""
@@ -138,6 +140,19 @@ def dispersion_prior(
         skewness, inverse_df = learn_shape(profile, spline, prior, log_mean)
         n_free = max(float((inlying * known).sum()) - n_parameters, 0.0) + PRIOR_GENES
         prior = prior._replace(skewness=skewness, inverse_df=inverse_df + 1 / n_free)
+        mean, sd = posterior_moments(profile, spline, prior)
+        prior = prior._replace(mean=mean, sd=sd)
+    return prior._replace(mean=np.clip(mean, None, LARGEST_LOG))
+
+
+def prior_of_genes(profile: DispersionProfile, prior: DispersionPrior) -> DispersionPrior:
+    """Compute the posteriors of genes that did not enter the estimate of their prior, whose ``mean`` and ``sd`` are not used."""
+    log_mode, information = _mode(profile)
+    known = information / (information + 1 / prior.variance)
+    mean = known * log_mode + (1 - known) * prior.log_trend
+    prior = prior._replace(mean=mean, sd=np.sqrt(prior.variance * (1 - known)))
+    spline = profile_spline(profile)
+    for _ in range(MOMENT_ROUNDS):
         mean, sd = posterior_moments(profile, spline, prior)
         prior = prior._replace(mean=mean, sd=sd)
     return prior._replace(mean=np.clip(mean, None, LARGEST_LOG))

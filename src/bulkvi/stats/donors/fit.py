@@ -99,6 +99,7 @@ def fit_donor_genes(
         np.concatenate([part.fit.coef for part in parts], -1),
         np.concatenate([part.fit.covariance for part in parts], -1),
         np.concatenate([part.fit.converged for part in parts], -1),
+        np.zeros(n_genes),  # donors' nodes have no evidence to compare readings by: `regress_genes` compares before
     )
     dispersions = DispersionPrior(prior.log_trend[0], float(prior.variance[0]), mean[0], sd[0], learned.converged)
     fit = FittedGenes(base_mean, _without_prior(mean[0], sd[0], dispersions), dispersions, nodes)

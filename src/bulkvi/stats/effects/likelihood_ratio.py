@@ -9,6 +9,7 @@ from scipy.stats import chi2
 
 from bulkvi.stats.donors.donors import Donors, regress_at_node
 from bulkvi.stats.effects.effect import EffectLikelihood, log_p_value
+from bulkvi.stats.effects.readings import ReadEffects
 from bulkvi.stats.genes import FittedGenes
 from bulkvi.stats.nb.regression import coef_log_likelihood
 
@@ -121,6 +122,8 @@ class ContrastedEffect(NamedTuple):
     """Natural log of the two-sided p-value, genes."""
     separated: np.ndarray
     """Genes without a count on one side, and with one on the other."""
+    readings: ReadEffects | None = None
+    """The same of genes with several readings, for each of these."""
 
 
 def handle_separation(

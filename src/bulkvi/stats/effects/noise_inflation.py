@@ -11,6 +11,7 @@ from scipy.special import log_ndtr, logsumexp, ndtri_exp
 from scipy.stats import norm
 
 from bulkvi.stats.donors.donors import Donors
+from bulkvi.stats.effects.effect import EffectLikelihood, log_p_value
 from bulkvi.stats.effects.shrinkage import mixture_weights
 from bulkvi.stats.genes import FittedGenes
 
@@ -199,6 +200,12 @@ def widen_log_p(log_p: np.ndarray, inflation: NoiseInflation) -> np.ndarray:
     z = ndtri_exp(np.minimum(log_p - np.log(2), np.log(0.5)))
     widened = np.log(2) + log_ndtr(z / np.sqrt(inflation.factor)[:, None])
     return logsumexp(widened, axis=0, b=inflation.weight[:, None])
+
+
+def inflated_log_p(effect: EffectLikelihood, delta: float, inflation: NoiseInflation) -> np.ndarray:
+    """Log p-values of effects no larger than ``delta`` with all variances multiplied: the mean over the factors."""
+    each = [log_p_value(effect._replace(se=effect.se * np.sqrt(factor)), delta) for factor in inflation.factor]
+    return logsumexp(each, axis=0, b=inflation.weight[:, None])
 
 
 def _log_likelihood(z: np.ndarray, variance: float) -> float:

@@ -4,10 +4,17 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp, ndtr, ndtri_exp
+from scipy.special import ndtr, ndtri_exp
 
 from bulkvi.stats.effects.effect import EffectLikelihood, benjamini_hochberg, log_p_value, s_value
-from bulkvi.stats.effects.noise_inflation import ExpectedInflation, NoiseInflation, null_inflation, widen_log_p
+from bulkvi.stats.effects.noise_inflation import (
+    ExpectedInflation,
+    NoiseInflation,
+    inflated_log_p,
+    null_inflation,
+    widen_log_p,
+)
+from bulkvi.stats.effects.readings import NO_READINGS, ReadEffects
 from bulkvi.stats.effects.shrinkage import mixture_weights, shrink, shrinkage_prior, smallest_scale
 
 N_SCALES = 9
@@ -127,9 +134,9 @@ class EffectSummary(NamedTuple):
     null_share: float
     """Share of the prior that is the point mass at no effect."""
     shift: CompositionShift
-    """The shift of all effects; ``mean``, ``mle`` and the rest are measured from it."""
+    """Shift of all effects, which the others are measured from."""
     null_variance: float
-    """Mean variance used for the statistics of genes without effect; 1 unless it was estimated."""
+    """Variance of the statistics of genes without effect; 1 unless estimated."""
     converged: bool
     """Whether the prior's weights are those of highest likelihood."""
 
@@ -146,6 +153,7 @@ def summarise_effect(
     null_centre: float = 0.0,
     level: float = 0.95,
     delta: float = 0.0,
+    readings: ReadEffects | None = None,
 ) -> EffectSummary:
     """Summarise the likelihood of an effect: estimate, test and posterior of every gene.
 
@@ -179,6 +187,9 @@ def summarise_effect(
         Probability of the interval.
     delta
         Smallest absolute effect that matters, natural log, >= 0; the p-value is then that of an effect no larger.
+    readings
+        Mixed by their probabilities in place of ``effect`` and ``log_p`` of their genes, but not to estimate prior, shift and
+        the width of the null.
 
     Returns
     -------
@@ -209,34 +220,38 @@ def summarise_effect(
         shift = composition_shift(effect, informative)
         log_p = None if shift.shift else log_p
     effect = effect._replace(estimate=effect.estimate - shift.shift)
+    readings = NO_READINGS if readings is None else readings.shifted(shift.shift)
+    read = readings.genes
     mle = effect.mean()
     if log_p is None or delta:
         log_p = log_p_value(effect, delta)
+        readings = readings._replace(log_p=log_p_value(readings.effect, delta))
+    log_p = np.array(log_p)
     wider = 1.0
     if expected is not None:
         about = effect._replace(estimate=effect.estimate - null_centre) if null_centre else effect
         inflation = null_inflation(_quantile(log_p_value(about))[informative], expected)
         wider = float(inflation.weight @ inflation.factor)
         if delta:
-            each = [log_p_value(effect._replace(se=effect.se * np.sqrt(f)), delta) for f in inflation.factor]
-            log_p = logsumexp(each, axis=0, b=inflation.weight[:, None])
+            log_p = inflated_log_p(effect, delta, inflation)
+            readings = readings._replace(log_p=inflated_log_p(readings.effect, delta, inflation))
         else:
             log_p = widen_log_p(log_p, inflation)
-    log_p = np.where(tested, log_p, 0.0)
-    p_value = np.exp(log_p)
-    adjusted = benjamini_hochberg(np.where(tested, p_value, np.nan))
+            readings = readings._replace(log_p=widen_log_p(readings.log_p, inflation))
 
     # one centre for all nodes, their scatter about it (thousandths of a standard error) in the variances: likelihood and
     # prior are then symmetric, and the posterior mean lies between 0 and the estimate
     spread = (effect.se**2 + (effect.estimate - effect.mean()) ** 2) ** 0.5
     effect = effect._replace(estimate=0 * effect.estimate + effect.mean(), se=spread)
-    se = effect.sd() * np.sqrt(wider)
+    variance = effect.sd() ** 2
+    mle[read], variance[read], log_p[read] = readings.estimate()
     first, second, low, high, zero, positive, wide = np.zeros((7, mle.size))
     null_share, converged = 0.0, True
     for factor, probability in zip(*inflation, strict=True):
         inflated = effect._replace(se=effect.se * np.sqrt(factor))
         prior = shrinkage_prior(inflated)
         posterior = shrink(inflated, prior, level=level, delta=delta)
+        readings.inflated(factor).mix_into(posterior, prior, level, delta)
         first += probability * posterior.mean
         second += probability * (posterior.sd**2 + posterior.mean**2)
         low += probability * posterior.low
@@ -246,6 +261,13 @@ def summarise_effect(
         wide += probability * posterior.prob_effect
         null_share += probability * float(prior.weight[0])
         converged = converged and prior.converged
+    # readings of opposite signs may be shrunk so differently that their posterior means add up to the other sign
+    inside = np.clip(first, np.minimum(mle, 0.0), np.maximum(mle, 0.0))[read]
+    second[read] += 2 * inside * (inside - first[read])
+    first[read] = inside
+    log_p = np.where(tested, log_p, 0.0)
+    p_value = np.exp(log_p)
+    adjusted = benjamini_hochberg(np.where(tested, p_value, np.nan))
     lfsr = np.clip(zero + np.minimum(positive, 1 - positive - zero), 0.0, 1.0)
     return EffectSummary(
         mean=first,
@@ -253,7 +275,7 @@ def summarise_effect(
         low=low,
         high=high,
         mle=mle,
-        se=se,
+        se=np.sqrt(variance * wider),
         stat=np.copysign(_quantile(log_p), mle),
         p_value=p_value,
         adj_p_value=np.where(tested, adjusted, 1.0),

@@ -9,6 +9,7 @@ from bulkvi.stats.dispersion.prior import dispersion_prior
 from bulkvi.stats.dispersion.profile import dispersion_profile
 from bulkvi.stats.nb.regression import Block, Layout, block_genes, blocks, check_regression, make_layout
 from bulkvi.stats.outliers.contamination import Candidates, Contamination, coding_free, outlier_probability
+from bulkvi.stats.outliers.suspected import Suspected, join_suspected, suspected_sets
 
 MAX_LEVERAGE = 0.32
 CALL = 0.8
@@ -47,6 +48,18 @@ class Outliers(NamedTuple):
     """Samples that deviate in so many genes that it is structure and not chance; nothing in them is called."""
     judged: np.ndarray
     """Samples whose leverage is small enough to identify an outlying count."""
+    suspected: Suspected
+    """Sets of counts that may be outlying together, called or not."""
+
+    @property
+    def kept(self) -> np.ndarray | None:
+        """Weights for `fit_genes`; None where all are 1."""
+        return None if (self.weight == 1).all() else self.weight
+
+    @property
+    def dropped(self) -> np.ndarray:
+        """Whether a count has lost most of its weight, samples x genes."""
+        return self.weight < 0.5
 
 
 class _Trend(NamedTuple):
@@ -98,7 +111,8 @@ def find_outliers(counts: np.ndarray, features: np.ndarray, *, offset: np.ndarra
     those are kept that agree with the other groups.
 
     A count is called, and loses weight, at a probability above `CALL` = 0.8 rather than 0.5: dropping a good count
-    makes its gene look more certain than it is, keeping an outlier only costs power.
+    makes its gene look more certain than it is, keeping an outlier only costs power. The search lets a gene have any effect;
+    `weigh_readings` weighs what it suspects against the effects that genes have.
 
     Not tested, and of weight 1, are
 
@@ -121,8 +135,8 @@ def find_outliers(counts: np.ndarray, features: np.ndarray, *, offset: np.ndarra
 
     Returns
     -------
-    Named tuple with ``weight`` (for `fit_genes`) and ``called``, samples x genes; ``share`` of outliers; and ``structured`` and
-    ``judged``, one value per sample. Time and memory are linear in samples x genes, with a bounded workspace.
+    Named tuple with ``weight`` (for `fit_genes`) and ``called``, samples x genes; ``share`` of outliers; ``structured`` and
+    ``judged``, one value per sample; and ``suspected``, sets of counts for `weigh_readings`. Time and memory are linear in samples x genes, with a bounded workspace.
 
     Raises
     ------
@@ -145,7 +159,7 @@ def find_outliers(counts: np.ndarray, features: np.ndarray, *, offset: np.ndarra
     n, p = features.shape
     weight, called = np.ones(counts.shape), np.zeros(counts.shape, dtype=bool)
     structured = np.zeros(n, dtype=bool)
-    share = 0.0
+    share, sets = 0.0, []
     columns, precision = coding_free(features.astype(float), ridge)
     layout, order = make_layout(columns, precision)
     left, size, _ = np.linalg.svd(columns[order], full_matrices=False)
@@ -165,13 +179,14 @@ def find_outliers(counts: np.ndarray, features: np.ndarray, *, offset: np.ndarra
                     break
             share = trend.share
             for genes, block in cohort.blocks(np.flatnonzero(suspicious), max(64, block_genes(n) // 16)):
-                probability = np.empty((n, genes.size))
-                probability[order] = _probability(cohort, block, sigma[genes], trend)
+                probability, other = np.empty((2, n, genes.size))
+                probability[order], other[order] = _probability(cohort, block, sigma[genes], trend)
+                sets.append(suspected_sets(genes, probability, other, CALL))
                 called[:, genes] = probability > CALL
                 weight[:, genes] = np.where(probability > CALL, 1.0 - probability, 1.0)
     judged = np.zeros(n, dtype=bool)
     judged[order] = small
-    return Outliers(weight, called, share, structured, judged)
+    return Outliers(weight, called, share, structured, judged, join_suspected(sets, n))
 
 
 def _screen(cohort: _Cohort) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -220,8 +235,8 @@ def _learn(
     return _Trend(log_mean[up], prior.log_trend[up], prior.variance, share), rate
 
 
-def _probability(cohort: _Cohort, block: Block, sigma: np.ndarray, trend: _Trend) -> np.ndarray:
-    """Outlier probability of each count of a block, from the better of two starts; samples in the order of the layout."""
+def _probability(cohort: _Cohort, block: Block, sigma: np.ndarray, trend: _Trend) -> tuple[np.ndarray, np.ndarray]:
+    """Outlier probability of each count of a block, from the better and the worse of two starts; samples as in the layout."""
 
     def search(genes: Block, start: np.ndarray, log_trend: np.ndarray) -> Contamination:
         candidates = Candidates(genes._replace(weights=start), log_trend, trend.variance, cohort.eligible)
@@ -231,14 +246,16 @@ def _probability(cohort: _Cohort, block: Block, sigma: np.ndarray, trend: _Trend
     log_trend = trend.at(_log_mean(block, start))
     first = search(block, start, log_trend)
     leverage = (cohort.basis**2).sum(1)
+    other = first.probability.copy()
     again = np.flatnonzero(leverage @ (start < 0.5) >= SECOND_START)
     if again.size:
         subset = _genes(block, again)
         start = _start(cohort, subset, sigma[again], np.median(_log_rate(subset), 0))
         second = search(subset, start, log_trend[again])
         better = second.evidence > first.evidence[again]
+        other[:, again[~better]] = second.probability[:, ~better]
         first.probability[:, again[better]] = second.probability[:, better]
-    return first.probability
+    return first.probability, other
 
 
 def _robust_fit(cohort: _Cohort, block: Block, sigma: np.ndarray) -> np.ndarray:

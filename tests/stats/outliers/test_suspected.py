@@ -1,0 +1,19 @@
+import numpy as np
+
+from bulkvi.stats.outliers.suspected import join_suspected, suspected_sets
+
+
+def test_each_set_that_either_search_suspects_is_weighed_once():
+    better = np.array([[0.9, 0.0, 0.95], [0.2, 0.0, 0.0], [0.0, 0.05, 0.0]])
+    other = np.array([[0.9, 0.0, 0.0], [0.9, 0.3, 0.0], [0.0, 0.05, 0.95]])
+    sets = suspected_sets(np.array([4, 5, 6]), better, other, 0.8)
+    found = sorted((int(g), tuple(np.flatnonzero(d).tolist())) for g, d in zip(sets.gene, sets.dropped.T, strict=True))
+    assert found == [(4, (0,)), (4, (0, 1)), (5, (1,)), (6, (0,)), (6, (2,))]
+
+
+def test_sets_of_blocks_are_joined_by_gene():
+    parts = [suspected_sets(np.array([gene]), np.array([[0.9], [0.0]]), np.zeros((2, 1)), 0.8) for gene in (7, 3)]
+    joined = join_suspected(parts, 2)
+    assert joined.gene.tolist() == [3, 7]
+    assert joined.dropped.tolist() == [[True, True], [False, False]]
+    assert join_suspected([], 2).dropped.shape == (2, 0)
