@@ -8,7 +8,7 @@ from scipy.special import logsumexp, ndtr, ndtri_exp
 
 from bulkvi.stats.effects.effect import EffectLikelihood, benjamini_hochberg, log_p_value, s_value
 from bulkvi.stats.effects.noise_inflation import ExpectedInflation, NoiseInflation, null_inflation, widen_log_p
-from bulkvi.stats.effects.shrinkage import mixture_weights, shrink, shrinkage_prior, smallest_scale
+from bulkvi.stats.effects.shrinkage import NULL_COUNT, mixture_weights, shrink, shrinkage_prior, smallest_scale
 
 N_SCALES = 9
 MIN_GAIN = 10.0
@@ -130,6 +130,8 @@ class EffectSummary(NamedTuple):
     """The shift of all effects; ``mean``, ``mle`` and the rest are measured from it."""
     null_variance: float
     """Mean variance used for the statistics of genes without effect; 1 unless it was estimated."""
+    independent: float
+    """Number of independent genes that all genes are worth to the prior, their shared noise considered."""
     converged: bool
     """Whether the prior's weights are those of highest likelihood."""
 
@@ -183,8 +185,8 @@ def summarise_effect(
     Returns
     -------
     Named tuple with one value per gene: ``mean``, ``sd``, ``low``, ``high``, ``mle``, ``se``, ``stat``, ``p_value``,
-    ``adj_p_value``, ``lfsr``, ``s_value`` and ``prob_effect``; and ``null_share``, ``shift``, ``null_variance`` and
-    ``converged`` of the contrast.
+    ``adj_p_value``, ``lfsr``, ``s_value`` and ``prob_effect``; and ``null_share``, ``shift``, ``null_variance``,
+    ``independent`` and ``converged`` of the contrast.
 
     Raises
     ------
@@ -212,8 +214,10 @@ def summarise_effect(
     mle = effect.mean()
     if log_p is None or delta:
         log_p = log_p_value(effect, delta)
-    wider = 1.0
+    wider, independent = 1.0, min(inflation.independent, float(mle.size))
     if expected is not None:
+        # the log variance of nu independent statistics has the variance 2 / nu
+        independent = min(independent, 2 / max(expected.log_sd**2, 2 / mle.size))
         about = effect._replace(estimate=effect.estimate - null_centre) if null_centre else effect
         inflation = null_inflation(_quantile(log_p_value(about))[informative], expected)
         wider = float(inflation.weight @ inflation.factor)
@@ -233,9 +237,11 @@ def summarise_effect(
     se = effect.sd() * np.sqrt(wider)
     first, second, low, high, zero, positive, wide = np.zeros((7, mle.size))
     null_share, converged = 0.0, True
-    for factor, probability in zip(*inflation, strict=True):
+    # shared noise looks like many small effects: one of the independent genes, too, is taken to have none
+    null_count = NULL_COUNT + mle.size / independent
+    for factor, probability in zip(inflation.factor, inflation.weight, strict=True):
         inflated = effect._replace(se=effect.se * np.sqrt(factor))
-        prior = shrinkage_prior(inflated)
+        prior = shrinkage_prior(inflated, null_count)
         posterior = shrink(inflated, prior, level=level, delta=delta)
         first += probability * posterior.mean
         second += probability * (posterior.sd**2 + posterior.mean**2)
@@ -263,6 +269,7 @@ def summarise_effect(
         null_share=null_share,
         shift=shift,
         null_variance=wider,
+        independent=independent,
         converged=converged,
     )
 
