@@ -189,9 +189,7 @@ def test_shared_noise_is_not_taken_for_many_small_effects():
 
 def test_where_most_genes_change_by_much_few_independent_genes_still_find_them(rng):
     true, effect = wide_null(rng, changed=0.6, width=1.0)
-    summary = summarise_effect(
-        effect, inflation=NoiseInflation(np.ones(1), np.ones(1), 8.0), shift=CompositionShift()
-    )
+    summary = summarise_effect(effect, inflation=NoiseInflation(np.ones(1), np.ones(1), 8.0), shift=CompositionShift())
     found = summary.s_value < 0.05
     assert found[true != 0].mean() > (summary.adj_p_value < 0.05)[true != 0].mean()
     assert (true == 0)[found].mean() < 0.05
