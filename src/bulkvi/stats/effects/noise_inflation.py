@@ -216,7 +216,9 @@ def null_inflation(statistic: np.ndarray, expected: ExpectedInflation) -> NoiseI
         expected.log_mean + log_sd * norm.ppf(QUANTILES * below) if below > 0 else np.full(QUANTILES.size, observed)
     )
     factor = np.maximum(1.0, np.exp(np.append(np.minimum(quantiles, observed), observed)))
-    return NoiseInflation(factor, np.append(np.full(QUANTILES.size, (1 - first) / QUANTILES.size), first))
+    weight = np.append(np.full(QUANTILES.size, (1 - first) / QUANTILES.size), first)
+    # the log variance of nu independent statistics has the variance 2 / nu
+    return NoiseInflation(factor, weight, 2 / log_sd**2)
 
 
 def widen_log_p(log_p: np.ndarray, inflation: NoiseInflation) -> np.ndarray:

@@ -216,10 +216,9 @@ def summarise_effect(
         log_p = log_p_value(effect, delta)
     wider, independent = 1.0, min(inflation.independent, float(mle.size))
     if expected is not None:
-        # the log variance of nu independent statistics has the variance 2 / nu
-        independent = min(independent, 2 / max(expected.log_sd**2, 2 / mle.size))
         about = effect._replace(estimate=effect.estimate - null_centre) if null_centre else effect
         inflation = null_inflation(_quantile(log_p_value(about))[informative], expected)
+        independent = min(independent, inflation.independent)
         wider = float(inflation.weight @ inflation.factor)
         if delta:
             each = [log_p_value(effect._replace(se=effect.se * np.sqrt(f)), delta) for f in inflation.factor]
