@@ -7,8 +7,14 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp, ndtr, ndtri_exp
 
 from bulkvi.stats.effects.effect import EffectLikelihood, benjamini_hochberg, log_p_value, s_value
-from bulkvi.stats.effects.noise_inflation import ExpectedInflation, NoiseInflation, null_inflation, widen_log_p
-from bulkvi.stats.effects.shrinkage import NULL_COUNT, mixture_weights, shrink, shrinkage_prior, smallest_scale
+from bulkvi.stats.effects.noise_inflation import (
+    SMALLEST_NULL_SHARE,
+    ExpectedInflation,
+    NoiseInflation,
+    null_inflation,
+    widen_log_p,
+)
+from bulkvi.stats.effects.shrinkage import mixture_weights, shrink, shrinkage_prior, smallest_scale
 
 N_SCALES = 9
 MIN_GAIN = 10.0
@@ -214,11 +220,12 @@ def summarise_effect(
     mle = effect.mean()
     if log_p is None or delta:
         log_p = log_p_value(effect, delta)
-    wider, independent = 1.0, min(inflation.independent, float(mle.size))
+    wider, least_null, independent = 1.0, 0.0, min(inflation.independent, float(mle.size))
     if expected is not None:
         about = effect._replace(estimate=effect.estimate - null_centre) if null_centre else effect
         inflation = null_inflation(_quantile(log_p_value(about))[informative], expected)
-        independent = min(independent, inflation.independent)
+        # most genes are known not to change
+        least_null, independent = SMALLEST_NULL_SHARE, min(independent, inflation.independent)
         wider = float(inflation.weight @ inflation.factor)
         if delta:
             each = [log_p_value(effect._replace(se=effect.se * np.sqrt(f)), delta) for f in inflation.factor]
@@ -236,11 +243,9 @@ def summarise_effect(
     se = effect.sd() * np.sqrt(wider)
     first, second, low, high, zero, positive, wide = np.zeros((7, mle.size))
     null_share, converged = 0.0, True
-    # shared noise looks like many small effects: one of the independent genes, too, is taken to have none
-    null_count = NULL_COUNT + mle.size / independent
     for factor, probability in zip(inflation.factor, inflation.weight, strict=True):
         inflated = effect._replace(se=effect.se * np.sqrt(factor))
-        prior = shrinkage_prior(inflated, null_count)
+        prior = shrinkage_prior(inflated, independent=independent, least_null=least_null)
         posterior = shrink(inflated, prior, level=level, delta=delta)
         first += probability * posterior.mean
         second += probability * (posterior.sd**2 + posterior.mean**2)
