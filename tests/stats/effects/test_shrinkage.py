@@ -229,17 +229,19 @@ def wide_effects(rng):
     return EffectLikelihood(rng.normal(true, 0.13)[None], np.full((1, 3000), 0.1), np.ones((1, 3000)))
 
 
-def test_the_prior_is_the_mean_over_the_share_of_genes_without_effect(wide_effects):
-    """Against the integral at 300 places."""
-    prior, worth = shrinkage_prior(wide_effects, independent=10.0), 300.0
+@pytest.mark.parametrize("independent", [3.0, 30.0])
+def test_the_prior_is_the_mean_over_the_share_of_genes_without_effect(wide_effects, independent):
+    """Against the integral at 200 places."""
+    prior, worth = shrinkage_prior(wide_effects, independent=independent), 3000 / independent
     likelihood = marginal_likelihoods(wide_effects, prior.scale)
-    weight = np.stack([mixture_weights(likelihood, 9 + worth * count)[0] for count in [0.0, *np.geomspace(1e-3, 1e3, 299)]])
+    counts = 9 + worth * np.append(0.0, np.geomspace(1e-3, 1e3, 199))
+    weight = np.stack([mixture_weights(likelihood, count)[0] for count in counts])
     log_likelihood = (np.log(weight @ likelihood).sum(1) + 9 * np.log(weight[:, 0])) / worth
     density = np.exp(log_likelihood - log_likelihood.max())
     width = np.gradient(weight[:, 0])
     expected = (density * width) @ weight / (density @ width)
-    assert weight[0, 0] < 0.4 < 0.6 < prior.weight[0]
-    assert prior.weight[0] == pytest.approx(expected[0], abs=0.05)
+    assert weight[0, 0] < 0.42 < 0.55 < prior.weight[0]
+    assert prior.weight[0] == pytest.approx(expected[0], abs=0.02)
     assert prior.weight.sum() == pytest.approx(1)
 
 

@@ -163,7 +163,7 @@ def shrinkage_prior(
     # all genes over independent ones: below the pseudo-genes there are anyway, it moves nothing
     worth = likelihood.shape[1] / independent
     counts = [NULL_COUNT + worth * genes for genes in NULL_GENES] if worth > NULL_COUNT else []
-    weights = [best, *(mixture_weights(likelihood, count, tol=1e-4)[0] for count in counts)]
+    weights = [best, *(mixture_weights(likelihood, count, tol=1e-3)[0] for count in counts)]
     weight = np.stack([_at_least(each, least_null) for each in weights])
     if len(weight) > 1:
         log_likelihood = np.log(weight @ likelihood).sum(1) + NULL_COUNT * np.log(weight[:, 0])
