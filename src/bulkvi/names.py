@@ -123,6 +123,9 @@ SIZE_FACTORS: Final = "size_factors"
 NULL_SHARE: Final = "null_share"
 """``attrs`` of the table: share of the genes' prior that is exactly no effect."""
 
+INDEPENDENT_GENES: Final = "independent_genes"
+"""``attrs`` of the table: independent genes that all genes are worth, their shared noise considered. A few: ``s_value`` is cautious."""
+
 QUERY: Final = "query"
 """``attrs`` of the table: the arguments of ``differential_expression`` that gave it, defaults resolved, as plain values."""
 

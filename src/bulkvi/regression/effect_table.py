@@ -114,6 +114,7 @@ def effect_table(
         names.COMPOSITION_SHIFT: float(summary.shift.shift / LN2),
         names.COMPOSITION_SHIFT_SEEN: float(seen.shift / LN2),
         names.NULL_SHARE: float(summary.null_share),
+        names.INDEPENDENT_GENES: float(summary.independent),
         names.N_LATENT_COLUMNS: weighted.n_latent,
         names.NULL_VARIANCE: float(summary.null_variance),
     }

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import chi2, norm
 
 from bulkvi.stats.effects.effect import effect_likelihood
 from bulkvi.stats.effects.noise_inflation import (
     LARGEST_VARIANCE,
     ExpectedInflation,
     NoiseInflation,
+    independent_genes,
     noise_inflation,
     null_inflation,
     null_variance,
@@ -62,6 +63,44 @@ def test_quantiles_hold_the_spread_of_random_contrasts(simulate, rng):
     assert np.mean(below) > 0.85
 
 
+@pytest.mark.parametrize("true", [8, 30, 1000])
+@pytest.mark.parametrize("directions", [2, 4, 10, 18])
+def test_the_number_of_independent_genes_is_that_of_a_wishart_matrix(rng, directions, true):
+    """In the mean of the logs over many draws; two directions are pulled towards the middle of what may be, 54."""
+    found = [
+        np.log(independent_genes(np.linalg.eigvalsh(draw @ draw.T), 3000))
+        for draw in rng.normal(size=(300, directions, true))
+    ]
+    error = np.exp(np.mean(found)) / true
+    assert (0.3 if directions == 2 else 0.75) < error < (2.5 if directions == 2 else 1.35)
+
+
+def test_the_number_of_independent_genes_is_a_posterior_mean():
+    """Against quadrature on a grid of its own; the unit of the eigenvalues does not matter."""
+    eigenvalues, n_genes = np.array([0.3, 0.8, 1.1, 1.8]), 500
+    log_nu = np.linspace(0, np.log(n_genes), 20_001)
+    scaled = np.var(eigenvalues / eigenvalues.mean()) * (4 * np.exp(log_nu) + 2) / 2
+    # density of chi-squared in its own logarithm, of the deviations given nu
+    weight = chi2(9).pdf(scaled) * scaled
+    expected = np.exp(weight @ log_nu / weight.sum())
+    assert independent_genes(eigenvalues, n_genes) == pytest.approx(expected, rel=0.01)
+    assert independent_genes(7 * eigenvalues, n_genes) == pytest.approx(independent_genes(eigenvalues, n_genes))
+
+
+def test_one_direction_leaves_the_number_of_independent_genes_open():
+    assert independent_genes(np.array([5.0]), 400) == pytest.approx(20)
+
+
+def test_shared_noise_leaves_few_independent_genes_whatever_changes(simulate, rng):
+    found = []
+    for share in (0.0, 0.7):
+        alone = simulate(rng, 6, 3000, share=share)
+        shared = with_shared_noise(alone, rng)
+        found += [noise_inflation(c.counts, c.features, c.offset, fit(c)).independent for c in (alone, shared)]
+    assert min(found[0], found[2]) > 300
+    assert max(found[1], found[3]) < 30
+
+
 def test_no_residuals_no_statement(simulate, rng):
     cohort = simulate(rng, 2, 300)
     few = cohort._replace(
@@ -110,7 +149,7 @@ def test_widened_p_values_are_those_of_a_wider_normal(rng):
 
 
 def mean_factor(z, expected):
-    factor, weight = null_inflation(z, expected)
+    factor, weight = null_inflation(z, expected)[:2]
     assert weight.sum() == pytest.approx(1)
     assert (factor >= 1).all()
     return float(weight @ factor)

@@ -220,3 +220,39 @@ def test_nine_genes_without_effect_are_added_to_the_point_mass():
     assert converged
     np.testing.assert_allclose(weight, [29 / 39, 10 / 39], rtol=1e-4)
     np.testing.assert_allclose(mixture_weights(likelihood, 0.0)[0], [2 / 3, 1 / 3], rtol=1e-4)
+
+
+@pytest.fixture
+def wide_effects(rng):
+    """A tenth of the genes changed; the estimates of all are 1.3 times as wide as their standard errors."""
+    true = np.where(rng.random(3000) < 0.1, rng.normal(size=3000), 0.0)
+    return EffectLikelihood(rng.normal(true, 0.13)[None], np.full((1, 3000), 0.1), np.ones((1, 3000)))
+
+
+@pytest.mark.parametrize("independent", [3.0, 30.0])
+def test_the_prior_is_the_mean_over_the_share_of_genes_without_effect(wide_effects, independent):
+    """Against the integral at 200 places."""
+    prior, worth = shrinkage_prior(wide_effects, independent=independent), 3000 / independent
+    likelihood = marginal_likelihoods(wide_effects, prior.scale)
+    counts = 9 + worth * np.append(0.0, np.geomspace(1e-3, 1e3, 199))
+    weight = np.stack([mixture_weights(likelihood, count)[0] for count in counts])
+    log_likelihood = (np.log(weight @ likelihood).sum(1) + 9 * np.log(weight[:, 0])) / worth
+    density = np.exp(log_likelihood - log_likelihood.max())
+    width = np.gradient(weight[:, 0])
+    expected = (density * width) @ weight / (density @ width)
+    assert weight[0, 0] < 0.42 < 0.55 < prior.weight[0]
+    assert prior.weight[0] == pytest.approx(expected[0], abs=0.02)
+    assert prior.weight.sum() == pytest.approx(1)
+
+
+def test_fewer_independent_genes_leave_more_of_them_without_effect(wide_effects):
+    share = [shrinkage_prior(wide_effects, independent=number).weight[0] for number in (np.inf, 3000, 300, 30, 3)]
+    assert share[0] == share[1] < share[2] < share[3] < share[4]
+
+
+def test_the_least_share_of_genes_without_effect_holds(wide_effects):
+    free, held = shrinkage_prior(wide_effects), shrinkage_prior(wide_effects, least_null=0.5)
+    assert free.weight[0] < 0.5 == held.weight[0]
+    np.testing.assert_allclose(held.weight[1:] / (1 - held.weight[0]), free.weight[1:] / (1 - free.weight[0]))
+    only_null = EffectLikelihood(np.zeros((1, 50)), np.ones((1, 50)), np.ones((1, 50)))
+    assert shrinkage_prior(only_null, independent=2.0, least_null=0.5).weight[0] == pytest.approx(1, abs=0.01)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import chi2, norm
 
 from bulkvi.stats.effects.effect import (
     EffectLikelihood,
@@ -156,6 +156,54 @@ def test_an_expected_width_of_the_null_widens_p_values_and_errors(rng, delta):
     assert plain.null_variance == 1
     if not delta:
         assert (summary.p_value >= plain.p_value - 1e-12).all()
+
+
+def wide_null(rng, *, changed, width, n=3000):
+    """Effects of a share of the genes; noise that genes share makes all estimates wider than their standard errors."""
+    true = np.where(rng.random(n) < changed, rng.normal(0, 1, n), 0.0)
+    effect = EffectLikelihood(rng.normal(true, 0.1 * width)[None], np.full((1, n), 0.1), np.ones((1, n)))
+    return true, effect
+
+
+def false_signs(inflation, n_sets):
+    """Share of unchanged genes among calls by s-value, mean over contrasts as wide as 8 independent genes make them."""
+    rng, found = np.random.default_rng(1), []
+    for _ in range(n_sets):
+        true, effect = wide_null(rng, changed=0.1, width=np.sqrt(rng.chisquare(8) / 8))
+        called = summarise_effect(effect, inflation=inflation, shift=CompositionShift()).s_value < 0.05
+        found.append((true[called] == 0).mean())
+    return np.mean(found)
+
+
+@pytest.mark.slow
+def test_shared_noise_is_not_taken_for_many_small_effects():
+    """On average over contrasts s-values are honest; their sets differ with a standard deviation of .09, of the mean .015."""
+    edges = np.array([0.0, 0.6, 0.9, 0.97, 1.0])
+    quantiles = chi2(8).ppf((np.arange(10_000) + 0.5) / 10_000) / 8
+    factor = [part.mean() for part in np.split(quantiles, (edges[1:-1] * 10_000).astype(int))]
+    widths = NoiseInflation(np.array(factor), np.diff(edges))
+    believed, doubted = (false_signs(widths._replace(independent=count), 40) for count in (np.inf, 8.0))
+    assert doubted < 0.05 + 2 * 0.015
+    assert believed > 1.2 * doubted
+
+
+def test_where_most_genes_change_by_much_few_independent_genes_still_find_them(rng):
+    true, effect = wide_null(rng, changed=0.6, width=1.0)
+    summary = summarise_effect(effect, inflation=NoiseInflation(np.ones(1), np.ones(1), 8.0), shift=CompositionShift())
+    found = summary.s_value < 0.05
+    assert found[true != 0].mean() > (summary.adj_p_value < 0.05)[true != 0].mean()
+    assert (true == 0)[found].mean() < 0.05
+
+
+def test_the_prior_counts_independent_genes_of_design_and_latent_columns(rng):
+    _, effect = wide_null(rng, changed=0.1, width=1.0, n=1000)
+    shared = NoiseInflation(np.ones(1), np.ones(1), 50.0)
+    options = {"inflation": shared, "shift": CompositionShift()}
+    assert summarise_effect(effect, shift=CompositionShift()).independent == 1000
+    assert summarise_effect(effect, **options).independent == 50
+    # the log variance of 8 independent statistics has the standard deviation 1 / 2
+    assert summarise_effect(effect, expected=ExpectedInflation(0.0, 0.5), **options).independent == 8
+    assert summarise_effect(effect, expected=ExpectedInflation(0.0, 0.0), **options).independent == 50
 
 
 def test_no_informative_gene_has_no_shift_and_no_width(effect):

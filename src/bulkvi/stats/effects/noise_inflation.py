@@ -19,6 +19,8 @@ MIN_MEAN = 5.0
 LARGEST_RESIDUAL = 4.0
 MAX_GENES = 4_000
 N_DIRECTIONS = 20_000
+N_COUNTS = 200
+SMALLEST_SPREAD = 1e-12
 NEGLIGIBLE_SD = 0.05
 EDGES = np.array([0.0, 0.6, 0.9, 0.97, 1.0])
 SMALLEST_EFFECT = 2.0
@@ -37,6 +39,8 @@ class NoiseInflation(NamedTuple):
     """Factors, ascending; a single 1 where genes vary independently."""
     weight: np.ndarray
     """Their probabilities."""
+    independent: float = np.inf
+    """Number of independent genes that would spread the widths of contrasts as much as the genes do."""
 
 
 def noise_inflation(
@@ -50,15 +54,17 @@ def noise_inflation(
     :math:`\lambda` the eigenvalues of :math:`\sum_g r_g r_g^\top` divided by their mean, a direction u independent of
     them has the variance :math:`\sum_i \lambda_i u_i^2` in place of 1 (u uniform on the sphere). Its quantiles are
     returned. This is an empirical null (Efron 2007, *Correlation and large-scale simultaneous significance testing*)
-    whose width is estimated from residuals, so that real effects, however many, do not widen it.
+    whose width is estimated from residuals, so that real effects, however many, do not widen it. ``independent`` is that of
+    `independent_genes`.
     """
     n, p = features.shape
     if n - p < 2:
-        return NoiseInflation(np.ones(1), np.ones(1))
+        return NoiseInflation(np.ones(1), np.ones(1), independent_genes(np.ones(1), counts.shape[1]))
     residuals, _, _, _, rank = standardised_residuals(counts, features, offset, fit, donors)
     if residuals.shape[1] < n:
-        return NoiseInflation(np.ones(1), np.ones(1))
+        return NoiseInflation(np.ones(1), np.ones(1), independent_genes(np.ones(1), counts.shape[1]))
     eigenvalues = np.linalg.eigvalsh(residuals @ residuals.T)[rank:]
+    independent = independent_genes(eigenvalues, residuals.shape[1])
     eigenvalues = np.append(
         eigenvalues / eigenvalues.mean(), 1.0
     )  # the direction of the contrast itself has no residuals
@@ -66,10 +72,29 @@ def noise_inflation(
     squares = np.random.default_rng(0).standard_gamma(0.5, size=(N_DIRECTIONS, eigenvalues.size))
     factors = np.sort(squares @ eigenvalues / squares.sum(1))
     if factors.std() < NEGLIGIBLE_SD:
-        return NoiseInflation(np.ones(1), np.ones(1))
+        return NoiseInflation(np.ones(1), np.ones(1), independent)
     cuts = (EDGES * N_DIRECTIONS).astype(int)
     means = [factors[low:high].mean() for low, high in zip(cuts[:-1], cuts[1:], strict=True)]
-    return NoiseInflation(np.array(means), np.diff(EDGES))
+    return NoiseInflation(np.array(means), np.diff(EDGES), independent)
+
+
+def independent_genes(eigenvalues: np.ndarray, n_genes: int) -> float:
+    r"""Estimate how many independent genes would spread the variance over directions as these eigenvalues are spread.
+
+    For :math:`\nu` independent genes :math:`\sum_g r_g r_g^\top` is a Wishart matrix with :math:`\nu` degrees of freedom. With
+    v the mean squared deviation of its m eigenvalues from their mean, in units of the mean,
+    :math:`E[v] \approx (m - 1)(m + 2) / (m \nu + 2)`, a mean of :math:`D = (m - 1)(m + 2) / 2` squared deviations
+    (Mauchly 1940, *Significance test for sphericity*), so that :math:`v (m \nu + 2) / 2 \sim \chi^2_D`. Returned is the
+    posterior mean of :math:`\log \nu`, exponentiated, for a prior that is even in :math:`\log \nu` between one gene and all: of
+    two replicates a group D is 2, which leaves much open, and of one direction nothing is learned.
+    """
+    m = eigenvalues.size
+    nu = np.geomspace(1.0, max(n_genes, 1), N_COUNTS)
+    spread = max(float(np.var(eigenvalues / eigenvalues.mean())), SMALLEST_SPREAD)
+    x = spread * (m * nu + 2) / 2
+    log_density = (m - 1) * (m + 2) / 4 * np.log(x) - x / 2 if m > 1 else np.zeros(nu.size)
+    density = np.exp(log_density - log_density.max())
+    return float(np.exp(density @ np.log(nu) / density.sum()))
 
 
 class Residuals(NamedTuple):
@@ -192,7 +217,9 @@ def null_inflation(statistic: np.ndarray, expected: ExpectedInflation) -> NoiseI
         expected.log_mean + log_sd * norm.ppf(QUANTILES * below) if below > 0 else np.full(QUANTILES.size, observed)
     )
     factor = np.maximum(1.0, np.exp(np.append(np.minimum(quantiles, observed), observed)))
-    return NoiseInflation(factor, np.append(np.full(QUANTILES.size, (1 - first) / QUANTILES.size), first))
+    weight = np.append(np.full(QUANTILES.size, (1 - first) / QUANTILES.size), first)
+    # the log variance of nu independent statistics has the variance 2 / nu
+    return NoiseInflation(factor, weight, 2 / log_sd**2)
 
 
 def widen_log_p(log_p: np.ndarray, inflation: NoiseInflation) -> np.ndarray:

@@ -13,6 +13,8 @@ SMALLEST_SHARE = 0.2
 SCALE_RATIO = np.sqrt(2)
 NULL_COUNT = 9.0
 N_HALVINGS = 60
+NULL_GENES = (0.25, 2.0, 16.0)
+"""Independent genes without effect that take the point mass from its best value towards one: places of an integral."""
 
 
 class ShrinkagePrior(NamedTuple):
@@ -121,15 +123,27 @@ def _gain(
     return genes + null_count * float(np.log1p(length * step[0] / weight[0])) - total * length * float(step.sum())
 
 
-def shrinkage_prior(effect: EffectLikelihood, null_count: float = NULL_COUNT) -> ShrinkagePrior:
-    """Estimate the prior of the effects from all genes: a point mass at zero and zero-centred normals.
+def shrinkage_prior(
+    effect: EffectLikelihood, *, independent: float = np.inf, least_null: float = 0.0
+) -> ShrinkagePrior:
+    r"""Estimate the prior of the effects from all genes: a point mass at zero and zero-centred normals.
+
+    Where genes are independent, their number is large and the weights are those of highest likelihood. Genes that share noise seem
+    to agree about small effects: G of them tell as much as ``independent`` ones, :math:`\nu`, and a range of weights is as
+    probable. Their posterior mean is taken, each gene's prior given the others, over
+
+    .. math:: p(\pi_0) \propto \left( \max_{\pi_1, \pi_2, \dots} \pi_0^9 \prod_g \sum_j \pi_j L_{jg} \right)^{\nu / G}
+
+    from its highest value up to :math:`\pi_0 = 1`: fewer small effects than seem to be there are possible, more are not needed.
 
     Parameters
     ----------
     effect
         Likelihood of the effects.
-    null_count
-        Pseudo-genes without effect, which keep the point mass from vanishing by chance.
+    independent
+        Number of independent genes that all genes are worth, of `independent_genes`; all by default.
+    least_null
+        Smallest share of genes without effect, in [0, 1).
 
     Returns
     -------
@@ -144,7 +158,27 @@ def shrinkage_prior(effect: EffectLikelihood, null_count: float = NULL_COUNT) ->
     True
     """
     scale = scale_grid(effect)
-    return ShrinkagePrior(scale, *mixture_weights(marginal_likelihoods(effect, scale), null_count))
+    likelihood = marginal_likelihoods(effect, scale)
+    best, converged = mixture_weights(likelihood)
+    # all genes over independent ones: below the pseudo-genes there are anyway, it moves nothing
+    worth = likelihood.shape[1] / independent
+    counts = [NULL_COUNT + worth * genes for genes in NULL_GENES] if worth > NULL_COUNT else []
+    weights = [best, *(mixture_weights(likelihood, count, tol=1e-3)[0] for count in counts)]
+    weight = np.stack([_at_least(each, least_null) for each in weights])
+    if len(weight) > 1:
+        log_likelihood = np.log(weight @ likelihood).sum(1) + NULL_COUNT * np.log(weight[:, 0])
+        share = np.maximum.accumulate(weight[:, 0])
+        width = np.diff([share[0], *(share[1:] + share[:-1]) / 2, 1.0]) + 1e-12
+        probability = width * np.exp((log_likelihood - log_likelihood.max()) / worth)
+        weight = (probability / probability.sum())[None] @ weight
+    return ShrinkagePrior(scale, weight[0], converged)
+
+
+def _at_least(weight: np.ndarray, least_null: float) -> np.ndarray:
+    """Mixture weights with the first at least this large, the others in proportion."""
+    if weight[0] >= least_null:
+        return weight
+    return np.append(least_null, (1 - least_null) / weight[1:].sum() * weight[1:])
 
 
 def shrink(

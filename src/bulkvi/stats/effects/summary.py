@@ -8,6 +8,7 @@ from scipy.special import ndtr, ndtri_exp
 
 from bulkvi.stats.effects.effect import EffectLikelihood, benjamini_hochberg, log_p_value, s_value
 from bulkvi.stats.effects.noise_inflation import (
+    SMALLEST_NULL_SHARE,
     ExpectedInflation,
     NoiseInflation,
     inflated_log_p,
@@ -136,7 +137,9 @@ class EffectSummary(NamedTuple):
     shift: CompositionShift
     """Shift of all effects, which the others are measured from."""
     null_variance: float
-    """Variance of the statistics of genes without effect; 1 unless estimated."""
+    """Mean variance used for the statistics of genes without effect; 1 unless it was estimated."""
+    independent: float
+    """Number of independent genes that all genes are worth to the prior, their shared noise considered."""
     converged: bool
     """Whether the prior's weights are those of highest likelihood."""
 
@@ -194,8 +197,8 @@ def summarise_effect(
     Returns
     -------
     Named tuple with one value per gene: ``mean``, ``sd``, ``low``, ``high``, ``mle``, ``se``, ``stat``, ``p_value``,
-    ``adj_p_value``, ``lfsr``, ``s_value`` and ``prob_effect``; and ``null_share``, ``shift``, ``null_variance`` and
-    ``converged`` of the contrast.
+    ``adj_p_value``, ``lfsr``, ``s_value`` and ``prob_effect``; and ``null_share``, ``shift``, ``null_variance``,
+    ``independent`` and ``converged`` of the contrast.
 
     Raises
     ------
@@ -227,10 +230,12 @@ def summarise_effect(
         log_p = log_p_value(effect, delta)
         readings = readings._replace(log_p=log_p_value(readings.effect, delta))
     log_p = np.array(log_p)
-    wider = 1.0
+    wider, least_null, independent = 1.0, 0.0, min(inflation.independent, float(mle.size))
     if expected is not None:
         about = effect._replace(estimate=effect.estimate - null_centre) if null_centre else effect
         inflation = null_inflation(_quantile(log_p_value(about))[informative], expected)
+        # most genes are known not to change
+        least_null, independent = SMALLEST_NULL_SHARE, min(independent, inflation.independent)
         wider = float(inflation.weight @ inflation.factor)
         if delta:
             log_p = inflated_log_p(effect, delta, inflation)
@@ -247,9 +252,9 @@ def summarise_effect(
     mle[read], variance[read], log_p[read] = readings.estimate()
     first, second, low, high, zero, positive, wide = np.zeros((7, mle.size))
     null_share, converged = 0.0, True
-    for factor, probability in zip(*inflation, strict=True):
+    for factor, probability in zip(inflation.factor, inflation.weight, strict=True):
         inflated = effect._replace(se=effect.se * np.sqrt(factor))
-        prior = shrinkage_prior(inflated)
+        prior = shrinkage_prior(inflated, independent=independent, least_null=least_null)
         posterior = shrink(inflated, prior, level=level, delta=delta)
         readings.inflated(factor).mix_into(posterior, prior, level, delta)
         first += probability * posterior.mean
@@ -285,6 +290,7 @@ def summarise_effect(
         null_share=null_share,
         shift=shift,
         null_variance=wider,
+        independent=independent,
         converged=converged,
     )
 
