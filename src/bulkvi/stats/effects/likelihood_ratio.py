@@ -122,6 +122,17 @@ class ContrastedEffect(NamedTuple):
     separated: np.ndarray
     """Genes without a count on one side, and with one on the other."""
 
+    def averaged(self, other: "ContrastedEffect", probability: float) -> "ContrastedEffect":
+        """Average over two models of the counts: the other is right with this probability."""
+        weights = ((1 - probability) * self.effect.weight, probability * other.effect.weight)
+        effect = EffectLikelihood(
+            np.vstack([self.effect.estimate, other.effect.estimate]),
+            np.vstack([self.effect.se, other.effect.se]),
+            np.vstack(weights),
+        )
+        log_p = logsumexp([self.log_p, other.log_p], axis=0, b=np.array([[1 - probability], [probability]]))
+        return self._replace(effect=effect, log_p=log_p, separated=self.separated | other.separated)
+
 
 def handle_separation(
     effect: EffectLikelihood,

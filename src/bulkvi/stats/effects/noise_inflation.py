@@ -27,6 +27,8 @@ LARGEST_VARIANCE = 10.0
 STEP = 0.15
 SMALLEST_LOG_SD = 0.05
 QUANTILES = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
+MIN_SHARED = 0.5
+"""Probability of shared noise from which it is the better explanation of a width: even odds."""
 
 
 class NoiseInflation(NamedTuple):
@@ -192,6 +194,18 @@ def null_inflation(statistic: np.ndarray, expected: ExpectedInflation) -> NoiseI
     )
     factor = np.maximum(1.0, np.exp(np.append(np.minimum(quantiles, observed), observed)))
     return NoiseInflation(factor, np.append(np.full(QUANTILES.size, (1 - first) / QUANTILES.size), first))
+
+
+def is_shared(inflation: NoiseInflation) -> bool:
+    """Whether the width of the statistics is shared noise, by the result of `null_inflation`, rather than small effects."""
+    return bool(inflation.weight[-1] >= MIN_SHARED)
+
+
+def probability_above(limit: float, inflation: NoiseInflation, expected: ExpectedInflation) -> float:
+    """Probability that the factor is above a limit, if small effects are the rest of the width in ``inflation``."""
+    log_sd = max(expected.log_sd, SMALLEST_LOG_SD)
+    below = norm.cdf((np.log([limit, inflation.factor[-1]]) - expected.log_mean) / log_sd)
+    return float(np.clip(1 - below[0] / below[1], 0.0, 1.0)) if below[1] > 0 else 0.0
 
 
 def widen_log_p(log_p: np.ndarray, inflation: NoiseInflation) -> np.ndarray:
