@@ -14,7 +14,8 @@ from bulkvi.stats.effects.noise_inflation import (
     NoiseInflation,
     is_shared,
     null_inflation,
-    probability_above,
+    split_inflation,
+    widen_log_p,
 )
 from bulkvi.stats.effects.summary import CompositionShift
 
@@ -32,13 +33,19 @@ class DesignAlone(NamedTuple):
     sides: Sides
     probability: float
     """Probability that the design alone says more about the contrast than the design with latent columns."""
+    factor: float
+    """Factor on the variances given latent columns, where these say more."""
     inflation: NoiseInflation | None
-    """Factors that posteriors are averaged over; None for those of the regression."""
+    """Factors that posteriors are averaged over, in addition; None for those of the regression."""
 
     def averaged(self, contrasted: ContrastedEffect, null: float) -> ContrastedEffect:
         """Average a contrast that is adjusted for latent columns with that of the design alone."""
         own = self.regression.contrast(self.weights, None, self.sides, null)
-        return contrasted.averaged(own, self.probability)
+        wider = contrasted._replace(
+            effect=contrasted.effect._replace(se=contrasted.effect.se * np.sqrt(self.factor)),
+            log_p=widen_log_p(contrasted.log_p, NoiseInflation(np.array([self.factor]), np.ones(1))),
+        )
+        return wider.averaged(own, self.probability)
 
 
 def alignment_ratio(loadings: np.ndarray, delta: np.ndarray, se: np.ndarray, chance: float) -> float:
@@ -72,16 +79,18 @@ def design_alone(
     its statistics are wide by the same noise. If small effects are, the width f of the noise is uncertain, and
     these statistics do not tell it. Then the design alone is honest too, where the hidden factors lie along the contrast no more
     than by chance (``along`` up to 1): the noise of the factors is in its standard errors. Which of both says more depends on
-    f: latent columns have the information I (``information``) of the design alone, divided by f. So
+    f: latent columns have I times the information of the design alone (``information``), divided by f. So
 
-    .. math:: p = q \, p_0 + (1 - q) \, p_k, \qquad q = \Pr(f > I \mid f < F)
+    .. math:: p = q \, p_0 + (1 - q) \, p_k(\tilde f), \qquad q = \Pr(f > I \mid f < F)
 
-    with F the width of the statistics, ``located`` about the shift that most effects share.
+    with F the width of the statistics, ``located`` about the shift that most effects share, and :math:`\tilde f` the median of f
+    below I and F. Posteriors remain averaged over all f, shared noise among them: it misleads them most.
     """
     contrasted, shift = located
     log_p = log_p_value(contrasted.effect._replace(estimate=contrasted.effect.estimate - shift.shift))[plain.informative]
     inflation = null_inflation(ndtri_exp(np.minimum(log_p, 0.0) - np.log(2)), expected)
-    if is_shared(inflation) or along > CHANCE:
+    if is_shared(inflation, expected) or along > CHANCE:
         return None
-    probability = probability_above(information, inflation, expected)
-    return DesignAlone(plain, weights, sides, probability, inflation)
+    above, factor = split_inflation(information, inflation, expected)
+    left = inflation._replace(factor=np.maximum(1.0, inflation.factor / factor))
+    return DesignAlone(plain, weights, sides, above, factor, left)

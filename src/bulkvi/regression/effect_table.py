@@ -77,7 +77,7 @@ def effect_table(
     level: float,
 ) -> pd.DataFrame:
     """Tabulate one effect, log2; ``subtract`` is None if no shift is estimated."""
-    regression = weighted.regression
+    regression, alone = weighted.regression, weighted.alone
     contrasted, seen, summary = estimate_contrast(
         regression,
         weighted.weights,
@@ -86,7 +86,7 @@ def effect_table(
         subtract=subtract,
         expected=weighted.expected,
         located=weighted.located,
-        alone=weighted.alone,
+        alone=alone,
         delta=delta * LN2,
         level=level,
     )
@@ -125,7 +125,7 @@ def effect_table(
         names.COMPOSITION_SHIFT_SEEN: float(seen.shift / LN2),
         names.NULL_SHARE: float(summary.null_share),
         names.N_LATENT_COLUMNS: weighted.n_latent,
-        names.NULL_VARIANCE: float(summary.null_variance),
-        names.DESIGN_ALONE: 0.0 if weighted.alone is None else weighted.alone.probability,
+        names.NULL_VARIANCE: float(summary.null_variance) if alone is None else alone.factor,
+        names.DESIGN_ALONE: 0.0 if alone is None else alone.probability,
     }
     return table

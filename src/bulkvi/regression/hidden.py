@@ -255,7 +255,7 @@ def _averaged(
     if alone is None:
         return parts
     if kind == "total":
-        return parts._replace(alone=alone._replace(inflation=None))
+        return parts._replace(alone=alone._replace(factor=1.0, inflation=None))
     part = 1 - alone.probability
     covariance = parts.covariance if parts.covariance is None else part**2 * parts.covariance
     return parts._replace(weights=part * parts.weights, covariance=covariance)

@@ -29,6 +29,8 @@ SMALLEST_LOG_SD = 0.05
 QUANTILES = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
 MIN_SHARED = 0.5
 """Probability of shared noise from which it is the better explanation of a width: even odds."""
+MIN_TAIL = 0.05
+"""Share of contrasts with a larger width from which a width is within reach of shared noise: the usual level of a test."""
 
 
 class NoiseInflation(NamedTuple):
@@ -196,16 +198,35 @@ def null_inflation(statistic: np.ndarray, expected: ExpectedInflation) -> NoiseI
     return NoiseInflation(factor, np.append(np.full(QUANTILES.size, (1 - first) / QUANTILES.size), first))
 
 
-def is_shared(inflation: NoiseInflation) -> bool:
-    """Whether the width of the statistics is shared noise, by the result of `null_inflation`, rather than small effects."""
-    return bool(inflation.weight[-1] >= MIN_SHARED)
+def is_shared(inflation: NoiseInflation, expected: ExpectedInflation) -> bool:
+    """Whether shared noise explains the width of the statistics, by the result of `null_inflation`.
 
-
-def probability_above(limit: float, inflation: NoiseInflation, expected: ExpectedInflation) -> float:
-    """Probability that the factor is above a limit, if small effects are the rest of the width in ``inflation``."""
+    It does if it is more probable than small effects, or if the width is no more than one of twenty contrasts is expected to have:
+    where little is known about the noise, no width is evidence of effects.
+    """
     log_sd = max(expected.log_sd, SMALLEST_LOG_SD)
-    below = norm.cdf((np.log([limit, inflation.factor[-1]]) - expected.log_mean) / log_sd)
-    return float(np.clip(1 - below[0] / below[1], 0.0, 1.0)) if below[1] > 0 else 0.0
+    within_reach = norm.sf((np.log(inflation.factor[-1]) - expected.log_mean) / log_sd) >= MIN_TAIL
+    return bool(within_reach or inflation.weight[-1] >= MIN_SHARED)
+
+
+class SplitInflation(NamedTuple):
+    """The factor on the variances, above and below a limit."""
+
+    above: float
+    """Probability that it is above."""
+    median_below: float
+    """Median of the factors below; at least 1."""
+
+
+def split_inflation(limit: float, inflation: NoiseInflation, expected: ExpectedInflation) -> SplitInflation:
+    """Split the distribution of the factor at a limit, if small effects are the rest of the width in ``inflation``."""
+    log_sd = max(expected.log_sd, SMALLEST_LOG_SD)
+    below, total = norm.cdf((np.log([limit, inflation.factor[-1]]) - expected.log_mean) / log_sd)
+    below = min(below, total)
+    if not below > 0:
+        return SplitInflation(float(total > 0), 1.0)
+    median = np.exp(expected.log_mean + log_sd * norm.ppf(below / 2))
+    return SplitInflation(float(1 - below / total), max(1.0, float(median)))
 
 
 def widen_log_p(log_p: np.ndarray, inflation: NoiseInflation) -> np.ndarray:
