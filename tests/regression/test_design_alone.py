@@ -71,9 +71,7 @@ def decided(z: np.ndarray, *, along: float = 0.5, information: float = 1.2, log_
     plain = SimpleNamespace(informative=np.ones(z.size, bool))
     sides = np.zeros(2, bool), np.ones(2, bool)
     expected = ExpectedInflation(0.05, log_sd)
-    return design_alone(
-        plain, pd.Series({"b": 1.0}), sides, located, expected, information=information, along=along
-    )
+    return design_alone(plain, pd.Series({"b": 1.0}), sides, located, expected, information=information, along=along)
 
 
 def test_it_has_a_part_only_where_it_is_honest(rng: np.random.Generator) -> None:

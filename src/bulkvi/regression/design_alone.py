@@ -86,10 +86,14 @@ def design_alone(
     with F the width of the statistics, ``located`` about the shift that most effects share, and :math:`\tilde f` the median of f
     below I and F. Posteriors remain averaged over all f, shared noise among them: it misleads them most.
     """
+    if along > CHANCE:
+        return None
     contrasted, shift = located
-    log_p = log_p_value(contrasted.effect._replace(estimate=contrasted.effect.estimate - shift.shift))[plain.informative]
+    log_p = log_p_value(contrasted.effect._replace(estimate=contrasted.effect.estimate - shift.shift))[
+        plain.informative
+    ]
     inflation = null_inflation(ndtri_exp(np.minimum(log_p, 0.0) - np.log(2)), expected)
-    if is_shared(inflation, expected) or along > CHANCE:
+    if is_shared(inflation, expected):
         return None
     above, factor = split_inflation(information, inflation, expected)
     left = inflation._replace(factor=np.maximum(1.0, inflation.factor / factor))

@@ -197,10 +197,9 @@ def effect_given_latent(
     if adjusted is not None:
         alignment = align_with(adjusted.regression, weights, common=common)
         if alignment.accepted or number != "auto":
-            parts = _parts(adjusted, weights, alignment, kind, sides)
             if number != "auto" or adjusted.expected is None:
-                return parts
-            return _averaged(hidden, adjusted, adjusted.expected, weights, alignment, kind, parts, common=common)
+                return _parts(adjusted, weights, alignment, kind, sides)
+            return _averaged(hidden, adjusted, adjusted.expected, weights, alignment, kind, sides, common=common)
     if kind == "latent":
         raise ValueError(
             "effect='latent': no latent column enters this comparison, so the latent state carries nothing of it "
@@ -236,22 +235,21 @@ def _averaged(
     weights: pd.Series,
     alignment: Alignment,
     kind: EffectKind,
-    parts: ContrastInRegression,
+    sides: Sides,
     *,
     common: bool,
 ) -> ContrastInRegression:
     """Give the design alone its part in the effect; the same part in all three kinds, so that direct and latent add up."""
-    direct = parts if kind == "direct" else _parts(adjusted, weights, alignment, "direct", parts.sides)
-    located = adjusted.regression.recentred(direct.weights, direct.covariance, parts.sides, subtract=not common)
+    direct = _parts(adjusted, weights, alignment, "direct", sides)
+    located = adjusted.regression.recentred(direct.weights, direct.covariance, sides, subtract=not common)
     informative = adjusted.regression.informative
     loadings = adjusted.regression.coefficients(latent_names(adjusted.regression.features, weights))[:, informative]
     se = hidden.plain.effect(weights).sd()[informative]
     along = alignment_ratio(loadings, alignment.delta, se, chance_variance(hidden.plain.features, weights))
-    alone = design_alone(
-        hidden.plain, weights, parts.sides, located, expected, information=adjusted.information, along=along
-    )
+    alone = design_alone(hidden.plain, weights, sides, located, expected, information=adjusted.information, along=along)
     if kind == "direct":
-        return parts._replace(located=located, alone=alone)
+        return direct._replace(located=located, alone=alone)
+    parts = _parts(adjusted, weights, alignment, kind, sides)
     if alone is None:
         return parts
     if kind == "total":
