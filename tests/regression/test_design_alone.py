@@ -82,7 +82,8 @@ def test_it_has_a_part_only_where_it_is_honest(rng: np.random.Generator) -> None
     alone = decided(wide)
     assert alone is not None
     assert alone.inflation is not None
-    assert alone.factor * alone.inflation.factor[-1] == pytest.approx(1.7**2, rel=0.1)
+    assert 1 <= alone.factor < 1.2
+    assert alone.inflation.factor[-1] == pytest.approx(1.7**2, rel=0.1)
     # the more latent columns tell, the smaller its part
     parts = [decided(wide, information=information).probability for information in (1.0, 1.2, 1.5, 2.0)]
     assert parts == sorted(parts, reverse=True)

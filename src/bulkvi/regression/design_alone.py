@@ -96,5 +96,4 @@ def design_alone(
     if is_shared(inflation, expected):
         return None
     above, factor = split_inflation(information, inflation, expected)
-    left = inflation._replace(factor=np.maximum(1.0, inflation.factor / factor))
-    return DesignAlone(plain, weights, sides, above, factor, left)
+    return DesignAlone(plain, weights, sides, above, factor, inflation)
