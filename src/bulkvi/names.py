@@ -187,6 +187,9 @@ LATENT_COLUMN: Final = "latent"
 N_LATENT_COLUMNS: Final = "n_latent_columns"
 """``attrs`` of the table: number of latent columns in the regressions."""
 
+DESIGN_ALONE: Final = "design_alone"
+"""``attrs`` of the table: part that the regression on the design alone has in it, beside the one with latent columns."""
+
 STRUCTURED_SAMPLES: Final = "structured_samples"
 """``attrs`` of the table of outliers: samples that deviate in so many genes that it is no chance."""
 

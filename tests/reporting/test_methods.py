@@ -73,6 +73,9 @@ def test_hidden_directions_are_said_as_they_entered(study: Study, number: int):
     said = text(study, de=de)
     expected = "1 direction of the latent state" if number else "No direction of the latent state"
     assert expected in said
+    assert "averaged with those of the design alone" not in said
+    de.attrs["design_alone"] = 0.25 * number
+    assert ("averaged with those of the design alone, which had a weight of 0.25" in text(study, de=de)) == bool(number)
 
 
 def test_delta_and_level_are_those_of_the_query(study: Study):

@@ -157,8 +157,9 @@ class DifferentialMixin(BaseModelClass):
         ``attrs["composition_shift_seen"]`` the mode of the direct effects before, 0 without strong evidence of a shift;
         ``attrs["size_factors"]`` the origin of the size factors; ``attrs["null_share"]`` the share of genes without effect
         in the prior; ``attrs["independent_genes"]`` how many independent genes all genes are worth as evidence of small effects:
-        with few, noise that genes share would look the same, and ``s_value`` is cautious; ``attrs["n_latent_columns"]`` the number of latent columns in the regressions. In one analysis,
-        ``log_fc_mle`` of direct and latent add up to that of total. ``attrs["query"]`` holds the arguments of the table. A file such
+        with few, noise that genes share would look the same, and ``s_value`` is cautious; ``attrs["n_latent_columns"]`` the number
+        of latent columns in the regressions, ``attrs["design_alone"]`` the part of the regression without them in the results. In one
+        analysis, ``log_fc_mle`` of direct and latent add up to that of total. ``attrs["query"]`` holds the arguments of the table. A file such
         as csv keeps no ``attrs``; ``json.dumps(table.attrs)`` does.
 
         Raises

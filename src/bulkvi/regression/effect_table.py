@@ -8,6 +8,7 @@ import pandas as pd
 from bulkvi import names
 from bulkvi.arguments import warn_user
 from bulkvi.regression.contrast import TREND_UNSETTLED, Contrast, effect_flags, gene_flags, join_flags
+from bulkvi.regression.design_alone import DesignAlone, Located
 from bulkvi.regression.hidden import ContrastInRegression
 from bulkvi.regression.regression import GeneRegression, Sides
 from bulkvi.stats.effects.likelihood_ratio import ContrastedEffect
@@ -34,20 +35,28 @@ def estimate_contrast(
     *,
     subtract: bool | None,
     expected: ExpectedInflation | None = None,
+    located: Located | None = None,
+    alone: DesignAlone | None = None,
     delta: float = 0.0,
     level: float = 0.95,
 ) -> EstimatedContrast:
     """Estimate a contrast, locate the shift that most effects share, and summarise test and posterior."""
     if subtract is None:
         contrasted, shift = regression.contrast(weights, covariance, sides), CompositionShift()
+    elif located is not None:
+        contrasted, shift = located
     else:
         contrasted, shift = regression.recentred(weights, covariance, sides, subtract=subtract)
+    inflation = regression.inflation
+    if alone is not None:
+        contrasted = alone.averaged(contrasted, shift.shift if subtract else 0.0)
+        expected, inflation = None, inflation if alone.inflation is None else alone.inflation
     summary = summarise_effect(
         contrasted.effect,
         log_p=contrasted.log_p,
         tested=regression.counts.max(0) > 0,
         informative=regression.informative,
-        inflation=regression.inflation,
+        inflation=inflation,
         shift=shift if subtract else CompositionShift(),
         null_centre=0.0 if subtract else shift.shift,
         expected=expected,
@@ -69,7 +78,7 @@ def effect_table(
     level: float,
 ) -> pd.DataFrame:
     """Tabulate one effect, log2; ``subtract`` is None if no shift is estimated."""
-    regression = weighted.regression
+    regression, alone = weighted.regression, weighted.alone
     contrasted, seen, summary = estimate_contrast(
         regression,
         weighted.weights,
@@ -77,6 +86,8 @@ def effect_table(
         weighted.sides,
         subtract=subtract,
         expected=weighted.expected,
+        located=weighted.located,
+        alone=alone,
         delta=delta * LN2,
         level=level,
     )
@@ -116,6 +127,7 @@ def effect_table(
         names.NULL_SHARE: float(summary.null_share),
         names.INDEPENDENT_GENES: float(summary.independent),
         names.N_LATENT_COLUMNS: weighted.n_latent,
-        names.NULL_VARIANCE: float(summary.null_variance),
+        names.NULL_VARIANCE: float(summary.null_variance) if alone is None else alone.factor,
+        names.DESIGN_ALONE: 0.0 if alone is None else alone.probability,
     }
     return table

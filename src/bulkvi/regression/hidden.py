@@ -9,6 +9,7 @@ import pandas as pd
 
 from bulkvi.names import LATENT_COLUMN
 from bulkvi.regression.contrast import Contrast
+from bulkvi.regression.design_alone import DesignAlone, Located, alignment_ratio, design_alone
 from bulkvi.regression.regression import GeneRegression, Sides, regress_genes
 from bulkvi.stats.effects.likelihood_ratio import compared_sides
 from bulkvi.stats.effects.noise_inflation import ExpectedInflation
@@ -47,6 +48,10 @@ class ContrastInRegression(NamedTuple):
     """Latent columns in the regression."""
     expected: ExpectedInflation | None = None
     """Expected inflation of the variances under the null, estimated on held-out contrasts; None if it is unknown."""
+    located: Located | None = None
+    """The contrast, where it has been estimated already."""
+    alone: DesignAlone | None = None
+    """The regression on the design alone, where the contrast is an average over both."""
 
 
 class HiddenRegression(NamedTuple):
@@ -55,6 +60,8 @@ class HiddenRegression(NamedTuple):
     regression: GeneRegression
     expected: ExpectedInflation | None
     """Expected inflation of its statistics; None if it is unknown."""
+    information: float
+    """Expected information about a contrast, relative to the design alone; 1 if it is unknown."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,9 +102,10 @@ class HiddenVariation:
             n_columns, inflation = columns.shape[1], self.number.inflation
             known = n_columns < inflation.shape[1]
             expected = ExpectedInflation(*map(float, inflation[:, n_columns])) if known else None
+            information = float(self.number.information[n_columns]) if known else 1.0
             features = pd.concat([self.plain.features, columns], axis=1)
             fitted = regress_genes(self.study, features, reduced=self.plain)
-            self._fitted[wanted] = HiddenRegression(fitted, expected)
+            self._fitted[wanted] = HiddenRegression(fitted, expected, information)
         return self._fitted[wanted]
 
 
@@ -180,7 +188,8 @@ def effect_given_latent(
     """Effect of the design adjusted for the latent state, the part that the latent state carries, or their sum.
 
     With ``number="auto"`` no latent column is used where its alignment with the contrast cannot be estimated
-    (`bulkvi.stats.hidden.hidden_factors`, with ``common`` as there).
+    (`bulkvi.stats.hidden.hidden_factors`, with ``common`` as there), and the design alone has a part in the result where it is as
+    honest (`bulkvi.regression.design_alone`).
     """
     plain = hidden.plain
     sides = compared_sides(plain.features.to_numpy(), weights.to_numpy())
@@ -188,7 +197,9 @@ def effect_given_latent(
     if adjusted is not None:
         alignment = align_with(adjusted.regression, weights, common=common)
         if alignment.accepted or number != "auto":
-            return _parts(adjusted, weights, alignment, kind, sides)
+            if number != "auto" or adjusted.expected is None:
+                return _parts(adjusted, weights, alignment, kind, sides)
+            return _averaged(hidden, adjusted, adjusted.expected, weights, alignment, kind, sides, common=common)
     if kind == "latent":
         raise ValueError(
             "effect='latent': no latent column enters this comparison, so the latent state carries nothing of it "
@@ -215,6 +226,37 @@ def _parts(
     return ContrastInRegression(
         regression, combined, pd.DataFrame(covariance, names, names), sides, len(names), expected
     )
+
+
+def _averaged(
+    hidden: HiddenVariation,
+    adjusted: HiddenRegression,
+    expected: ExpectedInflation,
+    weights: pd.Series,
+    alignment: Alignment,
+    kind: EffectKind,
+    sides: Sides,
+    *,
+    common: bool,
+) -> ContrastInRegression:
+    """Give the design alone its part in the effect; the same part in all three kinds, so that direct and latent add up."""
+    direct = _parts(adjusted, weights, alignment, "direct", sides)
+    located = adjusted.regression.recentred(direct.weights, direct.covariance, sides, subtract=not common)
+    informative = adjusted.regression.informative
+    loadings = adjusted.regression.coefficients(latent_names(adjusted.regression.features, weights))[:, informative]
+    se = hidden.plain.effect(weights).sd()[informative]
+    along = alignment_ratio(loadings, alignment.delta, se, chance_variance(hidden.plain.features, weights))
+    alone = design_alone(hidden.plain, weights, sides, located, expected, information=adjusted.information, along=along)
+    if kind == "direct":
+        return direct._replace(located=located, alone=alone)
+    parts = _parts(adjusted, weights, alignment, kind, sides)
+    if alone is None:
+        return parts
+    if kind == "total":
+        return parts._replace(alone=alone._replace(factor=1.0, inflation=None))
+    part = 1 - alone.probability
+    covariance = parts.covariance if parts.covariance is None else part**2 * parts.covariance
+    return parts._replace(weights=part * parts.weights, covariance=covariance)
 
 
 def effect_through_latent(hidden: HiddenVariation, first: np.ndarray, second: np.ndarray) -> ContrastInRegression:

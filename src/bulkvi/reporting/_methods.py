@@ -158,11 +158,12 @@ def _hidden(query: Query) -> list[str]:
     n = int(query.attrs[names.N_LATENT_COLUMNS])
     if not n:
         return ["No direction of the latent state of the variational autoencoder entered the regression."]
-    several = "s" * (n != 1)
+    several, alone = "s" * (n != 1), float(query.attrs.get(names.DESIGN_ALONE, 0.0))
     part = {"direct": "held fixed", "latent": "taken for the effect", "total": "part of the effect"}
     return [
         f"{n} direction{several} of the latent state of a variational autoencoder of the same counts {'was' if n == 1 else 'were'} "
         f"a further column{several} of the regression, {part[query.arguments['effect']]}."
+        + (f" Results are averaged with those of the design alone, which had a weight of {alone:.2f}." if alone else "")
     ]
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom, chi2
 
-from bulkvi.stats.effects.effect import effect_likelihood, wald_p_value
-from bulkvi.stats.effects.likelihood_ratio import compared_sides, handle_separation, omnibus_test
+from bulkvi.stats.effects.effect import EffectLikelihood, effect_likelihood, log_p_value, wald_p_value
+from bulkvi.stats.effects.likelihood_ratio import ContrastedEffect, compared_sides, handle_separation, omnibus_test
 from bulkvi.stats.genes import effect_ridge, fit_genes
 from bulkvi.stats.nb.regression import coef_log_likelihood, nb_regression
 
@@ -134,3 +134,20 @@ def test_sides_are_the_samples_that_a_contrast_compares():
     above, below = compared_sides(group, np.array([0.0, 1.0, -1.0]))
     assert above.tolist() == [False, False, True, True, False, False]
     assert below.tolist() == [False, False, False, False, True, True]
+
+
+def test_an_average_over_two_models_is_one_of_p_values_and_of_estimates(rng):
+    def model(n_nodes):
+        weight = rng.dirichlet(np.ones(n_nodes), 40).T
+        effect = EffectLikelihood(rng.normal(0, 3, (n_nodes, 40)), rng.uniform(0.5, 2, (n_nodes, 40)), weight)
+        return ContrastedEffect(effect, log_p_value(effect), rng.random(40) < 0.2)
+
+    one, other = model(4), model(3)
+    averaged = one.averaged(other, 0.3)
+    np.testing.assert_allclose(averaged.effect.mean(), 0.7 * one.effect.mean() + 0.3 * other.effect.mean())
+    np.testing.assert_allclose(np.exp(averaged.log_p), 0.7 * np.exp(one.log_p) + 0.3 * np.exp(other.log_p))
+    np.testing.assert_allclose(averaged.log_p, log_p_value(averaged.effect), atol=1e-9)
+    np.testing.assert_allclose(averaged.effect.weight.sum(0), 1)
+    assert (averaged.separated == one.separated | other.separated).all()
+    for probability, only in ((0.0, one), (1.0, other)):
+        np.testing.assert_allclose(one.averaged(other, probability).log_p, only.log_p)

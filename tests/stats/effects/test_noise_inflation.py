@@ -8,9 +8,11 @@ from bulkvi.stats.effects.noise_inflation import (
     ExpectedInflation,
     NoiseInflation,
     independent_genes,
+    is_shared,
     noise_inflation,
     null_inflation,
     null_variance,
+    split_inflation,
     widen_log_p,
 )
 from bulkvi.stats.genes import effect_ridge, fit_genes
@@ -174,3 +176,30 @@ def test_noise_as_wide_as_expected_keeps_its_error(rng):
         log_p = np.log(2) + norm.logsf(np.abs(z))
         shares.append((widen_log_p(log_p, null_inflation(z, expected)) < np.log(0.05)).mean())
     assert np.mean(shares) < 0.05 + 3 * np.std(shares) / np.sqrt(200)
+
+
+def test_a_factor_beside_effects_is_split_as_a_truncated_normal(rng):
+    expected, wide = ExpectedInflation(0.1, 0.3), NoiseInflation(np.array([1.0, 1.6]), np.array([0.9, 0.1]))
+    draws = np.exp(rng.normal(0.1, 0.3, 200_000))
+    draws = draws[draws < 1.6]
+    for limit in (0.8, 1.2, 1.5, 1.7):
+        above, median = split_inflation(limit, wide, expected)
+        share = np.mean(draws > limit)
+        assert above == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / draws.size))
+        assert median == pytest.approx(max(1, np.median(draws[draws < limit])), abs=0.01)
+    # a limit, or a width, far below all that is expected
+    assert split_inflation(1e-9, wide, expected) == pytest.approx((1.0, 1.0))
+    assert split_inflation(1.0, wide, ExpectedInflation(60.0, 0.1)) == (0.0, 1.0)
+
+
+def test_the_better_explanation_of_a_width_has_even_odds_or_more(rng):
+    def explained(sd, log_mean, log_sd):
+        expected = ExpectedInflation(log_mean, log_sd)
+        return is_shared(null_inflation(rng.normal(0, sd, 5000), expected), expected)
+
+    assert explained(1.15, 0.05, 0.25)
+    assert not explained(1.8, 0.05, 0.25)
+    # the odds are against shared noise, but one contrast in eight is as wide: nothing is known
+    assert explained(1.8, 0.05, 1.0)
+    # one contrast in thirty is as wide, but a width this small is rarer still by small effects
+    assert explained(1.12, 0.05, 0.09)

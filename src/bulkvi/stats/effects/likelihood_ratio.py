@@ -9,6 +9,7 @@ from scipy.stats import chi2
 
 from bulkvi.stats.donors.donors import Donors, regress_at_node
 from bulkvi.stats.effects.effect import EffectLikelihood, log_p_value
+from bulkvi.stats.effects.noise_inflation import NoiseInflation, widen_log_p
 from bulkvi.stats.effects.readings import ReadEffects
 from bulkvi.stats.genes import FittedGenes
 from bulkvi.stats.nb.regression import coef_log_likelihood
@@ -124,6 +125,39 @@ class ContrastedEffect(NamedTuple):
     """Genes without a count on one side, and with one on the other."""
     readings: ReadEffects | None = None
     """The same of genes with several readings, for each of these."""
+
+    def widened(self, factor: float) -> "ContrastedEffect":
+        """Multiply all variances by a factor."""
+        widths = NoiseInflation(np.array([factor]), np.ones(1))
+
+        def wider(effect: EffectLikelihood) -> EffectLikelihood:
+            return effect._replace(se=effect.se * np.sqrt(factor))
+
+        readings = self.readings
+        if readings is not None:
+            readings = readings._replace(effect=wider(readings.effect), log_p=widen_log_p(readings.log_p, widths))
+        return self._replace(effect=wider(self.effect), log_p=widen_log_p(self.log_p, widths), readings=readings)
+
+    def averaged(self, other: "ContrastedEffect", probability: float) -> "ContrastedEffect":
+        """Average over two models of the counts: the other is right with this probability."""
+        first, second = self._joined(), other._joined()
+        weights = ((1 - probability) * first.effect.weight, probability * second.effect.weight)
+        effect = EffectLikelihood(
+            np.vstack([first.effect.estimate, second.effect.estimate]),
+            np.vstack([first.effect.se, second.effect.se]),
+            np.vstack(weights),
+        )
+        log_p = logsumexp([first.log_p, second.log_p], axis=0, b=np.array([[1 - probability], [probability]]))
+        return ContrastedEffect(effect, log_p, first.separated | second.separated)
+
+    def _joined(self) -> "ContrastedEffect":
+        """Join the readings of a gene to one normal likelihood of their mean and variance."""
+        if self.readings is None:
+            return self
+        genes, joined = self.readings.genes, self.readings.estimate()
+        estimate, se, log_p = self.effect.estimate.copy(), self.effect.se.copy(), self.log_p.copy()
+        estimate[:, genes], se[:, genes], log_p[genes] = joined.mle, np.sqrt(joined.variance), joined.log_p
+        return self._replace(effect=self.effect._replace(estimate=estimate, se=se), log_p=log_p, readings=None)
 
 
 def handle_separation(

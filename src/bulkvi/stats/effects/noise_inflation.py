@@ -30,6 +30,10 @@ LARGEST_VARIANCE = 10.0
 STEP = 0.15
 SMALLEST_LOG_SD = 0.05
 QUANTILES = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
+MIN_SHARED = 0.5
+"""Probability of shared noise from which it is the better explanation of a width: even odds."""
+MIN_TAIL = 0.05
+"""Share of contrasts with a larger width from which a width is within reach of shared noise: the usual level of a test."""
 
 
 class NoiseInflation(NamedTuple):
@@ -41,6 +45,8 @@ class NoiseInflation(NamedTuple):
     """Their probabilities."""
     independent: float = np.inf
     """Number of independent genes that would spread the widths of contrasts as much as the genes do."""
+    least_null: float = 0.0
+    """Smallest share of genes without effect under which the factors are right."""
 
 
 def noise_inflation(
@@ -177,7 +183,8 @@ def null_variance(statistic: np.ndarray) -> float:
         return 1.0
     # wide effects and a wide null are exchangeable: more than one maximum
     steps = np.arange(0.0, np.log(LARGEST_VARIANCE) + STEP, STEP)
-    best = steps[np.argmax([_log_likelihood(z, np.exp(step)) for step in steps])]
+    some = np.sort(np.abs(z))[:: -(-z.size // MAX_GENES)]
+    best = steps[np.argmax([_log_likelihood(some, np.exp(step)) for step in steps])]
     found = minimize_scalar(
         lambda log_variance: -_log_likelihood(z, np.exp(log_variance)),
         bounds=(best - STEP, best + STEP),
@@ -219,7 +226,38 @@ def null_inflation(statistic: np.ndarray, expected: ExpectedInflation) -> NoiseI
     factor = np.maximum(1.0, np.exp(np.append(np.minimum(quantiles, observed), observed)))
     weight = np.append(np.full(QUANTILES.size, (1 - first) / QUANTILES.size), first)
     # the log variance of nu independent statistics has the variance 2 / nu
-    return NoiseInflation(factor, weight, 2 / log_sd**2)
+    return NoiseInflation(factor, weight, 2 / log_sd**2, SMALLEST_NULL_SHARE)
+
+
+def is_shared(inflation: NoiseInflation, expected: ExpectedInflation) -> bool:
+    """Whether shared noise explains the width of the statistics, by the result of `null_inflation`.
+
+    It does if it is more probable than small effects, or if the width is no more than one of twenty contrasts is expected to have:
+    where little is known about the noise, no width is evidence of effects.
+    """
+    log_sd = max(expected.log_sd, SMALLEST_LOG_SD)
+    within_reach = norm.sf((np.log(inflation.factor[-1]) - expected.log_mean) / log_sd) >= MIN_TAIL
+    return bool(within_reach or inflation.weight[-1] >= MIN_SHARED)
+
+
+class SplitInflation(NamedTuple):
+    """The factor on the variances, above and below a limit."""
+
+    above: float
+    """Probability that it is above."""
+    median_below: float
+    """Median of the factors below; at least 1."""
+
+
+def split_inflation(limit: float, inflation: NoiseInflation, expected: ExpectedInflation) -> SplitInflation:
+    """Split the distribution of the factor at a limit, if small effects are the rest of the width in ``inflation``."""
+    log_sd = max(expected.log_sd, SMALLEST_LOG_SD)
+    below, total = norm.cdf((np.log([limit, inflation.factor[-1]]) - expected.log_mean) / log_sd)
+    below = min(below, total)
+    if not below > 0:
+        return SplitInflation(float(total > 0), 1.0)
+    median = np.exp(expected.log_mean + log_sd * norm.ppf(below / 2))
+    return SplitInflation(float(1 - below / total), max(1.0, float(median)))
 
 
 def widen_log_p(log_p: np.ndarray, inflation: NoiseInflation) -> np.ndarray:

@@ -8,7 +8,6 @@ from scipy.special import ndtr, ndtri_exp
 
 from bulkvi.stats.effects.effect import EffectLikelihood, benjamini_hochberg, log_p_value, s_value
 from bulkvi.stats.effects.noise_inflation import (
-    SMALLEST_NULL_SHARE,
     ExpectedInflation,
     NoiseInflation,
     inflated_log_p,
@@ -230,12 +229,11 @@ def summarise_effect(
         log_p = log_p_value(effect, delta)
         readings = readings._replace(log_p=log_p_value(readings.effect, delta))
     log_p = np.array(log_p)
-    wider, least_null, independent = 1.0, 0.0, min(inflation.independent, float(mle.size))
+    wider, independent = 1.0, min(inflation.independent, float(mle.size))
     if expected is not None:
         about = effect._replace(estimate=effect.estimate - null_centre) if null_centre else effect
         inflation = null_inflation(_quantile(log_p_value(about))[informative], expected)
-        # most genes are known not to change
-        least_null, independent = SMALLEST_NULL_SHARE, min(independent, inflation.independent)
+        independent = min(independent, inflation.independent)
         wider = float(inflation.weight @ inflation.factor)
         if delta:
             log_p = inflated_log_p(effect, delta, inflation)
@@ -254,7 +252,7 @@ def summarise_effect(
     null_share, converged = 0.0, True
     for factor, probability in zip(inflation.factor, inflation.weight, strict=True):
         inflated = effect._replace(se=effect.se * np.sqrt(factor))
-        prior = shrinkage_prior(inflated, independent=independent, least_null=least_null)
+        prior = shrinkage_prior(inflated, independent=independent, least_null=inflation.least_null)
         posterior = shrink(inflated, prior, level=level, delta=delta)
         readings.inflated(factor).mix_into(posterior, prior, level, delta)
         first += probability * posterior.mean
