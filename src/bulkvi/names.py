@@ -1,7 +1,6 @@
 """Every AnnData key and table column that bulkvi writes, named once.
 
-Units: log fold changes and everything derived from them are in log base 2; ``rate`` and ``base_mean`` are expected
-counts per unit size factor, and per unit relative offset where there is one.
+Log fold changes are in log base 2, rates and means are counts per unit size factor (and relative offset).
 """
 
 from typing import Final
