@@ -1,6 +1,5 @@
 """What bulkvi answers about two groups, and every number by which it and the peers are judged."""
 
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -9,23 +8,27 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 from scipy.special import ndtr
 
-import bulkvi
-from benchmarks.calibration_scenarios import MIN_COUNTS
+from benchmarks.cache import ANSWER, code_digest, package_code
 from benchmarks.peers import CACHE, METHODS, CountData, PeerResult, content_key, run_peers
 from benchmarks.scores import INTERVAL_LEVELS, normal_intervals, score
+from bulkvi.regression.effect_table import estimate_contrast
+from bulkvi.regression.regression import GeneRegression, regress_genes
 from bulkvi.stats.counts.size_factors import median_of_ratios
-from bulkvi.stats.effects.effect import EffectLikelihood, effect_likelihood
-from bulkvi.stats.effects.likelihood_ratio import handle_separation
+from bulkvi.stats.effects.effect import EffectLikelihood
 from bulkvi.stats.effects.noise_inflation import noise_inflation
-from bulkvi.stats.effects.summary import composition_shift, summarise_effect
 from bulkvi.stats.genes import effect_ridge, fit_genes
-from bulkvi.stats.outliers.outliers import find_outliers
+from bulkvi.stats.outliers.outliers import Outliers
+from bulkvi.stats.outliers.suspected import Suspected
+from bulkvi.study.size_factors import SizeFactorSource
+from bulkvi.study.study import Study
+from bulkvi.study.study_design import StudyDesign
 
 OURS = CACHE.with_name("ours")
-CODE = [*sorted(Path(bulkvi.__file__).parent.joinpath("stats").glob("*.py")), Path(__file__).with_name("scores.py")]
-PROTOCOL = "4"
+CODE = (*package_code(*ANSWER), Path(__file__).with_name("scores.py"))
+PROTOCOL = "5"
 """Part of every key in `OURS`: raise it when `answer` or `scored` computes something else."""
 
 
@@ -44,31 +47,18 @@ def answer(data: CountData, levels: Sequence[float] = INTERVAL_LEVELS, *, outlie
     0 exactly where the p-value says so. ``mle_z_interval`` is what a reader of the table can compute, estimate -+ z se;
     se is the mixture's standard deviation, tails included, so that this one is too wide at 50 % and right at 95 %.
     """
-    counts = data.counts.to_numpy(dtype=float)
-    covariates = [] if data.covariates is None else [data.covariates.to_numpy(dtype=float)]
-    features = np.column_stack([np.ones(len(counts)), *covariates, data.group]).astype(float)
-    contrast = np.eye(features.shape[1])[-1]
-    offset, ridge = np.log(median_of_ratios(counts).size_factors), effect_ridge(features)
-    weights = find_outliers(counts, features, offset=offset, ridge=ridge).weight if outliers else None
-    weights = None if weights is None or (weights == 1).all() else weights
-    fit = fit_genes(counts, features, offset=offset, ridge=ridge, weights=weights)
-    inflation = noise_inflation(counts, features, offset, fit)
-    given = {"offset": offset, "ridge": ridge, "weights": weights}
-    raw = effect_likelihood(fit.nodes, contrast)
-    settled = handle_separation(raw, counts, features, contrast, fit, **given)
-    shift = composition_shift(settled.effect, counts.sum(0) >= MIN_COUNTS)
-    if shift.shift:
-        settled = handle_separation(raw, counts, features, contrast, fit, null=shift.shift, **given)
-    effect = settled.effect
-    unit = np.log(2)
-    tested = counts.any(0)
-    options = {"log_p": settled.log_p, "tested": tested, "inflation": inflation, "shift": shift}
-    summaries = {level: summarise_effect(effect, level=level, **options) for level in levels}
-    found = summaries[max(levels)]
-    columns = {"base_mean": fit.base_mean, "log_fc": found.mean / unit, "log_fc_sd": found.sd / unit}
+    regression = regressed(data, outliers=outliers)
+    weights = pd.Series({regression.features.columns[-1]: 1.0})
+    sides = (np.asarray(data.group) == 1, np.asarray(data.group) == 0)
+    located = regression.recentred(weights, None, sides)
+    given = {"sides": sides, "subtract": True, "located": located}
+    summaries = {level: estimate_contrast(regression, weights, **given, level=level).summary for level in levels}
+    found, unit = summaries[max(levels)], np.log(2)
+    columns = {"base_mean": regression.base_mean, "log_fc": found.mean / unit, "log_fc_sd": found.sd / unit}
     columns |= {"log_fc_mle": found.mle / unit, "log_fc_se": found.se / unit, "stat": found.stat}
     columns |= {name: getattr(found, name) for name in ("p_value", "adj_p_value", "lfsr", "s_value", "prob_effect")}
     table = pd.DataFrame(columns, index=data.counts.columns)
+    effect, inflation = located[0].effect, regression.inflation
     centred = effect._replace(estimate=effect.estimate - found.shift.shift)
     intervals = {
         "interval": {level: (one.low / unit, one.high / unit) for level, one in summaries.items()},
@@ -79,15 +69,37 @@ def answer(data: CountData, levels: Sequence[float] = INTERVAL_LEVELS, *, outlie
     about = {
         "shift": found.shift.shift / unit,
         "null_share": found.null_share,
-        "outlier_share": 0.0 if weights is None else float((weights < 0.5).mean()),
+        "outlier_share": float(regression.outliers.dropped.mean()),
         "inflation_sd": float(
             np.sqrt(inflation.weight @ (inflation.factor - inflation.weight @ inflation.factor) ** 2)
         ),
         "opposite_sign": float(opposite.sum()),
         "beyond_mle": float(np.max(np.abs(found.mean) - np.abs(found.mle))) / unit,
-        "not_converged": float((~fit.nodes.converged).sum()),
+        "not_converged": float((~regression.fit.nodes.converged).sum()),
     }
     return Answer(table, intervals, about)
+
+
+def regressed(data: CountData, *, outliers: bool = True) -> GeneRegression:
+    """Regressions on intercept, covariates and group, with size factors of all genes; without the search for outlying counts if wished."""
+    counts = data.counts.to_numpy(dtype=float)
+    parts = [] if data.covariates is None else [data.covariates.reset_index(drop=True).astype(float)]
+    intercept, group = pd.Series(np.ones(len(counts)), name="Intercept"), pd.Series(data.group, name="group")
+    features = pd.concat([intercept, *parts, group.reset_index(drop=True).astype(float)], axis=1)
+    size_factors = median_of_ratios(counts).size_factors
+    if outliers:
+        obs = pd.DataFrame({"size_factor": size_factors}, index=features.index.astype(str))
+        adata = AnnData(counts, obs=obs)
+        study = Study(adata, StudyDesign(adata), "size_factor", SizeFactorSource("median_of_ratios"))
+        return regress_genes(study, features)
+    offset, n = np.log(size_factors), len(counts)
+    fit = fit_genes(counts, features.to_numpy(), offset=offset, ridge=effect_ridge(features.to_numpy()))
+    inflation = noise_inflation(counts, features.to_numpy(), offset, fit)
+    none = Suspected(np.zeros(0, dtype=int), np.zeros((n, 0), dtype=bool))
+    unsearched = Outliers(
+        np.ones(counts.shape), np.zeros(counts.shape, bool), 0.0, np.zeros(n, bool), np.zeros(n, bool), none
+    )
+    return GeneRegression(counts, offset, features, unsearched, fit, inflation)
 
 
 def mixture_interval(effect: EffectLikelihood, level: float) -> tuple[np.ndarray, np.ndarray]:
@@ -122,7 +134,7 @@ def judge(
     """
     rows = []
     stream = iter(datasets)
-    code = hashlib.sha256(PROTOCOL.encode() + b"".join(path.read_bytes() for path in CODE)).hexdigest()[:12]
+    code = PROTOCOL + code_digest(CODE)
     while batch := list(islice(stream, 8)):
         asked = {d.name: [m for m in methods if not only_cached or is_cached(d, m)] for d in batch}
         peers: dict[tuple[str, str], PeerResult] = {}
