@@ -181,8 +181,8 @@ def summarise_effect(
         Effect of unchanged genes, estimated by default. ``CompositionShift()``, no shift, where size factors define zero, or
         the effect of a typical gene is not zero by definition, as for an intercept.
     expected
-        Where most genes are known not to change: prior of the factor on all variances, from held-out contrasts. Its
-        posterior given the statistics replaces ``inflation``, and widens p-values and standard errors too.
+        Prior of the factor on all variances, from held-out contrasts or residuals. Its posterior given the statistics
+        replaces ``inflation``, and widens p-values and standard errors too.
     null_centre
         Effect that most genes share, natural log, where it is not subtracted: the null is centred there.
     level
