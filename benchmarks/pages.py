@@ -9,7 +9,7 @@ import pandas as pd
 from benchmarks import cost as cost_rows
 from benchmarks import hidden_page, two_groups
 from benchmarks.page import CELL, Page, by_method, completed, means
-from benchmarks.peers import CACHE, CountData
+from benchmarks.peers import CACHE
 from benchmarks.pictures import dots, false_calls, lines
 from benchmarks.two_groups import LARGEST_SLOW, OURS, SLOW
 
@@ -25,30 +25,33 @@ PYTHON_PACKAGES = ("bulkvi", "numpy", "pydeseq2", "scvi-tools", "torch")
 def thinning(sets: int | None, earlier: pd.DataFrame | None = None) -> Page:
     """Known effects on real noise: the main accuracy benchmark."""
     n_sets = 8 if sets is None else sets
-    return _accuracy("thinning", two_groups.thinning(n_sets), n_sets, 1, ("source", "n"), earlier)
+    rows = two_groups.rows(two_groups.thinning(n_sets), 1, ours_only=earlier is not None)
+    return _accuracy("thinning", rows, n_sets, 1, ("source", "n"), earlier)
 
 
 def yeast(sets: int | None, earlier: pd.DataFrame | None = None) -> Page:
     """Snf2 over WT at five sizes."""
     n_sets = 5 if sets is None else sets
-    return _accuracy("yeast", two_groups.yeast(n_sets), n_sets, 1, ("n",), earlier)
+    rows = two_groups.rows(two_groups.yeast(n_sets), 1, ours_only=earlier is not None)
+    return _accuracy("yeast", rows, n_sets, 1, ("n",), earlier)
 
 
 def simulations(sets: int | None, earlier: pd.DataFrame | None = None) -> Page:
     """Scenarios of the simulator."""
     n_sets = 3 if sets is None else sets
-    return _accuracy("simulations", two_groups.simulations(n_sets), n_sets, 0, ("scenario", "n"), earlier)
+    rows = two_groups.rows(two_groups.simulations(n_sets), 0, ours_only=earlier is not None)
+    rows = pd.concat([rows, two_groups.rows(two_groups.panels(n_sets), 0)])  # a second each, so always by all methods
+    return _accuracy("simulations", rows, n_sets, 0, ("scenario", "n"), earlier)
 
 
 def _accuracy(
     name: str,
-    datasets: Iterable[CountData],
+    rows: pd.DataFrame,
     n_sets: int,
     n_slow: int,
     keys: Sequence[str],
     earlier: pd.DataFrame | None = None,
 ) -> Page:
-    rows = two_groups.rows(datasets, n_slow, ours_only=earlier is not None)
     cells = means(rows[~rows["method"].isin(SLOW)])
     few = _beside_the_slow(rows, n_slow)
     if earlier is not None:

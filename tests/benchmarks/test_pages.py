@@ -23,7 +23,7 @@ def without_r(tmp_path, monkeypatch):
 
 def test_a_page_from_small_data_sets(without_r, tmp_path):
     sets = [two_groups.panel(3, seed) for seed in range(2)]
-    page = pages._accuracy("simulations", sets, 2, 0, ("scenario", "n"))
+    page = pages._accuracy("simulations", two_groups.rows(sets, 0), 2, 0, ("scenario", "n"))
     ours = page.cells[page.cells["method"] == "bulkvi"].iloc[0]
     rows = two_groups.rows(sets, 0)
     assert np.isclose(ours["RMSE"], rows["RMSE"].mean())

@@ -1,6 +1,7 @@
 """The part of the design alone in contrasts that are adjusted for latent columns."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -68,7 +69,7 @@ def test_the_order_of_samples_does_not_matter(model: bulkvi.BulkVI) -> None:
 def decided(z: np.ndarray, *, along: float = 0.5, information: float = 1.2, log_sd: float = 0.2):
     effect = EffectLikelihood(z[None], np.ones((1, z.size)), np.ones((1, z.size)))
     located = ContrastedEffect(effect, np.zeros(z.size), np.zeros(z.size, bool)), CompositionShift()
-    plain = SimpleNamespace(informative=np.ones(z.size, bool))
+    plain: Any = SimpleNamespace(informative=np.ones(z.size, bool))
     sides = np.zeros(2, bool), np.ones(2, bool)
     expected = ExpectedInflation(0.05, log_sd)
     return design_alone(plain, pd.Series({"b": 1.0}), sides, located, expected, information=information, along=along)

@@ -15,7 +15,7 @@ def n_calls(adata: AnnData, n_latent: int) -> tuple[int, int]:
     """Calls of group B against A at 5 %, by adjusted p-value and by s-value."""
     bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ group")
     table = fit(adata, max_steps=40, n_latent=n_latent).differential_expression("group", "B", "A")
-    return tuple(int((table[column] < 0.05).sum()) for column in ("adj_p_value", "s_value"))
+    return int((table["adj_p_value"] < 0.05).sum()), int((table["s_value"] < 0.05).sum())
 
 
 @pytest.mark.slow

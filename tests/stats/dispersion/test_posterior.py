@@ -54,11 +54,8 @@ def test_posterior_moments_and_evidence_are_the_integrals_they_stand_for(simulat
     plain = given(mean.size)
     for _ in range(6):
         reference = np.zeros(mean.size)
-        plain = plain._replace(
-            **dict(
-                zip(("mean", "sd"), posterior_moments(profile, profile_spline(profile), plain, reference), strict=True)
-            )
-        )
+        mean, sd = posterior_moments(profile, profile_spline(profile), plain, reference)
+        plain = plain._replace(mean=mean, sd=sd)
     log_normal = -0.5 * (grid - np.log(0.1)) ** 2 / 0.7
     log_normal -= np.log(np.exp(log_normal).sum())
     both = exact + log_normal[:, None]

@@ -198,12 +198,14 @@ def test_where_most_genes_change_by_much_few_independent_genes_still_find_them(r
 def test_the_prior_counts_independent_genes_of_design_and_latent_columns(rng):
     _, effect = wide_null(rng, changed=0.1, width=1.0, n=1000)
     shared = NoiseInflation(np.ones(1), np.ones(1), 50.0)
-    options = {"inflation": shared, "shift": CompositionShift()}
-    assert summarise_effect(effect, shift=CompositionShift()).independent == 1000
-    assert summarise_effect(effect, **options).independent == 50
+    none = CompositionShift()
+    assert summarise_effect(effect, shift=none).independent == 1000
+    assert summarise_effect(effect, inflation=shared, shift=none).independent == 50
     # the log variance of 8 independent statistics has the standard deviation 1 / 2
-    assert summarise_effect(effect, expected=ExpectedInflation(0.0, 0.5), **options).independent == 8
-    assert summarise_effect(effect, expected=ExpectedInflation(0.0, 0.0), **options).independent == 50
+    for log_sd, independent in ((0.5, 8), (0.0, 50)):
+        expected = ExpectedInflation(0.0, log_sd)
+        summary = summarise_effect(effect, inflation=shared, shift=none, expected=expected)
+        assert summary.independent == independent
 
 
 def test_no_informative_gene_has_no_shift_and_no_width(effect):

@@ -186,10 +186,10 @@ def settle(fit: FittedGenes, readings: Readings) -> np.ndarray:
         (fit.prior.log_trend, chosen.prior.log_trend),
         (fit.prior.mean, chosen.prior.mean),
         (fit.prior.sd, chosen.prior.sd),
-        (fit.prior.trend_variance, chosen.prior.trend_variance),
     ):
-        if isinstance(whole, np.ndarray):
-            whole[genes] = part
+        whole[genes] = part
+    if isinstance(fit.prior.trend_variance, np.ndarray):
+        fit.prior.trend_variance[genes] = chosen.prior.trend_variance
     dropped[:, genes] = readings.dropped[:, best]
     return dropped
 
