@@ -7,6 +7,7 @@ from anndata import AnnData
 
 import bulkvi
 from bulkvi.regression.hidden import chance_covariance, effect_given_latent
+from bulkvi.stats.effects.effect import wald_p_value
 from tests.cohorts import fit, make_cohort
 
 
@@ -154,6 +155,31 @@ def test_no_latent_column_below_eight_samples() -> None:
     bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ group")
     table = fit(adata, max_steps=10).differential_expression("group", "B", "A")
     assert table.attrs["n_latent_columns"] == 0
+
+
+@pytest.mark.parametrize("hidden", [0, 1])
+def test_three_against_three_are_widened_by_the_noise_that_genes_share(hidden: int) -> None:
+    adata = bulkvi.datasets.simulate(
+        n_per_group=3, n_genes=1500, de_share=1.0, effect_sd=0.3, n_hidden=hidden, hidden_share=0.5, seed=5
+    )
+    bulkvi.pp.filter_genes(adata, min_counts=10)
+    bulkvi.pp.size_factors(adata)
+    bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ group")
+    gene_fit = fit(adata, max_steps=20, n_latent=1).gene_fit()
+    table = gene_fit.contrast("group", "B", "A")
+    plain = wald_p_value(gene_fit.regression.effect(gene_fit.contrast_weights("group", "B", "A")))
+    usual = ~table["flag"].str.contains("separated").to_numpy()
+    wider = table["p_value"].to_numpy()[usual] / plain[usual]
+    assert table.attrs["n_latent_columns"] == 0
+    if hidden:
+        assert table.attrs["null_variance"] > 1.02
+        assert (wider > 1 - 1e-9).all()
+        assert np.median(wider) > 1.01
+    else:
+        assert table.attrs["null_variance"] == 1
+        np.testing.assert_allclose(wider, 1, rtol=1e-6)
+    again = gene_fit.contrast("group", "B", "A", latent_columns=0)
+    np.testing.assert_array_equal(again["p_value"], table["p_value"])
 
 
 @pytest.mark.parametrize("number", [1, 2])

@@ -199,6 +199,8 @@ class ExpectedInflation(NamedTuple):
 
     log_mean: float
     log_sd: float
+    least_null: float = SMALLEST_NULL_SHARE
+    """Smallest share of genes without effect; 0 where it is not known that most genes do not change."""
 
 
 def null_inflation(statistic: np.ndarray, expected: ExpectedInflation) -> NoiseInflation:
@@ -226,7 +228,7 @@ def null_inflation(statistic: np.ndarray, expected: ExpectedInflation) -> NoiseI
     factor = np.maximum(1.0, np.exp(np.append(np.minimum(quantiles, observed), observed)))
     weight = np.append(np.full(QUANTILES.size, (1 - first) / QUANTILES.size), first)
     # the log variance of nu independent statistics has the variance 2 / nu
-    return NoiseInflation(factor, weight, 2 / log_sd**2, SMALLEST_NULL_SHARE)
+    return NoiseInflation(factor, weight, 2 / log_sd**2, expected.least_null)
 
 
 def is_shared(inflation: NoiseInflation, expected: ExpectedInflation) -> bool:
@@ -258,6 +260,15 @@ def split_inflation(limit: float, inflation: NoiseInflation, expected: ExpectedI
         return SplitInflation(float(total > 0), 1.0)
     median = np.exp(expected.log_mean + log_sd * norm.ppf(below / 2))
     return SplitInflation(float(1 - below / total), max(1.0, float(median)))
+
+
+def expected_alone(inflation: NoiseInflation) -> ExpectedInflation | None:
+    """Expected factor of a contrast of the design alone, whatever its effects; None where genes vary independently."""
+    if inflation.factor.size == 1:
+        return None
+    log_factor = np.log(inflation.factor)
+    mean = float(inflation.weight @ log_factor)
+    return ExpectedInflation(mean, float(np.sqrt(inflation.weight @ (log_factor - mean) ** 2)), 0.0)
 
 
 def widen_log_p(log_p: np.ndarray, inflation: NoiseInflation) -> np.ndarray:
