@@ -4,11 +4,18 @@ from bulkvi.stats.outliers.suspected import join_suspected, suspected_sets
 
 
 def test_each_set_that_either_search_suspects_is_weighed_once():
-    better = np.array([[0.9, 0.0, 0.95], [0.2, 0.0, 0.0], [0.0, 0.05, 0.0]])
-    other = np.array([[0.9, 0.0, 0.0], [0.9, 0.3, 0.0], [0.0, 0.05, 0.95]])
+    better = np.array([[0.9, 0.0, 0.95], [0.2, 0.0, 0.0], [0.0, 0.05, 0.0], [0.0, 0.0, 0.0]])
+    other = np.array([[0.9, 0.0, 0.0], [0.9, 0.3, 0.0], [0.0, 0.05, 0.95], [0.0, 0.0, 0.0]])
     sets = suspected_sets(np.array([4, 5, 6]), better, other, 0.8)
     found = sorted((int(g), tuple(np.flatnonzero(d).tolist())) for g, d in zip(sets.gene, sets.dropped.T, strict=True))
     assert found == [(4, (0,)), (4, (0, 1)), (5, (1,)), (6, (0,)), (6, (2,))]
+
+
+def test_at_most_half_of_the_counts_are_suspected():
+    probability = np.array([[0.9, 0.9], [0.9, 0.9], [0.0, 0.5], [0.0, 0.0]])
+    sets = suspected_sets(np.array([0, 1]), probability, np.ones((4, 2)), 0.8)
+    found = [(int(g), int(d.sum())) for g, d in zip(sets.gene, sets.dropped.T, strict=True)]
+    assert sorted(found) == [(0, 2), (1, 2)]
 
 
 def test_sets_of_blocks_are_joined_by_gene():

@@ -21,13 +21,16 @@ def suspected_sets(genes: np.ndarray, probability: np.ndarray, other: np.ndarray
     """Sets of counts to weigh against keeping all, each once.
 
     Those whose probability is above `SUSPECT` or ``call``, by the better or the worse start of the search, and the most
-    probable count alone: two counts that the search drops together may be one outlying count and a good one.
+    probable count alone: two counts that the search drops together may be one outlying count and a good one. At most half of the
+    counts of a gene may be outlying.
     """
     found: list[np.ndarray] = []
     which: list[np.ndarray] = []
     alone = (probability == probability.max(0)) & (probability > SUSPECT)
     for dropped in (probability > call, probability > SUSPECT, other > call, other > SUSPECT, alone):
-        new = dropped.any(0)
+        new = dropped.any(0) & (
+            2 * dropped.sum(0) <= len(dropped)
+        )  # of more than half, the others would be the outlying ones
         for before in found:
             new &= (before != dropped).any(0)
         found.append(dropped & new)
