@@ -181,7 +181,7 @@ def find_outliers(counts: np.ndarray, features: np.ndarray, *, offset: np.ndarra
             for genes, block in cohort.blocks(np.flatnonzero(suspicious), max(64, block_genes(n) // 16)):
                 probability, other = np.empty((2, n, genes.size))
                 probability[order], other[order] = _probability(cohort, block, sigma[genes], trend)
-                sets.append(suspected_sets(genes, probability, other, CALL))
+                sets.append(suspected_sets(genes, counts[:, genes], probability, other, CALL))
                 called[:, genes] = probability > CALL
                 weight[:, genes] = np.where(probability > CALL, 1.0 - probability, 1.0)
     judged = np.zeros(n, dtype=bool)

@@ -17,20 +17,20 @@ class Suspected(NamedTuple):
     """Counts in the set, samples x sets."""
 
 
-def suspected_sets(genes: np.ndarray, probability: np.ndarray, other: np.ndarray, call: float) -> Suspected:
+def suspected_sets(
+    genes: np.ndarray, counts: np.ndarray, probability: np.ndarray, other: np.ndarray, call: float
+) -> Suspected:
     """Sets of counts to weigh against keeping all, each once.
 
     Those whose probability is above `SUSPECT` or ``call``, by the better or the worse start of the search, and the most
     probable count alone: two counts that the search drops together may be one outlying count and a good one. At most half of the
-    counts of a gene may be outlying.
+    counts of a gene may be outlying, and not all above zero: nothing would be known of the rate of a silent gene.
     """
     found: list[np.ndarray] = []
     which: list[np.ndarray] = []
     alone = (probability == probability.max(0)) & (probability > SUSPECT)
     for dropped in (probability > call, probability > SUSPECT, other > call, other > SUSPECT, alone):
-        new = dropped.any(0) & (
-            2 * dropped.sum(0) <= len(dropped)
-        )  # of more than half, the others would be the outlying ones
+        new = dropped.any(0) & (2 * dropped.sum(0) <= len(dropped)) & (~dropped & (counts > 0)).any(0)
         for before in found:
             new &= (before != dropped).any(0)
         found.append(dropped & new)
