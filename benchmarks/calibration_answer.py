@@ -51,7 +51,7 @@ def answer(data: CountData, levels: Sequence[float] = INTERVAL_LEVELS, *, outlie
     weights = pd.Series({regression.features.columns[-1]: 1.0})
     sides = (np.asarray(data.group) == 1, np.asarray(data.group) == 0)
     located = regression.recentred(weights, None, sides)
-    given = {"sides": sides, "subtract": True, "located": located}
+    given = {"sides": sides, "subtract": True, "located": located, "expected": regression.expected_alone}
     summaries = {level: estimate_contrast(regression, weights, **given, level=level).summary for level in levels}
     found, unit = summaries[max(levels)], np.log(2)
     columns = {"base_mean": regression.base_mean, "log_fc": found.mean / unit, "log_fc_sd": found.sd / unit}

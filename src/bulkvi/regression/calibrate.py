@@ -123,7 +123,9 @@ def calibrate(
 
 def _scores(regression: GeneRegression, compared: Contrast, *, subtract: bool) -> MethodResult:
     """P-value, adjusted p-value and s-value of each gene, NaN without counts."""
-    summary = estimate_contrast(regression, compared.weights, subtract=subtract).summary
+    summary = estimate_contrast(
+        regression, compared.weights, subtract=subtract, expected=regression.expected_alone
+    ).summary
     tested = regression.counts.max(0) > 0
     p_value, adjusted, s_value = (
         np.where(tested, values, np.nan) for values in (summary.p_value, summary.adj_p_value, summary.s_value)

@@ -12,8 +12,8 @@ from bulkvi.regression.contrast import Contrast
 from bulkvi.regression.design_alone import DesignAlone, Located, alignment_ratio, design_alone
 from bulkvi.regression.regression import GeneRegression, Sides, regress_genes
 from bulkvi.stats.effects.likelihood_ratio import compared_sides
-from bulkvi.stats.effects.noise_inflation import ExpectedInflation, expected_alone
-from bulkvi.stats.hidden.hidden_factors import MIN_RESIDUAL_DF, Alignment, LatentNumber, align, latent_number
+from bulkvi.stats.effects.noise_inflation import ExpectedInflation
+from bulkvi.stats.hidden.hidden_factors import Alignment, LatentNumber, align, latent_number
 from bulkvi.study.study import Study
 from bulkvi.study.study_design import StudyDesign
 
@@ -80,12 +80,6 @@ class HiddenVariation:
         plain = self.plain
         rng = np.random.default_rng(SEED)
         return latent_number(plain.counts, plain.features.to_numpy(), plain.offset, plain.fit, rng, plain.random)
-
-    @property
-    def expected_alone(self) -> ExpectedInflation | None:
-        """Expected inflation of contrasts of the design alone, where too few samples are left to look for latent columns."""
-        n, p = self.plain.features.shape
-        return expected_alone(self.plain.inflation) if n - p <= MIN_RESIDUAL_DF else None
 
     @cached_property
     def rate_differences(self) -> np.ndarray:
@@ -211,7 +205,7 @@ def effect_given_latent(
             "effect='latent': no latent column enters this comparison, so the latent state carries nothing of it "
             "(model.latent_report() says why). Ask for 'direct', or give latent_columns as a number."
         )
-    return ContrastInRegression(plain, weights, None, sides, 0, hidden.expected_alone)
+    return ContrastInRegression(plain, weights, None, sides, 0, plain.expected_alone)
 
 
 def _parts(

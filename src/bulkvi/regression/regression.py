@@ -10,10 +10,11 @@ from bulkvi.stats.donors.donors import Donors
 from bulkvi.stats.donors.fit import DonorFit, fit_donor_genes
 from bulkvi.stats.effects.effect import EffectLikelihood, effect_likelihood
 from bulkvi.stats.effects.likelihood_ratio import ContrastedEffect, handle_separation
-from bulkvi.stats.effects.noise_inflation import NoiseInflation, noise_inflation
+from bulkvi.stats.effects.noise_inflation import ExpectedInflation, NoiseInflation, expected_alone, noise_inflation
 from bulkvi.stats.effects.readings import ReadEffects
 from bulkvi.stats.effects.summary import CompositionShift, composition_shift
 from bulkvi.stats.genes import FittedGenes, effect_ridge, fit_genes
+from bulkvi.stats.hidden.hidden_factors import MIN_RESIDUAL_DF
 from bulkvi.stats.outliers.outliers import Outliers, find_outliers
 from bulkvi.stats.outliers.readings import Readings, fill_unjudged, weigh_readings
 from bulkvi.study.study import Study
@@ -55,6 +56,12 @@ class GeneRegression(NamedTuple):
         """Plain mean of each gene's count / size factor (/ relative offset); that of the fit leaves outlying counts out."""
         exposure = np.exp(self.offset)
         return np.einsum("sg,s->g" if exposure.ndim == 1 else "sg,sg->g", self.counts, 1 / exposure) / len(self.counts)
+
+    @property
+    def expected_alone(self) -> ExpectedInflation | None:
+        """Expected inflation of contrasts, where too few residual degrees of freedom are left to look for latent columns."""
+        n, p = self.features.shape
+        return expected_alone(self.inflation) if n - p <= MIN_RESIDUAL_DF else None
 
     @property
     def precision(self) -> np.ndarray:
