@@ -108,12 +108,7 @@ def by_method(cells: pd.DataFrame, metric: str, methods: Sequence[str], keys: Se
 
 def completed(cells: pd.DataFrame, earlier: pd.DataFrame, subset: str) -> pd.DataFrame:
     """Add the methods that were not run now to each cell, as an earlier run of the same data sets left them."""
-    keys = [*CELL, "method"]
-    run = set(cells[keys].itertuples(index=False, name=None))
-    whole = {key[:-1] for key in run if key[-1] not in ("bulkvi", "oracle", "bulkvi, no latent columns")}
-    before = earlier[earlier["subset"] == subset].drop(columns="subset")
-    new = [key not in run and key[:-1] not in whole for key in before[keys].itertuples(index=False, name=None)]
-    before = before[new]
+    before = earlier[(earlier["subset"] == subset) & ~earlier["method"].isin(cells["method"])].drop(columns="subset")
     known = before.merge(cells[[*CELL, "sets"]].drop_duplicates(), on=[*CELL, "sets"])
     if len(known) < len(before):
         raise ValueError(f"The earlier table has other cells or numbers of data sets than this run ({subset}).")

@@ -40,7 +40,6 @@ def simulations(sets: int | None, earlier: pd.DataFrame | None = None) -> Page:
     """Scenarios of the simulator."""
     n_sets = 3 if sets is None else sets
     rows = two_groups.rows(two_groups.simulations(n_sets), 0, ours_only=earlier is not None)
-    rows = pd.concat([rows, two_groups.rows(two_groups.panels(n_sets), 0)])  # a second each, so always by all methods
     return _accuracy("simulations", rows, n_sets, 0, ("scenario", "n"), earlier)
 
 

@@ -35,8 +35,6 @@ YEAST_SIZES = (3, 4, 6, 8, 10)
 SCENARIOS = ("clean", "t3", "low_depth", "composition_60", "outliers_5")
 PANEL = {"n_genes": 80, "de_share": 0.3, "depth_factor": 0.3}
 """Few genes: little for a method to learn from the others."""
-PANEL_SETS = 10
-"""Panels for each data set of another scenario."""
 
 
 def yeast(n_sets: int) -> Iterator[CountData]:
@@ -45,14 +43,10 @@ def yeast(n_sets: int) -> Iterator[CountData]:
 
 
 def simulations(n_sets: int) -> Iterator[CountData]:
-    """The simulator's scenarios at n = 3, 5, 10."""
+    """The simulator's scenarios at n = 3, 5, 10 and, where little can be shared, a panel of 80 genes at n = 2, 3, 5."""
     yield from all_simulated(SCENARIOS, ("gse60450",), (3, 5, 10), range(n_sets))
-
-
-def panels(n_sets: int) -> Iterator[CountData]:
-    """Where little can be shared: a panel of 80 genes at n = 2, 3, 5, 10; so few genes need many data sets."""
-    for size in (2, 3, 5, 10):
-        for seed in range(PANEL_SETS * n_sets):
+    for size in (2, 3, 5):
+        for seed in range(n_sets):
             yield panel(size, seed)
 
 

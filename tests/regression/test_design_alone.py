@@ -11,7 +11,7 @@ import bulkvi
 from bulkvi.regression.design_alone import alignment_ratio, design_alone
 from bulkvi.stats.effects.effect import EffectLikelihood, log_p_value
 from bulkvi.stats.effects.likelihood_ratio import ContrastedEffect
-from bulkvi.stats.effects.noise_inflation import ExpectedInflation, NoiseInflation
+from bulkvi.stats.effects.noise_inflation import ExpectedInflation
 from bulkvi.stats.effects.summary import CompositionShift
 from tests.cohorts import fit
 
@@ -43,8 +43,8 @@ def test_width_by_small_effects_gives_the_design_alone_a_part(model: bulkvi.Bulk
     usual = ~table["flag"].str.contains("separated")
     average = (1 - part) * columns["log_fc_mle"] + part * alone["log_fc_mle"]
     np.testing.assert_allclose(table["log_fc_mle"][usual], average[usual], atol=1e-9)
-    # p-values of the design alone are as they are, and shared noise is less probable than not
-    assert (table["p_value"] >= 0.5 * part * alone["p_value"] * (1 - 1e-9)).all()
+    # p-values of the design alone are as they are
+    assert (table["p_value"] >= part * alone["p_value"] * (1 - 1e-9)).all()
     assert table["p_value"].corr(columns["p_value"], method="spearman") > 0.98
     assert (table["log_fc"] * table["log_fc_mle"] >= 0).all()
     assert (table["log_fc"].abs() <= table["log_fc_mle"].abs() * (1 + 1e-9)).all()
@@ -92,7 +92,7 @@ def test_it_has_a_part_only_where_it_is_honest(rng: np.random.Generator) -> None
     assert parts[-1] < 0.01
 
 
-def test_p_values_are_averaged_over_shared_noise_too(rng: np.random.Generator) -> None:
+def test_p_values_are_averaged_over_both_models(rng: np.random.Generator) -> None:
     effect = EffectLikelihood(rng.normal(0, 3, (1, 50)), np.ones((1, 50)), np.ones((1, 50)))
     contrasted = ContrastedEffect(effect, log_p_value(effect), np.zeros(50, bool))
     other = ContrastedEffect(effect._replace(se=1.5 * effect.se), np.log(rng.random(50)), np.zeros(50, bool))
@@ -100,13 +100,11 @@ def test_p_values_are_averaged_over_shared_noise_too(rng: np.random.Generator) -
         regression=SimpleNamespace(contrast=lambda *_: other),
         probability=0.4,
         factor=1.0,
-        inflation=NoiseInflation(np.array([1.0, 4.0]), np.array([0.8, 0.2])),
     )
-    shared = np.exp(log_p_value(effect._replace(se=2 * effect.se)))
-    expected = 0.2 * shared + 0.8 * (0.6 * np.exp(contrasted.log_p) + 0.4 * np.exp(other.log_p))
-    np.testing.assert_allclose(np.exp(alone.averaged(contrasted, 0.0).log_p), expected, rtol=1e-6)
-    without = alone._replace(inflation=None).averaged(contrasted, 0.0)
-    np.testing.assert_allclose(np.exp(without.log_p), 0.6 * np.exp(contrasted.log_p) + 0.4 * np.exp(other.log_p))
+    averaged = alone.averaged(contrasted, 0.0)
+    np.testing.assert_allclose(np.exp(averaged.log_p), 0.6 * np.exp(contrasted.log_p) + 0.4 * np.exp(other.log_p))
+    wider = alone._replace(factor=4.0, probability=0.0).averaged(contrasted, 0.0)
+    np.testing.assert_allclose(wider.log_p, log_p_value(effect._replace(se=2 * effect.se)), rtol=1e-6)
 
 
 def test_alignment_by_chance_is_one_on_average_whatever_the_rotation(rng: np.random.Generator) -> None:

@@ -40,10 +40,7 @@ class DesignAlone(NamedTuple):
     def averaged(self, contrasted: ContrastedEffect, null: float) -> ContrastedEffect:
         """Average a contrast that is adjusted for latent columns with that of the design alone."""
         own = self.regression.contrast(self.weights, None, self.sides, null)
-        both = contrasted.widened(self.factor).averaged(own, self.probability)
-        if self.inflation is None:
-            return both
-        return both.with_log_p(contrasted.widened(self.inflation.factor[-1]), self.inflation.weight[-1])
+        return contrasted.widened(self.factor).averaged(own, self.probability)
 
 
 def alignment_ratio(loadings: np.ndarray, delta: np.ndarray, se: np.ndarray, chance: float) -> float:
@@ -79,9 +76,9 @@ def design_alone(
     than by chance (``along`` up to 1): the noise of the factors is in its standard errors. Which of both says more depends on
     f: latent columns have I times the information of the design alone (``information``), divided by f. So
 
-    .. math:: p = s \, p_k(F) + (1 - s) \left( q \, p_0 + (1 - q) \, p_k(\tilde f) \right), \qquad q = \Pr(f > I \mid f < F)
+    .. math:: p = q \, p_0 + (1 - q) \, p_k(\tilde f), \qquad q = \Pr(f > I \mid f < F)
 
-    with s the probability of shared noise all the same, F the width of the statistics, ``located`` about the shift that most effects share, and :math:`\tilde f` the median of f
+    with F the width of the statistics, ``located`` about the shift that most effects share, and :math:`\tilde f` the median of f
     below I and F. Posteriors remain averaged over all f, shared noise among them: it misleads them most.
     """
     if along > CHANCE:

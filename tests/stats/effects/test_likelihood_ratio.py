@@ -151,6 +151,3 @@ def test_an_average_over_two_models_is_one_of_p_values_and_of_estimates(rng):
     assert (averaged.separated == one.separated | other.separated).all()
     for probability, only in ((0.0, one), (1.0, other)):
         np.testing.assert_allclose(one.averaged(other, probability).log_p, only.log_p)
-    shared = one.with_log_p(other, 0.3)
-    np.testing.assert_allclose(np.exp(shared.log_p), 0.7 * np.exp(one.log_p) + 0.3 * np.exp(other.log_p))
-    assert shared.effect is one.effect

@@ -150,11 +150,6 @@ class ContrastedEffect(NamedTuple):
         log_p = logsumexp([first.log_p, second.log_p], axis=0, b=np.array([[1 - probability], [probability]]))
         return ContrastedEffect(effect, log_p, first.separated | second.separated)
 
-    def with_log_p(self, other: "ContrastedEffect", probability: float) -> "ContrastedEffect":
-        """Average the p-values alone."""
-        weights = np.array([[1 - probability], [probability]])
-        return self._replace(log_p=logsumexp([self.log_p, other._joined().log_p], axis=0, b=weights))
-
     def _joined(self) -> "ContrastedEffect":
         """Join the readings of a gene to one normal likelihood of their mean and variance."""
         if self.readings is None:
