@@ -59,7 +59,7 @@ def answer(data: CountData, levels: Sequence[float] = INTERVAL_LEVELS, *, outlie
     columns |= {name: getattr(found, name) for name in ("p_value", "adj_p_value", "lfsr", "s_value", "prob_effect")}
     table = pd.DataFrame(columns, index=data.counts.columns)
     effect, inflation = located[0].effect, regression.inflation
-    centred = effect._replace(estimate=effect.estimate - found.shift.shift)
+    centred = effect.shifted(found.shift.shift)
     intervals = {
         "interval": {level: (one.low / unit, one.high / unit) for level, one in summaries.items()},
         "mle_interval": {level: tuple(end / unit for end in mixture_interval(centred, level)) for level in levels},

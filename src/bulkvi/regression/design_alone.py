@@ -4,10 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri_exp
 
 from bulkvi.regression.regression import GeneRegression, Sides
-from bulkvi.stats.effects.effect import log_p_value
+from bulkvi.stats.effects.effect import absolute_z, log_p_value
 from bulkvi.stats.effects.likelihood_ratio import ContrastedEffect
 from bulkvi.stats.effects.noise_inflation import (
     ExpectedInflation,
@@ -84,10 +83,8 @@ def design_alone(
     if along > CHANCE:
         return None
     contrasted, shift = located
-    log_p = log_p_value(contrasted.effect._replace(estimate=contrasted.effect.estimate - shift.shift))[
-        plain.informative
-    ]
-    inflation = null_inflation(ndtri_exp(np.minimum(log_p, 0.0) - np.log(2)), expected)
+    log_p = log_p_value(contrasted.effect.shifted(shift.shift))[plain.informative]
+    inflation = null_inflation(absolute_z(log_p), expected)
     if is_shared(inflation, expected):
         return None
     above, factor = split_inflation(information, inflation, expected)

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import log_ndtr, logsumexp
+from scipy.special import log_ndtr, logsumexp, ndtri_exp
 from scipy.stats import false_discovery_control
 
 from bulkvi.stats.genes import NodeFit
@@ -27,6 +27,19 @@ class EffectLikelihood(NamedTuple):
         """Standard error of `mean`, the spread of the estimates over the nodes included."""
         mean = self.mean()
         return (self.weight * (self.se**2 + (self.estimate - mean) ** 2)).sum(0) ** 0.5
+
+    def shifted(self, shift: float) -> "EffectLikelihood":
+        """Measure the effects from ``shift``."""
+        return self._replace(estimate=self.estimate - shift)
+
+    def centred(self) -> "EffectLikelihood":
+        """Put all nodes of a gene on one centre, their scatter about it into the variances."""
+        mean = self.mean()
+        return self._replace(estimate=0 * self.estimate + mean, se=(self.se**2 + (self.estimate - mean) ** 2) ** 0.5)
+
+    def widened(self, factor: float) -> "EffectLikelihood":
+        """Multiply all variances by a factor."""
+        return self._replace(se=self.se * np.sqrt(factor))
 
 
 def effect_likelihood(
@@ -101,6 +114,11 @@ def log_p_value(effect: EffectLikelihood, delta: float = 0.0) -> np.ndarray:
     log_weight = np.log(np.clip(effect.weight, 1e-300, None))
     both = np.logaddexp(log_ndtr((delta - size) / se), log_ndtr((-delta - size) / se))
     return logsumexp(log_weight + both, 0).clip(None, 0.0)
+
+
+def absolute_z(log_p: np.ndarray) -> np.ndarray:
+    """Absolute normal quantile of a two-sided p-value, given its natural log."""
+    return np.abs(ndtri_exp(np.minimum(log_p - np.log(2), np.log(0.5))))
 
 
 def wald_p_value(effect: EffectLikelihood, delta: float = 0.0) -> np.ndarray:

@@ -128,15 +128,14 @@ class ContrastedEffect(NamedTuple):
 
     def widened(self, factor: float) -> "ContrastedEffect":
         """Multiply all variances by a factor."""
-        widths = NoiseInflation(np.array([factor]), np.ones(1))
-
-        def wider(effect: EffectLikelihood) -> EffectLikelihood:
-            return effect._replace(se=effect.se * np.sqrt(factor))
-
-        readings = self.readings
+        widths, readings = NoiseInflation(np.array([factor]), np.ones(1)), self.readings
         if readings is not None:
-            readings = readings._replace(effect=wider(readings.effect), log_p=widen_log_p(readings.log_p, widths))
-        return self._replace(effect=wider(self.effect), log_p=widen_log_p(self.log_p, widths), readings=readings)
+            readings = readings._replace(
+                effect=readings.effect.widened(factor), log_p=widen_log_p(readings.log_p, widths)
+            )
+        return self._replace(
+            effect=self.effect.widened(factor), log_p=widen_log_p(self.log_p, widths), readings=readings
+        )
 
     def averaged(self, other: "ContrastedEffect", probability: float) -> "ContrastedEffect":
         """Average over two models of the counts: the other is right with this probability."""
@@ -186,7 +185,7 @@ def handle_separation(
     the continuity correction of the discrete outcome (two Poisson samples, 3, 10 and 30 counts against none: p = 0.16, 0.0012 and 1e-9, where
     the exact test has 0.25, 0.002 and 2e-9, Wald's 0.24, 0.04 and 0.004).
     """
-    log_p = log_p_value(effect._replace(estimate=effect.estimate - null))
+    log_p = log_p_value(effect.shifted(null))
     above, below = compared_sides(features, contrast) if sides is None else sides
     empty_above, empty_below = (counts[side].max(0, initial=0) == 0 for side in (above, below))
     separated = empty_above ^ empty_below

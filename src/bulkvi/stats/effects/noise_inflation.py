@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import log_ndtr, logsumexp, ndtri_exp
+from scipy.special import log_ndtr, logsumexp
 from scipy.stats import norm
 
 from bulkvi.stats.donors.donors import Donors
-from bulkvi.stats.effects.effect import EffectLikelihood, log_p_value
+from bulkvi.stats.effects.effect import EffectLikelihood, absolute_z, log_p_value
 from bulkvi.stats.effects.shrinkage import mixture_weights
 from bulkvi.stats.genes import FittedGenes
 
@@ -60,20 +60,19 @@ def noise_inflation(
     :math:`\lambda` the eigenvalues of :math:`\sum_g r_g r_g^\top` divided by their mean, a direction u independent of
     them has the variance :math:`\sum_i \lambda_i u_i^2` in place of 1 (u uniform on the sphere). Its quantiles are
     returned. This is an empirical null (Efron 2007, *Correlation and large-scale simultaneous significance testing*)
-    whose width is estimated from residuals, so that real effects, however many, do not widen it. ``independent`` is that of
-    `independent_genes`.
+    whose width is estimated from residuals, so that real effects, however many, do not widen it.
     """
     n, p = features.shape
+    unknown = NoiseInflation(np.ones(1), np.ones(1), independent_genes(np.ones(1), counts.shape[1]))
     if n - p < 2:
-        return NoiseInflation(np.ones(1), np.ones(1), independent_genes(np.ones(1), counts.shape[1]))
+        return unknown
     residuals, _, _, _, rank = standardised_residuals(counts, features, offset, fit, donors)
     if residuals.shape[1] < n:
-        return NoiseInflation(np.ones(1), np.ones(1), independent_genes(np.ones(1), counts.shape[1]))
+        return unknown
     eigenvalues = np.linalg.eigvalsh(residuals @ residuals.T)[rank:]
     independent = independent_genes(eigenvalues, residuals.shape[1])
-    eigenvalues = np.append(
-        eigenvalues / eigenvalues.mean(), 1.0
-    )  # the direction of the contrast itself has no residuals
+    # the direction of the contrast itself has no residuals
+    eigenvalues = np.append(eigenvalues / eigenvalues.mean(), 1.0)
     # the same directions for every data set: an integral, not a draw
     squares = np.random.default_rng(0).standard_gamma(0.5, size=(N_DIRECTIONS, eigenvalues.size))
     factors = np.sort(squares @ eigenvalues / squares.sum(1))
@@ -202,6 +201,11 @@ class ExpectedInflation(NamedTuple):
     least_null: float = SMALLEST_NULL_SHARE
     """Smallest share of genes without effect; 0 where it is not known that most genes do not change."""
 
+    @property
+    def spread(self) -> float:
+        """The standard deviation, no smaller than it can be known."""
+        return max(self.log_sd, SMALLEST_LOG_SD)
+
 
 def null_inflation(statistic: np.ndarray, expected: ExpectedInflation) -> NoiseInflation:
     r"""Combine the expected factor on the variances of all effects of a contrast with its statistics.
@@ -215,7 +219,7 @@ def null_inflation(statistic: np.ndarray, expected: ExpectedInflation) -> NoiseI
 
     so that a width in the range of shared noise is attributed to it, and a larger one to many small effects.
     """
-    log_sd = max(expected.log_sd, SMALLEST_LOG_SD)
+    log_sd = expected.spread
     observed = np.log(null_variance(statistic))
     z = (observed - expected.log_mean) / log_sd
     below = norm.cdf(z)
@@ -237,8 +241,7 @@ def is_shared(inflation: NoiseInflation, expected: ExpectedInflation) -> bool:
     It does if it is more probable than small effects, or if the width is no more than one of twenty contrasts is expected to have:
     where little is known about the noise, no width is evidence of effects.
     """
-    log_sd = max(expected.log_sd, SMALLEST_LOG_SD)
-    within_reach = norm.sf((np.log(inflation.factor[-1]) - expected.log_mean) / log_sd) >= MIN_TAIL
+    within_reach = norm.sf((np.log(inflation.factor[-1]) - expected.log_mean) / expected.spread) >= MIN_TAIL
     return bool(within_reach or inflation.weight[-1] >= MIN_SHARED)
 
 
@@ -253,12 +256,11 @@ class SplitInflation(NamedTuple):
 
 def split_inflation(limit: float, inflation: NoiseInflation, expected: ExpectedInflation) -> SplitInflation:
     """Split the distribution of the factor at a limit, if small effects are the rest of the width in ``inflation``."""
-    log_sd = max(expected.log_sd, SMALLEST_LOG_SD)
-    below, total = norm.cdf((np.log([limit, inflation.factor[-1]]) - expected.log_mean) / log_sd)
+    below, total = norm.cdf((np.log([limit, inflation.factor[-1]]) - expected.log_mean) / expected.spread)
     below = min(below, total)
     if not below > 0:
         return SplitInflation(float(total > 0), 1.0)
-    median = np.exp(expected.log_mean + log_sd * norm.ppf(below / 2))
+    median = np.exp(expected.log_mean + expected.spread * norm.ppf(below / 2))
     return SplitInflation(float(1 - below / total), max(1.0, float(median)))
 
 
@@ -273,14 +275,13 @@ def expected_alone(inflation: NoiseInflation) -> ExpectedInflation | None:
 
 def widen_log_p(log_p: np.ndarray, inflation: NoiseInflation) -> np.ndarray:
     """Adjust p-values for statistics whose variance without effect is not 1: the mean of ``2 Phi(-|z| / sqrt(factor))``."""
-    z = ndtri_exp(np.minimum(log_p - np.log(2), np.log(0.5)))
-    widened = np.log(2) + log_ndtr(z / np.sqrt(inflation.factor)[:, None])
+    widened = np.log(2) + log_ndtr(-absolute_z(log_p) / np.sqrt(inflation.factor)[:, None])
     return logsumexp(widened, axis=0, b=inflation.weight[:, None])
 
 
 def inflated_log_p(effect: EffectLikelihood, delta: float, inflation: NoiseInflation) -> np.ndarray:
     """Log p-values of effects no larger than ``delta`` with all variances multiplied: the mean over the factors."""
-    each = [log_p_value(effect._replace(se=effect.se * np.sqrt(factor)), delta) for factor in inflation.factor]
+    each = [log_p_value(effect.widened(factor), delta) for factor in inflation.factor]
     return logsumexp(each, axis=0, b=inflation.weight[:, None])
 
 

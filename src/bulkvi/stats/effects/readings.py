@@ -39,13 +39,11 @@ class ReadEffects(NamedTuple):
 
     def shifted(self, shift: float) -> "ReadEffects":
         """Measure the effects from ``shift``."""
-        return self._replace(effect=self.effect._replace(estimate=self.effect.estimate - shift))
+        return self._replace(effect=self.effect.shifted(shift))
 
     def inflated(self, factor: float) -> "ReadEffects":
         """Put the nodes of each reading on one centre, their scatter about it into the variances, and multiply these."""
-        mean, effect = self.effect.mean(), self.effect
-        spread = (effect.se**2 + (effect.estimate - mean) ** 2) ** 0.5
-        return self._replace(effect=effect._replace(estimate=0 * effect.estimate + mean, se=spread * np.sqrt(factor)))
+        return self._replace(effect=self.effect.centred().widened(factor))
 
     def likelihood(self, prior: ShrinkagePrior) -> EffectLikelihood:
         r"""Mix the likelihoods so that under the prior each reading has its probability; nodes x genes.

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import ndtr, ndtri_exp
+from scipy.special import ndtr
 
-from bulkvi.stats.effects.effect import EffectLikelihood, benjamini_hochberg, log_p_value, s_value
+from bulkvi.stats.effects.effect import EffectLikelihood, absolute_z, benjamini_hochberg, log_p_value, s_value
 from bulkvi.stats.effects.noise_inflation import (
     ExpectedInflation,
     NoiseInflation,
@@ -221,7 +221,7 @@ def summarise_effect(
     if shift is None:
         shift = composition_shift(effect, informative)
         log_p = None if shift.shift else log_p
-    effect = effect._replace(estimate=effect.estimate - shift.shift)
+    effect = effect.shifted(shift.shift)
     readings = NO_READINGS if readings is None else readings.shifted(shift.shift)
     read = readings.genes
     mle = effect.mean()
@@ -231,8 +231,8 @@ def summarise_effect(
     log_p = np.array(log_p)
     wider, independent = 1.0, min(inflation.independent, float(mle.size))
     if expected is not None:
-        about = effect._replace(estimate=effect.estimate - null_centre) if null_centre else effect
-        inflation = null_inflation(_quantile(log_p_value(about))[informative], expected)
+        about = effect.shifted(null_centre)
+        inflation = null_inflation(absolute_z(log_p_value(about))[informative], expected)
         independent = min(independent, inflation.independent)
         wider = float(inflation.weight @ inflation.factor)
         if delta:
@@ -244,14 +244,13 @@ def summarise_effect(
 
     # one centre for all nodes, their scatter about it (thousandths of a standard error) in the variances: likelihood and
     # prior are then symmetric, and the posterior mean lies between 0 and the estimate
-    spread = (effect.se**2 + (effect.estimate - effect.mean()) ** 2) ** 0.5
-    effect = effect._replace(estimate=0 * effect.estimate + effect.mean(), se=spread)
+    effect = effect.centred()
     variance = effect.sd() ** 2
     mle[read], variance[read], log_p[read] = readings.estimate()
     first, second, low, high, zero, positive, wide = np.zeros((7, mle.size))
     null_share, converged = 0.0, True
     for factor, probability in zip(inflation.factor, inflation.weight, strict=True):
-        inflated = effect._replace(se=effect.se * np.sqrt(factor))
+        inflated = effect.widened(factor)
         prior = shrinkage_prior(inflated, independent=independent, least_null=inflation.least_null)
         posterior = shrink(inflated, prior, level=level, delta=delta)
         readings.inflated(factor).mix_into(posterior, prior, level, delta)
@@ -279,7 +278,7 @@ def summarise_effect(
         high=high,
         mle=mle,
         se=np.sqrt(variance * wider),
-        stat=np.copysign(_quantile(log_p), mle),
+        stat=np.copysign(absolute_z(log_p), mle),
         p_value=p_value,
         adj_p_value=np.where(tested, adjusted, 1.0),
         lfsr=lfsr,
@@ -291,8 +290,3 @@ def summarise_effect(
         independent=independent,
         converged=converged,
     )
-
-
-def _quantile(log_p: np.ndarray) -> np.ndarray:
-    """Absolute normal quantile of a two-sided p-value."""
-    return np.abs(ndtri_exp(np.minimum(log_p - np.log(2), np.log(0.5))))
