@@ -1,5 +1,6 @@
 import numpy as np
 
+from bulkvi.stats.outliers.outliers import find_outliers
 from bulkvi.stats.outliers.suspected import join_suspected, suspected_sets
 
 
@@ -33,3 +34,15 @@ def test_sets_of_blocks_are_joined_by_gene():
     assert joined.gene.tolist() == [3, 7]
     assert joined.dropped.tolist() == [[True, True], [False, False]]
     assert join_suspected([], 2).dropped.shape == (2, 0)
+
+
+def test_the_search_drops_no_more_than_may_be_outlying(rng):
+    counts = rng.negative_binomial(20, 0.2, size=(10, 300)).astype(float)
+    counts[:, 0] = 0
+    counts[3, 0] = 400
+    counts[:, 1] = [80, 80, 80, 80, 4000, 80, 80, 80, 80, 80]
+    features = np.column_stack([np.ones(10), np.repeat([0.0, 1.0], 5)])
+    found = find_outliers(counts, features, offset=np.zeros(10), ridge=np.array([1e-6, 1e-2]))
+    assert np.argwhere(found.called[:, :2]).tolist() == [[4, 1]]
+    assert (found.weight[:, 0] == 1).all()
+    assert 0 not in found.suspected.gene

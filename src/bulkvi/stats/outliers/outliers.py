@@ -9,7 +9,7 @@ from bulkvi.stats.dispersion.prior import dispersion_prior
 from bulkvi.stats.dispersion.profile import dispersion_profile
 from bulkvi.stats.nb.regression import Block, Layout, block_genes, blocks, check_regression, make_layout
 from bulkvi.stats.outliers.contamination import Candidates, Contamination, coding_free, outlier_probability
-from bulkvi.stats.outliers.suspected import Suspected, join_suspected, suspected_sets
+from bulkvi.stats.outliers.suspected import Suspected, join_suspected, may_be_outlying, suspected_sets
 
 MAX_LEVERAGE = 0.32
 CALL = 0.8
@@ -182,8 +182,9 @@ def find_outliers(counts: np.ndarray, features: np.ndarray, *, offset: np.ndarra
                 probability, other = np.empty((2, n, genes.size))
                 probability[order], other[order] = _probability(cohort, block, sigma[genes], trend)
                 sets.append(suspected_sets(genes, counts[:, genes], probability, other, CALL))
-                called[:, genes] = probability > CALL
-                weight[:, genes] = np.where(probability > CALL, 1.0 - probability, 1.0)
+                verdict = (probability > CALL) & may_be_outlying(probability > CALL, counts[:, genes])
+                called[:, genes] = verdict
+                weight[:, genes] = np.where(verdict, 1.0 - probability, 1.0)
     judged = np.zeros(n, dtype=bool)
     judged[order] = small
     return Outliers(weight, called, share, structured, judged, join_suspected(sets, n))

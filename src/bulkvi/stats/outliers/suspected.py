@@ -17,20 +17,27 @@ class Suspected(NamedTuple):
     """Counts in the set, samples x sets."""
 
 
+def may_be_outlying(dropped: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Whether these counts of a gene may be outlying together, genes: at most half of them, and not all above zero.
+
+    Of more than half the others would be the outlying ones, and nothing would be known of the rate of a silent gene.
+    """
+    return (2 * dropped.sum(0) <= len(dropped)) & (~dropped & (counts > 0)).any(0)
+
+
 def suspected_sets(
     genes: np.ndarray, counts: np.ndarray, probability: np.ndarray, other: np.ndarray, call: float
 ) -> Suspected:
     """Sets of counts to weigh against keeping all, each once.
 
     Those whose probability is above `SUSPECT` or ``call``, by the better or the worse start of the search, and the most
-    probable count alone: two counts that the search drops together may be one outlying count and a good one. At most half of the
-    counts of a gene may be outlying, and not all above zero: nothing would be known of the rate of a silent gene.
+    probable count alone: two counts that the search drops together may be one outlying count and a good one.
     """
     found: list[np.ndarray] = []
     which: list[np.ndarray] = []
     alone = (probability == probability.max(0)) & (probability > SUSPECT)
     for dropped in (probability > call, probability > SUSPECT, other > call, other > SUSPECT, alone):
-        new = dropped.any(0) & (2 * dropped.sum(0) <= len(dropped)) & (~dropped & (counts > 0)).any(0)
+        new = dropped.any(0) & may_be_outlying(dropped, counts)
         for before in found:
             new &= (before != dropped).any(0)
         found.append(dropped & new)
