@@ -7,12 +7,14 @@ from bulkvi.stats.effects.noise_inflation import (
     LARGEST_VARIANCE,
     ExpectedInflation,
     NoiseInflation,
+    expected_alone,
     independent_genes,
     is_shared,
     noise_inflation,
     null_inflation,
     null_variance,
     split_inflation,
+    variance_of_next_direction,
     widen_log_p,
 )
 from bulkvi.stats.genes import effect_ridge, fit_genes
@@ -91,6 +93,37 @@ def test_the_number_of_independent_genes_is_a_posterior_mean():
 
 def test_one_direction_leaves_the_number_of_independent_genes_open():
     assert independent_genes(np.array([5.0]), 400) == pytest.approx(20)
+
+
+@pytest.mark.parametrize("directions", [2, 4])
+def test_variance_of_the_next_direction_is_predicted(rng, directions):
+    """A direction more of the same Wishart matrices; the true number of independent genes is drawn from the prior."""
+    outside = []
+    for _ in range(400):
+        true = int(np.exp(rng.uniform(0, np.log(500))) + 0.5)
+        draw = rng.normal(size=(directions + 1, true))
+        seen = draw[:-1] @ draw[:-1].T
+        expected = variance_of_next_direction(np.linalg.eigvalsh(seen), 500)
+        ratio = np.log((draw[-1] @ draw[-1]) / (np.trace(seen) / directions))
+        outside.append((ratio - expected.log_mean) / expected.log_sd)
+    # the distribution of the logarithm has its long tail below
+    assert 0.01 < np.mean(np.array(outside) > 1.645) < 0.075
+    assert 0.8 < np.std(outside) < 1.2
+
+
+def test_two_directions_leave_the_width_of_a_contrast_open(simulate, rng):
+    widths = {}
+    for size in (2, 3):
+        cohort = with_shared_noise(simulate(rng, size, 3000), rng)
+        expected = expected_alone(noise_inflation(cohort.counts, cohort.features, cohort.offset, fit(cohort)))
+        widths[size] = expected.log_sd
+    assert widths[2] > 0.4
+    assert widths[2] > 1.2 * widths[3]
+
+
+def test_independent_genes_leave_no_width_open(simulate, rng):
+    cohort = simulate(rng, 2, 3000)
+    assert expected_alone(noise_inflation(cohort.counts, cohort.features, cohort.offset, fit(cohort))) is None
 
 
 def test_shared_noise_leaves_few_independent_genes_whatever_changes(simulate, rng):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import log_ndtr, logsumexp
+from scipy.special import digamma, log_ndtr, logsumexp, polygamma
 from scipy.stats import norm
 
 from bulkvi.stats.donors.donors import Donors
@@ -21,6 +21,8 @@ MAX_GENES = 4_000
 N_DIRECTIONS = 20_000
 N_COUNTS = 200
 SMALLEST_SPREAD = 1e-12
+FEW_DIRECTIONS = 2
+"""Residual directions whose own spread leaves the variance of another one open: two replicates a group."""
 NEGLIGIBLE_SD = 0.05
 EDGES = np.array([0.0, 0.6, 0.9, 0.97, 1.0])
 SMALLEST_EFFECT = 2.0
@@ -47,6 +49,8 @@ class NoiseInflation(NamedTuple):
     """Number of independent genes that would spread the widths of contrasts as much as the genes do."""
     least_null: float = 0.0
     """Smallest share of genes without effect under which the factors are right."""
+    next_direction: "ExpectedInflation | None" = None
+    """Variance of one more direction, where there are at most `FEW_DIRECTIONS` (`variance_of_next_direction`)."""
 
 
 def noise_inflation(
@@ -80,7 +84,9 @@ def noise_inflation(
         return NoiseInflation(np.ones(1), np.ones(1), independent)
     cuts = (EDGES * N_DIRECTIONS).astype(int)
     means = [factors[low:high].mean() for low, high in zip(cuts[:-1], cuts[1:], strict=True)]
-    return NoiseInflation(np.array(means), np.diff(EDGES), independent)
+    few = eigenvalues.size - 1 <= FEW_DIRECTIONS
+    expected = variance_of_next_direction(eigenvalues[:-1], residuals.shape[1]) if few else None
+    return NoiseInflation(np.array(means), np.diff(EDGES), independent, next_direction=expected)
 
 
 def independent_genes(eigenvalues: np.ndarray, n_genes: int) -> float:
@@ -93,13 +99,34 @@ def independent_genes(eigenvalues: np.ndarray, n_genes: int) -> float:
     posterior mean of :math:`\log \nu`, exponentiated, for a prior that is even in :math:`\log \nu` between one gene and all: of
     two replicates a group D is 2, which leaves much open, and of one direction nothing is learned.
     """
+    nu, probability = _posterior_of_independent(eigenvalues, n_genes)
+    return float(np.exp(probability @ np.log(nu)))
+
+
+def _posterior_of_independent(eigenvalues: np.ndarray, n_genes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of independent genes with their probabilities."""
     m = eigenvalues.size
     nu = np.geomspace(1.0, max(n_genes, 1), N_COUNTS)
     spread = max(float(np.var(eigenvalues / eigenvalues.mean())), SMALLEST_SPREAD)
     x = spread * (m * nu + 2) / 2
     log_density = (m - 1) * (m + 2) / 4 * np.log(x) - x / 2 if m > 1 else np.zeros(nu.size)
     density = np.exp(log_density - log_density.max())
-    return float(np.exp(density @ np.log(nu) / density.sum()))
+    return nu, density / density.sum()
+
+
+def variance_of_next_direction(eigenvalues: np.ndarray, n_genes: int) -> "ExpectedInflation":
+    r"""Expect the variance over genes of one more direction, relative to the mean of m directions that were seen.
+
+    With :math:`\nu` independent genes it is :math:`F(\nu, m \nu)`, whose logarithm has the mean
+    :math:`\psi(\nu/2) - \log(\nu/2) - \psi(m\nu/2) + \log(m\nu/2)` and the variance :math:`\psi'(\nu/2) + \psi'(m\nu/2)`; both
+    are averaged over the posterior of :math:`\nu` (`independent_genes`).
+    """
+    nu, probability = _posterior_of_independent(eigenvalues, n_genes)
+    seen = eigenvalues.size * nu / 2
+    mean = digamma(nu / 2) - np.log(nu / 2) - digamma(seen) + np.log(seen)
+    variance = polygamma(1, nu / 2) + polygamma(1, seen)
+    centre = float(probability @ mean)
+    return ExpectedInflation(centre, float(np.sqrt(probability @ (variance + (mean - centre) ** 2))), 0.0)
 
 
 class Residuals(NamedTuple):
@@ -266,8 +293,8 @@ def split_inflation(limit: float, inflation: NoiseInflation, expected: ExpectedI
 
 def expected_alone(inflation: NoiseInflation) -> ExpectedInflation | None:
     """Expected factor of a contrast of the design alone, whatever its effects; None where genes vary independently."""
-    if inflation.factor.size == 1:
-        return None
+    if inflation.factor.size == 1 or inflation.next_direction is not None:
+        return inflation.next_direction
     log_factor = np.log(inflation.factor)
     mean = float(inflation.weight @ log_factor)
     return ExpectedInflation(mean, float(np.sqrt(inflation.weight @ (log_factor - mean) ** 2)), 0.0)
