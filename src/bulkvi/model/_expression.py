@@ -1,6 +1,8 @@
 """Expression and latent state of samples from a trained model, also as arrays for the regressions."""
 
+import copy
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -12,6 +14,8 @@ from scvi.model.base import RNASeqMixin, VAEMixin
 from torch import Tensor
 
 from bulkvi.arguments import check_number, check_whole
+from bulkvi.model._decoders import Decoder
+from bulkvi.model._posterior_mode import has_mode, posterior_mode
 from bulkvi.model._restore import seeded
 from bulkvi.model._scvi_private import MODULE_KEYS, batch_codes
 from bulkvi.regression.contrast import Contrast
@@ -241,13 +245,29 @@ class DecodedRates:
         return self._model.module.n_latent
 
     def _latent_state(self, members: np.ndarray | None = None) -> Tensor:
-        # single precision depends on which samples are encoded together: always the same ones for one result
-        z = self._model.get_latent_representation(indices=None if members is None else members.tolist())
-        return torch.as_tensor(z, device=self._model.device)
+        """Latent state in double precision: the mode of its posterior where that is concave, else what the encoder says."""
+        module, adata = self._model.module, self._model.adata
+        indices = np.arange(adata.n_obs) if members is None else members
+        states = []
+        with seeded(0), torch.inference_mode():
+            for tensors in self._model._make_data_loader(adata=adata, indices=indices.tolist()):
+                inputs = module._get_inference_input(tensors)
+                z = module.inference(**inputs)[MODULE_KEYS.QZ_KEY].loc
+                if has_mode(module):
+                    x, exposure, covariates = (inputs[name] for name in ("x", "log_exposure", "covariates"))
+                    on_device = {kind: values.to(z.device) for kind, values in covariates.items()}
+                    z = posterior_mode(module, x.to(z.device), exposure.to(z.device), on_device, z)
+                states.append(z.double())
+        return torch.cat(states)
+
+    @cached_property
+    def _decoder(self) -> Decoder:
+        """The decoder in double precision."""
+        return copy.deepcopy(self._model.module.decoder).double()
 
     def rate_differences(self, design: StudyDesign) -> np.ndarray:
         """Return the log rate at a sample's latent state minus that at the mean latent state, samples x genes, natural log."""
-        decoder, z = self._model.module.decoder, self._latent_state()
+        decoder, z = self._decoder, self._latent_state()
         covariates = {kind: values.to(self._model.device) for kind, values in _to_tensors(design.sample_blocks).items()}
         blocks = []
         with torch.inference_mode():
@@ -255,7 +275,7 @@ class DecodedRates:
                 part = slice(begin, begin + BLOCK)
                 rows = {kind: values[part] for kind, values in covariates.items()}
                 centre = z.mean(0, keepdim=True).expand(len(z[part]), -1)
-                blocks.append((decoder(z[part], rows) - decoder(centre, rows)).double().cpu().numpy())
+                blocks.append((decoder(z[part], rows) - decoder(centre, rows)).cpu().numpy())
         return np.concatenate(blocks)
 
     @torch.inference_mode()
@@ -282,16 +302,16 @@ class DecodedRates:
         """Natural log of the decoded rates of samples at one row of covariates, samples x genes."""
         z = self._latent_state(members)
         one_row = {kind: values[None].to(self._model.device) for kind, values in covariates.items()}
-        return torch.cat([self._model.module.decoder(block, one_row).double() for block in z.split(BLOCK)])
+        return torch.cat([self._decoder(block, one_row) for block in z.split(BLOCK)])
 
 
 def _to_tensors(blocks: dict[str, pd.DataFrame]) -> dict[str, Tensor]:
-    """Covariates in the precision of the network."""
-    return {kind: torch.as_tensor(np.ascontiguousarray(block.to_numpy(np.float32))) for kind, block in blocks.items()}
+    """Covariates as the network takes them, in double precision."""
+    return {kind: torch.as_tensor(np.ascontiguousarray(block.to_numpy(np.float64))) for kind, block in blocks.items()}
 
 
 def _shifted(design: StudyDesign, by: pd.Series) -> dict[str, Tensor]:
     """Mean covariates of all samples, shifted by weights of columns."""
     blocks = design.sample_blocks
-    shift = {kind: by.reindex(block.columns, fill_value=0.0).to_numpy(np.float32) for kind, block in blocks.items()}
+    shift = {kind: by.reindex(block.columns, fill_value=0.0).to_numpy(np.float64) for kind, block in blocks.items()}
     return {kind: values.mean(0) + torch.as_tensor(shift[kind]) for kind, values in _to_tensors(blocks).items()}

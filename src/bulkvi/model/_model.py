@@ -19,6 +19,8 @@ from bulkvi.model._setup import SetupMixin
 from bulkvi.model._training import TrainingMixin
 
 MAX_AXES = 128
+# Largest number of directions by default.
+MAX_LATENT = 30
 MIN_DISPERSION, MAX_DISPERSION = 1e-8, 1e4
 CHOICES = {
     "decoder": ("linear", "deep"),
@@ -112,7 +114,7 @@ class BulkVI(
         self._check_unchanged()
         n_samples = self.summary_stats.n_cells
         # resolved here and stored resolved: a query with other samples must build the same network
-        n_latent = min(10, max(2, n_samples // 2 - 1)) if n_latent is None else n_latent
+        n_latent = min(MAX_LATENT, max(2, n_samples // 2 - 1)) if n_latent is None else n_latent
         n_axes = min(MAX_AXES, n_samples - 1) if n_axes is None else n_axes
         _check_choices(decoder=decoder, gene_likelihood=gene_likelihood, dispersion=dispersion)
         _check_positive(n_latent=n_latent, n_axes=n_axes, n_hidden=n_hidden, n_layers=n_layers)

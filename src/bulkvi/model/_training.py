@@ -1,11 +1,13 @@
 """Training of :class:`~bulkvi.BulkVI`."""
 
 import math
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from scvi import REGISTRY_KEYS
 from scvi.dataloaders import DataSplitter
 from scvi.model.base import UnsupervisedTrainingMixin
 from threadpoolctl import threadpool_limits
@@ -20,8 +22,11 @@ from bulkvi.model._training_plan import (
     BulkTrainingPlan,
     FullBatch,
     PlateauStop,
+    fitted_at_start,
+    fixed_decoder,
     initialise,
 )
+from bulkvi.stats.samples.sample_order import Key, sample_keys
 
 # Up to here all samples make one minibatch.
 MAX_FULL_BATCH = 256
@@ -152,12 +157,13 @@ class TrainingMixin(DifferentialMixin, UnsupervisedTrainingMixin):
 
         # split here: scvi-tools draws it from its global seed
         rng = np.random.default_rng(int(torch.randint(2**31, ())) if seed is None else seed)
-        shuffled = rng.permutation(n_samples) if train_size < 1 else np.arange(n_samples)
+        order = self._sample_order() if datamodule is None else np.arange(n_samples)
+        shuffled = order[rng.permutation(n_samples)] if train_size < 1 else order
         n_train = max(1, int(train_size * n_samples))
         if datamodule is not None:
             source: pl.LightningDataModule = datamodule
         elif full_batch:
-            source = FullBatch(self.adata_manager, min(steps_per_epoch, max_steps))
+            source = FullBatch(self.adata_manager, order, min(steps_per_epoch, max_steps))
         else:
             source = DataSplitter(
                 self.adata_manager,
@@ -180,14 +186,18 @@ class TrainingMixin(DifferentialMixin, UnsupervisedTrainingMixin):
             "check_val_every_n_epoch": 1 if train_size < 1 else None,
         }
         is_small = min(batch_size, n_samples) * self.summary_stats.n_vars <= MAX_ONE_THREAD
+        # the whole of a linear model is fitted at its start; steps of Adam would only add their noise to it
+        at_once = not self.started_from_data_ and datamodule is None and n_train <= MAX_SAMPLES and fitted_at_start(self.module)
         with (
             signals_of_the_caller(),
             unchanged_unless_finished(self),
             seeded(seed),
             threadpool_limits(1 if is_small else None),
+            ExitStack() as stack,
         ):
-            self._start_from_data(datamodule, shuffled[:n_train], rng)
+            self._start_from_data(datamodule, shuffled[:n_train])
             self.module.train()
+            stack.enter_context(fixed_decoder(self.module) if at_once else nullcontext())
             plan = BulkTrainingPlan(self.module, max_steps=max_steps, learning_rate=learning_rate)
             Runner(
                 self,
@@ -209,7 +219,15 @@ class TrainingMixin(DifferentialMixin, UnsupervisedTrainingMixin):
             raise ValueError("The model has no samples attached: give a datamodule, or load it with adata=adata.")
         self._validate_anndata()
 
-    def _start_from_data(self, datamodule: Any, samples: np.ndarray, rng: np.random.Generator) -> None:
+    def _sample_order(self) -> np.ndarray:
+        """Positions of the samples in an order that depends on their counts and covariates alone."""
+        keys: list[Key] = []
+        for tensors in self._make_data_loader(adata=self.adata, batch_size=MAX_SAMPLES):
+            covariates = self.module.coding.code(tensors).values()
+            keys += sample_keys(tensors[REGISTRY_KEYS.X_KEY].numpy(), *(columns.numpy() for columns in covariates))
+        return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
+
+    def _start_from_data(self, datamodule: Any, samples: np.ndarray) -> None:
         """Initialise an untrained module from training samples, once."""
         if self.started_from_data_:
             return
@@ -218,8 +236,8 @@ class TrainingMixin(DifferentialMixin, UnsupervisedTrainingMixin):
             batches = datamodule.train_dataloader()
         else:
             if len(samples) > MAX_SAMPLES:
-                samples = rng.choice(samples, MAX_SAMPLES, replace=False)
-            batches = self._make_data_loader(adata=self.adata, indices=np.sort(samples), batch_size=MAX_SAMPLES)
+                samples = samples[np.linspace(0, len(samples) - 1, MAX_SAMPLES).astype(int)]
+            batches = self._make_data_loader(adata=self.adata, indices=samples, batch_size=MAX_SAMPLES)
         initialise(self.module, batches)
         self.started_from_data_ = True
 

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager
@@ -16,6 +18,7 @@ from bulkvi.model._factor_model import FactorModel, fit_factor_model
 from bulkvi.model._likelihood import DISPERSION_PRIOR_SD, EFFECT_PRIOR_SD
 from bulkvi.model._module import LOG_DISPERSION_FLOOR, BulkVAE
 from bulkvi.model._networks import CovariateEffects, Covariates, standardised, units_of
+from bulkvi.model._posterior_mode import has_mode
 
 # Samples used for the start; a cohort larger than this is represented by its first shuffled batches.
 MAX_SAMPLES = 512
@@ -23,7 +26,10 @@ MAX_SAMPLES = 512
 # would blow up noise.
 MAX_LOG1P_SLOPE = 3.0
 N_TREND_BINS = 30
-N_ROUNDS = 6
+# The factor model is fitted for so many rounds, or until a step of the latent state is below this share of its unit. Measured in
+# docs/method/training.md.
+N_ROUNDS = 50
+TOLERANCE = 1e-3
 
 
 class _Samples(NamedTuple):
@@ -70,8 +76,9 @@ def initialise(module: BulkVAE, batches: Iterable[dict[str, Tensor]]) -> None:
 
     ``log1p(x / s)`` is regressed on the covariates; the leading singular vectors of the residuals give the encoder's axes
     and a first latent state with its loadings; moments around that fit give the dispersions and their trend over genes.
-    From there the linear model is fitted to its mode (:func:`bulkvi.model._factor_model.fit_factor_model`), and the
-    encoder's linear part is regressed on the fitted latent state. Measured in ``docs/method/training.md``.
+    From there the linear model is fitted, with the relevance of its directions
+    (:func:`bulkvi.model._factor_model.fit_factor_model`), and the encoder's linear part is regressed on the fitted latent
+    state. Measured in ``docs/method/training.md``.
     """
     samples = _collect(module, batches)
     x, s = samples.counts.double(), samples.exposure.double()
@@ -128,7 +135,16 @@ def initialise(module: BulkVAE, batches: Iterable[dict[str, Tensor]]) -> None:
         if module.gene_likelihood == "poisson":
             log_dispersion.fill_(LOG_DISPERSION_FLOOR)
 
-    start = FactorModel(torch.cat([intercept[None], effects]), loadings, z, log_dispersion, torch.ones_like(z))
+    start = FactorModel(
+        torch.cat([intercept[None], effects]),
+        loadings,
+        z,
+        log_dispersion,
+        torch.ones_like(z),
+        loadings.square().mean(1).sqrt(),
+        torch.ones_like(mean),
+        float(min(features.shape[1] + n_started, n_samples - 1)),
+    )
     fit = fit_factor_model(
         x,
         s,
@@ -139,17 +155,21 @@ def initialise(module: BulkVAE, batches: Iterable[dict[str, Tensor]]) -> None:
         dispersion_prior_sd=DISPERSION_PRIOR_SD,
         learn_dispersion=learn_dispersion,
         n_rounds=N_ROUNDS,
+        tolerance=TOLERANCE,
     )
-    if not all(bool(part.isfinite().all()) for part in fit):
+    if not all(bool(torch.as_tensor(part).isfinite().all()) for part in fit):
         # not observed since the steps of the fit are bounded; the start from the data is good enough
         fit = start
     module.decoder.intercept.copy_(fit.coefficients[0])
     module.decoder.covariates.set_weights(fit.coefficients[1:].float())
     module.decoder.loadings.zero_()
     module.decoder.loadings[:n_started] = fit.loadings.float()
+    module.decoder.relevance.zero_()
+    module.decoder.relevance[:n_started] = fit.relevance.float()
+    module.decoder.spread.copy_(fit.spread)
     module.log_dispersion_trend.copy_(trend.log())
     module.mean_count.copy_(x.mean(0))
-    module.n_absorbed.fill_(min(features.shape[1] + module.n_latent, n_samples - 1))
+    module.n_absorbed.fill_(fit.n_absorbed)
     if learn_dispersion:
         module.log_dispersion.copy_(fit.log_dispersion.expand_as(module.log_dispersion))
     # the encoder's linear map is the regression of the fitted latent state on its input
@@ -160,6 +180,25 @@ def initialise(module: BulkVAE, batches: Iterable[dict[str, Tensor]]) -> None:
         encoder.linear_mean.weight[:n_started] = solution[:-1].T.float()
         encoder.linear_mean.bias[:n_started] = solution[-1].float()
         encoder.log_var.bias[:n_started] = fit.z_variance.log().mean(0).float()
+
+
+def fitted_at_start(module: BulkVAE) -> bool:
+    """Whether the start fits all of the decoder: a linear one without extra zeros, with a dispersion per gene or none to learn."""
+    return has_mode(module) and module.dispersion != "gene-batch"
+
+
+@contextmanager
+def fixed_decoder(module: BulkVAE) -> Iterator[None]:
+    """Hold the decoder and the dispersions fixed."""
+    parameters = [p for name, p in module.named_parameters() if not name.startswith("z_encoder")]
+    free = [parameter for parameter in parameters if parameter.requires_grad]
+    for parameter in free:
+        parameter.requires_grad_(False)  # noqa: FBT003
+    try:
+        yield
+    finally:
+        for parameter in free:
+            parameter.requires_grad_(True)  # noqa: FBT003
 
 
 WARM_UP_SHARE = 0.05
@@ -252,21 +291,22 @@ class _Repeated:
 
 
 class FullBatch(pl.LightningDataModule):
-    """All samples as one minibatch, loaded once; an epoch repeats it ``steps_per_epoch`` times.
+    """All samples as one minibatch in the given order, loaded once; an epoch repeats it ``steps_per_epoch`` times.
 
     The overhead of an epoch is that of several steps at this size.
     """
 
-    def __init__(self, adata_manager: AnnDataManager, steps_per_epoch: int):
+    def __init__(self, adata_manager: AnnDataManager, order: np.ndarray, steps_per_epoch: int):
         super().__init__()
         self.adata_manager = adata_manager
+        self.order = order
         self.steps_per_epoch = steps_per_epoch
         self.n_train = adata_manager.adata.n_obs
         self.n_val = 0
 
     def train_dataloader(self) -> _Repeated:
         """Return one epoch."""
-        loader = AnnDataLoader(self.adata_manager, shuffle=False, batch_size=self.n_train)
+        loader = AnnDataLoader(self.adata_manager, indices=self.order, shuffle=False, batch_size=self.n_train)
         return _Repeated(next(iter(loader)), self.steps_per_epoch)
 
     def val_dataloader(self) -> list[dict[str, Tensor]]:
