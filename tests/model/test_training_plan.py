@@ -82,7 +82,7 @@ def test_every_parameter_has_a_gradient(cohort: AnnData) -> None:
     ]
     for chosen in choices:
         model = bulkvi.BulkVI(cohort, n_latent=2, **chosen)
-        model._start_from_data(None, np.arange(cohort.n_obs), np.random.default_rng(0))
+        model._start_from_data(None, np.arange(cohort.n_obs))
         tensors = next(iter(model._make_data_loader(adata=cohort)))
         model.module(tensors)[2].loss.backward()
         without = [name for name, parameter in model.module.named_parameters() if parameter.grad is None]
@@ -129,9 +129,9 @@ def test_the_learning_rate_rises_over_a_twentieth_and_falls_along_a_cosine() -> 
 
 
 def test_an_epoch_repeats_the_full_batch(cohort: AnnData) -> None:
-    source = FullBatch(set_up(cohort).adata_manager, 7)
+    source = FullBatch(set_up(cohort).adata_manager, np.arange(cohort.n_obs)[::-1], 7)
     batches = list(source.train_dataloader())
     assert len(batches) == len(source.train_dataloader()) == 7
     assert all(batch is batches[0] for batch in batches)
-    np.testing.assert_array_equal(batches[0]["X"], cohort.X)
+    np.testing.assert_array_equal(batches[0]["X"], cohort.X[::-1])
     assert source.val_dataloader() == []

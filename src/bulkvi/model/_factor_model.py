@@ -117,13 +117,16 @@ def fit_factor_model(
     effects = counts.new_full((p,), effect_prior_sd**-2)
     effects[0] = INTERCEPT_PRECISION
     settings = _Settings(p, log_dispersion_trend, dispersion_prior_sd, learn_dispersion, effects)
+    variance = start.loadings.square().mean(1).clamp(1e-12, effect_prior_sd**2)
+    # genes with large loadings have a wide prior from the first step on: the dispersion would take what a narrow one cuts off
+    distance = (start.loadings.square() / variance[:, None]).sum(0)
     fit = _Fit(
         torch.cat([start.coefficients, start.loadings]),
         start.log_dispersion,
         start.z,
         counts.new_zeros(n_samples, n_latent, n_latent),
-        start.loadings.square().mean(1).clamp(1e-12, effect_prior_sd**2),
-        counts.new_ones(n_genes),
+        variance,
+        (START_DOF + n_latent) / (START_DOF + distance),
         START_DOF,
         counts.new_zeros(p + n_latent, n_genes),
         counts.new_ones(n_genes),

@@ -187,7 +187,12 @@ class TrainingMixin(DifferentialMixin, UnsupervisedTrainingMixin):
         }
         is_small = min(batch_size, n_samples) * self.summary_stats.n_vars <= MAX_ONE_THREAD
         # the whole of a linear model is fitted at its start; steps of Adam would only add their noise to it
-        at_once = not self.started_from_data_ and datamodule is None and n_train <= MAX_SAMPLES and fitted_at_start(self.module)
+        at_once = (
+            not self.started_from_data_
+            and datamodule is None
+            and n_train <= MAX_SAMPLES
+            and fitted_at_start(self.module)
+        )
         with (
             signals_of_the_caller(),
             unchanged_unless_finished(self),
@@ -222,9 +227,11 @@ class TrainingMixin(DifferentialMixin, UnsupervisedTrainingMixin):
     def _sample_order(self) -> np.ndarray:
         """Positions of the samples in an order that depends on their counts and covariates alone."""
         keys: list[Key] = []
-        for tensors in self._make_data_loader(adata=self.adata, batch_size=MAX_SAMPLES):
-            covariates = self.module.coding.code(tensors).values()
-            keys += sample_keys(tensors[REGISTRY_KEYS.X_KEY].numpy(), *(columns.numpy() for columns in covariates))
+        # torch's loader draws a seed
+        with seeded(0):
+            for tensors in self._make_data_loader(adata=self.adata, batch_size=MAX_SAMPLES):
+                covariates = self.module.coding.code(tensors).values()
+                keys += sample_keys(tensors[REGISTRY_KEYS.X_KEY].numpy(), *(columns.numpy() for columns in covariates))
         return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
 
     def _start_from_data(self, datamodule: Any, samples: np.ndarray) -> None:

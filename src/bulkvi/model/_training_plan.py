@@ -28,8 +28,8 @@ MAX_LOG1P_SLOPE = 3.0
 N_TREND_BINS = 30
 # The factor model is fitted for so many rounds, or until a step of the latent state is below this share of its unit. Measured in
 # docs/method/training.md.
-N_ROUNDS = 50
-TOLERANCE = 1e-3
+N_ROUNDS = 30
+TOLERANCE = 5e-3
 
 
 class _Samples(NamedTuple):
