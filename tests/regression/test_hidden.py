@@ -83,7 +83,8 @@ def test_nothing_hidden_changes_nothing() -> None:
 
 def test_a_number_of_latent_columns_can_be_asked_for(model: bulkvi.BulkVI) -> None:
     tables = [model.differential_expression("group", "B", "A", latent_columns=number) for number in (1, 3)]
-    assert [table.attrs["n_latent_columns"] for table in tables] == [1, 3]
+    # two of the three directions of the model are not supported by the samples
+    assert [table.attrs["n_latent_columns"] for table in tables] == [1, 1]
     np.testing.assert_allclose(
         tables[0]["log_fc"], model.differential_expression("group", "B", "A")["log_fc"], atol=1e-12
     )
@@ -93,10 +94,9 @@ def test_the_hidden_batch_is_named_in_the_report(model: bulkvi.BulkVI) -> None:
     adata = model.adata
     adata.obs["operator"] = np.where(adata.obs.pop("true_hidden_0") > 0, "x", "y")
     report = model.latent_report()
-    assert report["enters"].tolist() == [True, False, False]
+    assert report["enters"].tolist() == [True]
     assert report["strongest_with"].iloc[0] == "operator"
     assert report["strength"].iloc[0] > 0.6
-    assert report["variance_share"].iloc[0] > report["variance_share"].iloc[1]
 
 
 def test_groups_outside_the_design_are_compared_through_the_latent_state() -> None:

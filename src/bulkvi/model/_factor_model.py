@@ -8,6 +8,8 @@ from scipy.optimize import brentq
 from scipy.special import digamma
 from torch import Tensor
 
+from bulkvi.model._dispersion_steps import dispersion_steps
+
 # A step moves the log mean of no sample further than this (natural log); the mode lies within a few of them. It is not the
 # coefficients that are bounded: many factors at once would still move a gene by the sum of their steps, to where Fisher
 # scoring diverges.
@@ -16,7 +18,6 @@ MAX_STEP = 2.0
 MAX_LATENT_STEP = 1.0
 # Where a gene's steps alternate in sign, as those of Fisher scoring do at a count far above its mean, they are halved.
 SHORTER, LONGER = 0.5, 1.5
-LOG_DISPERSION_RANGE = (-12.0, 3.0)
 # Elements of the samples x genes work arrays that are held at once.
 BLOCK_ELEMENTS = 2_000_000
 # A direction is removed if the counts tell less of its state than this share of the prior variance. Supported ones are far
@@ -184,7 +185,7 @@ def _round(counts: Tensor, exposure: Tensor, features: Tensor, fit: _Fit, settin
         if settings.learn_dispersion:
             mean = s * torch.exp(predictors @ own)
             trend, sd = settings.log_dispersion_trend[genes], settings.dispersion_prior_sd
-            log_a = _dispersion_steps(x, mean, log_a, trend, sd, fit.n_absorbed)
+            log_a = dispersion_steps(x, mean, log_a, trend, sd, fit.n_absorbed)
         theta[:, genes], log_dispersion[genes] = own, log_a
         variances = covariance.diagonal(dim1=1, dim2=2).T
         absorbed[genes] = (1 - variances * prior).sum(0)
@@ -282,27 +283,3 @@ def _working(x: Tensor, exposure: Tensor, eta: Tensor, log_dispersion: Tensor) -
     mean = exposure * torch.exp(eta.clamp(max=25))
     shrink = 1 / (1 + torch.exp(log_dispersion) * mean)
     return mean * shrink, (x - mean) * shrink
-
-
-def _dispersion_steps(
-    x: Tensor, mean: Tensor, log_dispersion: Tensor, trend: Tensor, prior_sd: float, n_absorbed: float
-) -> Tensor:
-    step = 1e-3
-    for _ in range(2):
-        slope = _dispersion_slope(x, mean, log_dispersion, trend, prior_sd, n_absorbed)
-        ahead = _dispersion_slope(x, mean, log_dispersion + step, trend, prior_sd, n_absorbed)
-        curvature = ((ahead - slope) / step).clamp(max=-0.3)
-        log_dispersion = log_dispersion + (-slope / curvature).clamp(-1.5, 1.5)
-    return log_dispersion.clamp(*LOG_DISPERSION_RANGE)
-
-
-def _dispersion_slope(
-    x: Tensor, mean: Tensor, log_dispersion: Tensor, trend: Tensor, prior_sd: float, n_absorbed: float
-) -> Tensor:
-    r = torch.exp(-log_dispersion)
-    excess = 1 + mean / r
-    per_sample = r * (torch.digamma(r) - torch.digamma(x + r) + torch.log(excess)) + (x - mean) / excess
-    # each coefficient's information is about mean / (1 + a mean); its log determinant halves into the adjustment
-    scaled = mean.mean(0) / r
-    adjustment = 0.5 * n_absorbed * scaled / (1 + scaled)
-    return per_sample.sum(0) + adjustment - (log_dispersion - trend) / prior_sd**2

@@ -16,15 +16,14 @@ from bulkvi.arguments import check_number, check_whole
 from bulkvi.model._differential import DifferentialMixin
 from bulkvi.model._restore import seeded, signals_of_the_caller, unchanged_unless_finished
 from bulkvi.model._scvi_private import Runner, use_distributed_sampler
+from bulkvi.model._start import MAX_SAMPLES, initialise
 from bulkvi.model._training_plan import (
     KL_WARM_UP_SHARE,
-    MAX_SAMPLES,
     BulkTrainingPlan,
     FullBatch,
     PlateauStop,
     fitted_at_start,
     fixed_decoder,
-    initialise,
 )
 from bulkvi.stats.samples.sample_order import Key, sample_keys
 
@@ -39,6 +38,8 @@ MAX_STEPS = {"linear": 1_000, "deep": 2_000}
 MIN_EPOCHS = 5
 # Steps of a plateau.
 PLATEAU_STEPS = 30
+# Any model may have two directions, as for a plot.
+LEAST_LATENT = 2
 # Arguments of ``train`` that the schedule depends on.
 SCHEDULE_ARGUMENTS = ("max_steps", "max_epochs", "accelerator", "devices", "strategy")
 
@@ -111,7 +112,7 @@ class TrainingMixin(DifferentialMixin, UnsupervisedTrainingMixin):
         ValueError
             If a number is out of its range; several devices are given without a strategy; both budgets are given;
             ``trainer_kwargs`` contains an argument of ``train``; there is nothing to learn, as for a query without new batches;
-            columns or levels of the samples changed since ``setup_anndata``; or there are no samples.
+            ``n_latent`` is larger than the samples allow; columns or levels of the samples changed since ``setup_anndata``; or there are no samples.
         """
         arguments = {
             "max_steps": max_steps,
@@ -128,6 +129,8 @@ class TrainingMixin(DifferentialMixin, UnsupervisedTrainingMixin):
         if datamodule is None:
             self._reclaim_samples()
         n_samples = self.summary_stats.n_cells if datamodule is None else datamodule.n_obs
+        if not self.started_from_data_:
+            _check_directions(self.module.n_latent, n_samples, 1 + sum(self.module.coding.widths.values()))
         if batch_size is None:
             batch_size = n_samples if n_samples <= MAX_FULL_BATCH else BATCH_SIZE
         _check_positive(max_steps=max_steps, max_epochs=max_epochs, learning_rate=learning_rate, batch_size=batch_size)
@@ -254,6 +257,16 @@ def _as_list(callbacks: pl.Callback | list[pl.Callback] | None) -> list[pl.Callb
     if callbacks is None:
         return []
     return [callbacks] if isinstance(callbacks, pl.Callback) else list(callbacks)
+
+
+def _check_directions(n_latent: int, n_samples: int, n_features: int) -> None:
+    """Raise ValueError if the latent state has more directions than the residuals of the known differences."""
+    most = max(LEAST_LATENT, n_samples - n_features)
+    if n_latent > most:
+        raise ValueError(
+            f"n_latent is {n_latent}, but {n_samples} samples less {n_features} columns of known differences (the intercept is "
+            f"one) have room for at most {most} directions: give BulkVI(n_latent={most}) or less, or leave n_latent out."
+        )
 
 
 def _check_devices(devices: int | list[int] | str, strategy: str) -> None:
