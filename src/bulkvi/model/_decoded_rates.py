@@ -36,6 +36,7 @@ class DecodedRates:
 
     def _latent_state(self, members: np.ndarray | None = None) -> Tensor:
         """Latent state in double precision: the mode of its posterior where that is concave, else what the encoder says."""
+        self._model._check_if_trained(warn=False)
         module, adata = self._model.module, self._model.adata
         indices = np.arange(adata.n_obs) if members is None else members
         states = []

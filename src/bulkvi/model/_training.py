@@ -247,7 +247,9 @@ class TrainingMixin(DifferentialMixin, UnsupervisedTrainingMixin):
         else:
             if len(samples) > MAX_SAMPLES:
                 samples = samples[np.linspace(0, len(samples) - 1, MAX_SAMPLES).astype(int)]
-            batches = self._make_data_loader(adata=self.adata, indices=samples, batch_size=MAX_SAMPLES)
+            loader = self._make_data_loader(adata=self.adata, indices=np.sort(samples), batch_size=MAX_SAMPLES)
+            place = samples.argsort().argsort()
+            batches = [{name: values[place] for name, values in next(iter(loader)).items()}]
         initialise(self.module, batches)
         self.started_from_data_ = True
 

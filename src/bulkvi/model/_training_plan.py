@@ -141,8 +141,10 @@ class FullBatch(pl.LightningDataModule):
 
     def train_dataloader(self) -> _Repeated:
         """Return one epoch."""
-        loader = AnnDataLoader(self.adata_manager, indices=self.order, shuffle=False, batch_size=self.n_train)
-        return _Repeated(next(iter(loader)), self.steps_per_epoch)
+        loader = AnnDataLoader(self.adata_manager, shuffle=False, batch_size=self.n_train)
+        # put in order here: a loader of counts on disk gives its samples in the order of the file
+        tensors = {name: values[torch.as_tensor(self.order.copy())] for name, values in next(iter(loader)).items()}
+        return _Repeated(tensors, self.steps_per_epoch)
 
     def val_dataloader(self) -> list[dict[str, Tensor]]:
         """Return no validation data; without a loader Lightning would warn every user."""
