@@ -11,7 +11,7 @@ from anndata import AnnData
 import bulkvi as bv
 from benchmarks.scvi_checkpoints import Norm, trained_scvi
 
-_MODEL = "_model _module _networks _likelihood _training _training_plan _factor_model _setup _restore".split()
+_MODEL = "_model _module _networks _likelihood _training _training_plan _start _decoders _factor_model _dispersion_steps _setup _restore".split()
 _SOURCES = Path(bv.__file__).parent
 _HERE = Path(__file__).parent
 _OURS = tuple(_SOURCES / "model" / f"{name}.py" for name in _MODEL)

@@ -15,7 +15,7 @@ from scipy import sparse
 
 import bulkvi
 from bulkvi.model._fields import log_offset_means, study_of
-from bulkvi.model._training_plan import initialise
+from bulkvi.model._start import initialise
 from tests.cohorts import fit, make_lengths
 
 

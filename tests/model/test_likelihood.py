@@ -6,6 +6,7 @@ from scipy.stats import norm
 from scvi.distributions import NegativeBinomial, ZeroInflatedNegativeBinomial
 from torch import nn
 
+from bulkvi.model._decoders import DeepDecoder
 from bulkvi.model._likelihood import (
     LogNegativeBinomial,
     LogPoisson,
@@ -13,7 +14,7 @@ from bulkvi.model._likelihood import (
     negative_binomial_log_prob,
     negative_log_prior,
 )
-from bulkvi.model._networks import CovariateEffects, DeepDecoder
+from bulkvi.model._networks import CovariateEffects
 
 
 def some_counts(rng: np.random.Generator, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -4,7 +4,8 @@ import pytest
 import torch
 from scvi import REGISTRY_KEYS
 
-from bulkvi.model._networks import CovariateCoding, CovariateEffects, DeepDecoder, Encoder, Exposure, units_of
+from bulkvi.model._decoders import DeepDecoder
+from bulkvi.model._networks import CovariateCoding, CovariateEffects, Encoder, Exposure, units_of
 from bulkvi.names import DESIGN
 
 CODING = CovariateCoding(n_design=2, n_continuous=1, n_categories=(3, 1), n_batch=2)

@@ -44,15 +44,18 @@ def test_same_seed_same_result_and_the_callers_generators_are_left_alone(cohort:
     assert np.abs(other.get_latent_representation() - latent[0]).max() > 1e-6
 
 
-def test_order_of_samples_and_genes_does_not_matter(cohort: AnnData, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("decoder", ["linear", "deep"])
+def test_order_of_samples_and_genes_does_not_matter(cohort: AnnData, rng: np.random.Generator, decoder: Any) -> None:
     tables = []
-    for adata in (cohort, cohort[rng.permutation(cohort.n_obs), rng.permutation(cohort.n_vars)].copy()):
-        model = set_up(adata, design="~ group")
-        model.train(100, progress_bar=False)
-        tables.append(model.differential_expression("group", "B", "A")["log_fc_decoded"])
-    # the training noise falls on other samples: equal up to that
-    difference = tables[0] - tables[1].reindex(tables[0].index)
-    assert difference.abs().quantile(0.95) < 0.02
+    samples, genes = rng.permutation(cohort.n_obs), rng.permutation(cohort.n_vars)
+    for adata in (cohort, cohort[samples].copy(), cohort[:, genes].copy()):
+        bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ group")
+        model = bulkvi.BulkVI(adata, n_latent=2, decoder=decoder)
+        model.train(60, progress_bar=False)
+        tables.append(model.differential_expression("group", "B", "A")["log_fc_decoded"].reindex(cohort.var_names))
+    assert (tables[1] - tables[0]).abs().max() < 1e-6
+    # the genes of a deep decoder start from other random numbers
+    assert (tables[2] - tables[0]).abs().quantile(0.95) < (1e-6 if decoder == "linear" else 0.02)
 
 
 def test_minibatches_reach_what_the_full_batch_reaches(cohort: AnnData) -> None:
@@ -168,7 +171,8 @@ def test_the_unit_of_a_numeric_covariate_does_not_matter(unit: float, decoder: L
         model.train(60, progress_bar=False)
         found.append((model.get_latent_representation(), model.get_normalized_expression().to_numpy()))
     np.testing.assert_allclose(found[1][0], found[0][0], atol=2e-3)
-    np.testing.assert_allclose(found[1][1], found[0][1], rtol=2e-3)
+    # rounding of the units grows in the steps of Adam, of which a linear decoder takes none
+    np.testing.assert_allclose(found[1][1], found[0][1], rtol=2e-3 if decoder == "linear" else 1e-2)
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(10**6, 1), (1_000, 2)])

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
+from threadpoolctl import threadpool_limits
 
 import bulkvi
 from bulkvi.regression.hidden import chance_covariance, effect_given_latent
@@ -82,7 +83,8 @@ def test_nothing_hidden_changes_nothing() -> None:
 
 def test_a_number_of_latent_columns_can_be_asked_for(model: bulkvi.BulkVI) -> None:
     tables = [model.differential_expression("group", "B", "A", latent_columns=number) for number in (1, 3)]
-    assert [table.attrs["n_latent_columns"] for table in tables] == [1, 3]
+    # two of the three directions of the model are not supported by the samples
+    assert [table.attrs["n_latent_columns"] for table in tables] == [1, 1]
     np.testing.assert_allclose(
         tables[0]["log_fc"], model.differential_expression("group", "B", "A")["log_fc"], atol=1e-12
     )
@@ -92,10 +94,9 @@ def test_the_hidden_batch_is_named_in_the_report(model: bulkvi.BulkVI) -> None:
     adata = model.adata
     adata.obs["operator"] = np.where(adata.obs.pop("true_hidden_0") > 0, "x", "y")
     report = model.latent_report()
-    assert report["enters"].tolist() == [True, False, False]
+    assert report["enters"].tolist() == [True]
     assert report["strongest_with"].iloc[0] == "operator"
     assert report["strength"].iloc[0] > 0.6
-    assert report["variance_share"].iloc[0] > report["variance_share"].iloc[1]
 
 
 def test_groups_outside_the_design_are_compared_through_the_latent_state() -> None:
@@ -137,17 +138,21 @@ def test_a_deep_decoder_serves_as_well() -> None:
     assert false_share(table, adata) < 0.12
 
 
-def test_order_of_samples_and_genes_moves_hidden_factors_by_little() -> None:
+def test_neither_order_nor_threads_move_the_table() -> None:
     adata = hidden_cohort()
     rng = np.random.default_rng(3)
+    samples, genes = rng.permutation(adata.n_obs), rng.permutation(adata.n_vars)
     tables = []
-    for cohort in (adata, adata[rng.permutation(adata.n_obs), rng.permutation(adata.n_vars)].copy()):
+    for cohort, threads in ((adata, 1), (adata[samples].copy(), 1), (adata[:, genes].copy(), 1), (adata, 2)):
+        bulkvi.pp.size_factors(cohort)
         bulkvi.BulkVI.setup_anndata(cohort, size_factor_key="size_factor", design="~ group")
-        tables.append(fit(cohort, max_steps=100, n_latent=2).differential_expression("group", "B", "A"))
-    shuffled = tables[1].loc[tables[0].index]
-    assert np.abs(shuffled["log_fc_mle"] - tables[0]["log_fc_mle"]).median() < 0.02
-    called = [table["adj_p_value"] < 0.05 for table in (tables[0], shuffled)]
-    assert (called[0] != called[1]).sum() <= 0.1 * called[0].sum()
+        with threadpool_limits(threads):
+            table = fit(cohort, max_steps=60).differential_expression("group", "B", "A")
+        assert table.attrs["n_latent_columns"] > 0
+        tables.append(table.loc[adata.var_names])
+    for other in tables[1:]:
+        assert np.abs(np.log10(other["p_value"]) - np.log10(tables[0]["p_value"])).max() < 1e-6
+        assert np.abs(other["log_fc_decoded"] - tables[0]["log_fc_decoded"]).max() < 1e-6
 
 
 def test_no_latent_column_below_eight_samples() -> None:

@@ -9,7 +9,7 @@ from anndata import AnnData
 from bulkvi import names
 from bulkvi.baselines._table import baseline_table
 from bulkvi.model import BulkVI
-from bulkvi.model._expression import DecodedRates
+from bulkvi.model._decoded_rates import DecodedRates
 from bulkvi.regression.contrast import group_contrast
 from bulkvi.stats.counts.blocks import iter_row_blocks
 from bulkvi.study.counts import checked_counts

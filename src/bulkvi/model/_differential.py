@@ -8,7 +8,7 @@ import pandas as pd
 from anndata import AnnData
 from scvi.model.base import BaseModelClass
 
-from bulkvi.model._expression import DecodedRates
+from bulkvi.model._decoded_rates import DecodedRates
 from bulkvi.model._fields import recorded, study_of
 from bulkvi.regression.calibrate import Method, calibrate
 from bulkvi.regression.calibration_report import CalibrationReport

@@ -8,7 +8,7 @@ from scvi.distributions import NegativeBinomial, Poisson, ZeroInflatedNegativeBi
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from bulkvi.model._networks import Decoder, DeepDecoder
+from bulkvi.model._decoders import Decoder, DeepDecoder
 
 LARGEST_LOG_RATE = 80.0
 
@@ -128,8 +128,10 @@ def negative_log_prior(
     ``log_dispersion_trend`` is the centre of the prior of ``log_dispersion``, which has none if it is fixed; ``mean_count`` has
     one value per gene; ``n_absorbed`` are the degrees of freedom of the coefficients of one gene.
     """
-    effects = [*decoder.covariates.weight.values(), decoder.loadings]
-    penalty = sum(weight.square().sum() for weight in effects) / (2 * EFFECT_PRIOR_SD**2)
+    penalty = sum(weight.square().sum() for weight in decoder.covariates.weight.values()) / (2 * EFFECT_PRIOR_SD**2)
+    # loadings of a direction without relevance are 0
+    relevance = torch.where(decoder.relevance > 0, decoder.relevance, 1.0)
+    penalty = penalty + 0.5 * (decoder.loadings / (relevance[:, None] * decoder.spread)).square().sum()
     if isinstance(decoder, DeepDecoder):
         width = decoder.output.shape[0]
         penalty = penalty + decoder.output.square().sum() * width / (2 * NETWORK_PRIOR_SD**2)

@@ -19,6 +19,8 @@ from bulkvi.model._setup import SetupMixin
 from bulkvi.model._training import TrainingMixin
 
 MAX_AXES = 128
+# Largest number of directions by default.
+MAX_LATENT = 30
 MIN_DISPERSION, MAX_DISPERSION = 1e-8, 1e4
 CHOICES = {
     "decoder": ("linear", "deep"),
@@ -55,7 +57,8 @@ class BulkVI(
     registry
         Registry of another model's data, to start without data.
     n_latent
-        Dimension of the latent state. By default half of the samples less one, between 2 and 10.
+        Largest number of directions of the latent state; those that the samples do not support get no part in training. By default
+        half of the samples less one, between 2 and 30.
     decoder
         ``"linear"`` (interpretable loadings) or ``"deep"`` (a network in addition).
     gene_likelihood
@@ -112,7 +115,7 @@ class BulkVI(
         self._check_unchanged()
         n_samples = self.summary_stats.n_cells
         # resolved here and stored resolved: a query with other samples must build the same network
-        n_latent = min(10, max(2, n_samples // 2 - 1)) if n_latent is None else n_latent
+        n_latent = min(MAX_LATENT, max(2, n_samples // 2 - 1)) if n_latent is None else n_latent
         n_axes = min(MAX_AXES, n_samples - 1) if n_axes is None else n_axes
         _check_choices(decoder=decoder, gene_likelihood=gene_likelihood, dispersion=dispersion)
         _check_positive(n_latent=n_latent, n_axes=n_axes, n_hidden=n_hidden, n_layers=n_layers)
@@ -147,8 +150,23 @@ class BulkVI(
         self.started_from_data_ = False
         self.train_params_: list[dict[str, Any]] = []
         self.covariate_widths_ = self.module.coding.widths
-        self._model_summary_string = f"BulkVI: n_latent {n_latent}, decoder {decoder}, gene_likelihood {gene_likelihood}, dispersion {dispersion}"
         self.init_params_ = self._get_init_params(locals())
+
+    @property
+    def _model_summary_string(self) -> str:
+        """What scvi-tools prints of a model."""
+        module = self.module
+        n_latent = f"{module.n_latent}"
+        if self.started_from_data_:
+            n_latent += f" ({int((module.decoder.relevance > 0).sum())} in use)"
+        return (
+            f"BulkVI: n_latent {n_latent}, decoder {self.decoder_}, gene_likelihood {module.gene_likelihood}, dispersion "
+            f"{module.dispersion}"
+        )
+
+    @_model_summary_string.setter
+    def _model_summary_string(self, text: str) -> None:
+        """Ignore the empty text that scvi-tools starts with."""
 
 
 def _check_choices(**given: str) -> None:

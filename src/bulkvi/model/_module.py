@@ -8,6 +8,7 @@ from scvi.module.base import BaseModuleClass, LossOutput, auto_move_data
 from torch import Tensor, nn
 from torch.distributions import Distribution, Normal, kl_divergence
 
+from bulkvi.model._decoders import Decoder, DeepDecoder
 from bulkvi.model._likelihood import (
     LogNegativeBinomial,
     LogPoisson,
@@ -19,8 +20,6 @@ from bulkvi.model._networks import (
     CovariateCoding,
     CovariateEffects,
     Covariates,
-    Decoder,
-    DeepDecoder,
     Encoder,
     Exposure,
 )

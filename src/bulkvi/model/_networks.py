@@ -1,4 +1,4 @@
-"""Exposure, encoder and decoders, and the coding and effects of covariates in them."""
+"""Exposure and encoder, and the coding and effects of covariates in networks."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -139,7 +139,7 @@ class CovariateEffects(nn.Module):
     def forward(self, covariates: Covariates) -> Tensor | float:
         """Sum of the effects, shape ``(n, n_output)``; 0 without covariates."""
         columns = standardised(covariates, self.units)
-        return sum((columns[kind] @ self.weight[kind] for kind in self.widths), start=0.0)
+        return sum((columns[kind] @ self.weight[kind].to(columns[kind].dtype) for kind in self.widths), start=0.0)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         # a query may have batches where its reference had none: those weights start at zero
@@ -226,64 +226,3 @@ class Encoder(nn.Module):
         h = self.project(x, log_exposure) - self.covariates(covariates)
         hidden = self.hidden(h)
         return Normal(self.linear_mean(h) + self.mean(hidden), torch.exp(0.5 * self.log_var(hidden)))
-
-
-class Decoder(nn.Module):
-    """``log rate = intercept + effects(c) + z @ loadings`` (natural log, per unit size factor).
-
-    The exponential link allows any depth, and the intercept starts at the log mean of the data. With ``zero_inflated`` a logit of
-    extra zeros is decoded as well.
-    """
-
-    def __init__(self, n_genes: int, n_latent: int, covariates: CovariateEffects, *, zero_inflated: bool):
-        super().__init__()
-        self.intercept = nn.Parameter(torch.zeros(n_genes))
-        self.covariates = covariates
-        self.loadings = nn.Parameter(0.01 * torch.randn(n_latent, n_genes))
-        if zero_inflated:
-            self.zero_logit = nn.Parameter(torch.full((n_genes,), -4.0))
-            self.zero_loadings = nn.Parameter(torch.zeros(n_latent, n_genes))
-
-    def forward(self, z: Tensor, covariates: Covariates) -> Tensor:
-        """Log rates, shape ``(..., n, n_genes)`` for ``z`` of shape ``(..., n, n_latent)``."""
-        return self.intercept + self.covariates(covariates) + z @ self.loadings
-
-    def zero_logits(self, z: Tensor) -> Tensor:
-        """Logits of the extra zeros, shape ``(..., n, n_genes)``."""
-        return self.zero_logit + z @ self.zero_loadings
-
-
-class DeepDecoder(Decoder):
-    """The linear decoder plus a network of the latent state and the covariates, which shift its first hidden layer."""
-
-    def __init__(
-        self,
-        n_genes: int,
-        n_latent: int,
-        covariates: CovariateEffects,
-        hidden_covariates: CovariateEffects,
-        n_hidden: int,
-        n_layers: int,
-        *,
-        zero_inflated: bool,
-    ):
-        super().__init__(n_genes, n_latent, covariates, zero_inflated=zero_inflated)
-        self.first = nn.Linear(n_latent, n_hidden)
-        self.hidden_covariates = hidden_covariates
-        # no layer norm: it would turn small differences of z into large ones, and a dozen samples into memory
-        layers: list[nn.Module] = [nn.Tanh()]
-        for _ in range(n_layers - 1):
-            layers += [nn.Linear(n_hidden, n_hidden), nn.Tanh()]
-        self.hidden = nn.Sequential(*layers)
-        # starts as the linear decoder
-        self.output = nn.Parameter(torch.zeros(n_hidden, n_genes))
-
-    def network_weights(self) -> list[Tensor]:
-        """Weights of the hidden layers, in standard deviations of their prior."""
-        layers = [self.first, *(layer for layer in self.hidden if isinstance(layer, nn.Linear))]
-        return [layer.weight * layer.in_features**0.5 for layer in layers]
-
-    def forward(self, z: Tensor, covariates: Covariates) -> Tensor:
-        """Log rates, shape ``(..., n, n_genes)`` for ``z`` of shape ``(..., n, n_latent)``."""
-        hidden = self.hidden(self.first(z) + self.hidden_covariates(covariates))
-        return super().forward(z, covariates) + hidden @ self.output

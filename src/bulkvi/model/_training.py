@@ -1,11 +1,13 @@
 """Training of :class:`~bulkvi.BulkVI`."""
 
 import math
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from scvi import REGISTRY_KEYS
 from scvi.dataloaders import DataSplitter
 from scvi.model.base import UnsupervisedTrainingMixin
 from threadpoolctl import threadpool_limits
@@ -14,14 +16,16 @@ from bulkvi.arguments import check_number, check_whole
 from bulkvi.model._differential import DifferentialMixin
 from bulkvi.model._restore import seeded, signals_of_the_caller, unchanged_unless_finished
 from bulkvi.model._scvi_private import Runner, use_distributed_sampler
+from bulkvi.model._start import MAX_SAMPLES, initialise
 from bulkvi.model._training_plan import (
     KL_WARM_UP_SHARE,
-    MAX_SAMPLES,
     BulkTrainingPlan,
     FullBatch,
     PlateauStop,
-    initialise,
+    fitted_at_start,
+    fixed_decoder,
 )
+from bulkvi.stats.samples.sample_order import Key, sample_keys
 
 # Up to here all samples make one minibatch.
 MAX_FULL_BATCH = 256
@@ -34,6 +38,8 @@ MAX_STEPS = {"linear": 1_000, "deep": 2_000}
 MIN_EPOCHS = 5
 # Steps of a plateau.
 PLATEAU_STEPS = 30
+# Any model may have two directions, as for a plot.
+LEAST_LATENT = 2
 # Arguments of ``train`` that the schedule depends on.
 SCHEDULE_ARGUMENTS = ("max_steps", "max_epochs", "accelerator", "devices", "strategy")
 
@@ -106,7 +112,7 @@ class TrainingMixin(DifferentialMixin, UnsupervisedTrainingMixin):
         ValueError
             If a number is out of its range; several devices are given without a strategy; both budgets are given;
             ``trainer_kwargs`` contains an argument of ``train``; there is nothing to learn, as for a query without new batches;
-            columns or levels of the samples changed since ``setup_anndata``; or there are no samples.
+            ``n_latent`` is larger than the samples allow; columns or levels of the samples changed since ``setup_anndata``; or there are no samples.
         """
         arguments = {
             "max_steps": max_steps,
@@ -123,6 +129,8 @@ class TrainingMixin(DifferentialMixin, UnsupervisedTrainingMixin):
         if datamodule is None:
             self._reclaim_samples()
         n_samples = self.summary_stats.n_cells if datamodule is None else datamodule.n_obs
+        if not self.started_from_data_:
+            _check_directions(self.module.n_latent, n_samples, 1 + sum(self.module.coding.widths.values()))
         if batch_size is None:
             batch_size = n_samples if n_samples <= MAX_FULL_BATCH else BATCH_SIZE
         _check_positive(max_steps=max_steps, max_epochs=max_epochs, learning_rate=learning_rate, batch_size=batch_size)
@@ -152,12 +160,13 @@ class TrainingMixin(DifferentialMixin, UnsupervisedTrainingMixin):
 
         # split here: scvi-tools draws it from its global seed
         rng = np.random.default_rng(int(torch.randint(2**31, ())) if seed is None else seed)
-        shuffled = rng.permutation(n_samples) if train_size < 1 else np.arange(n_samples)
+        order = self._sample_order() if datamodule is None else np.arange(n_samples)
+        shuffled = order[rng.permutation(n_samples)] if train_size < 1 else order
         n_train = max(1, int(train_size * n_samples))
         if datamodule is not None:
             source: pl.LightningDataModule = datamodule
         elif full_batch:
-            source = FullBatch(self.adata_manager, min(steps_per_epoch, max_steps))
+            source = FullBatch(self.adata_manager, order, min(steps_per_epoch, max_steps))
         else:
             source = DataSplitter(
                 self.adata_manager,
@@ -180,14 +189,23 @@ class TrainingMixin(DifferentialMixin, UnsupervisedTrainingMixin):
             "check_val_every_n_epoch": 1 if train_size < 1 else None,
         }
         is_small = min(batch_size, n_samples) * self.summary_stats.n_vars <= MAX_ONE_THREAD
+        # the whole of a linear model is fitted at its start; steps of Adam would only add their noise to it
+        at_once = (
+            not self.started_from_data_
+            and datamodule is None
+            and n_train <= MAX_SAMPLES
+            and fitted_at_start(self.module)
+        )
         with (
             signals_of_the_caller(),
             unchanged_unless_finished(self),
             seeded(seed),
             threadpool_limits(1 if is_small else None),
+            ExitStack() as stack,
         ):
-            self._start_from_data(datamodule, shuffled[:n_train], rng)
+            self._start_from_data(datamodule, shuffled[:n_train])
             self.module.train()
+            stack.enter_context(fixed_decoder(self.module) if at_once else nullcontext())
             plan = BulkTrainingPlan(self.module, max_steps=max_steps, learning_rate=learning_rate)
             Runner(
                 self,
@@ -209,7 +227,17 @@ class TrainingMixin(DifferentialMixin, UnsupervisedTrainingMixin):
             raise ValueError("The model has no samples attached: give a datamodule, or load it with adata=adata.")
         self._validate_anndata()
 
-    def _start_from_data(self, datamodule: Any, samples: np.ndarray, rng: np.random.Generator) -> None:
+    def _sample_order(self) -> np.ndarray:
+        """Positions of the samples in an order that depends on their counts and covariates alone."""
+        keys: list[Key] = []
+        # torch's loader draws a seed
+        with seeded(0):
+            for tensors in self._make_data_loader(adata=self.adata, batch_size=MAX_SAMPLES):
+                covariates = self.module.coding.code(tensors).values()
+                keys += sample_keys(tensors[REGISTRY_KEYS.X_KEY].numpy(), *(columns.numpy() for columns in covariates))
+        return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
+
+    def _start_from_data(self, datamodule: Any, samples: np.ndarray) -> None:
         """Initialise an untrained module from training samples, once."""
         if self.started_from_data_:
             return
@@ -218,8 +246,10 @@ class TrainingMixin(DifferentialMixin, UnsupervisedTrainingMixin):
             batches = datamodule.train_dataloader()
         else:
             if len(samples) > MAX_SAMPLES:
-                samples = rng.choice(samples, MAX_SAMPLES, replace=False)
-            batches = self._make_data_loader(adata=self.adata, indices=np.sort(samples), batch_size=MAX_SAMPLES)
+                samples = samples[np.linspace(0, len(samples) - 1, MAX_SAMPLES).astype(int)]
+            loader = self._make_data_loader(adata=self.adata, indices=np.sort(samples), batch_size=MAX_SAMPLES)
+            place = samples.argsort().argsort()
+            batches = [{name: values[place] for name, values in next(iter(loader)).items()}]
         initialise(self.module, batches)
         self.started_from_data_ = True
 
@@ -229,6 +259,16 @@ def _as_list(callbacks: pl.Callback | list[pl.Callback] | None) -> list[pl.Callb
     if callbacks is None:
         return []
     return [callbacks] if isinstance(callbacks, pl.Callback) else list(callbacks)
+
+
+def _check_directions(n_latent: int, n_samples: int, n_features: int) -> None:
+    """Raise ValueError if the latent state has more directions than the residuals of the known differences."""
+    most = max(LEAST_LATENT, n_samples - n_features)
+    if n_latent > most:
+        raise ValueError(
+            f"n_latent is {n_latent}, but {n_samples} samples less {n_features} columns of known differences (the intercept is "
+            f"one) have room for at most {most} directions: give BulkVI(n_latent={most}) or less, or leave n_latent out."
+        )
 
 
 def _check_devices(devices: int | list[int] | str, strategy: str) -> None:

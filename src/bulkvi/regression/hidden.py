@@ -20,6 +20,8 @@ from bulkvi.study.study_design import StudyDesign
 EffectKind = Literal["direct", "latent", "total"]
 LatentColumns = int | Literal["auto"]
 SEED = 0
+# Share of the decoded variation below which a direction is rounding.
+NEGLIGIBLE = 1e-7
 
 
 class Network(Protocol):
@@ -121,7 +123,9 @@ def latent_columns(
     if precision is not None:
         difference = difference * precision
     basis = np.linalg.qr(design.to_numpy())[0]
-    left, _, _ = np.linalg.svd(difference - basis @ (basis.T @ difference), full_matrices=False)
+    left, singular, _ = np.linalg.svd(difference - basis @ (basis.T @ difference), full_matrices=False)
+    # directions that the training samples do not support are not decoded
+    number = min(number, int((singular > NEGLIGIBLE * np.linalg.norm(difference)).sum()))
     columns = left[:, :number] * np.sqrt(len(design))
     # the sign of a singular vector is arbitrary: let the largest entry be positive, in whatever order samples come
     columns = columns * np.sign(columns[np.abs(columns).argmax(0), np.arange(number)])
@@ -273,6 +277,11 @@ def effect_through_latent(hidden: HiddenVariation, first: np.ndarray, second: np
             )
     design = hidden.study.design.matrix
     columns = latent_columns(hidden.rate_differences, design, hidden.network.n_latent)
+    if columns.empty:
+        raise ValueError(
+            "The groups are not in the design, and the latent state holds nothing: the samples support no direction of it "
+            "(model.latent_report() is empty). Put the groups into the design: setup_anndata(design=...)."
+        )
     regression = regress_genes(hidden.study, pd.concat([design, columns], axis=1))
     z = columns.to_numpy()
     weights = pd.Series(z[first].mean(0) - z[second].mean(0), columns.columns)

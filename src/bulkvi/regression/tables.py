@@ -129,7 +129,7 @@ def latent_report(hidden: HiddenVariation) -> pd.DataFrame:
     columns = hidden.columns(hidden.network.n_latent)
     known = number.singular_values[: columns.shape[1]]
     obs = hidden.study.obs
-    names_of_best, strengths = zip(*(_strongest(columns[name], obs) for name in columns), strict=True)
+    best = [_strongest(columns[name], obs) for name in columns]
     rows = range(columns.shape[1])
     value = [known[k] if k < known.size else 0.0 for k in rows]
     threshold = [number.threshold[k] if k < known.size else np.inf for k in rows]
@@ -142,8 +142,8 @@ def latent_report(hidden: HiddenVariation) -> pd.DataFrame:
             names.INFORMATION: information,
             names.ENTERS: [k < number.number for k in rows],
             names.VARIANCE_SHARE: np.square(value) / total,
-            names.STRONGEST_WITH: names_of_best,
-            names.STRENGTH: strengths,
+            names.STRONGEST_WITH: [name for name, _ in best],
+            names.STRENGTH: [strength for _, strength in best],
         },
         index=columns.columns,
     )

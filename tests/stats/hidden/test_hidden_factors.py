@@ -7,6 +7,7 @@ from bulkvi.stats.effects.noise_inflation import standardise, standardised_resid
 from bulkvi.stats.genes import effect_ridge, fit_genes
 from bulkvi.stats.hidden import hidden_factors
 from bulkvi.stats.hidden.hidden_factors import align, held_out_noise, latent_number
+from bulkvi.stats.samples.sample_order import sample_order
 
 
 def count(cohort, seed=0):
@@ -219,8 +220,10 @@ def test_the_threshold_is_the_largest_of_three_simulations_and_a_margin(simulate
     _, mean, dispersion, _, rank = standardised_residuals(*given, fit)
     simulated = []
     draws = np.random.default_rng(3)
+    order = sample_order(cohort.counts, cohort.features)
     for _ in range(3):
-        counts = draws.poisson(draws.gamma(1 / dispersion, dispersion * mean))
+        counts = np.empty_like(mean)
+        counts[order] = draws.poisson(draws.gamma(1 / dispersion, (dispersion * mean)[order]))
         residuals = standardise(counts, mean, dispersion, cohort.features)
         simulated.append(np.linalg.svd(residuals, compute_uv=False)[: 12 - rank])
     np.testing.assert_allclose(found.threshold, 1.05 * np.max(simulated, axis=0), rtol=1e-9)

@@ -9,6 +9,7 @@ from bulkvi.stats.donors.donors import Donors
 from bulkvi.stats.effects.noise_inflation import standardise, standardised_residuals
 from bulkvi.stats.effects.shrinkage import mixture_weights, smallest_scale
 from bulkvi.stats.genes import FittedGenes
+from bulkvi.stats.samples.sample_order import sample_order
 
 LARGEST_RATE = 1e15
 NEGLIGIBLE = 1e-8
@@ -105,10 +106,16 @@ def latent_number(
     # a few genes, or copies of one, span fewer directions than there are samples
     limit = min(limit, max(int((observed > NEGLIGIBLE * observed.max(initial=0.0)).sum()) - 1, 0))
     largest = np.zeros_like(observed)
+    # each sample has its own draws, wherever it stands
+    order = sample_order(counts, features)
     for _ in range(N_SIMULATIONS if observed.size else 0):
-        rate = rng.gamma(1 / dispersion, dispersion * mean)
+        rate = np.empty_like(mean)
+        rate[order] = rng.gamma(1 / dispersion, (dispersion * mean)[order])
         # above the range of a Poisson draw its noise is negligible
-        drawn = np.where(rate > LARGEST_RATE, np.rint(rate), rng.poisson(np.minimum(rate, LARGEST_RATE)))
+        drawn = np.rint(rate)
+        drawn[order] = np.where(
+            rate[order] > LARGEST_RATE, drawn[order], rng.poisson(np.minimum(rate[order], LARGEST_RATE))
+        )
         if gene_donors is not None:
             shape = gene_donors.effect.shape
             gene_donors = gene_donors._replace(effect=rng.normal(0.0, np.sqrt(gene_donors.variance), shape))
