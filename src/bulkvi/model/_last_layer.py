@@ -1,5 +1,6 @@
 """The Bayesian last layer of a trained model: made once, kept, saved, and handed to query models."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,9 @@ from bulkvi.arguments import warn_user
 from bulkvi.model._differential import DifferentialMixin
 from bulkvi.model._expression import DecodedRates, ExpressionMixin
 from bulkvi.model._fields import study_of
+from bulkvi.model._restore import seeded
 from bulkvi.model._saving import MODEL_FILE
+from bulkvi.model._scvi_private import MODULE_KEYS
 from bulkvi.regression.last_layer import LastLayer, last_layer
 from bulkvi.study.study import Study
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from bulkvi.model._model import BulkVI
 
 
-class LastLayerMixin(ExpressionMixin, DifferentialMixin):
+class LastLayerMixin(DifferentialMixin, ExpressionMixin):
     """The last layer of :class:`~bulkvi.BulkVI`."""
 
     last_layer_: dict[str, Any] | None = None
@@ -130,6 +133,16 @@ class LastLayerMixin(ExpressionMixin, DifferentialMixin):
                 obs = obs.assign(**{study.design.batch.name: [levels[int(code)]] * len(obs)})
             designs.append(layer.design(study, obs))
         return designs
+
+    @torch.inference_mode()
+    def _decoded_log_likelihood(self, adata: AnnData, rows: np.ndarray) -> Iterator[np.ndarray]:
+        with seeded(0):
+            for tensors in self._make_data_loader(adata=adata, indices=rows):
+                inferred = self.module.inference(**self.module._get_inference_input(tensors))
+                inferred = inferred | {MODULE_KEYS.Z_KEY: inferred[MODULE_KEYS.QZ_KEY].loc}
+                outputs = self.module.generative(**self.module._get_generative_input(tensors, inferred))
+                x = tensors[REGISTRY_KEYS.X_KEY].to(self.device)
+                yield outputs[MODULE_KEYS.PX_KEY].log_prob(x).double().cpu().numpy()
 
 
 def _has_layer(source: "str | Path | BulkVI") -> bool:

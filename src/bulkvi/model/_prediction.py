@@ -1,6 +1,6 @@
 """Predictions from the Bayesian last layer: rates with intervals, replicates of counts, held-out log likelihood."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,13 +8,10 @@ import pandas as pd
 import torch
 from anndata import AnnData
 from scipy.special import ndtri
-from scvi import REGISTRY_KEYS
 
 from bulkvi.arguments import check_interval, check_number, check_whole
 from bulkvi.model._expression import LARGEST_LIBRARY, _positions
 from bulkvi.model._last_layer import LastLayerMixin
-from bulkvi.model._restore import seeded
-from bulkvi.model._scvi_private import MODULE_KEYS
 from bulkvi.stats.predictive.state import SampleStates
 from bulkvi.study.groups import gene_positions
 
@@ -299,16 +296,6 @@ class PredictionMixin(LastLayerMixin):
         if gene_list is None:
             return rows, np.arange(adata.n_vars)
         return rows, gene_positions("gene_list", gene_list, adata.var_names)
-
-    @torch.inference_mode()
-    def _decoded_log_likelihood(self, adata: AnnData, rows: np.ndarray) -> Iterator[np.ndarray]:
-        with seeded(0):
-            for tensors in self._make_data_loader(adata=adata, indices=rows):
-                inferred = self.module.inference(**self.module._get_inference_input(tensors))
-                inferred = inferred | {MODULE_KEYS.Z_KEY: inferred[MODULE_KEYS.QZ_KEY].loc}
-                outputs = self.module.generative(**self.module._get_generative_input(tensors, inferred))
-                x = tensors[REGISTRY_KEYS.X_KEY].to(self.device)
-                yield outputs[MODULE_KEYS.PX_KEY].log_prob(x).double().cpu().numpy()
 
 
 def _rows_of(states: SampleStates, rows: np.ndarray) -> SampleStates:

@@ -144,7 +144,7 @@ class LastLayer:
             "samples": self.state.index.tolist(),
             "directions": self.directions,
             "state": self.state.to_numpy(),
-            "posterior": {name: value for name, value in self.posterior._asdict().items()},
+            "posterior": self.posterior._asdict(),
             "columns": self.centre.index.tolist(),
             "centre": self.centre.to_numpy(),
             "total": self.total,
