@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import lambertw
 
 from bulkvi.stats.dispersion.prior import dispersion_prior
 from bulkvi.stats.dispersion.profile import dispersion_profile, join_profiles
@@ -116,6 +117,7 @@ def fit_layer(
     layer = _posterior(counts, features, offset, _ridge(fixed, relevance), relevance)
     # the intercept's coefficients: what makes the mean level one
     constant = np.linalg.lstsq(design, np.ones(len(design)), rcond=None)[0]
+    _fill_absent(layer, counts, features, offset, _ridge(fixed, relevance), constant, level_sd)
     layer.mean[: design.shape[1]] += constant[:, None] * level.mean()
     return layer
 
@@ -155,6 +157,39 @@ def _moments(weight: np.ndarray, coef: np.ndarray, covariance: np.ndarray) -> tu
         deviation = node_coef - mean
         packed += node_weight * deviation[row] * deviation[column]
     return mean, packed
+
+
+def _fill_absent(
+    layer: GeneLayer,
+    counts: np.ndarray,
+    features: np.ndarray,
+    offset: np.ndarray,
+    ridge: np.ndarray,
+    constant: np.ndarray,
+    level_sd: float,
+) -> None:
+    """Give genes without counts the level at the mode of prior and zeros, and the dispersion of the rarest genes, in place.
+
+    Zeros alone are as likely under any level if the dispersion is large enough, so that no regression can tell.
+    """
+    total = counts.sum(0)
+    absent = np.flatnonzero(total == 0)
+    if not absent.size or absent.size == len(total):
+        return
+    present = np.flatnonzero(total > 0)
+    rarest = present[np.argsort(total[present], kind="stable")[: max(1, len(present) // 20)]]
+    for gene in absent:
+        exposure = np.exp(offset if offset.ndim == 1 else offset[:, gene])
+        # the mode of -exposure exp(level) - level^2 / 2 sd^2 (Corless et al. 1996)
+        level = -float(lambertw(exposure.sum() * level_sd**2).real)
+        information = (features.T * (exposure * np.exp(level))) @ features + ridge
+        layer.mean[:, gene] = 0.0
+        layer.mean[: len(constant), gene] = constant * level
+        layer.covariance[:, gene] = np.linalg.inv(information)[np.tril_indices(len(ridge))]
+    layer.log_dispersion[absent] = layer.log_dispersion[rarest].mean()
+    layer.log_dispersion_sd[absent] = np.hypot(
+        layer.log_dispersion[rarest].std(), layer.log_dispersion_sd[rarest].mean()
+    )
 
 
 def _posterior(

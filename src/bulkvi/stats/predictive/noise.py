@@ -20,13 +20,14 @@ CENTRE_SD = 1.0
 genes outweigh it."""
 NOISE_GENES = 3_000
 """Genes that a sample's noise is learned from, at most: its centre then has a standard error of 3 %."""
-RATE_NODES, RATE_WEIGHTS = np.polynomial.hermite_e.hermegauss(5)
+RATE_NODES, RATE_WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
 RATE_WEIGHTS = RATE_WEIGHTS / RATE_WEIGHTS.sum()
 DISPERSION_NODES, DISPERSION_WEIGHTS = np.polynomial.hermite_e.hermegauss(3)
 DISPERSION_WEIGHTS = DISPERSION_WEIGHTS / DISPERSION_WEIGHTS.sum()
 NARROW = 1e-3
 """Variance of a log rate up to which one node is exact to 1e-3 of the probability."""
 LARGEST = 30.0
+LEAST = 1e-300
 
 
 def usual_noise(n_samples: int) -> np.ndarray:
@@ -83,6 +84,7 @@ def learn_noise(
     if not counts.shape[1]:
         return prior_noise(len(counts))
     weights = np.zeros((len(counts), len(LOG_SCALES)))
+    families = FAMILIES.reshape(-1, len(LOG_SCALES))
     for n in range(len(counts)):
         genes = spread_over(log_mean[n], NOISE_GENES)
         each = log_components(
@@ -93,9 +95,10 @@ def learn_noise(
             log_dispersion_sd[genes],
         )[0]
         likelihood = np.exp(each - each.max(1, keepdims=True))
-        log_posterior = np.log(np.einsum("gj,csj->gcs", likelihood, FAMILIES)).sum(0) + PRIOR[:, None]
+        # underflow to 0 where a count is far from all multiples but one
+        log_posterior = np.log(np.maximum(likelihood @ families.T, LEAST)).sum(0) + np.repeat(PRIOR, len(SPREADS))
         posterior = np.exp(log_posterior - log_posterior.max())
-        weights[n] = np.einsum("cs,csj->j", posterior / posterior.sum(), FAMILIES)
+        weights[n] = posterior @ families / posterior.sum()
     return weights
 
 
