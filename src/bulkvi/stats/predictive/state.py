@@ -5,14 +5,15 @@ from typing import NamedTuple
 import numpy as np
 
 from bulkvi.stats.predictive.layer import GeneLayer
-from bulkvi.stats.predictive.noise import LOG_SCALES, learn_noise, usual_noise
+from bulkvi.stats.predictive.noise import LOG_SCALES, learn_noise, prior_noise
 
 MAX_STEP = 1.0
 """Largest step of the state, whose prior standard deviation is 1: further out Fisher scoring may diverge."""
 TOLERANCE = 1e-5
 MAX_STEPS = 50
 ROUNDS = 3
-"""Rounds over noise and state: the state depends little on the noise, so that the third changes it by less than 1e-3."""
+"""Rounds over noise and state: the state depends little on the noise, so that the third changes it by less than 1e-3. The first starts from the prior of the noise, whose heavy
+tails keep single counts from moving the state."""
 LARGEST_VARIANCE = 3.0
 """Of a log rate, in a gene's weight: its exponential would overflow, and such a gene has next to no weight."""
 LARGEST_LOG = 30.0
@@ -52,7 +53,7 @@ def infer_states(counts: np.ndarray, layer: GeneLayer, design: np.ndarray, *, of
         Natural log of the exposure, samples or samples x genes.
     """
     n, k = len(counts), len(layer.relevance)
-    states = SampleStates(np.zeros((n, k)), np.tile(np.eye(k), (n, 1, 1)), usual_noise(n))
+    states = SampleStates(np.zeros((n, k)), np.tile(np.eye(k), (n, 1, 1)), prior_noise(n))
     offset = np.broadcast_to(offset[:, None] if offset.ndim == 1 else offset, counts.shape)
     rows = max(1, BLOCK_ENTRIES // max(1, counts.shape[1]))
     for begin in range(0, n, rows):
@@ -99,12 +100,14 @@ def _shrink(
     counts: np.ndarray, mean: np.ndarray, dispersion: np.ndarray, extra: np.ndarray, noise: np.ndarray
 ) -> np.ndarray:
     """Mean of 1 / (1 + a m) over the multiples given the counts, whose deviations are taken as normal; samples x genes."""
+    square = 0.5 * (counts - mean) ** 2 / mean
+    used = np.flatnonzero(noise.max(0) > LEAST_WEIGHT)
+    inverse = [1 / (1 + (np.exp(LOG_SCALES[j]) * dispersion + extra) * mean) for j in used]
+    # the largest multiple has the highest exponent: counts that are far from all would leave none above 0
+    furthest = square * inverse[-1]
     total, weighted = np.zeros(counts.shape), np.zeros(counts.shape)
-    square = (counts - mean) ** 2 / mean
-    for j in np.flatnonzero(noise.max(0) > LEAST_WEIGHT):
-        inverse = 1 / (1 + (np.exp(LOG_SCALES[j]) * dispersion + extra) * mean)
-        # the floor keeps the sum above 0 for counts that are far from all
-        density = noise[:, j, None] * np.sqrt(inverse) * (np.exp(-0.5 * square * inverse) + 1e-200)
+    for j, shrink in zip(used, inverse, strict=True):
+        density = noise[:, j, None] * np.sqrt(shrink) * np.exp(furthest - square * shrink)
         total += density
-        weighted += density * inverse
+        weighted += density * shrink
     return weighted / total
