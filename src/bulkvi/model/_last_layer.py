@@ -10,7 +10,6 @@ from anndata import AnnData
 from scvi import REGISTRY_KEYS
 
 from bulkvi.arguments import warn_user
-from bulkvi.model._differential import DifferentialMixin
 from bulkvi.model._expression import DecodedRates, ExpressionMixin
 from bulkvi.model._fields import study_of
 from bulkvi.model._restore import seeded
@@ -23,12 +22,9 @@ if TYPE_CHECKING:
     from bulkvi.model._model import BulkVI
 
 
-class LastLayerMixin(DifferentialMixin, ExpressionMixin):
+class LastLayerMixin(ExpressionMixin):
     """The last layer of :class:`~bulkvi.BulkVI`."""
 
-    last_layer_: dict[str, Any] | None = None
-    """Record of the last layer, saved with the model."""
-    _layer: LastLayer | None = None
     _layer_source: Any = None
     """Reference model, or the folder it was saved in, of a query model."""
 
@@ -91,10 +87,6 @@ class LastLayerMixin(DifferentialMixin, ExpressionMixin):
         if n <= p:
             return f"{n} samples and {p} design columns leave no residual degrees of freedom"
         return None
-
-    def _forget_network(self) -> None:
-        super()._forget_network()
-        self._layer = self.last_layer_ = None
 
     def _study(self, adata: AnnData) -> Study:
         """Build the study of samples that are registered with this model, or that its registry describes."""

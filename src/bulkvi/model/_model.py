@@ -31,8 +31,8 @@ class BulkVI(
     SavingMixin,
     SetupMixin,
     TrainingMixin,
-    PredictionMixin,
     GeneTablesMixin,
+    PredictionMixin,
     QueryMixin,
     BaseModelClass,
 ):

@@ -16,6 +16,9 @@ from bulkvi.stats.predictive.state import SampleStates, infer_states
 from bulkvi.study.study import Study
 from bulkvi.study.study_design import is_coded
 
+NEAR_SPAN = 1e-6
+"""Share of a column's largest value that rounding errors stay below."""
+
 
 @dataclass(frozen=True, eq=False)
 class LastLayer:
@@ -47,6 +50,8 @@ class LastLayer:
     """Of all genes."""
     centre: pd.Series
     """What is subtracted from each design column."""
+    aliased: pd.DataFrame
+    """Coefficients of columns that depend on those of the design in the training samples: design columns x such columns."""
     total: np.ndarray
     """Sum of the counts of each training sample, which identifies the samples."""
 
@@ -82,9 +87,14 @@ class LastLayer:
             If a sample has a level that the training samples lack.
         """
         coded = study.design.code_full(study.obs if obs is None else obs)
-        new = [name for name in coded if name not in self.centre and study.design.batch and name.startswith("batch[T.")]
-        if any((coded[name] != 0).any() for name in new):
-            raise ValueError(f"{new} are batches that the training samples lack.")
+        others = coded.drop(columns=self.centre.index)
+        expected = (coded[self.centre.index] @ self.aliased).reindex(columns=others.columns, fill_value=0.0)
+        scale = np.abs(others).max().clip(lower=1.0)
+        unknown = list(others.columns[(np.abs(others - expected) > NEAR_SPAN * scale).any()])
+        if unknown:
+            raise ValueError(
+                f"samples differ in {unknown} as no training samples do: the model has no effect of these columns"
+            )
         return (coded[self.centre.index] - self.centre).to_numpy()
 
     def infer(self, study: Study, which: np.ndarray | None = None) -> SampleStates:
@@ -147,6 +157,8 @@ class LastLayer:
             "posterior": self.posterior._asdict(),
             "columns": self.centre.index.tolist(),
             "centre": self.centre.to_numpy(),
+            "aliased": self.aliased.to_numpy(),
+            "aliased_columns": self.aliased.columns.tolist(),
             "total": self.total,
         }
 
@@ -158,6 +170,7 @@ class LastLayer:
             pd.DataFrame(record["state"], record["samples"], record["directions"]),
             GeneLayer(**record["posterior"]),
             pd.Series(record["centre"], record["columns"], dtype=float),
+            pd.DataFrame(record["aliased"], record["columns"], record["aliased_columns"]),
             record["total"],
         )
 
@@ -179,7 +192,10 @@ def last_layer(study: Study, difference: np.ndarray) -> LastLayer:
     posterior = fit_layer(study.counts, values - centre.to_numpy(), state, start, offset=study.log_exposure)
     names = [f"{LATENT_COLUMN}_{k}" for k in range(state.shape[1])]
     table = pd.DataFrame(state, study.obs.index, names)
-    return LastLayer(study.genes, table, posterior, centre, study.counts.sum(1))
+    others = study.design.full_matrix.drop(columns=matrix.columns)
+    made_of = np.linalg.lstsq(values, others.to_numpy(), rcond=None)[0]
+    aliased = pd.DataFrame(made_of, matrix.columns, others.columns)
+    return LastLayer(study.genes, table, posterior, centre, aliased, study.counts.sum(1))
 
 
 def _offset(study: Study, rows: np.ndarray, which: np.ndarray) -> np.ndarray:

@@ -4,9 +4,8 @@ from scipy.optimize import minimize
 from scipy.stats import nbinom
 
 from bulkvi.stats.predictive.layer import GeneLayer
-from bulkvi.stats.predictive.state import _settle, infer_states
 from bulkvi.stats.predictive.noise import usual_noise
-from bulkvi.stats.predictive.state import SampleStates
+from bulkvi.stats.predictive.state import SampleStates, _settle, infer_states
 
 
 def known_layer(rng: np.random.Generator, genes: int, k: int, variance: float = 0.0) -> GeneLayer:
