@@ -28,6 +28,8 @@ class DifferentialMixin(BaseModelClass):
     last_layer_: dict[str, Any] | None = None
     """Record of the last layer, saved with the model."""
     _layer: LastLayer | None = None
+    trained_samples_: list[str] | None = None
+    """Names of the samples of the last training; empty where they came from a data module."""
 
     def gene_fit(self) -> GeneFit:
         """Return the regressions of all genes: fitted once, the source of many tables.
@@ -62,6 +64,7 @@ class DifferentialMixin(BaseModelClass):
     def _forget_network(self) -> None:
         """Drop the results that depend on the network, which has changed."""
         self._layer = self.last_layer_ = None
+        self.trained_samples_ = [] if self.adata is None else self.adata.obs_names.astype(str).tolist()
         if self._fit is not None:
             self._fit = self._fit.with_network(DecodedRates(self))
 

@@ -83,6 +83,9 @@ class LastLayerMixin(ExpressionMixin):
             )
         if self.adata is None:
             return "the model has no samples attached; load it with adata=adata, or call last_layer() before saving it"
+        # scvi-tools attaches the first samples that a model without any is given
+        if self.trained_samples_ not in (None, self.adata.obs_names.astype(str).tolist()):
+            return "its samples are not those it was trained on; call last_layer() before saving it"
         n, p = self.gene_fit().design_matrix.shape
         if n <= p:
             return f"{n} samples and {p} design columns leave no residual degrees of freedom"
@@ -109,7 +112,7 @@ class LastLayerMixin(ExpressionMixin):
             raise ValueError(
                 f"This model predicts with its decoder alone, without intervals or given_genes: {reason.rstrip('.')}."
             )
-        if self.module.gene_likelihood == "nb" and self.adata is None and self._layer_source is None:
+        if self.is_trained_ and self.module.gene_likelihood == "nb" and self.last_layer_ is None:
             warn_user(f"Predictions are the decoder's own, not those of the last layer: {reason}.")
         return None
 

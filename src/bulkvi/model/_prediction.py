@@ -82,10 +82,8 @@ class PredictionMixin(LastLayerMixin):
 
         Raises
         ------
-        KeyError
-            If a gene is not in the model.
-        TypeError
-            If ``gene_list`` is one name and not a list, or an argument that must be a number is not one.
+        KeyError, TypeError
+            If a gene is not in the model, ``gene_list`` is one name and not a list, or a number is not one.
         ValueError
             If ``library_size`` is not above 0 and at most 1e15, ``n_samples`` is below 0, a batch is not one of the model's, an
             index of a sample is out of range, or ``interval`` is not between 0 and 1, is given together with draws or several batches, or
@@ -176,18 +174,12 @@ class PredictionMixin(LastLayerMixin):
 
         Parameters
         ----------
-        adata
-            Samples; the registered ones if ``None``.
-        indices
-            Positions of samples; all if ``None``.
+        adata, indices, gene_list, batch_size
+            As in :meth:`get_normalized_expression`.
         transform_batch
             Batch in which every sample is drawn; the batch of each sample if ``None``.
         n_samples
             Number of draws.
-        gene_list
-            Genes to return; all if ``None``.
-        batch_size
-            Samples decoded at once, where the decoder draws.
         **kwargs
             Further arguments of scvi-tools' method (``dataloader``, ``silent``); with a ``dataloader`` the decoder draws.
 
