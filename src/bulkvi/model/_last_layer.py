@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 class LastLayerMixin(ExpressionMixin):
     """The last layer of :class:`~bulkvi.BulkVI`."""
 
+    last_layer_: dict[str, Any] | None
+    _layer: LastLayer | None
     _layer_source: Any = None
     """Reference model, or the folder it was saved in, of a query model."""
 
@@ -57,13 +59,12 @@ class LastLayerMixin(ExpressionMixin):
         if reason is not None:
             raise ValueError(f"There is no last layer: {reason}.")
         if self._layer is None:
-            if self.last_layer_ is None and self._layer_source is not None:
-                self._layer = _layer_of(self._layer_source)
-            elif self.last_layer_ is None:
+            if self.last_layer_ is None:
                 study = self._study(self.adata)
                 self._layer = last_layer(study, DecodedRates(self).rate_differences(study.design))
             else:
                 self._layer = LastLayer.from_record(self.last_layer_)
+        if self.last_layer_ is None:
             self.last_layer_ = self._layer.to_record()
         return self._layer
 
@@ -76,11 +77,10 @@ class LastLayerMixin(ExpressionMixin):
         if self.last_layer_ is not None:
             return None
         if self._layer_source is not None:
-            return (
-                None
-                if _has_layer(self._layer_source)
-                else ("the reference model has none; call last_layer() of the reference before it is saved")
-            )
+            self._layer = self._layer or _layer_of(self._layer_source)
+            if self._layer is None:
+                return "the reference model has none; call last_layer() of the reference before it is saved"
+            return None
         if self.adata is None:
             return "the model has no samples attached; load it with adata=adata, or call last_layer() before saving it"
         # scvi-tools attaches the first samples that a model without any is given
@@ -140,18 +140,12 @@ class LastLayerMixin(ExpressionMixin):
                 yield outputs[MODULE_KEYS.PX_KEY].log_prob(x).double().cpu().numpy()
 
 
-def _has_layer(source: "str | Path | BulkVI") -> bool:
-    if isinstance(source, str | Path):
-        return _saved_record(source) is not None
-    return source._without_layer() is None
-
-
-def _layer_of(source: "str | Path | BulkVI") -> LastLayer:
+def _layer_of(source: "str | Path | BulkVI") -> LastLayer | None:
+    """Return the last layer of a reference model, or of the folder it was saved in; None if it has none."""
     if not isinstance(source, str | Path):
-        return source.last_layer()
+        return None if source._without_layer() is not None else source.last_layer()
     record = _saved_record(source)
-    assert record is not None  # noqa: S101
-    return LastLayer.from_record(record)
+    return None if record is None else LastLayer.from_record(record)
 
 
 def _saved_record(folder: str | Path) -> dict[str, Any] | None:

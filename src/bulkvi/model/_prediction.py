@@ -72,8 +72,7 @@ class PredictionMixin(LastLayerMixin):
         return_numpy
             Whether to return arrays instead of tables.
         interval
-            Probability of a credible interval of the rate, e.g. 0.95. It holds the sample's expected count per unit size factor;
-            that of a new count is wider (:meth:`posterior_predictive_sample`).
+            Probability of a credible interval of the rate, e.g. 0.95; that of counts is wider (:meth:`posterior_predictive_sample`).
 
         Returns
         -------
@@ -189,10 +188,8 @@ class PredictionMixin(LastLayerMixin):
 
         Raises
         ------
-        KeyError
-            If a gene is not in the model.
-        ValueError
-            If an index or a number is out of range, or a batch is not one of the model's.
+        KeyError, ValueError
+            If a gene, batch or index is not in the model, or a number is out of range.
         """
         from sparse import GCXS
 
@@ -248,10 +245,8 @@ class PredictionMixin(LastLayerMixin):
 
         Raises
         ------
-        KeyError
-            If a gene is not in the model.
-        TypeError
-            If an argument is one name and not a list.
+        KeyError, TypeError
+            If a gene is not in the model, or an argument is one name and not a list.
         ValueError
             If an index is out of range, or ``given_genes`` is given for a model without last layer.
 

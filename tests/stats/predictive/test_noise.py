@@ -35,8 +35,8 @@ def test_components_equal_the_integral(count: float, variance: float) -> None:
         expected, _ = integrate.quad(
             lambda a: probability(log_mean, a), log_dispersion - 6 * sd, log_dispersion + 6 * sd
         )
-    given = (np.array([[value]]) for value in (count, log_mean, variance))
-    found = log_components(*given, np.array([log_dispersion]), np.array([sd]))[0, 0, UNIT]
+    x, centre, width = (np.array([[value]]) for value in (count, log_mean, variance))
+    found = log_components(x, centre, width, np.array([log_dispersion]), np.array([sd]))[0, 0, UNIT]
     assert found == pytest.approx(np.log(expected), abs=0.01)
 
 

@@ -46,8 +46,8 @@ class GeneLayer(NamedTuple):
 
     def genes(self, which: np.ndarray) -> "GeneLayer":
         """Select genes."""
-        parts = (part[..., which] for part in self[:4])
-        return GeneLayer(*parts, self.relevance)
+        mean, covariance, log_dispersion, sd = (part[..., which] for part in self[:4])
+        return GeneLayer(mean, covariance, log_dispersion, sd, self.relevance)
 
     def log_rate(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Posterior mean and variance of the log rate of samples with these features, samples x genes."""
@@ -212,4 +212,5 @@ def _posterior(
         centre = (nodes.weight * nodes.log_dispersion).sum(0)
         spread = np.sqrt((nodes.weight * (nodes.log_dispersion - centre) ** 2).sum(0))
         parts.append((mean, packed, centre, spread))
-    return GeneLayer(*(np.concatenate(each, -1) for each in zip(*parts, strict=True)), relevance)
+    mean, packed, centre, spread = (np.concatenate(each, -1) for each in zip(*parts, strict=True))
+    return GeneLayer(mean, packed, centre, spread, relevance)
