@@ -14,6 +14,7 @@ from bulkvi.regression.calibrate import Method, calibrate
 from bulkvi.regression.calibration_report import CalibrationReport
 from bulkvi.regression.fit import GeneFit
 from bulkvi.regression.hidden import EffectKind
+from bulkvi.regression.last_layer import LastLayer
 from bulkvi.study.fingerprint import check_unchanged
 
 
@@ -24,6 +25,11 @@ class DifferentialMixin(BaseModelClass):
     _record: dict[str, Any]
     # scvi-tools saves attributes whose names end with an underscore: the fit is none of them
     _fit: GeneFit | None = None
+    last_layer_: dict[str, Any] | None = None
+    """Record of the last layer, saved with the model."""
+    _layer: LastLayer | None = None
+    trained_samples_: list[str] | None = None
+    """Names of the samples of the last training; empty where they came from a data module."""
 
     def gene_fit(self) -> GeneFit:
         """Return the regressions of all genes: fitted once, the source of many tables.
@@ -56,7 +62,9 @@ class DifferentialMixin(BaseModelClass):
         return self._fit
 
     def _forget_network(self) -> None:
-        """Drop the results of the kept fit that depend on the network, which has changed."""
+        """Drop the results that depend on the network, which has changed."""
+        self._layer = self.last_layer_ = None
+        self.trained_samples_ = [] if self.adata is None else self.adata.obs_names.astype(str).tolist()
         if self._fit is not None:
             self._fit = self._fit.with_network(DecodedRates(self))
 

@@ -8,10 +8,10 @@ from anndata import AnnData
 from scvi.model.base import BaseModelClass
 
 from bulkvi.arguments import check_number, check_whole
-from bulkvi.model._expression import ExpressionMixin
 from bulkvi.model._fields import levels_of_categories, log_offset_means
 from bulkvi.model._gene_tables import GeneTablesMixin
 from bulkvi.model._module import BulkVAE, DecoderKind, Dispersion, GeneLikelihood
+from bulkvi.model._prediction import PredictionMixin
 from bulkvi.model._query import QueryMixin
 from bulkvi.model._restore import seeded
 from bulkvi.model._saving import SavingMixin
@@ -34,7 +34,7 @@ class BulkVI(
     SetupMixin,
     TrainingMixin,
     GeneTablesMixin,
-    ExpressionMixin,
+    PredictionMixin,
     QueryMixin,
     BaseModelClass,
 ):

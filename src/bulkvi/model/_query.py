@@ -127,6 +127,8 @@ class QueryMixin(ArchesMixin):
         known, model.covariate_widths_ = model.covariate_widths_, model.module.coding.widths
         if unfrozen:
             return model
+        # all parameters are the reference's: so are its predictions
+        model._layer_source = reference_model
         model.module.requires_grad_(False)  # noqa: FBT003
         for module in model.module.modules():
             if isinstance(module, CovariateEffects):

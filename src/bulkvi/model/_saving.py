@@ -185,7 +185,13 @@ class SavingMixin(DifferentialMixin):
             check_genes(adata, record[GENES])
         elif self.adata is not None:
             self._check_unchanged()
-        return super()._validate_anndata(adata, copy_if_view=copy_if_view)
+        was_empty = self.adata is None
+        validated = super()._validate_anndata(adata, copy_if_view=copy_if_view)
+        if was_empty and self.adata is not None:
+            # scvi-tools attaches the first samples that a model without any is given: they are compared with themselves later
+            registry = self.get_anndata_manager(self.adata, required=True).registry
+            self._recorded, self._record = self.adata, recorded(registry)
+        return validated
 
 
 def check_saved(folder: str | Path, prefix: str = "") -> None:
