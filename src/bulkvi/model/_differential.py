@@ -24,6 +24,8 @@ class DifferentialMixin(BaseModelClass):
     _record: dict[str, Any]
     # scvi-tools saves attributes whose names end with an underscore: the fit is none of them
     _fit: GeneFit | None = None
+    # principal axes of the latent state (`bulkvi.model._axes`) as plain values, which are saved
+    axes_: dict[str, Any] | None = None
 
     def gene_fit(self) -> GeneFit:
         """Return the regressions of all genes: fitted once, the source of many tables.
@@ -56,9 +58,12 @@ class DifferentialMixin(BaseModelClass):
         return self._fit
 
     def _forget_network(self) -> None:
-        """Drop the results of the kept fit that depend on the network, which has changed."""
+        """Drop results that depend on the network, which has changed."""
         if self._fit is not None:
             self._fit = self._fit.with_network(DecodedRates(self))
+        # a query stays on the axes of its reference
+        if self.axes_ is not None and not self.axes_["of_reference"]:
+            self.axes_ = None
 
     def _check_unchanged(self) -> None:
         """Raise ValueError if the samples of the model are not the registered ones any more.
