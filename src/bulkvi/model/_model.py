@@ -8,10 +8,10 @@ from anndata import AnnData
 from scvi.model.base import BaseModelClass
 
 from bulkvi.arguments import check_number, check_whole
+from bulkvi.model._corrected import CorrectedMixin
 from bulkvi.model._expression import ExpressionMixin
 from bulkvi.model._fields import levels_of_categories, log_offset_means
 from bulkvi.model._gene_tables import GeneTablesMixin
-from bulkvi.model._latent import LatentMixin
 from bulkvi.model._module import BulkVAE, DecoderKind, Dispersion, GeneLikelihood
 from bulkvi.model._query import QueryMixin
 from bulkvi.model._restore import seeded
@@ -33,7 +33,7 @@ class BulkVI(
     SetupMixin,
     TrainingMixin,
     GeneTablesMixin,
-    LatentMixin,
+    CorrectedMixin,
     ExpressionMixin,
     QueryMixin,
     BaseModelClass,
