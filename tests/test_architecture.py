@@ -58,6 +58,7 @@ FLOORS = {
     # the page of a result reads all that came before it
     "reporting": {
         "names",
+        "latent_names",
         "design_names",
         "enrichment_names",
         "gene_order",

@@ -1,6 +1,9 @@
-"""Columns of the table of loadings on the axes of the latent representation, named once."""
+"""Names of the latent representation: its record in ``uns``, and the columns of the table of loadings."""
 
 from typing import Final
+
+DESIGN_VARIABLES: Final = "_bulkvi_design_variables"
+"""``uns``: columns of ``obs`` in the design, batch and covariates of the last ``setup_anndata``; absent without any."""
 
 AXIS: Final = "axis"
 """Axis of the latent representation, ``axis_1`` with the largest variance."""
