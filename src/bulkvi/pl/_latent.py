@@ -15,6 +15,7 @@ from bulkvi.pl._samples import Colouring, check_anndata, colour_samples, draw_sa
 from bulkvi.pl._text import NAME_MARGIN, plain, set_fonts, write_caption, write_names
 
 MAX_LABELS: Final = 20
+MAX_NAME: Final = 14  # usual number of characters above which the names of samples would cover the picture
 MIN_SAMPLES: Final = 3  # fewest samples whose covariance is not of rank one
 
 
@@ -54,7 +55,7 @@ def latent(
         Columns of the design, batch and covariates, whose effects the latent state leaves out, named above the picture. By default
         those of the last ``setup_anndata`` of ``adata``; ``[]`` if the latent state is of a model without a design.
     label
-        Whether to write the name of each sample; by default up to 20 samples, in the first panel.
+        Whether to write the name of each sample; by default up to 20 samples with short names, in the first panel.
     size
         Area of a marker in square points; by default smaller for more samples.
     legend_loc
@@ -115,7 +116,7 @@ def latent(
         set_fonts([panel.xaxis.label, panel.yaxis.label])
         if caption:
             write_caption(panel, caption)
-        if label or (label is None and position == 0 and adata.n_obs <= MAX_LABELS):
+        if label or (label is None and position == 0 and _has_room(adata)):
             panel.margins(NAME_MARGIN)
             write_names(panel, points[:, 0], points[:, 1], adata.obs_names.tolist(), ring=False)
     finish(panels[0], show=show, save=save)
@@ -131,6 +132,11 @@ def _coordinates(adata: AnnData, basis: str) -> tuple[np.ndarray, str]:
             f"adata.obsm[{basis!r}] = model.get_latent_representation()."
         )
     return np.asarray(adata.obsm[key]), key
+
+
+def _has_room(adata: AnnData) -> bool:
+    """Whether the samples are few and their names short."""
+    return adata.n_obs <= MAX_LABELS and float(adata.obs_names.str.len().to_numpy().mean()) <= MAX_NAME
 
 
 def _axis_label(state: np.ndarray, key: str, dim: int) -> str:

@@ -107,4 +107,5 @@ def _draw(ax: Axes, part: pd.DataFrame, names: list[str]) -> None:
     set_fonts(ax.get_yticklabels())
     ax.set_ylim(len(part) - 0.5, -0.5)
     set_round_ticks(ax.xaxis)
+    ax.tick_params(axis="x", labelsize="small")
     ax.set_xlabel("log2 fold change per sd", fontsize="small")
