@@ -121,8 +121,8 @@ def latent_pictures(comparison: Comparison) -> list[Picture]:
         },
     )
     caption = (
-        "Samples that are close together are alike in the variation that the design leaves unexplained; add a column to the "
-        "design for clusters that you can name."
+        "Samples that are close together are alike in the variation that the design leaves unexplained (distances are log2 fold "
+        "changes); add a column to the design for clusters that you can name."
     )
     pictures: list[Picture] = []
     for column in columns or (None,):
@@ -132,7 +132,7 @@ def latent_pictures(comparison: Comparison) -> list[Picture]:
                 lambda ax, column=column: pl.latent(shown, color=column, ax=ax),  # type: ignore[misc]
                 title=f"Latent state{by}",
                 caption="" if pictures else caption,
-                alt=f"Each of {adata.n_obs} samples in the first two latent dimensions"
+                alt=f"Each of {adata.n_obs} samples on the first two axes of the latent state"
                 + (f", coloured{by}." if column else "."),
                 height=3.0,
                 file="" if pictures else "latent",

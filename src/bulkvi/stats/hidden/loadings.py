@@ -9,7 +9,9 @@ MAX_GENES = 1_000
 """Genes from which the prior is learned: a standard deviation per direction needs no more."""
 MAX_ROUNDS = 60
 TOLERANCE = 1e-2
-"""Relative change of all prior standard deviations in a round below which they are settled."""
+"""Relative change of all prior variances in a round below which they are settled."""
+NO_PART = 1e-2
+"""Directions with a smaller share of the prior variance may go on changing by that share."""
 SCALES = 2.0 ** np.arange(-4, 6)
 """Scales of genes: hardly any change on any direction, to 32 times the usual one."""
 SMALLEST_SD = 1e-6
@@ -81,7 +83,7 @@ def shrink_loadings(estimate: np.ndarray, information: np.ndarray) -> LoadingPos
         updated = (variance * posterior.square).mean(0).clip(SMALLEST_SD**2)
         # one gene as a pseudo-count: no scale is ever impossible
         weight = (posterior.probability.sum(0) + 1 / SCALES.size) / (chosen.size + 1)
-        settled = bool((np.abs(np.log(updated / variance)) < TOLERANCE)[updated > SMALLEST_SD**2].all())
+        settled = bool((np.abs(updated - variance) < TOLERANCE * np.maximum(updated, NO_PART * updated.sum())).all())
         variance = updated
         if settled:
             break
