@@ -58,6 +58,6 @@ def test_what_cannot_be_drawn_is_refused():
     with pytest.raises(ValueError, match="n_genes"):
         pl.loadings(LOADINGS, n_genes=0)
     with pytest.raises(TypeError, match=r"as model.get_top_loadings\(\) returns it"):
-        pl.loadings(np.ones(3))  # type: ignore[arg-type]
+        pl.loadings(np.ones(3))
     with pytest.raises(KeyError, match="no columns"):
         pl.loadings(pd.DataFrame({"axis": ["axis_1"]}))

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -6,6 +8,7 @@ from anndata import AnnData
 import bulkvi
 from bulkvi.regression.corrected import Corrected, corrected_expression, reference_rows
 from bulkvi.regression.regression import regress_genes
+from bulkvi.study.study import Study
 
 BATCH_LOG2 = 2.0
 
@@ -28,7 +31,7 @@ def make_batches(seed: int = 0, n_genes: int = 300) -> AnnData:
     return adata
 
 
-def study_of(adata: AnnData, **setup: str):
+def study_of(adata: AnnData, **setup: Any) -> Study:
     bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", **setup)
     return bulkvi.BulkVI(adata, n_latent=2).gene_fit().study
 

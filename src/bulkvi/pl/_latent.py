@@ -1,6 +1,6 @@
 from collections.abc import Sequence
 from os import PathLike
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from anndata import AnnData
@@ -33,7 +33,7 @@ def latent(
     ellipse: float | None = None,
     show: bool = False,
     save: str | PathLike[str] | None = None,
-) -> Axes | list[Axes]:
+) -> Any:  # an Axes or a list, by the argument
     """Draw two axes of the latent representation, a point per sample. Which samples are alike?
 
     Distances are log2 fold changes: at a distance of 1, over all axes, two samples differ twofold in the root mean square over

@@ -1,6 +1,6 @@
 from collections.abc import Sequence
 from os import PathLike
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,7 @@ def loadings(
     ax: Axes | None = None,
     show: bool = False,
     save: str | PathLike[str] | None = None,
-) -> Axes | list[Axes]:
+) -> Any:  # an Axes or a list, by the argument
     """Draw the genes with the largest loadings on axes of the latent representation. Which genes are behind an axis?
 
     A point is the log2 fold change of a gene per standard deviation of the samples along the axis, a line its credible interval;

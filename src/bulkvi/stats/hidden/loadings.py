@@ -39,23 +39,24 @@ def loading_information(blocks: Iterable[tuple[np.ndarray, np.ndarray]], n_known
     the others the latent directions. The information about all coefficients is :math:`P^\top W P`; its Schur complement in the
     block of the loadings is returned.
     """
-    packed = width = 0
+    packed, width = np.zeros((0, 0)), 0
     for weight, predictors in blocks:
         width = predictors.shape[1]
         row, column = np.tril_indices(width)
-        packed = packed + weight.T @ (predictors[:, row] * predictors[:, column])
-    packed, (row, column) = np.asarray(packed), np.tril_indices(width)
+        part = weight.T @ (predictors[:, row] * predictors[:, column])
+        packed = packed + part if packed.size else part
+    row, column = np.tril_indices(width)
     information = np.empty((len(packed), width - n_known, width - n_known))
     size = max(1, BLOCK_ENTRIES // max(width, 1) ** 2)
     for begin in range(0, len(packed), size):
-        part = slice(begin, begin + size)
-        full = np.empty((len(packed[part]), width, width))
-        full[:, row, column] = full[:, column, row] = packed[part]
+        genes = slice(begin, begin + size)
+        full = np.empty((len(packed[genes]), width, width))
+        full[:, row, column] = full[:, column, row] = packed[genes]
         known, shared = full[:, :n_known, :n_known], full[:, :n_known, n_known:]
         # a gene without counts in a group has no information about that group's level
         diagonal = np.einsum("gkk->gk", known)
         diagonal += NEAR_ZERO + NEAR_ZERO * diagonal.max(1, keepdims=True)
-        information[part] = full[:, n_known:, n_known:] - np.swapaxes(shared, 1, 2) @ np.linalg.solve(known, shared)
+        information[genes] = full[:, n_known:, n_known:] - np.swapaxes(shared, 1, 2) @ np.linalg.solve(known, shared)
     return information
 
 
