@@ -27,7 +27,8 @@ def test_coordinates_times_loadings_are_log2_fold_changes_and_distances_their_ro
     y = coordinates_of(trained, axes, trained.get_latent_representation(axes="whitened"))
     sd = y.std(0)
     np.testing.assert_allclose(sd, np.sqrt((axes.loadings**2).mean(0)), rtol=1e-4)
-    log_fc = y / sd @ axes.loadings.T
+    used = sd > 0
+    log_fc = y[:, used] / sd[used] @ axes.loadings[:, used].T
     distance = np.square(y[:, None] - y).sum(-1)
     np.testing.assert_allclose(distance, np.square(log_fc[:, None] - log_fc).mean(-1), rtol=1e-3, atol=1e-6)
 
@@ -59,8 +60,11 @@ def test_without_samples_the_axes_are_those_of_the_prior(trained: bulkvi.BulkVI)
 def test_rates_are_decoded_at_the_mean_covariates(trained: bulkvi.BulkVI):
     z = trained.get_latent_representation(axes="whitened")
     share = float((trained.adata.obs["batch"] == "b2").mean())
-    found = np.concatenate(list(log2_rates(trained, z, {"batch": np.array([share])})))
-    first, second = (
-        np.log2(trained.get_normalized_expression(transform_batch=batch, return_numpy=True)) for batch in ("b1", "b2")
+    found, first, second = (
+        np.concatenate(list(log2_rates(trained, z, {"batch": np.array([value])}))) for value in (share, 0.0, 1.0)
     )
     np.testing.assert_allclose(found, (1 - share) * first + share * second, atol=1e-4)
+    effect = trained.module.decoder.covariates.weight["batch"].detach().numpy()[0] / np.log(2)
+    np.testing.assert_allclose((second - first)[0], effect, atol=1e-4)
+    assert np.abs(effect).max() > 0.5
+    np.testing.assert_allclose(compute_axes(trained).centre, found.mean(0), atol=1e-4)
