@@ -53,7 +53,7 @@ def refit(model: Any, held_out: AnnData, rng: np.random.Generator) -> Refitted:
         inferred = module.inference(**module._get_inference_input(tensors))
         inputs = _double(module._get_generative_input(tensors, inferred))
     x, encoded = tensors["X"].double(), inferred["qz"].loc.double()
-    known = torch.as_tensor(model.get_latent_representation()).double()
+    known = torch.as_tensor(model.get_latent_representation(axes="whitened")).double()
     module = copy.deepcopy(module).double()
 
     n, n_known = len(x), len(known)

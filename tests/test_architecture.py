@@ -22,10 +22,11 @@ FLOORS = {
     "design_names": set(),
     "enrichment_names": set(),
     "gene_order": {"names"},
+    "latent_names": set(),
     "stats": {"names"},
     "study": {"names", "arguments", "design_names", "stats"},
     "regression": {"names", "calibration_names", "arguments", "stats", "study"},
-    "model": {"names", "arguments", "stats", "study", "regression"},
+    "model": {"names", "latent_names", "arguments", "stats", "study", "regression"},
     "pp": {"names", "arguments", "stats", "study"},
     "tl": {
         "names",
@@ -47,6 +48,7 @@ FLOORS = {
         "design_names",
         "comparison_names",
         "enrichment_names",
+        "latent_names",
         "gene_order",
         "stats",
         "study",
@@ -56,6 +58,7 @@ FLOORS = {
     # the page of a result reads all that came before it
     "reporting": {
         "names",
+        "latent_names",
         "design_names",
         "enrichment_names",
         "gene_order",

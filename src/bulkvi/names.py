@@ -44,7 +44,7 @@ SIZE_FACTOR_SOURCE: Final = "size_factor_source"
 
 # obsm
 LATENT: Final = "X_bulkvi"
-"""``obsm``: posterior mean of the latent state, samples x n_latent."""
+"""``obsm``: latent state in principal axes of the decoded log2 rates, samples x axes; distances are log2 fold changes."""
 
 DESIGN: Final = "_bulkvi_design"
 """``obsm``: design matrix registered by ``setup_anndata`` (samples x columns, intercept left out)."""

@@ -102,7 +102,16 @@ TERMS = pd.DataFrame(
 SAME_TERMS = TERMS[["term", "direction", "score", "adj_p_value"]].add_suffix("_other").drop(columns="term_other")
 TWO_TERMS = pd.concat([TERMS, SAME_TERMS], axis=1)
 CALIBRATION = SimpleNamespace(fdr=FDR, relabellings=RELABELLINGS)
-TABLES = (LOG_FC, DE, TOP, DISPERSIONS, RATES, FDR, RELABELLINGS, ASSOCIATION, COMPARED, TERMS, TWO_TERMS)
+LOADINGS = pd.DataFrame(
+    {
+        "axis": ["axis_1"] * 3 + ["axis_2"],
+        "loading": [1.0, -2.0, 0.4, 0.7],
+        "loading_low": [0.5, -2.2, 0.1, 0.2],
+        "loading_high": [1.5, -1.8, 0.7, 1.2],
+    },
+    index=["g1", "g2", "g3", "g1"],
+)
+TABLES = (LOADINGS, LOG_FC, DE, TOP, DISPERSIONS, RATES, FDR, RELABELLINGS, ASSOCIATION, COMPARED, TERMS, TWO_TERMS)
 PLOTS: dict[str, Draw] = {
     "calibration": lambda adata, history, ax, **last: pl.calibration(CALIBRATION, ax=ax, **last),
     "calibration of calls": lambda adata, history, ax, **last: pl.calibration(CALIBRATION, kind="calls", ax=ax, **last),
@@ -123,6 +132,7 @@ PLOTS: dict[str, Draw] = {
         adata, color="treated", ellipse=0.9, ax=ax, **last
     ),
     "latent with a colour bar": lambda adata, history, ax, **last: pl.latent(adata, color="age", ax=ax, **last),
+    "loadings": lambda adata, history, ax, **last: pl.loadings(LOADINGS, axes="axis_1", ax=ax, **last),
     "log_fc_scatter": lambda adata, history, ax, **last: pl.log_fc_scatter("a", "b", data=LOG_FC, ax=ax, **last),
     "log_fc_scatter in hexagons": lambda adata, history, ax, **last: pl.log_fc_scatter(
         "a", "b", data=LOG_FC, kind="hexbin", ax=ax, **last
@@ -150,6 +160,7 @@ WRONG: dict[str, Callable[[AnnData], Any]] = {
     "gene_trend": lambda adata: pl.gene_trend(adata, "3", "no such column"),
     "heatmap": lambda adata: pl.heatmap(adata, TOP, genes=["no such gene"]),
     "latent": lambda adata: pl.latent(adata, color="no such column"),
+    "loadings": lambda adata: pl.loadings(LOADINGS, axes="axis_9"),
     "log_fc_scatter": lambda adata: pl.log_fc_scatter("a", "no such column", data=LOG_FC),
     "ma": lambda adata: pl.ma(LOG_FC),
     "na_genes": lambda adata: pl.na_genes(SimpleNamespace(**vars(COMPARISON) | {"column": "log_fc_mle"})),

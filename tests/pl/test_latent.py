@@ -7,6 +7,7 @@ import pytest
 from anndata import AnnData
 from matplotlib.transforms import Bbox
 
+import bulkvi
 from bulkvi import pl
 
 
@@ -28,10 +29,9 @@ def test_levels_are_drawn_at_the_states_of_their_samples(cohort: AnnData):
 def test_other_dimensions_can_be_drawn(cohort: AnnData):
     ax = pl.latent(cohort, dims=(2, 0))
     np.testing.assert_array_equal(ax.collections[0].get_offsets(), cohort.obsm["X_bulkvi"][:, [2, 0]])
-    assert (ax.get_xlabel(), ax.get_ylabel()) == (
-        "Latent 3 (usual: ±1)",
-        "Latent 1 (usual: ±1)",
-    )
+    share = cohort.obsm["X_bulkvi"].var(0) / cohort.obsm["X_bulkvi"].var(0).sum()
+    assert ax.get_xlabel() == f"Axis 3 ({100 * share[2]:.0f} % of variance)"
+    assert ax.get_ylabel() == f"Axis 1 ({100 * share[0]:.0f} % of variance)"
 
 
 @pytest.mark.parametrize("basis", ["X_pca", "pca"])
@@ -143,3 +143,48 @@ def test_a_wide_legend_does_not_shrink_the_axes_at_each_drawing(cohort: AnnData)
         plt.gcf().draw_without_rendering()
         widths.append(ax.get_window_extent().width)
     np.testing.assert_allclose(widths, widths[0], rtol=0.01)
+
+
+def test_several_columns_get_a_panel_each(cohort: AnnData):
+    panels: Any = pl.latent(cohort, color=["stage", "age", "treated"])
+    assert len(panels) == 3
+    figure = plt.gcf()
+    assert plt.get_fignums() == [figure.number]
+    assert figure.get_figwidth() == pytest.approx(6.6)
+    assert [panel.get_legend().get_title().get_text() for panel in (panels[0], panels[2])] == ["stage", "treated"]
+    assert [bool(panel.texts) for panel in panels] == [True, False, False]
+    figure.draw_without_rendering()
+    for panel in panels:
+        box = panel.get_tightbbox()
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.x1
+        assert box.y0 >= -1
+    assert isinstance(pl.latent(cohort, color=["stage"]), list)
+
+
+def test_an_axes_takes_one_column(cohort: AnnData):
+    ax = plt.subplots()[1]
+    with pytest.raises(ValueError, match="`color` names 2 columns; give one or more, and one only with `ax`"):
+        pl.latent(cohort, color=["stage", "age"], ax=ax)
+    with pytest.raises(ValueError, match="`color` names 0 columns"):
+        pl.latent(cohort, color=[])
+
+
+def test_the_picture_says_what_the_latent_state_is_adjusted_for(cohort: AnnData):
+    assert pl.latent(cohort).get_title(loc="left") == ""
+    cohort.uns["_bulkvi_design_variables"] = np.array(["stage", "age"])
+    assert pl.latent(cohort).get_title(loc="left") == "Adjusted for stage; age"
+    assert pl.latent(cohort, adjusted_for=[]).get_title(loc="left") == ""
+    assert pl.latent(cohort, adjusted_for="lane").get_title(loc="left") == "Adjusted for lane"
+    cohort.obsm["X_pca"] = cohort.obsm["X_bulkvi"]
+    assert pl.latent(cohort, basis="pca").get_title(loc="left") == ""
+
+
+def test_setup_records_what_the_latent_state_is_adjusted_for():
+    adata = bulkvi.datasets.simulate(n_per_group=6, n_genes=30, n_batches=2)
+    bulkvi.pp.size_factors(adata)
+    bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ group", batch_key="batch")
+    adata.obsm["X_bulkvi"] = np.random.default_rng(0).normal(size=(12, 2))
+    assert pl.latent(adata).get_title(loc="left") == "Adjusted for batch; group"
+    bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor")
+    assert pl.latent(adata).get_title(loc="left") == ""

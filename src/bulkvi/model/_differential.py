@@ -30,6 +30,8 @@ class DifferentialMixin(BaseModelClass):
     _layer: LastLayer | None = None
     trained_samples_: list[str] | None = None
     """Names of the samples of the last training; empty where they came from a data module."""
+    # principal axes of the latent state (`bulkvi.model._axes`) as plain values, which are saved
+    axes_: dict[str, Any] | None = None
 
     def gene_fit(self) -> GeneFit:
         """Return the regressions of all genes: fitted once, the source of many tables.
@@ -67,6 +69,9 @@ class DifferentialMixin(BaseModelClass):
         self.trained_samples_ = [] if self.adata is None else self.adata.obs_names.astype(str).tolist()
         if self._fit is not None:
             self._fit = self._fit.with_network(DecodedRates(self))
+        # a query stays on the axes of its reference
+        if self.axes_ is not None and not self.axes_["of_reference"]:
+            self.axes_ = None
 
     def _check_unchanged(self) -> None:
         """Raise ValueError if the samples of the model are not the registered ones any more.

@@ -1,7 +1,7 @@
-"""Expression and latent state of samples from a trained model, also as arrays for the regressions."""
+"""Expression of samples from a trained model, and its decoded rates as arrays for the regressions."""
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -16,10 +16,6 @@ from bulkvi.model._restore import seeded
 from bulkvi.model._scvi_private import MODULE_KEYS, batch_codes
 from bulkvi.stats.counts.counts import LARGEST
 from bulkvi.study.groups import gene_positions
-
-if TYPE_CHECKING:
-    pass
-
 
 LARGEST_LIBRARY = 1e3 * LARGEST
 
@@ -40,54 +36,6 @@ def _positions(indices: Sequence[int], adata: AnnData) -> np.ndarray:
 
 class ExpressionMixin(RNASeqMixin, VAEMixin):
     """Decoded rates, and methods of scvi-tools with another meaning here."""
-
-    def get_latent_representation(
-        self,
-        adata: AnnData | None = None,
-        indices: Sequence[int] | None = None,
-        *,
-        give_mean: bool = True,
-        batch_size: int | None = None,
-        return_dist: bool = False,
-        dataloader: Iterator[dict[str, Tensor]] | None = None,
-        **data_loader_kwargs: Any,
-    ) -> Any:
-        """Return the latent state of each sample.
-
-        Parameters
-        ----------
-        adata
-            Samples; the registered ones if ``None``.
-        indices
-            Positions of samples; all if ``None``.
-        give_mean
-            Whether to return the posterior mean, which neither depends on the random state nor changes it; else one draw.
-        batch_size
-            Samples encoded at once.
-        return_dist
-            Whether to return the mean and the variance of the posterior.
-        dataloader
-            Minibatches to encode instead of ``adata``.
-        **data_loader_kwargs
-            Arguments of scvi-tools' data loader.
-
-        Returns
-        -------
-        Samples x latent dimensions; or two such arrays, if ``return_dist``.
-        """
-        if batch_size is not None:
-            check_whole("batch_size", batch_size, least=1)
-        # the network draws a latent state in passing, and so does torch's loader a seed
-        with seeded(0 if give_mean or return_dist else None):
-            return super().get_latent_representation(
-                adata,
-                indices,
-                give_mean=give_mean,
-                batch_size=batch_size,
-                return_dist=return_dist,
-                dataloader=dataloader,
-                **data_loader_kwargs,
-            )
 
     @torch.inference_mode()
     def get_normalized_expression(

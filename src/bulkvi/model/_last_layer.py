@@ -10,7 +10,8 @@ from anndata import AnnData
 from scvi import REGISTRY_KEYS
 
 from bulkvi.arguments import warn_user
-from bulkvi.model._expression import DecodedRates, ExpressionMixin
+from bulkvi.model._decoded_rates import DecodedRates
+from bulkvi.model._expression import ExpressionMixin
 from bulkvi.model._fields import study_of
 from bulkvi.model._restore import seeded
 from bulkvi.model._saving import MODEL_FILE

@@ -8,6 +8,7 @@ from anndata import AnnData
 from scvi.model.base import BaseModelClass
 
 from bulkvi.arguments import check_number, check_whole
+from bulkvi.model._corrected import CorrectedMixin
 from bulkvi.model._fields import levels_of_categories, log_offset_means
 from bulkvi.model._gene_tables import GeneTablesMixin
 from bulkvi.model._module import BulkVAE, DecoderKind, Dispersion, GeneLikelihood
@@ -34,6 +35,7 @@ class BulkVI(
     SetupMixin,
     TrainingMixin,
     GeneTablesMixin,
+    CorrectedMixin,
     PredictionMixin,
     QueryMixin,
     BaseModelClass,

@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from anndata import AnnData
-from scvi.model.base import ArchesMixin
+from scvi.model.base import ArchesMixin, BaseModelClass
 from torch import nn
 
+from bulkvi.model._axes import compute_axes
 from bulkvi.model._fields import fill_offset, recorded
 from bulkvi.model._networks import BATCH, CovariateEffects
 from bulkvi.model._saving import check_saved
@@ -79,7 +80,8 @@ class QueryMixin(ArchesMixin):
         """Build a model for new samples that keeps all parameters of a reference model.
 
         Batches and categories that are unknown to the reference get new effects, which ``train`` then fits; all else stays fixed
-        unless ``unfrozen``. Without new ones the model needs no training.
+        unless ``unfrozen``. Without new ones the model needs no training. Latent representations are on the axes of the
+        reference.
 
         Parameters
         ----------
@@ -112,6 +114,8 @@ class QueryMixin(ArchesMixin):
         """
         if isinstance(reference_model, str):
             check_saved(reference_model)
+        if isinstance(reference_model, BaseModelClass):
+            reference_model._principal_axes()
         if adata is not None and not inplace_subset_query_vars:
             check_genes(adata, recorded(cls._registry_of(reference_model)).get(GENES, []))
         model = super().load_query_data(
@@ -124,6 +128,10 @@ class QueryMixin(ArchesMixin):
             unfrozen=unfrozen,
             datamodule=datamodule,
         )
+        if model.axes_ is None:
+            # a reference saved by an older version: the axes of the prior of its latent state
+            model.axes_ = compute_axes(model, with_samples=False)._asdict()
+        model.axes_ = model.axes_ | {"of_reference": True}
         known, model.covariate_widths_ = model.covariate_widths_, model.module.coding.widths
         if unfrozen:
             return model

@@ -67,6 +67,8 @@ class SavingMixin(DifferentialMixin):
         OSError
             If the files cannot be written.
         """
+        if self.is_trained_:
+            self._axes_for_saving()
         folder = Path(dir_path)
         if folder.exists() and not overwrite:
             raise ValueError(

@@ -18,6 +18,7 @@ from scvi.data.fields import (
 from scvi.model.base import BaseModelClass
 
 from bulkvi.arguments import warn_user
+from bulkvi.latent_names import DESIGN_VARIABLES
 from bulkvi.model._fields import DesignField, OffsetField, RecordField, SizeFactorField
 from bulkvi.model._restore import unchanged_on_error
 from bulkvi.study.counts import (
@@ -156,6 +157,7 @@ class SetupMixin(BaseModelClass):
             ]
             manager = AnnDataManager(fields=fields, setup_method_args=setup_method_args)
             manager.register_fields(adata, **kwargs)
+            _record_variables(adata, [name for name in columns if name not in (size_factor_key, donor_key)])
         cls.register_manager(manager)
 
     def view_anndata_setup(self, adata: AnnData | None = None, hide_state_registries: bool = False) -> None:  # noqa: FBT001, FBT002
@@ -193,6 +195,13 @@ class SetupMixin(BaseModelClass):
             )
             if table is not None:
                 console.print(table)
+
+
+def _record_variables(adata: AnnData, names: list[str]) -> None:
+    """Record which columns a latent state of these samples is adjusted for, for pictures of it."""
+    adata.uns.pop(DESIGN_VARIABLES, None)
+    if names:
+        adata.uns[DESIGN_VARIABLES] = list(dict.fromkeys(names))
 
 
 def _check(

@@ -10,6 +10,7 @@ from bulkvi.pl._gene import gene, gene_trend
 from bulkvi.pl._heatmap import heatmap
 from bulkvi.pl._histograms import na_genes, p_values
 from bulkvi.pl._latent import latent
+from bulkvi.pl._loadings import loadings
 from bulkvi.pl._log_fc_scatter import log_fc_scatter
 from bulkvi.pl._sample_distance import sample_distance
 from bulkvi.pl._size_factors import size_factors
@@ -26,6 +27,7 @@ __all__ = [
     "gene_trend",
     "heatmap",
     "latent",
+    "loadings",
     "log_fc_scatter",
     "ma",
     "na_genes",

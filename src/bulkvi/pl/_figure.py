@@ -17,6 +17,7 @@ from bulkvi.pl._text import SMALL, plain, set_fonts, text_width, width_in_points
 
 COLUMN_WIDTH: Final = 3.3  # width of a new figure, inches: one column of a journal
 AXES_HEIGHT: Final = 2.4
+PANEL_COLUMNS: Final = 2  # panels side by side: two columns of a journal
 LAID_OUT: Final = 0.85  # width of an Axes after layout, when its labels have room, as a share of that before
 DPI: Final = 300  # dots per inch of saved bitmaps, and of many points that are one image in a vector file
 MAX_VECTOR_POINTS: Final = 2_000  # above this many points a vector file becomes slow to open
@@ -27,6 +28,21 @@ OKABE_ITO: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B
 def new_axes(*, height: float = AXES_HEIGHT) -> Axes:
     """Make an Axes in a new pyplot figure of one column width; ``height`` in inches."""
     return plt.subplots(figsize=(COLUMN_WIDTH, height), layout="constrained")[1]
+
+
+def new_panels(n_panels: int, *, height: float = AXES_HEIGHT) -> list[Axes]:
+    """Make Axes of one column width each in a new pyplot figure, at most `PANEL_COLUMNS` side by side; ``height`` of one in inches."""
+    n_columns, n_rows = min(n_panels, PANEL_COLUMNS), panel_rows(n_panels)
+    size = (COLUMN_WIDTH * n_columns, height * n_rows)
+    axes = plt.subplots(n_rows, n_columns, figsize=size, layout="constrained", squeeze=False)[1].ravel().tolist()
+    for empty in axes[n_panels:]:
+        empty.remove()
+    return axes[:n_panels]
+
+
+def panel_rows(n_panels: int) -> int:
+    """Count the rows of panels in a figure."""
+    return math.ceil(n_panels / PANEL_COLUMNS)
 
 
 def set_height(ax: Axes, inches: float) -> None:

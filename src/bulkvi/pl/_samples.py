@@ -1,6 +1,7 @@
 """Samples in the colours and markers of a column of ``obs``."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -18,7 +19,8 @@ from bulkvi.pl._figure import (
     draw_colour_bar,
     legend_columns,
     legend_height,
-    new_axes,
+    new_panels,
+    panel_rows,
     place_below_labels,
     set_height,
 )
@@ -124,13 +126,16 @@ def _stored_colours(adata: AnnData, values: pd.Series, column: str) -> dict[obje
     return dict(zip(categories, stored, strict=True))
 
 
-def new_sample_axes(colouring: Colouring, legend_loc: str | None) -> Axes:
-    """Make an Axes in a new figure, with room for the legend below."""
-    ax = new_axes()
-    if legend_loc == "below" and colouring.has_legend:
-        n_columns = legend_columns(LAID_OUT * width_in_points(ax), colouring.labels)
-        set_height(ax, AXES_HEIGHT + legend_height(len(colouring.levels), n_columns, title=True))
-    return ax
+def new_sample_axes(colourings: Sequence[Colouring], legend_loc: str | None) -> list[Axes]:
+    """Make an Axes for each colouring in a new figure, with room for the legends below."""
+    panels = new_panels(len(colourings))
+    width, room = LAID_OUT * width_in_points(panels[0]), 0.0
+    for colouring in colourings:
+        if legend_loc == "below" and colouring.has_legend:
+            n_columns = legend_columns(width, colouring.labels)
+            room = max(room, legend_height(len(colouring.levels), n_columns, title=True))
+    set_height(panels[0], panel_rows(len(panels)) * (AXES_HEIGHT + room))
+    return panels
 
 
 def draw_samples(

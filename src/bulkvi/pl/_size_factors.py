@@ -83,7 +83,7 @@ def size_factors(
     factors = checked_size_factors(adata, key)
     totals = checked_counts(adata, layer).totals
     colouring = colour_samples(adata, color)
-    ax = new_sample_axes(colouring, legend_loc) if ax is None else ax
+    ax = new_sample_axes([colouring], legend_loc)[0] if ax is None else ax
     draw_samples(ax, totals, factors, colouring, size=size, legend_loc=legend_loc)
     ax.set(xscale="log", yscale="log", xlabel="Total count (reads)", ylabel="Size factor")
     centre = np.exp(np.log(totals).mean()), np.exp(np.log(factors).mean())

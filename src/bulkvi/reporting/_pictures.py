@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from bulkvi import design_names as dn
 from bulkvi import enrichment_names as en
 from bulkvi import names, pl
+from bulkvi.latent_names import DESIGN_VARIABLES
 from bulkvi.reporting._gene_pictures import Comparison, gene_pictures
 from bulkvi.reporting._picture import Picture, draw
 from bulkvi.study.design import make_design
@@ -113,11 +114,15 @@ def latent_pictures(comparison: Comparison) -> list[Picture]:
     shown = AnnData(
         obs=adata.obs[columns],
         obsm={names.LATENT: comparison.model.get_latent_representation()},
-        uns={key: adata.uns[key] for key in (f"{column}_colors" for column in columns) if key in adata.uns},
+        uns={
+            key: adata.uns[key]
+            for key in (DESIGN_VARIABLES, *(f"{column}_colors" for column in columns))
+            if key in adata.uns
+        },
     )
     caption = (
-        "Samples that are close together are alike in the variation that the design leaves unexplained; add a column to the "
-        "design for clusters that you can name."
+        "Samples that are close together are alike in the variation that the design leaves unexplained (distances are log2 fold "
+        "changes); add a column to the design for clusters that you can name."
     )
     pictures: list[Picture] = []
     for column in columns or (None,):
@@ -127,7 +132,7 @@ def latent_pictures(comparison: Comparison) -> list[Picture]:
                 lambda ax, column=column: pl.latent(shown, color=column, ax=ax),  # type: ignore[misc]
                 title=f"Latent state{by}",
                 caption="" if pictures else caption,
-                alt=f"Each of {adata.n_obs} samples in the first two latent dimensions"
+                alt=f"Each of {adata.n_obs} samples on the first two axes of the latent state"
                 + (f", coloured{by}." if column else "."),
                 height=3.0,
                 file="" if pictures else "latent",
