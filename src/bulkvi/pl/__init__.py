@@ -11,6 +11,7 @@ from bulkvi.pl._heatmap import heatmap
 from bulkvi.pl._histograms import na_genes, p_values
 from bulkvi.pl._latent import latent
 from bulkvi.pl._log_fc_scatter import log_fc_scatter
+from bulkvi.pl._power import power
 from bulkvi.pl._sample_distance import sample_distance
 from bulkvi.pl._size_factors import size_factors
 from bulkvi.pl._volcano import volcano
@@ -30,6 +31,7 @@ __all__ = [
     "ma",
     "na_genes",
     "p_values",
+    "power",
     "sample_distance",
     "shrinkage",
     "size_factors",
