@@ -121,11 +121,11 @@ def _lines(table: pd.DataFrame, kind: str, settings: dict) -> dict[str, pd.DataF
         return {gene: rows[rows[pn.GENE] == gene] for gene in genes}
     delta = f"{settings['delta']:g}" if "delta" in settings else "delta"
     labels = {
-        pn.POWER: f"found, of changes above {delta} (log2)",
-        pn.POWER_ANY: "found, of all changes",
-        pn.FALSE_SHARE: "false, of the calls",
+        pn.POWER: f"found, changes above {delta}",
+        pn.POWER_ANY: "found, all changes",
+        pn.FALSE_SHARE: "false calls",
         pn.CALLS: "called",
-        pn.CHANGED: f"changed by more than {delta} (log2)",
+        pn.CHANGED: f"changed by more than {delta}",
         pn.FALSE_CALLS: "falsely called",
         pn.INTERVAL_WIDTH: "median gene",
     }

@@ -10,7 +10,7 @@ from bulkvi.regression.effect_table import estimate_contrast
 from bulkvi.regression.hidden import HiddenVariation, LatentColumns, effect_given_latent, latent_names
 from bulkvi.regression.regression import GeneRegression
 from bulkvi.stats.effects.effect import EffectLikelihood, absolute_z, log_p_value
-from bulkvi.stats.effects.effect_draws import draw_effects_given_prior, draw_factor, draw_independent, draw_prior
+from bulkvi.stats.effects.effect_draws import draw_effects_given_prior, draw_log_factor, draw_independent, draw_prior
 from bulkvi.stats.effects.noise_inflation import (
     LARGEST_VARIANCE,
     ExpectedInflation,
@@ -18,9 +18,12 @@ from bulkvi.stats.effects.noise_inflation import (
     standardise,
     standardised_residuals,
 )
+from bulkvi.stats.hidden.hidden_factors import MAX_FACTORS
 
 LARGEST_RISE = 10.0
 """Factor on the largest count of a gene in the pilot, up to which rates are drawn: beyond it the pilot is no guide."""
+LARGEST_SHARE = 0.9
+"""Of a gene's biological variance in hidden factors: some is its own."""
 LARGEST_MEAN = 1e9
 """Largest expected count: above, a Poisson draw is out of the range of 32-bit integers."""
 
@@ -109,13 +112,17 @@ def draw_truth(pilot: Pilot, rng: np.random.Generator, genes: np.ndarray | None 
 
     The factor on the variances of the effects, the prior of the effects given it, and each gene's effect given both; a node of each
     gene's dispersion, its place between the nodes, and the coefficients there, given the effect. Of a gene's biological variance,
-    :math:`\log(1 + \alpha)` on the log scale, a share
+    :math:`\log(1 + \alpha)` on the log scale, a share :math:`\lambda` is shared with other genes, through K hidden factors. Two genes
+    then have the mean squared correlation :math:`\lambda^2 / K`, as :math:`\nu` independent genes have :math:`1 / \nu`, so that
 
-    .. math:: \lambda = \sqrt{m / (m + \nu)}
+    .. math:: \lambda = \sqrt{K / \nu} .
 
-    is shared with other genes: hidden directions whose loadings are those of the gene's residuals, in m dimensions. Two genes then have
-    the mean squared correlation :math:`1 / \nu` of :math:`\nu` independent genes, which is drawn from its posterior
-    (`draw_independent`). ``genes`` are positions of genes to draw, of which some may be drawn several times; all once by default.
+    :math:`\nu` is drawn from its posterior (`draw_independent`); K, of which a few samples say nothing, is any number that an analysis
+    adjusts for (`MAX_FACTORS`).
+
+    Shared noise misleads dispersions too, all of them at once. The factor f on the variances of the effects is that of one direction, the
+    contrast, over that of the m directions of the residuals, which dispersions are learned from: of :math:`\log f` their share is
+    :math:`1 / (m + 1)`, and the variance of the log of their factor given f is :math:`\operatorname{Var}(\log f) / (m + 1)`. ``genes`` are positions of genes to draw, of which some may be drawn several times; all once by default.
     """
     regression, nodes = pilot.regression, pilot.regression.fit.nodes
     genes = np.arange(regression.counts.shape[1]) if genes is None else genes
@@ -124,27 +131,45 @@ def draw_truth(pilot: Pilot, rng: np.random.Generator, genes: np.ndarray | None 
     about = (-1 / independent, np.sqrt(2 / independent))
     if pilot.expected is not None:
         about = (pilot.expected.log_mean, pilot.expected.spread)
-    effect = pilot.effect.widened(draw_factor(pilot.width, *about, rng))
+    log_factor = draw_log_factor(pilot.width, *about, rng)
+    effect = pilot.effect.widened(np.exp(log_factor))
     prior = draw_prior(effect, rng)
     beta = draw_effects_given_prior(EffectLikelihood(*(part[:, genes] for part in effect)), prior, rng)
     cumulated = nodes.weight[:, genes].cumsum(0)
     node = (cumulated < rng.random(genes.size) * cumulated[-1]).sum(0)
     spacing = (nodes.log_dispersion[1] - nodes.log_dispersion[0])[genes]
     log_dispersion = nodes.log_dispersion[node, genes] + (rng.random(genes.size) - 0.5) * spacing
+    part = 1 / (pilot.eigenvalues.size + 1)
+    log_dispersion += part * log_factor + about[1] * np.sqrt(part) * rng.standard_normal()
     coef = _draw_coefficients(pilot, genes, node, beta, rng)
     latent = latent_names(regression.features, pilot.design_weights)
     columns = regression.features.columns
     kept = columns.get_indexer(pilot.design_weights.index)
     loading = coef[columns.get_indexer(latent)]
     alpha = np.exp(np.minimum(log_dispersion, np.log(LARGEST_MEAN)))
-    m = pilot.eigenvalues.size
-    if m > 1:
-        share = np.sqrt(m / (m + independent))
-        loading = np.vstack([loading, np.sqrt(share * np.log1p(alpha)) * pilot.direction[:, genes]])
+    if pilot.eigenvalues.size > 1:
+        n_directions = int(rng.integers(1, MAX_FACTORS + 1))
+        share = min(np.sqrt(n_directions / independent), LARGEST_SHARE)
+        directions = _draw_directions(pilot.direction, n_directions, rng)[:, genes]
+        loading = np.vstack([loading, np.sqrt(share * np.log1p(alpha)) * directions])
         alpha = np.expm1((1 - share) * np.log1p(alpha))
     exposure = np.exp(regression.offset if regression.offset.ndim == 2 else regression.offset[:, None])
     largest = np.log(LARGEST_RISE * ((regression.counts + 1) / exposure).max(0))[genes]
     return Truth(beta, coef[kept], loading, alpha, largest)
+
+
+def _draw_directions(direction: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
+    """Directions of every gene's loadings on some hidden factors, factors x genes, each of length 1.
+
+    The pilot's residuals are those on as many of the factors as they have dimensions, or on a random rotation; the rest is unknown.
+    """
+    m, n_genes = direction.shape
+    if number <= m:
+        drawn = np.linalg.qr(rng.standard_normal((m, number)))[0].T @ direction
+    else:
+        drawn = np.vstack([np.sqrt(m) * direction, rng.standard_normal((number - m, n_genes))])
+    length = np.sqrt((drawn**2).sum(0))
+    return drawn / np.where(length > 0, length, 1.0)
 
 
 def _draw_coefficients(

@@ -8,8 +8,8 @@ from bulkvi.stats.effects.noise_inflation import LARGEST_VARIANCE, N_COUNTS, SMA
 from bulkvi.stats.effects.shrinkage import ShrinkagePrior, marginal_likelihoods, mixture_weights, scale_grid
 
 
-def draw_factor(width: float, log_mean: float, log_sd: float, rng: np.random.Generator) -> float:
-    r"""Draw the factor f on the variances of all effects of a contrast, given the width F of its statistics.
+def draw_log_factor(width: float, log_mean: float, log_sd: float, rng: np.random.Generator) -> float:
+    r"""Draw the log of the factor f on the variances of all effects of a contrast, given the width F of its statistics.
 
     :math:`\log f \sim N(m, s^2)` is expected. As in `null_inflation`, either small effects have no part in the width, with the odds
     :math:`N(\log F; m, s^2) : \Phi((\log F - m) / s) / \log 10`, or f has the expected distribution below F. In the first case F is
@@ -19,8 +19,8 @@ def draw_factor(width: float, log_mean: float, log_sd: float, rng: np.random.Gen
     z = (np.log(width) - log_mean) / log_sd
     shared, mixed = norm.pdf(z) / log_sd, norm.cdf(z) / np.log(LARGEST_VARIANCE)
     if rng.random() * (shared + mixed) < shared or mixed == 0:
-        return float(np.exp(log_mean + log_sd * (z / 2 + np.sqrt(0.5) * rng.standard_normal())))
-    return float(np.exp(log_mean + log_sd * norm.ppf(rng.random() * norm.cdf(z))))
+        return float(log_mean + log_sd * (z / 2 + np.sqrt(0.5) * rng.standard_normal()))
+    return float(log_mean + log_sd * norm.ppf(rng.random() * norm.cdf(z)))
 
 
 def draw_independent(eigenvalues: np.ndarray, n_genes: int, rng: np.random.Generator) -> float:
