@@ -10,7 +10,7 @@ from bulkvi.regression.effect_table import estimate_contrast
 from bulkvi.regression.hidden import HiddenVariation, LatentColumns, effect_given_latent, latent_names
 from bulkvi.regression.regression import GeneRegression
 from bulkvi.stats.effects.effect import EffectLikelihood, absolute_z, log_p_value
-from bulkvi.stats.effects.effect_draws import draw_effects_given_prior, draw_log_factor, draw_independent, draw_prior
+from bulkvi.stats.effects.effect_draws import draw_effects_given_prior, draw_independent, draw_log_factor, draw_prior
 from bulkvi.stats.effects.noise_inflation import (
     LARGEST_VARIANCE,
     ExpectedInflation,
@@ -103,6 +103,8 @@ def _residual_directions(regression: GeneRegression) -> tuple[np.ndarray, np.nda
     along = basis.T @ residuals
     value, _, _, _, rank = standardised_residuals(regression.counts, features, regression.offset, fit)
     eigenvalues = np.linalg.eigvalsh(value @ value.T)[rank:]
+    if not eigenvalues.sum() > 0:  # no gene has counts enough, or none varies: nothing is known about shared noise
+        eigenvalues = np.ones(len(along))
     length = np.sqrt((along**2).sum(0))
     return along / np.where(length > 0, length, 1.0), eigenvalues
 
@@ -122,7 +124,9 @@ def draw_truth(pilot: Pilot, rng: np.random.Generator, genes: np.ndarray | None 
 
     Shared noise misleads dispersions too, all of them at once. The factor f on the variances of the effects is that of one direction, the
     contrast, over that of the m directions of the residuals, which dispersions are learned from: of :math:`\log f` their share is
-    :math:`1 / (m + 1)`, and the variance of the log of their factor given f is :math:`\operatorname{Var}(\log f) / (m + 1)`. ``genes`` are positions of genes to draw, of which some may be drawn several times; all once by default.
+    :math:`1 / (m + 1)`, and the variance of the log of their factor given f is :math:`\operatorname{Var}(\log f) / (m + 1)`.
+
+    ``genes`` are positions of genes to draw, of which some may be drawn several times; all once by default.
     """
     regression, nodes = pilot.regression, pilot.regression.fit.nodes
     genes = np.arange(regression.counts.shape[1]) if genes is None else genes
