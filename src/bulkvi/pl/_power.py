@@ -103,7 +103,9 @@ def power(
         ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}" if kind == pn.CALLS else "{x:g}"))
     if kind != pn.INTERVAL_WIDTH:
         legend_below(ax, handles, ncols=1 if kind != pn.CHANCE else None)
-    write_caption(ax, _caption(settings))
+    if settings:
+        first, second = settings["pilot"]
+        write_caption(ax, [f"from {first} against {second} samples", f"{settings['level']:.0%} ranges"])
     return finish(ax, show=show, save=save)
 
 
@@ -130,11 +132,3 @@ def _lines(table: pd.DataFrame, kind: str, settings: dict) -> dict[str, pd.DataF
         pn.INTERVAL_WIDTH: "median gene",
     }
     return {labels[name]: table[table[pn.QUANTITY] == name] for name in LINES[kind]}
-
-
-def _caption(settings: dict) -> list[str]:
-    """What the prediction is from."""
-    if not settings:
-        return []
-    first, second = settings["pilot"]
-    return [f"from {first} against {second} samples", f"{settings['level']:.0%} ranges"]
