@@ -13,6 +13,7 @@ from bulkvi.stats.effects.effect import EffectLikelihood, absolute_z, log_p_valu
 from bulkvi.stats.effects.effect_draws import draw_effects_given_prior, draw_independent, draw_log_factor, draw_prior
 from bulkvi.stats.effects.noise_inflation import (
     LARGEST_VARIANCE,
+    SMALLEST_EFFECT,
     ExpectedInflation,
     null_variance,
     standardise,
@@ -135,9 +136,12 @@ def draw_truth(pilot: Pilot, rng: np.random.Generator, genes: np.ndarray | None 
     about = (-1 / independent, np.sqrt(2 / independent))
     if pilot.expected is not None:
         about = (pilot.expected.log_mean, pilot.expected.spread)
-    log_factor = draw_log_factor(pilot.width, *about, rng)
+    log_factor, noise_alone = draw_log_factor(pilot.width, *about, rng)
     effect = pilot.effect.widened(np.exp(log_factor))
-    prior = draw_prior(effect, rng)
+    # where small effects have no part in the width of the statistics, effects are as `null_variance` takes them: not small
+    informative = regression.informative | ~regression.informative.any()
+    smallest = SMALLEST_EFFECT * float(np.median(effect.sd()[informative])) if noise_alone else 0.0
+    prior = draw_prior(effect, rng, smallest)
     beta = draw_effects_given_prior(EffectLikelihood(*(part[:, genes] for part in effect)), prior, rng)
     cumulated = nodes.weight[:, genes].cumsum(0)
     node = (cumulated < rng.random(genes.size) * cumulated[-1]).sum(0)

@@ -52,6 +52,14 @@ def test_drawn_numbers_of_independent_genes_have_the_mean_of_the_estimate(rng: n
     assert abs(np.log(drawn).mean() - np.log(independent_genes(eigenvalues, 5000))) < 4 * error
 
 
+def test_the_smallest_scale_is_kept(rng: np.random.Generator):
+    effect = one_normal(rng.normal(0, 0.3, 500), np.full(500, 0.1))
+    scale = draw_prior(effect, rng, 0.2).scale
+    assert scale[0] == 0
+    assert scale[1] >= 0.2
+    assert draw_prior(effect, rng, 1e3).scale.size == 2  # the largest stays
+
+
 @pytest.mark.parametrize(
     ("width", "mean", "sd"),
     [
@@ -60,10 +68,11 @@ def test_drawn_numbers_of_independent_genes_have_the_mean_of_the_estimate(rng: n
     ],
 )
 def test_the_factor_weighs_width_and_expectation(width: float, mean: float, sd: float, rng: np.random.Generator):
-    drawn = [draw_log_factor(width, -0.1, 0.2, rng) for _ in range(4000)]
+    drawn, noise_alone = zip(*(draw_log_factor(width, -0.1, 0.2, rng) for _ in range(4000)), strict=True)
+    assert (np.mean(noise_alone) > 0.5) == (width < 1)
     assert np.mean(drawn) == pytest.approx(mean, abs=0.03)
     assert np.std(drawn) == pytest.approx(sd, abs=0.03)
 
 
 def test_a_width_out_of_reach_gives_a_number(rng: np.random.Generator):
-    assert np.isfinite([draw_log_factor(width, 0.0, 0.01, rng) for width in (1e-3, 1e3)]).all()
+    assert np.isfinite([draw_log_factor(width, 0.0, 0.01, rng)[0] for width in (1e-3, 1e3)]).all()

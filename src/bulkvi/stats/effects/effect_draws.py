@@ -8,19 +8,19 @@ from bulkvi.stats.effects.noise_inflation import LARGEST_VARIANCE, N_COUNTS, SMA
 from bulkvi.stats.effects.shrinkage import ShrinkagePrior, marginal_likelihoods, mixture_weights, scale_grid
 
 
-def draw_log_factor(width: float, log_mean: float, log_sd: float, rng: np.random.Generator) -> float:
+def draw_log_factor(width: float, log_mean: float, log_sd: float, rng: np.random.Generator) -> tuple[float, bool]:
     r"""Draw the log of the factor f on the variances of all effects of a contrast, given the width F of its statistics.
 
     :math:`\log f \sim N(m, s^2)` is expected. As in `null_inflation`, either small effects have no part in the width, with the odds
     :math:`N(\log F; m, s^2) : \Phi((\log F - m) / s) / \log 10`, or f has the expected distribution below F. In the first case F is
     still an estimate from genes that share their noise, some more than others, and no better known than f is expected to vary: both
-    count the same, and :math:`\log f \sim N((\log F + m) / 2, s^2 / 2)`.
+    count the same, and :math:`\log f \sim N((\log F + m) / 2, s^2 / 2)`. The second result is whether it is this case.
     """
     z = (np.log(width) - log_mean) / log_sd
     shared, mixed = norm.pdf(z) / log_sd, norm.cdf(z) / np.log(LARGEST_VARIANCE)
     if rng.random() * (shared + mixed) < shared or mixed == 0:
-        return float(log_mean + log_sd * (z / 2 + np.sqrt(0.5) * rng.standard_normal()))
-    return float(log_mean + log_sd * norm.ppf(rng.random() * norm.cdf(z)))
+        return float(log_mean + log_sd * (z / 2 + np.sqrt(0.5) * rng.standard_normal())), True
+    return float(log_mean + log_sd * norm.ppf(rng.random() * norm.cdf(z))), False
 
 
 def draw_independent(eigenvalues: np.ndarray, n_genes: int, rng: np.random.Generator) -> float:
@@ -34,12 +34,13 @@ def draw_independent(eigenvalues: np.ndarray, n_genes: int, rng: np.random.Gener
     return float(rng.choice(nu, p=density / density.sum()))
 
 
-def draw_prior(effect: EffectLikelihood, rng: np.random.Generator) -> ShrinkagePrior:
+def draw_prior(effect: EffectLikelihood, rng: np.random.Generator, smallest: float = 0.0) -> ShrinkagePrior:
     """Draw the prior of the effects: the mixture weights of highest likelihood for genes drawn with replacement.
 
-    The weighted likelihood bootstrap of Newton & Raftery (1994), with whole weights.
+    The weighted likelihood bootstrap of Newton & Raftery (1994), with whole weights. ``smallest`` is the smallest scale besides 0.
     """
     scale = scale_grid(effect)
+    scale = scale[(scale == 0) | (scale >= min(smallest, scale[-1]))]
     likelihood = marginal_likelihoods(effect, scale)
     n_genes = likelihood.shape[1]
     weight, converged = mixture_weights(likelihood[:, rng.integers(n_genes, size=n_genes)], tol=1e-4)
