@@ -93,7 +93,7 @@ def power(
             x, rows[pn.EXPECTED], color=colour, marker=MARKERS[i], markersize=4, linewidth=1, label=plain(label)
         )
     ax.set(xlabel="Samples per group", ylabel=Y_LABELS[kind], xlim=(sizes[0] - 0.08 * reach, sizes[-1] + 0.08 * reach))
-    ax.xaxis.set_major_locator(FixedLocator(sizes) if sizes.size <= 8 else MaxNLocator(6, integer=True))
+    ax.xaxis.set_major_locator(FixedLocator(sizes.tolist()) if sizes.size <= 8 else MaxNLocator(6, integer=True))
     ax.xaxis.set_minor_locator(NullLocator())
     if kind in (pn.POWER, pn.CHANCE):
         ax.set_ylim(-0.02, 1.02)
