@@ -101,6 +101,16 @@ TERMS = pd.DataFrame(
 )
 SAME_TERMS = TERMS[["term", "direction", "score", "adj_p_value"]].add_suffix("_other").drop(columns="term_other")
 TWO_TERMS = pd.concat([TERMS, SAME_TERMS], axis=1)
+POWER = pd.DataFrame(
+    {
+        "n_per_group": [3, 6, 3, 6],
+        "quantity": ["power", "power", "power_any", "power_any"],
+        "gene": "",
+        "expected": [0.2, 0.5, 0.1, 0.3],
+        "low": [0.1, 0.4, 0.05, 0.2],
+        "high": [0.3, 0.6, 0.2, 0.4],
+    }
+)
 CALIBRATION = SimpleNamespace(fdr=FDR, relabellings=RELABELLINGS)
 LOADINGS = pd.DataFrame(
     {
@@ -111,7 +121,9 @@ LOADINGS = pd.DataFrame(
     },
     index=["g1", "g2", "g3", "g1"],
 )
-TABLES = (LOADINGS, LOG_FC, DE, TOP, DISPERSIONS, RATES, FDR, RELABELLINGS, ASSOCIATION, COMPARED, TERMS, TWO_TERMS)
+TABLES = (
+    LOADINGS, LOG_FC, DE, TOP, DISPERSIONS, RATES, FDR, RELABELLINGS, ASSOCIATION, COMPARED, TERMS, TWO_TERMS, POWER
+)
 PLOTS: dict[str, Draw] = {
     "calibration": lambda adata, history, ax, **last: pl.calibration(CALIBRATION, ax=ax, **last),
     "calibration of calls": lambda adata, history, ax, **last: pl.calibration(CALIBRATION, kind="calls", ax=ax, **last),
@@ -140,6 +152,7 @@ PLOTS: dict[str, Draw] = {
     "ma": lambda adata, history, ax, **last: pl.ma(DE, ax=ax, **last),
     "na_genes": lambda adata, history, ax, **last: pl.na_genes(COMPARISON, ax=ax, **last),
     "p_values": lambda adata, history, ax, **last: pl.p_values(DE, ax=ax, **last),
+    "power": lambda adata, history, ax, **last: pl.power(POWER, ax=ax, **last),
     "sample_distance": lambda adata, history, ax, **last: pl.sample_distance(
         adata, color=["stage", "age"], ax=ax, **last
     ),
@@ -165,6 +178,7 @@ WRONG: dict[str, Callable[[AnnData], Any]] = {
     "ma": lambda adata: pl.ma(LOG_FC),
     "na_genes": lambda adata: pl.na_genes(SimpleNamespace(**vars(COMPARISON) | {"column": "log_fc_mle"})),
     "p_values": lambda adata: pl.p_values(LOG_FC),
+    "power": lambda adata: pl.power(LOG_FC),
     "sample_distance": lambda adata: pl.sample_distance(adata, color="no such column"),
     "shrinkage": lambda adata: pl.shrinkage(LOG_FC),
     "size_factors": lambda adata: pl.size_factors(adata, color="no such column"),

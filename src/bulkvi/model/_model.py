@@ -10,13 +10,13 @@ from scvi.model.base import BaseModelClass
 from bulkvi.arguments import check_number, check_whole
 from bulkvi.model._corrected import CorrectedMixin
 from bulkvi.model._fields import levels_of_categories, log_offset_means
-from bulkvi.model._gene_tables import GeneTablesMixin
 from bulkvi.model._module import BulkVAE, DecoderKind, Dispersion, GeneLikelihood
 from bulkvi.model._prediction import PredictionMixin
 from bulkvi.model._query import QueryMixin
 from bulkvi.model._restore import seeded
 from bulkvi.model._saving import SavingMixin
 from bulkvi.model._setup import SetupMixin
+from bulkvi.model._simulate import SimulateMixin
 from bulkvi.model._training import TrainingMixin
 
 MAX_AXES = 128
@@ -34,7 +34,7 @@ class BulkVI(
     SavingMixin,
     SetupMixin,
     TrainingMixin,
-    GeneTablesMixin,
+    SimulateMixin,
     CorrectedMixin,
     PredictionMixin,
     QueryMixin,

@@ -77,6 +77,11 @@ class GeneFit:
     def _hidden(self) -> HiddenVariation:
         return HiddenVariation(self.study, self.regression, self.network)
 
+    @property
+    def hidden_variation(self) -> HiddenVariation:
+        """Latent columns beside the regression on the design."""
+        return self._hidden
+
     def with_network(self, network: Network) -> "GeneFit":
         """Return the fit with another network: the regressions on the design are kept, those on latent columns are not."""
         fit = replace(self, network=network)

@@ -1,4 +1,4 @@
-"""Check designs and samples before the model; compare its tables with other tools and test pathways after it."""
+"""Check designs and samples before the model; compare its tables, test pathways and plan the next study after it."""
 
 from bulkvi.tl._check_design import DesignCheck, DesignVariable, check_design, design_variables
 from bulkvi.tl._check_samples import check_samples
@@ -8,6 +8,7 @@ from bulkvi.tl._comparison import Comparison
 from bulkvi.tl._enrichment import enrichment
 from bulkvi.tl._gene_sets import check_gene_sets
 from bulkvi.tl._other_tools import to_deseq2, to_pertpy
+from bulkvi.tl._power import power
 
 __all__ = [
     "Comparison",
@@ -20,6 +21,7 @@ __all__ = [
     "compare_enrichment",
     "design_variables",
     "enrichment",
+    "power",
     "to_deseq2",
     "to_pertpy",
 ]

@@ -191,8 +191,8 @@ def _basis(features: np.ndarray, donors: Donors | None) -> np.ndarray:
     return left[:, size > 1e-9 * size[0]]
 
 
-def null_variance(statistic: np.ndarray) -> float:
-    r"""Estimate the variance of the z-statistics of genes without effect, between 1 and `LARGEST_VARIANCE`.
+def null_variance(statistic: np.ndarray, least: float = 1.0) -> float:
+    r"""Estimate the variance of the z-statistics of genes without effect, between ``least`` and `LARGEST_VARIANCE`.
 
     Most genes are assumed to have no effect, the others one of at least twice the noise:
 
@@ -201,14 +201,14 @@ def null_variance(statistic: np.ndarray) -> float:
     with :math:`\pi_0 \ge 1/2`, and f of highest profile likelihood. An empirical null (Efron 2004, *Large-scale simultaneous
     hypothesis testing*): noise that genes share makes all statistics of a contrast wider at once, which the replicates of
     a single gene do not show. It is valid only where most genes are known not to change: many small effects look the same.
-    Statistics that are narrower than expected, or not finite, have no influence.
+    Below ``least`` statistics are narrower than expected and have no influence, nor have those that are not finite.
     """
     z = np.asarray(statistic, dtype=float)
     z = z[np.isfinite(z)]
     if z.size == 0:
         return 1.0
     # wide effects and a wide null are exchangeable: more than one maximum
-    steps = np.arange(0.0, np.log(LARGEST_VARIANCE) + STEP, STEP)
+    steps = np.arange(np.log(least), np.log(LARGEST_VARIANCE) + STEP, STEP)
     some = np.sort(np.abs(z))[:: -(-z.size // MAX_GENES)]
     best = steps[np.argmax([_log_likelihood(some, np.exp(step)) for step in steps])]
     found = minimize_scalar(
@@ -217,7 +217,7 @@ def null_variance(statistic: np.ndarray) -> float:
         method="bounded",
         options={"xatol": 0.01},
     )
-    return float(np.clip(np.exp(found.x), 1.0, LARGEST_VARIANCE))
+    return float(np.clip(np.exp(found.x), least, LARGEST_VARIANCE))
 
 
 class ExpectedInflation(NamedTuple):

@@ -1,0 +1,64 @@
+"""Draws from the posterior of the effects of all genes, the prior that they share included."""
+
+import numpy as np
+from scipy.stats import norm
+
+from bulkvi.stats.effects.effect import EffectLikelihood
+from bulkvi.stats.effects.noise_inflation import LARGEST_VARIANCE, N_COUNTS, SMALLEST_SPREAD
+from bulkvi.stats.effects.shrinkage import ShrinkagePrior, marginal_likelihoods, mixture_weights, scale_grid
+
+
+def draw_log_factor(width: float, log_mean: float, log_sd: float, rng: np.random.Generator) -> tuple[float, bool]:
+    r"""Draw the log of the factor f on the variances of all effects of a contrast, given the width F of its statistics.
+
+    :math:`\log f \sim N(m, s^2)` is expected. As in `null_inflation`, either small effects have no part in the width, with the odds
+    :math:`N(\log F; m, s^2) : \Phi((\log F - m) / s) / \log 10`, or f has the expected distribution below F. In the first case F is
+    still an estimate from genes that share their noise, some more than others, and no better known than f is expected to vary: both
+    count the same, and :math:`\log f \sim N((\log F + m) / 2, s^2 / 2)`. The second result is whether it is this case.
+    """
+    z = (np.log(width) - log_mean) / log_sd
+    shared, mixed = norm.pdf(z) / log_sd, norm.cdf(z) / np.log(LARGEST_VARIANCE)
+    if rng.random() * (shared + mixed) < shared or mixed == 0:
+        return float(log_mean + log_sd * (z / 2 + np.sqrt(0.5) * rng.standard_normal())), True
+    return float(log_mean + log_sd * norm.ppf(rng.random() * norm.cdf(z))), False
+
+
+def draw_independent(eigenvalues: np.ndarray, n_genes: int, rng: np.random.Generator) -> float:
+    """Draw the number of independent genes that spread the variance over directions as these eigenvalues (`independent_genes`)."""
+    m = eigenvalues.size
+    nu = np.geomspace(1.0, max(n_genes, 1), N_COUNTS)
+    spread = max(float(np.var(eigenvalues / eigenvalues.mean())), SMALLEST_SPREAD)
+    x = spread * (m * nu + 2) / 2
+    log_density = (m - 1) * (m + 2) / 4 * np.log(x) - x / 2 if m > 1 else np.zeros(nu.size)
+    density = np.exp(log_density - log_density.max())
+    return float(rng.choice(nu, p=density / density.sum()))
+
+
+def draw_prior(effect: EffectLikelihood, rng: np.random.Generator, smallest: float = 0.0) -> ShrinkagePrior:
+    """Draw the prior of the effects: the mixture weights of highest likelihood for genes drawn with replacement.
+
+    The weighted likelihood bootstrap of Newton & Raftery (1994), with whole weights. ``smallest`` is the smallest scale besides 0.
+    """
+    scale = scale_grid(effect)
+    scale = scale[(scale == 0) | (scale >= min(smallest, scale[-1]))]
+    likelihood = marginal_likelihoods(effect, scale)
+    n_genes = likelihood.shape[1]
+    weight, converged = mixture_weights(likelihood[:, rng.integers(n_genes, size=n_genes)], tol=1e-4)
+    return ShrinkagePrior(scale, weight, converged)
+
+
+def draw_effects_given_prior(effect: EffectLikelihood, prior: ShrinkagePrior, rng: np.random.Generator) -> np.ndarray:
+    r"""Draw the effect of every gene from its posterior, natural log; exactly 0 where the point mass is drawn.
+
+    The likelihood of a gene is one normal curve :math:`N(b, s^2)`, of the mean and variance over its nodes. Scale j has the
+    posterior weight :math:`\pi_j N(b; 0, s^2 + \sigma_j^2)`, and given it the effect is normal (`shrink`).
+    """
+    estimate, variance = effect.mean(), effect.sd() ** 2
+    square = prior.scale[:, None] ** 2
+    total = variance + square
+    with np.errstate(divide="ignore"):
+        log_weight = np.log(prior.weight)[:, None] - 0.5 * (np.log(total) + estimate**2 / total)
+    cumulated = np.exp(log_weight - log_weight.max(0)).cumsum(0)
+    chosen = (cumulated < rng.random(estimate.size) * cumulated[-1]).sum(0)
+    shrunken = prior.scale[chosen] ** 2 / (variance + prior.scale[chosen] ** 2)
+    return shrunken * estimate + np.sqrt(shrunken * variance) * rng.standard_normal(estimate.size)
