@@ -28,7 +28,9 @@ class Row(NamedTuple):
 
 
 PANELS = (
-    Row("held out", "ahead", f"completed log likelihood per count\nless that of {REFERENCE} (right is better)", 1, (0,)),
+    Row(
+        "held out", "ahead", f"completed log likelihood per count\nless that of {REFERENCE} (right is better)", 1, (0,)
+    ),
     Row("held out", "inside_95", "held-out counts in their 95 % interval, %", 100, (94, 97)),
     Row("held out", "inside_50", "held-out counts in their 50 % interval, %", 100, (48, 56)),
     Row("latent", "silhouette", "silhouette of known groups\n(right is further apart)", 1, (0,)),
@@ -50,9 +52,7 @@ def figure(rows: pd.DataFrame) -> Figure:
     methods = [list(dict.fromkeys(rows.loc[rows["part"] == row.part, "method"])) for row in PANELS]
     heights = [*map(len, methods), 7]
     drawn = Figure(figsize=(2.4 + 1.7 * len(cohorts), 1.6 + 0.2 * sum(heights)), layout="constrained")
-    grid = drawn.subplots(
-        len(heights), len(cohorts), squeeze=False, sharex="row", sharey="row", height_ratios=heights
-    )
+    grid = drawn.subplots(len(heights), len(cohorts), squeeze=False, sharex="row", sharey="row", height_ratios=heights)
     for axes, row, names in zip(grid, PANELS, methods, strict=False):
         of_part = rows[rows["part"] == row.part]
         for ax, cohort in zip(axes, cohorts, strict=True):

@@ -45,9 +45,7 @@ def score_split(
     ]
 
 
-def predictives(
-    model: Model, train: AnnData, held_out: AnnData, seed: int
-) -> Iterator[tuple[int, Predictive, float]]:
+def predictives(model: Model, train: AnnData, held_out: AnnData, seed: int) -> Iterator[tuple[int, Predictive, float]]:
     """Epochs, what the trained model predicts for the held-out samples and CPU seconds of its training."""
     if not isinstance(model, Network):
         yield 0, *predictive_without_network(model, train, held_out)

@@ -91,8 +91,6 @@ def trained(model: Network, train: AnnData, seed: int) -> Iterator[tuple[int, An
         )
         return
     bv.BulkVI.setup_anndata(train, size_factor_key="size_factor", batch_key=batch_key)
-    ours = bv.BulkVI(
-        train, gene_likelihood=model.likelihood, decoder=model.decoder, n_latent=model.n_latent, seed=seed
-    )
+    ours = bv.BulkVI(train, gene_likelihood=model.likelihood, decoder=model.decoder, n_latent=model.n_latent, seed=seed)
     ours.train(seed=seed, progress_bar=False, accelerator="cpu")
     yield 0, ours, time.process_time() - start

@@ -40,7 +40,9 @@ def with_earlier(measured: pd.DataFrame, earlier: pd.DataFrame) -> pd.DataFrame:
     """Rows of the other methods as an earlier page left them, between ours and the simulated data."""
     before = earlier[earlier["subset"] == "split"].rename(columns={new: old for old, new in NAMES.items()})
     of_others = ~before["method"].str.startswith(OURS) & (before["part"] != "deep")
-    before = before[of_others & before["cohort"].isin(measured["cohort"])].drop(columns=["subset", "n"], errors="ignore")
+    before = before[of_others & before["cohort"].isin(measured["cohort"])].drop(
+        columns=["subset", "n"], errors="ignore"
+    )
     if before.empty:
         raise ValueError("The earlier table has no rows of single splits: run this benchmark once without --ours.")
     joined = pd.concat([measured[measured["part"] != "deep"], before, measured[measured["part"] == "deep"]])

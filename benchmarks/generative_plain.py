@@ -60,9 +60,7 @@ class Projected(Fixed):
         rate = self._rates(log_x, np.arange(x.shape[1]))
         self._scale = x.sum(0) / (size_factor * rate).sum(0)
         mean = size_factor * self._rates(log_x, np.arange(x.shape[1]))
-        heights = [
-            nbinom.logpmf(x, 1 / alpha, 1 / (1 + alpha * mean)).sum(0) for alpha in np.exp(LOG_DISPERSIONS)
-        ]
+        heights = [nbinom.logpmf(x, 1 / alpha, 1 / (1 + alpha * mean)).sum(0) for alpha in np.exp(LOG_DISPERSIONS)]
         self._dispersion = np.exp(LOG_DISPERSIONS)[np.argmax(heights, axis=0)]
 
     def _rates(self, log_x: np.ndarray, genes: np.ndarray) -> np.ndarray:

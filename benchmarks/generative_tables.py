@@ -29,15 +29,18 @@ def tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     held_out, latent = part["held out"], part["latent"]
     compared = held_out[~held_out["method"].isin([NARROW, WIDE])]
     found = {
-        "Log likelihood per held-out count, the state of a sample inferred from one half of the genes and the other half scored":
-        _wide(compared, "completion", "{:.3f}"),
+        "Log likelihood per held-out count, the state of a sample inferred from one half of the genes and the other half scored": _wide(
+            compared, "completion", "{:.3f}"
+        ),
         f"The same less that of bulkvi on the same splits: {DIFFERENCE}": _against(compared, "completion"),
         "Log likelihood per held-out count, the state inferred from all genes": _wide(compared, "fit", "{:.3f}"),
         f"The same less that of bulkvi: {DIFFERENCE}": _against(compared, "fit"),
         "Held-out counts inside their central 95 % interval, %": _wide(compared, "inside_95", "{:.1f}", 100),
         "Held-out counts inside their central 50 % interval, %": _wide(compared, "inside_50", "{:.1f}", 100),
         "ZINB against NB": _inflation(held_out),
-        "20 directions more: completed log likelihood with at most 30 directions less that with at most 10": _wider(held_out),
+        "20 directions more: completed log likelihood with at most 30 directions less that with at most 10": _wider(
+            held_out
+        ),
         "Known groups: silhouette": _latent(latent, "silhouette", "{:.2f}"),
         "Known groups: nearest sample of the same group, %": _latent(latent, "nearest", "{:.0f}", 100, chance=True),
     }
@@ -132,7 +135,9 @@ def _latent(rows: pd.DataFrame, column: str, form: str, factor: float = 1, *, ch
         for method in _order(of_width, "method"):
             of_method = of_width[of_width["method"] == method]
             name = f"{method}, {width} dimensions" if width else f"{method}, all dimensions"
-            lines[name] = {c: _over_trainings(of_method[of_method["cohort"] == c][column] * factor, form) for c in cohorts}
+            lines[name] = {
+                c: _over_trainings(of_method[of_method["cohort"] == c][column] * factor, form) for c in cohorts
+            }
     if chance:
         by_chance = rows.groupby("cohort", sort=False)[f"{column}_by_chance"].first() * factor
         lines["by chance"] = {c: _text(by_chance[c], form) for c in cohorts}

@@ -8,7 +8,7 @@ import pandas as pd
 
 from benchmarks import cost as cost_rows
 from benchmarks import hidden_page, two_groups
-from benchmarks.page import CELL, Page, by_method, completed, means
+from benchmarks.page import Page, by_method, completed, means
 from benchmarks.peers import CACHE
 from benchmarks.pictures import dots, false_calls, lines
 from benchmarks.two_groups import LARGEST_SLOW, OURS, SLOW

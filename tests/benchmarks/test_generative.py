@@ -40,7 +40,13 @@ def made_up_held_out(cohort: str, model: Any, seed: int, *, n_genes: Any = None,
         row = {"epochs": epochs, "train_cpu": 1.0, "fit": height}
         if not fit_alone:
             zeros = 0.1 + 0.01 * (getattr(model, "likelihood", "") == "zinb")
-            row |= {"completion": height - 0.1, "inside_95": 0.95, "inside_50": 0.5, "zeros": 0.1, "zeros_expected": zeros}
+            row |= {
+                "completion": height - 0.1,
+                "inside_95": 0.95,
+                "inside_50": 0.5,
+                "zeros": 0.1,
+                "zeros_expected": zeros,
+            }
             row |= {f"pit_{k}": 0.1 for k in range(10)}
         found.append(row)
     return found
@@ -60,7 +66,9 @@ def made_up(generative) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module in (generative, room("search")):
             patch.setattr(module, "held_out_rows", made_up_held_out)
-        patch.setattr(generative, "network_rows", lambda cohort, model, seed, **_: made_up_latent(cohort, model.n_latent))
+        patch.setattr(
+            generative, "network_rows", lambda cohort, model, seed, **_: made_up_latent(cohort, model.n_latent)
+        )
         patch.setattr(generative, "component_rows", lambda cohort, **_: made_up_latent(cohort, 10))
         truth = {"fit": -3.0, "completion": -3.0}
         ours = made_up_held_out("simulated", None, 0)[0]
@@ -96,9 +104,14 @@ def test_a_cohort_of_too_few_samples_is_left_out_of_the_test_of_many_directions(
     wide = rows[rows["method"] == "bulkvi, 30 directions at most"]
     assert "hammer" not in set(wide["cohort"])
     assert wide["cohort"].nunique() == 5
-    assert "hammer" not in room("tables").tables(rows)[
-        "20 directions more: completed log likelihood with at most 30 directions less that with at most 10"
-    ].index
+    assert (
+        "hammer"
+        not in room("tables")
+        .tables(rows)[
+            "20 directions more: completed log likelihood with at most 30 directions less that with at most 10"
+        ]
+        .index
+    )
 
 
 def test_only_models_given_the_batch_are_judged_as_such(rows):
@@ -109,7 +122,12 @@ def test_only_models_given_the_batch_are_judged_as_such(rows):
 
 def test_a_scvi_of_ten_dimensions_is_not_cut_to_fewer(rows):
     latent = rows[(rows["part"] == "latent") & (rows["method"] == "scVI, best found")]
-    assert set(map(tuple, latent[["dimensions", "width"]].astype(int).to_numpy())) == {(2, 2), (5, 5), (10, 10), (0, 10)}
+    assert set(map(tuple, latent[["dimensions", "width"]].astype(int).to_numpy())) == {
+        (2, 2),
+        (5, 5),
+        (10, 10),
+        (0, 10),
+    }
 
 
 def test_scvi_gets_the_number_of_epochs_that_is_best_on_the_first_split(rows):

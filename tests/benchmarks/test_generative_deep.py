@@ -44,7 +44,9 @@ def test_held_out_samples_follow_the_model_of_the_training_samples(deep):
 
 def test_no_model_is_above_the_truth(deep, tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.import_module("benchmarks.cache"), "CACHE", tmp_path)
-    monkeypatch.setattr(deep, "METHODS", {name: deep.METHODS[name] for name in ("NB per gene", "PCA, 5 components, NB noise")})
+    monkeypatch.setattr(
+        deep, "METHODS", {name: deep.METHODS[name] for name in ("NB per gene", "PCA, 5 components, NB noise")}
+    )
     rows = deep.deep_rows(("two linear factors",), sizes=(20,), sets=1)
     score = {row["method"]: row["completion"] for row in rows}
     assert score.pop("truth") > max(score.values()) + 0.1

@@ -58,6 +58,8 @@ def test_removing_batch_means_leaves_nothing_of_a_batch(latent, rng):
 
 
 def test_there_are_as_many_components_as_there_can_be(latent, rng):
-    adata = AnnData(rng.poisson(30, (7, 30)).astype(float), obs=pd.DataFrame({"size_factor": 1.0}, index=map(str, range(7))))
+    adata = AnnData(
+        rng.poisson(30, (7, 30)).astype(float), obs=pd.DataFrame({"size_factor": 1.0}, index=map(str, range(7)))
+    )
     assert latent.principal_components(adata, 3).shape == (7, 3)
     assert latent.principal_components(adata, 50).shape == (7, 6)
