@@ -15,6 +15,7 @@ cost         CPU seconds and peak memory
 Results are kept in ``benchmarks/.cache`` by data, settings, versions and code: a second run computes nothing. R and its packages
 are used where they are, and named where they are not. Measurements behind the pages on the method have doors of their own:
 ``python -m benchmarks.<calibration | donors | faults | heldout | hidden | hidden_real | sampled_sign | training_cost> --help``.
+``python -m benchmarks.generative_peers`` fills the cache with scVI's results for ``generative``, which take most of its time.
 """
 
 import argparse
