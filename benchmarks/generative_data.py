@@ -1,4 +1,4 @@
-"""The four cohorts of the generative benchmark, and samples taken away from them."""
+"""The cohorts of the generative benchmark, and samples held out of them."""
 
 import os
 from dataclasses import dataclass
@@ -9,35 +9,38 @@ import pandas as pd
 from anndata import AnnData
 
 import bulkvi as bv
-from benchmarks.heldout import random_split
+from benchmarks.heldout_split import random_split
 
 MIN_COUNTS = 10
-N_GENES = 2_000
-"""Drawn at random from those with ``MIN_COUNTS``: the most abundant alone would hide the zeros."""
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """What is known of a cohort; no model is told the label."""
+    """Known groups and batches of a cohort; no model is given the label."""
 
     label: tuple[str, ...]
     """Columns of obs that together name the known groups."""
     n_held_out: int
     batch: str | None = None
     strata: tuple[str, ...] = ()
-    """Columns whose every combination keeps a sample in training."""
+    """Columns of which every combination keeps a sample in training."""
 
 
 COHORTS = {
     "gse60450": Cohort(("cell_type", "stage"), 2, strata=("cell_type", "stage")),
     "bottomly": Cohort(("strain",), 4, batch="batch", strata=("strain", "batch")),
     "geuvadis_sex": Cohort(("sex",), 17, strata=("sex",)),
-    "gtex_skin": Cohort(("tissue",), 4, strata=("tissue",)),
+    "gtex_skin": Cohort(("tissue",), 4, batch="center", strata=("tissue",)),
+    "fission": Cohort(("minute",), 7, batch="replicate", strata=("strain", "minute")),
+    "hammer": Cohort(("protocol", "time"), 2, strata=("protocol", "time")),
 }
 
 
-def load(name: str, n_genes: int = N_GENES) -> AnnData:
-    """Counts of random genes, with ``label``, ``batch`` (where one is known), ``strata``, ``size_factor`` and ``depth``."""
+def load(name: str, n_genes: int | None = None) -> AnnData:
+    """Counts with the columns ``label``, ``batch`` (where one is known), ``strata``, ``size_factor`` and ``depth``.
+
+    All genes with at least ``MIN_COUNTS`` counts; ``n_genes`` of them at random if given.
+    """
     cohort = COHORTS[name]
     if name == "gse60450":
         adata = bv.datasets.gse60450()
@@ -48,8 +51,9 @@ def load(name: str, n_genes: int = N_GENES) -> AnnData:
         counts = pd.read_csv(folder / "counts.tsv.gz", sep="\t", index_col=0)[samples.index].T
         counts = counts.loc[:, counts.sum() >= MIN_COUNTS]
         adata = AnnData(counts, obs=samples)
-    genes = np.random.default_rng(0).permutation(adata.n_vars)[:n_genes]
-    adata = adata[:, np.sort(genes)].copy()
+    if n_genes is not None:
+        genes = np.random.default_rng(0).permutation(adata.n_vars)[:n_genes]
+        adata = adata[:, np.sort(genes)].copy()
     obs = pd.DataFrame({"label": _joined(adata.obs, cohort.label)}, index=adata.obs_names)
     obs["strata"] = _joined(adata.obs, cohort.strata)
     if cohort.batch is not None:
@@ -76,9 +80,13 @@ def with_size_factors(adata: AnnData, reference: AnnData) -> None:
 
 
 def split(adata: AnnData, n_held_out: int, seed: int) -> tuple[AnnData, AnnData]:
-    """Samples to train on and samples taken away; the size factors of the latter are frozen by the former."""
+    """Training samples and held-out samples, whose size factors are relative to the former.
+
+    Genes without a count in the training samples are left out of both.
+    """
     parts = random_split(adata.obs["strata"].to_numpy(), n_held_out, seed)
-    train, held_out = adata[parts.train].copy(), adata[parts.held_out].copy()
+    seen = np.asarray(adata.X)[parts.train].sum(0) > 0
+    train, held_out = adata[parts.train, seen].copy(), adata[parts.held_out, seen].copy()
     with_size_factors(train, train)
     with_size_factors(held_out, train)
     return train, held_out

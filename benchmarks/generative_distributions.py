@@ -1,5 +1,6 @@
-"""What a decoder says of each count: probabilities up to a count, and how many zeros come from zero inflation."""
+"""Distribution of each count given the parameters of a decoder: likelihood, probability integral transform, zeros, draws."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,14 +45,49 @@ def probability(px: Counts, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return below, up_to
 
 
-def share_inside(px: Counts, x: np.ndarray, level: float, rng: np.random.Generator) -> float:
-    """Share of counts inside the central interval; ``level`` on average if the model is true.
+def log_probability(px: Counts, x: np.ndarray) -> np.ndarray:
+    """Log probability of each count."""
+    if px.dispersion is None:
+        found = poisson.logpmf(x, px.mean)
+    else:
+        found = nbinom.logpmf(x, 1 / px.dispersion, 1 / (1 + px.dispersion * px.mean))
+    if px.extra_zero is None:
+        return found
+    found = found + np.log1p(-px.extra_zero)
+    return np.where(x == 0, np.logaddexp(found, np.log(px.extra_zero)), found)
 
-    A count is placed at random between the probabilities below it and up to it (randomised probability integral transform,
-    Czado, Gneiting and Held, Biometrics 2009), so that the steps of a discrete distribution do not widen its intervals.
+
+def transformed(px: Counts, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Randomised probability integral transform of each count: uniform on (0, 1) if the model is true.
+
+    A count is placed at random between the probabilities of less than it and of up to it (Czado, Gneiting and Held, Biometrics
+    2009), so that the steps of a discrete distribution do not widen its intervals.
     """
     below, up_to = probability(px, x)
-    place = below + rng.random(x.shape) * (up_to - below)
+    return below + rng.random(x.shape) * (up_to - below)
+
+
+def transformed_by_draws(draws: Iterable[np.ndarray], x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The same from draws of the predictive distribution, each of the shape of ``x``.
+
+    The rank of a count among the draws, ties broken at random, placed at random in its cell: if counts and draws come from one
+    distribution, this is exactly uniform for any number of draws.
+    """
+    below, equal, n_draws = np.zeros(x.shape), np.zeros(x.shape), 0
+    for drawn in draws:
+        below += drawn < x
+        equal += drawn == x
+        n_draws += 1
+    return (below + rng.random(x.shape) * (equal + 1)) / (n_draws + 1)
+
+
+def share_inside(px: Counts, x: np.ndarray, level: float, rng: np.random.Generator) -> float:
+    """Share of counts inside the central interval; ``level`` on average if the model is true."""
+    return inside(transformed(px, x, rng), level)
+
+
+def inside(place: np.ndarray, level: float) -> float:
+    """Share of transformed counts inside the central interval."""
     return float(np.mean(np.abs(place - 0.5) <= level / 2))
 
 

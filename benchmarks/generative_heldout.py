@@ -1,67 +1,57 @@
-"""Held-out samples: how likely a model finds their counts, and how many lie where it says."""
+"""Held-out samples: how likely a model finds their counts, and how many lie in its intervals."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from anndata import AnnData
 
 from benchmarks.cache import remember
-from benchmarks.generative_data import COHORTS, N_GENES, load, split
-from benchmarks.generative_distributions import Counts, counts_of, share_inside, zeros
-from benchmarks.generative_models import Model, Plain, code_of, trained
-from benchmarks.plain_negative_binomial import fit_plain, score_plain
-from benchmarks.refit_latent import refit
-
-LEVEL = 0.95
-_HERE = Path(__file__).parent
+from benchmarks.generative_data import COHORTS, load, split
+from benchmarks.generative_decoded import Decoded
+from benchmarks.generative_last_layer import LastLayer
+from benchmarks.generative_models import Bulkvi, Model, Network, code_of, trained
+from benchmarks.generative_plain import predictive_without_network
+from benchmarks.generative_scores import Predictive, scores
 
 
-def held_out_rows(cohort: str, model: Model, seed: int, *, n_genes: int = N_GENES) -> list[dict[str, Any]]:
+def held_out_rows(
+    cohort: str, model: Model, seed: int, *, n_genes: int | None = None, fit_alone: bool = False
+) -> list[dict[str, Any]]:
     """Scores of a model on one split, one row for each number of epochs (one in all if there is no choice of them).
 
-    Columns: ``epochs``; ``log_likelihood`` per entry (sample, gene) with z refitted on all genes; ``inside_95``, share of
-    counts in their central 95 % interval;
-    ``zeros``, ``zeros_expected`` and ``zeros_extra``: share of entries that are zero, that the model expects to be, and
-    that it puts down to zero inflation; ``train_cpu`` in seconds.
+    Columns: those of :func:`benchmarks.generative_scores.scores` (``fit_alone``: ``fit`` and nothing else), ``epochs``,
+    ``train_cpu`` in seconds. Models that diverge have no row from there on.
     """
     settings = {"cohort": cohort, "model": type(model).__name__, **asdict(model), "seed": seed, "n_genes": n_genes}
-    code = (*code_of(model), Path(__file__), _HERE / "generative_distributions.py")
-    return remember("generative_heldout", settings, lambda: score_split(cohort, model, seed, n_genes), code=code)
+    return remember(
+        "generative_heldout",
+        settings | {"fit_alone": fit_alone},
+        lambda: score_split(cohort, model, seed, n_genes, fit_alone=fit_alone),
+        code=code_of(model),
+    )
 
 
-def score_split(cohort: str, model: Model, seed: int, n_genes: int) -> list[dict[str, Any]]:
+def score_split(
+    cohort: str, model: Model, seed: int, n_genes: int | None, *, fit_alone: bool = False
+) -> list[dict[str, Any]]:
     """As :func:`held_out_rows`, computed."""
     train, held_out = split(load(cohort, n_genes), COHORTS[cohort].n_held_out, seed)
-    if isinstance(model, Plain):
-        fit = score_plain(train, held_out).fit
-        rng = np.random.default_rng(seed)
-        summary = _summary(plain_counts(train, held_out), held_out, rng)
-        return [{"epochs": 0, "log_likelihood": fit} | summary]
-    rows = []
+    return [
+        {"epochs": epochs, "train_cpu": seconds}
+        | scores(predictive, np.asarray(held_out.X, dtype=float), seed, fit_alone=fit_alone)
+        for epochs, predictive, seconds in predictives(model, train, held_out, seed)
+    ]
+
+
+def predictives(model: Model, train: AnnData, held_out: AnnData, seed: int) -> Iterator[tuple[int, Predictive, float]]:
+    """Epochs, what the trained model predicts for the held-out samples and CPU seconds of its training."""
+    if not isinstance(model, Network):
+        yield 0, *predictive_without_network(model, train, held_out)
+        return
     for epochs, network, seconds in trained(model, train, seed):
-        rng = np.random.default_rng(seed)
-        refitted = refit(network, held_out, rng)
-        with torch.no_grad():
-            px = refitted.module.generative(**(refitted.inputs | {"z": refitted.z}))["px"]
-            fit = px.log_prob(refitted.x).mean().item()
-        row = {"epochs": epochs, "log_likelihood": fit, "train_cpu": seconds}
-        rows.append(row | _summary(counts_of(px), held_out, rng))
-    return rows
-
-
-def plain_counts(train: AnnData, samples: AnnData) -> Counts:
-    """What a negative binomial per gene says of samples."""
-    rate, dispersion = fit_plain(train)
-    mean = samples.obs["size_factor"].to_numpy()[:, None] * rate
-    return Counts(mean, np.broadcast_to(dispersion, mean.shape))
-
-
-def _summary(px: Counts, held_out: AnnData, rng: np.random.Generator) -> dict[str, float]:
-    x = np.asarray(held_out.X, dtype=float)
-    expected, extra = zeros(px)
-    observed = float((x == 0).mean())
-    inside = share_inside(px, x, LEVEL, rng)
-    return {"inside_95": inside, "zeros": observed, "zeros_expected": expected, "zeros_extra": extra}
+        if isinstance(model, Bulkvi) and model.last_layer:
+            yield epochs, LastLayer(network, held_out), seconds
+        else:
+            yield epochs, Decoded(network, held_out), seconds

@@ -1,4 +1,4 @@
-"""Latent space: do known groups come apart in it, do batches mix?"""
+"""Latent space: are known groups apart in it, are batches mixed?"""
 
 import numpy as np
 import pandas as pd
@@ -7,29 +7,24 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import pairwise_distances, silhouette_score
 
 
-def default_width(n_samples: int) -> int:
-    """Width of bulkvi's latent space by default, which PCA gets as well."""
-    return min(10, max(2, n_samples // 2 - 1))
-
-
-def principal_components(adata: AnnData, *, without_batch: bool = False) -> np.ndarray:
-    """Principal components of log(1 + count / size factor), as many as bulkvi has latent dimensions.
+def principal_components(adata: AnnData, n_components: int, *, without_batch: bool = False) -> np.ndarray:
+    """Principal components of log(1 + count / size factor).
 
     ``without_batch`` subtracts the mean of each batch from each gene before.
     """
     x = np.log1p(np.asarray(adata.X, dtype=float) / adata.obs["size_factor"].to_numpy()[:, None])
     if without_batch:
         x = x - pd.DataFrame(x).groupby(adata.obs["batch"].to_numpy()).transform("mean").to_numpy()
-    return PCA(default_width(adata.n_obs), svd_solver="full").fit_transform(x)
+    return PCA(min(n_components, adata.n_obs - 1), svd_solver="full").fit_transform(x)
 
 
 def separation(z: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """How far apart groups are.
 
     - ``silhouette``: mean over the samples of (nearest other group - own group) / the larger of them, as mean distances;
-      -1 to 1, 0 for groups that lie on each other
+      -1 to 1, 0 for groups that overlap
     - ``nearest``: share of samples whose nearest other sample has the same label
-    - ``nearest_by_chance``: what random labels of the same sizes would give
+    - ``nearest_by_chance``: the same for random labels of the same sizes
     """
     _, codes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     distance = pairwise_distances(z)

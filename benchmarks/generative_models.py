@@ -9,32 +9,38 @@ from typing import Any, Literal
 from anndata import AnnData
 
 import bulkvi as bv
+from benchmarks.cache import package_code
 from benchmarks.scvi_checkpoints import Norm, trained_scvi
 
-_MODEL = "_model _module _networks _likelihood _training _training_plan _start _decoders _factor_model _dispersion_steps _setup _restore".split()
-_SOURCES = Path(bv.__file__).parent
 _HERE = Path(__file__).parent
-_OURS = tuple(_SOURCES / "model" / f"{name}.py" for name in _MODEL)
-_SHARED = (
-    _SOURCES / "stats" / "counts" / "size_factors.py",
-    _SOURCES / "pp" / "_size_factors.py",
-    *(_HERE / f"{name}.py" for name in ("generative_data", "generative_models", "scvi_checkpoints", "refit_latent")),
-    _HERE / "plain_negative_binomial.py",
-)
+_SCORING = ("generative_data", "generative_distributions", "generative_latent", "generative_scores", "heldout_split")
+_NETWORK = ("generative_decoded", "refit_latent", "scvi_checkpoints")
+_PLAIN = ("generative_plain", "plain_negative_binomial")
+_OURS = ("generative_decoded", "refit_latent", "generative_last_layer", "generative_models")
 
 
 @dataclass(frozen=True)
 class Plain:
-    """A negative binomial per gene, mean and dispersion by maximum likelihood, no z."""
+    """A negative binomial per gene, mean and dispersion by maximum likelihood, no latent state."""
+
+
+@dataclass(frozen=True)
+class Pca:
+    """Principal components of log(1 + count / size factor), with negative binomial noise."""
+
+    n_components: int = 5
 
 
 @dataclass(frozen=True)
 class Bulkvi:
-    """BulkVI as it comes but for what is named here."""
+    """BulkVI with its defaults but for what is named here."""
 
     likelihood: Literal["nb", "zinb", "poisson"] = "nb"
     decoder: Literal["linear", "deep"] = "linear"
+    n_latent: int | None = None
     batch: bool = False
+    last_layer: bool = True
+    """Predict from the posterior of each gene given the latent state; from the decoder's point estimates if False."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +57,19 @@ class Scvi:
     size_factor: Literal["size_factor", "depth"] | None = None
     batch: bool = False
     epochs: tuple[int, ...] = (400,)
-    """Looked at after each of these."""
+    """Evaluated after each of these."""
 
 
 Network = Bulkvi | Scvi
-Model = Plain | Network
+Model = Plain | Pca | Network
 
 
-def code_of(model: Model | None) -> tuple[Path, ...]:
-    """Files that decide what a model says, or principal components if None."""
-    return (*_OURS, *_SHARED) if isinstance(model, Bulkvi) else _SHARED
+def code_of(model: Model) -> tuple[Path, ...]:
+    """Files that the scores of a model depend on; those of other methods do not depend on bulkvi's network."""
+    rooms = _SCORING + (_OURS if isinstance(model, Bulkvi) else _NETWORK if isinstance(model, Scvi) else _PLAIN)
+    size_factors = package_code("stats/counts/size_factors.py", "pp/_size_factors.py")
+    ours = package_code("stats", "study", "regression", "model") if isinstance(model, Bulkvi) else []
+    return (*(_HERE / f"{room}.py" for room in rooms), *size_factors, *ours)
 
 
 def trained(model: Network, train: AnnData, seed: int) -> Iterator[tuple[int, Any, float]]:
@@ -82,6 +91,6 @@ def trained(model: Network, train: AnnData, seed: int) -> Iterator[tuple[int, An
         )
         return
     bv.BulkVI.setup_anndata(train, size_factor_key="size_factor", batch_key=batch_key)
-    ours = bv.BulkVI(train, gene_likelihood=model.likelihood, decoder=model.decoder, seed=seed)
+    ours = bv.BulkVI(train, gene_likelihood=model.likelihood, decoder=model.decoder, n_latent=model.n_latent, seed=seed)
     ours.train(seed=seed, progress_bar=False, accelerator="cpu")
     yield 0, ours, time.process_time() - start

@@ -1,126 +1,194 @@
 """Tables of the generative benchmark for the docs."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
+from benchmarks.generative_whole import WIDTHS
+
+REFERENCE = "bulkvi"
+DEEP = "bulkvi, deep"
+NARROW, WIDE = "bulkvi, 10 directions at most", "bulkvi, 30 directions at most"
+ZINB_AGAINST_NB = {
+    "bulkvi's decoder alone": ("bulkvi, decoder alone, ZINB", "bulkvi, decoder alone"),
+    "scVI": ("scVI, ZINB", "scVI, best found"),
+}
+DIFFERENCE = "mean difference over the splits (standard error; number of splits if not all)"
+
 
 def tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Title -> table; entries are means over the seeds.
+    """Title -> table.
 
     Parameters
     ----------
     rows
         From :func:`benchmarks.generative.rows`.
     """
-    part = dict(tuple(rows.groupby("part")))
-    held_out, replicated, latent = part["held out"], part["replicated"], part["latent"]
+    part = dict(tuple(rows.groupby("part", sort=False)))
+    held_out, latent = part["held out"], part["latent"]
+    compared = held_out[~held_out["method"].isin([NARROW, WIDE])]
     found = {
-        "Settings found for scVI": _search(part["search"], held_out),
-        "Log likelihood of held-out counts, per sample and gene": _wide(held_out, "log_likelihood", "{:.4f}"),
-        "The same less bulkvi nb: mean (standard error over the splits)": _against(held_out, "bulkvi nb"),
+        "Log likelihood per held-out count, the state of a sample inferred from one half of the genes and the other half scored": _wide(
+            compared, "completion", "{:.3f}"
+        ),
+        f"The same less that of bulkvi on the same splits: {DIFFERENCE}": _against(compared, "completion"),
+        "Log likelihood per held-out count, the state inferred from all genes": _wide(compared, "fit", "{:.3f}"),
+        f"The same less that of bulkvi: {DIFFERENCE}": _against(compared, "fit"),
+        "Held-out counts inside their central 95 % interval, %": _wide(compared, "inside_95", "{:.1f}", 100),
+        "Held-out counts inside their central 50 % interval, %": _wide(compared, "inside_50", "{:.1f}", 100),
         "ZINB against NB": _inflation(held_out),
-        "Held-out counts inside their central 95 % interval, %": _wide(held_out, "inside_95", "{:.1f}", 100),
+        "20 directions more: completed log likelihood with at most 30 directions less that with at most 10": _wider(
+            held_out
+        ),
+        "Known groups: silhouette": _latent(latent, "silhouette", "{:.2f}"),
+        "Known groups: nearest sample of the same group, %": _latent(latent, "nearest", "{:.0f}", 100, chance=True),
     }
-    for column, (title, form, factor) in REPLICATED.items():
-        found[title] = _wide(replicated, column, form, factor)
-    found["Known groups: silhouette"] = _wide(latent, "silhouette", "{:.2f}")
-    found["Known groups: nearest sample of the same group, %"] = _wide(latent, "nearest", "{:.0f}", 100, chance=True)
-    if "batch_silhouette" in latent:
-        found["Batches (low is mixed)"] = _batches(latent.dropna(subset=["batch_silhouette"]))
+    if "batch_silhouette" in latent and latent["batch_silhouette"].notna().any():
+        of_batches = latent[latent["batch_silhouette"].notna()]
+        found["Batches: silhouette (low is mixed)"] = _latent(of_batches, "batch_silhouette", "{:.2f}")
+        found["Batches: nearest sample of the same batch, %"] = _latent(
+            of_batches, "batch_nearest", "{:.0f}", 100, chance=True
+        )
+    found["Deep against linear: completed log likelihood of held-out counts"] = _deep(held_out, part.get("deep"))
+    found["CPU seconds of training, mean over the splits"] = _wide(compared, "train_cpu", "{:.1f}")
+    if "search" in part:
+        found["Settings found for scVI on the first split of each cohort"] = _search(part["search"])
     return found
-
-
-REPLICATED = {
-    "mean_inside": ("Genes whose mean lies in 95 % of the replicates', %", "{:.1f}", 100),
-    "variance_inside": ("Genes whose variance lies in 95 % of the replicates', %", "{:.1f}", 100),
-    "zeros_inside": ("Genes whose share of zeros lies in 95 % of the replicates', %", "{:.1f}", 100),
-    "variance_log2_ratio": ("log2 observed / replicated variance, median gene", "{:+.2f}", 1),
-    "cv2_rank_correlation": ("Rank correlation of observed and replicated variance / mean^2", "{:.3f}", 1),
-}
 
 
 def _order(frame: pd.DataFrame, column: str) -> list[str]:
     return list(dict.fromkeys(frame[column]))
 
 
-def _wide(rows: pd.DataFrame, column: str, form: str, factor: float = 1, *, chance: bool = False) -> pd.DataFrame:
-    """Methods x cohorts."""
+def _text(value: float, form: str) -> str:
+    return "" if np.isnan(value) else form.format(value)
+
+
+def _wide(rows: pd.DataFrame, column: str, form: str, factor: float = 1) -> pd.DataFrame:
+    """Methods x cohorts, means over the splits."""
     means = rows.pivot_table(index="method", columns="cohort", values=column, sort=False, dropna=False) * factor
     means = means.reindex(index=_order(rows, "method"), columns=_order(rows, "cohort"))
-    if chance:
-        by_chance = rows.groupby("cohort", sort=False)[f"{column}_by_chance"].first() * factor
-        means.loc["by chance"] = by_chance.reindex(means.columns)
-    text = means.map(lambda value: "" if np.isnan(value) else form.format(value))
-    return text.rename_axis(index="model", columns=None)
+    return means.map(lambda value: _text(value, form)).rename_axis(index="model", columns=None)
 
 
-def _paired(rows: pd.DataFrame, method: str, reference: str) -> pd.Series:
-    """Differences of log likelihood by split."""
-    score = rows.set_index(["method", "seed"])["log_likelihood"]
-    return score[method] - score[reference]
+def paired(rows: pd.DataFrame, method: str, reference: str, column: str) -> pd.Series:
+    """Differences on the splits that both methods have, of one cohort."""
+    score = rows.set_index(["method", "seed"])[column]
+    if method not in score or reference not in score:
+        return pd.Series(dtype=float)
+    return (score[method] - score[reference]).dropna()
 
 
-def _mean_and_error(differences: pd.Series) -> str:
-    error = differences.std(ddof=1) / np.sqrt(len(differences)) if len(differences) > 1 else float("nan")
-    return f"{differences.mean():+.4f} ({error:.4f})"
+def mean_and_error(differences: pd.Series, splits: int) -> str:
+    """Mean with its standard error, and the number of splits if there are fewer than ``splits``."""
+    n = len(differences)
+    if n == 0:
+        return ""
+    error = f"{differences.std(ddof=1) / np.sqrt(n):.3f}" if n > 1 else "-"
+    return f"{differences.mean():+.3f} ({error}{f'; {n}' if n < splits else ''})"
 
 
-def _against(rows: pd.DataFrame, reference: str) -> pd.DataFrame:
+def _against(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    methods, splits = [m for m in _order(rows, "method") if m != REFERENCE], rows["seed"].nunique()
     found = {
-        cohort: {m: _mean_and_error(_paired(of, m, reference)) for m in _order(of, "method") if m != reference}
+        cohort: {m: mean_and_error(paired(of, m, REFERENCE, column), splits) for m in methods}
         for cohort, of in rows.groupby("cohort", sort=False)
     }
     return pd.DataFrame(found).rename_axis("model")
 
 
 def _inflation(rows: pd.DataFrame) -> pd.DataFrame:
-    """What zero inflation buys, for each family and cohort."""
+    """What zero inflation gains, for each family and cohort."""
     lines = {}
     for cohort, of in rows.groupby("cohort", sort=False):
-        mean = of.groupby("method")[["zeros", "zeros_expected", "zeros_extra"]].mean() * 100
-        for family in ("bulkvi", "scVI"):
-            gained = _paired(of, f"{family} zinb", f"{family} nb")
+        for family, (zinb, nb) in ZINB_AGAINST_NB.items():
+            gained = paired(of, zinb, nb, "completion")
+            if gained.empty:
+                continue
+            shared = of[of["seed"].isin(gained.index)]
+            mean = shared.groupby("method")[["zeros", "zeros_expected"]].mean() * 100
             lines[f"{cohort}, {family}"] = {
-                "ZINB - NB, log likelihood per entry (standard error)": _mean_and_error(gained),
+                "ZINB - NB, completed log likelihood (standard error)": mean_and_error(gained, len(gained)),
                 "splits won by ZINB": f"{(gained > 0).sum()} of {len(gained)}",
-                "zeros observed, %": f"{mean.loc[f'{family} nb', 'zeros']:.2f}",
-                "expected by NB": f"{mean.loc[f'{family} nb', 'zeros_expected']:.2f}",
-                "by ZINB": f"{mean.loc[f'{family} zinb', 'zeros_expected']:.2f}",
-                "of these inflated": f"{mean.loc[f'{family} zinb', 'zeros_extra']:.2f}",
+                "zeros observed, %": f"{mean.loc[nb, 'zeros']:.2f}",
+                "expected by NB, %": f"{mean.loc[nb, 'zeros_expected']:.2f}",
+                "expected by ZINB, %": f"{mean.loc[zinb, 'zeros_expected']:.2f}",
             }
     return pd.DataFrame.from_dict(lines, orient="index").rename_axis("cohort")
 
 
-def _search(tried: pd.DataFrame, held_out: pd.DataFrame) -> pd.DataFrame:
-    """Every choice of settings with its best number of epochs on split 0; the epochs on the right are those over all splits."""
-    best = tried.loc[tried.groupby(["cohort", "settings"], sort=False)["log_likelihood"].idxmax()]
-    chosen = held_out[held_out["method"] == "scVI nb"].groupby("cohort")["epochs"].first()
-    table = pd.DataFrame(
+def _wider(rows: pd.DataFrame) -> pd.DataFrame:
+    found = {
+        cohort: {DIFFERENCE: mean_and_error(differences, rows["seed"].nunique())}
+        for cohort, of in rows.groupby("cohort", sort=False)
+        if len(differences := paired(of, WIDE, NARROW, "completion"))
+    }
+    return pd.DataFrame.from_dict(found, orient="index", columns=[DIFFERENCE]).rename_axis("cohort")
+
+
+def _latent(rows: pd.DataFrame, column: str, form: str, factor: float = 1, *, chance: bool = False) -> pd.DataFrame:
+    """Methods at their default width and at equal widths x cohorts; in brackets the standard error over trainings."""
+    cohorts, lines = _order(rows, "cohort"), {}
+    for width in (0, *WIDTHS):
+        of_width = rows[rows["dimensions"] == width]
+        for method in _order(of_width, "method"):
+            of_method = of_width[of_width["method"] == method]
+            name = f"{method}, {width} dimensions" if width else f"{method}, all dimensions"
+            lines[name] = {
+                c: _over_trainings(of_method[of_method["cohort"] == c][column] * factor, form) for c in cohorts
+            }
+    if chance:
+        by_chance = rows.groupby("cohort", sort=False)[f"{column}_by_chance"].first() * factor
+        lines["by chance"] = {c: _text(by_chance[c], form) for c in cohorts}
+    return pd.DataFrame.from_dict(lines, orient="index", columns=cohorts).rename_axis("model")
+
+
+def _over_trainings(values: pd.Series, form: str) -> str:
+    values = values.dropna()
+    if values.empty:
+        return ""
+    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
+    return _text(values.mean(), form) + (f" ({form.format(error)})" if form.format(error) != form.format(0.0) else "")
+
+
+def _deep(held_out: pd.DataFrame, simulated: pd.DataFrame | None) -> pd.DataFrame:
+    """Deep less linear on simulated and real data, with what there is to gain and what it costs."""
+    lines = {}
+    if simulated is not None:
+        for (scenario, n), of in simulated.groupby(["cohort", "n"], sort=False):
+            lines[f"simulated: {scenario}, {n:.0f} samples"] = _deep_line(of, truth=True)
+    for cohort, of in held_out.groupby("cohort", sort=False):
+        lines[cohort] = _deep_line(of, truth=False)
+    return pd.DataFrame.from_dict(lines, orient="index").rename_axis("data")
+
+
+def _deep_line(of: pd.DataFrame, *, truth: bool) -> dict[str, str]:
+    mean = of.groupby("method")[["completion", "train_cpu"]].mean()
+    gained = paired(of, DEEP, REFERENCE, "completion")
+    ratio = mean.loc[DEEP, "train_cpu"] / mean.loc[REFERENCE, "train_cpu"]
+    return {
+        "linear": f"{mean.loc[REFERENCE, 'completion']:.3f}",
+        "deep - linear (standard error)": mean_and_error(gained, len(gained)),
+        "sets or splits won by deep": f"{(gained > 0).sum()} of {len(gained)}",
+        "truth - linear": mean_and_error(paired(of, "truth", REFERENCE, "completion"), 0) if truth else "",
+        "training time, deep / linear": f"{ratio:.1f}",
+    }
+
+
+def _search(tried: pd.DataFrame) -> pd.DataFrame:
+    """All settings with their best number of epochs."""
+    best = tried.loc[tried.groupby(["cohort", "settings"], sort=False)["fit"].idxmax()]
+    return pd.DataFrame(
         {
             "settings": best["settings"].to_numpy(),
             "epochs": best["epochs"].astype(int).to_numpy(),
-            "log likelihood on split 0": best["log_likelihood"].map("{:.4f}".format).to_numpy(),
-            "epochs over all splits": "",
+            "log likelihood per count, state from all genes": best["fit"].map("{:.3f}".format).to_numpy(),
         },
         index=pd.Index(best["cohort"], name="cohort"),
     )
-    winners = best.groupby("cohort", sort=False)["log_likelihood"].transform("max") == best["log_likelihood"]
-    table.loc[winners.to_numpy(), "epochs over all splits"] = [
-        str(int(chosen[cohort])) for cohort in best.loc[winners, "cohort"]
-    ]
-    return table
 
 
-def _batches(latent: pd.DataFrame) -> pd.DataFrame:
-    mean = latent.groupby("method", sort=False)[["batch_silhouette", "batch_nearest", "silhouette", "nearest"]].mean()
-    chance = latent["batch_nearest_by_chance"].iloc[0]
-    return pd.DataFrame(
-        {
-            "batches: silhouette": mean["batch_silhouette"].map("{:.2f}".format),
-            f"nearest sample of the same batch, % (chance {100 * chance:.0f})": (100 * mean["batch_nearest"]).map(
-                "{:.0f}".format
-            ),
-            "groups: silhouette": mean["silhouette"].map("{:.2f}".format),
-            "nearest sample of the same group, %": (100 * mean["nearest"]).map("{:.0f}".format),
-        }
-    ).rename_axis("model")
+def shown_methods(rows: pd.DataFrame) -> Sequence[str]:
+    """Methods of the comparison of held-out counts, in order."""
+    return [method for method in _order(rows, "method") if method not in (NARROW, WIDE)]

@@ -1,86 +1,52 @@
-"""Models trained on all samples of a cohort: their replicated data and their latent space."""
+"""Latent spaces of models that were trained on all samples of a cohort."""
 
-from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from anndata import AnnData
-
 from benchmarks.cache import remember
-from benchmarks.generative_data import N_GENES, load
-from benchmarks.generative_distributions import counts_of, draw
-from benchmarks.generative_heldout import plain_counts
+from benchmarks.generative_data import load
 from benchmarks.generative_latent import known_groups, principal_components
-from benchmarks.generative_models import Network, Plain, code_of, trained
-from benchmarks.generative_replicated import check_replicates
+from benchmarks.generative_models import Network, Pca, code_of, trained
 
-_ROOMS = ("distributions", "heldout", "latent", "replicated", "whole")
-_CODE = tuple(Path(__file__).with_name(f"generative_{room}.py") for room in _ROOMS)
-
-
-def network_rows(cohort: str, model: Network, seed: int, *, n_genes: int = N_GENES) -> list[dict[str, Any]]:
-    """Latent space (:func:`~benchmarks.generative_latent.known_groups`) and replicated data of a network."""
-    return _remembered("network", cohort, model, seed, n_genes, lambda: _network(load(cohort, n_genes), model, seed))
+WIDTHS = (2, 5, 10)
+"""Numbers of dimensions at which latent spaces are compared."""
+SCANPY_COMPONENTS = 50
+"""Principal components by default in scanpy, or one less than there are samples."""
 
 
-def plain_rows(cohort: str, *, n_genes: int = N_GENES) -> list[dict[str, Any]]:
-    """Replicated data of a negative binomial per gene."""
-    return _remembered("plain", cohort, Plain(), 0, n_genes, lambda: _plain(load(cohort, n_genes)))
-
-
-def pca_rows(cohort: str, *, without_batch: bool = False, n_genes: int = N_GENES) -> list[dict[str, Any]]:
-    """Latent space of principal components."""
+def network_rows(cohort: str, model: Network, seed: int, *, n_genes: int | None = None) -> list[dict[str, Any]]:
+    """Separation in the first 2, 5 and 10 dimensions of a network's latent space and in all (``dimensions`` 0), for each
+    number of epochs; ``width`` is the number of dimensions there are.
+    """
 
     def compute() -> list[dict[str, Any]]:
         adata = load(cohort, n_genes)
-        return [known_groups(principal_components(adata, without_batch=without_batch), adata)]
+        found = []
+        for epochs, network, seconds in trained(model, adata, seed):
+            z = network.get_latent_representation()
+            rows = _at_widths(z, lambda z: known_groups(z, adata))
+            found += [{"epochs": epochs, "train_cpu": seconds} | row for row in rows]
+        return found
 
-    return _remembered("pca without batch" if without_batch else "pca", cohort, None, 0, n_genes, compute)
-
-
-def _remembered(
-    kind: str, cohort: str, model: Network | Plain | None, seed: int, n_genes: int, compute: Callable[[], list[dict]]
-) -> list[dict[str, Any]]:
-    settings = {"kind": kind, "cohort": cohort, "seed": seed, "n_genes": n_genes}
-    if model is not None:
-        settings |= {"model": type(model).__name__, **asdict(model)}
-    return remember("generative_whole", settings, compute, code=(*code_of(model), *_CODE))
+    settings = {"cohort": cohort, "seed": seed, "n_genes": n_genes, "model": type(model).__name__, **asdict(model)}
+    return remember("generative_latent", settings, compute, code=code_of(model))
 
 
-def _plain(adata: AnnData) -> list[dict[str, Any]]:
-    px, rng = plain_counts(adata, adata), np.random.default_rng(0)
-    return [check_replicates(np.asarray(adata.X, float), adata.obs["size_factor"].to_numpy(), lambda: draw(px, rng))]
+def component_rows(cohort: str, *, without_batch: bool = False, n_genes: int | None = None) -> list[dict[str, Any]]:
+    """The same of principal components."""
+
+    def compute() -> list[dict[str, Any]]:
+        adata = load(cohort, n_genes)
+        z = principal_components(adata, SCANPY_COMPONENTS, without_batch=without_batch)
+        return _at_widths(z, lambda z: known_groups(z, adata))
+
+    settings = {"cohort": cohort, "n_genes": n_genes, "model": "Pca", "without_batch": without_batch}
+    return remember("generative_latent", settings, compute, code=code_of(Pca()))
 
 
-def _network(adata: AnnData, model: Network, seed: int) -> list[dict[str, Any]]:
-    rows = []
-    for epochs, network, seconds in trained(model, adata, seed):
-        latent = known_groups(network.get_latent_representation(), adata)
-        checked = check_replicates(
-            np.asarray(adata.X, dtype=float),
-            adata.obs["size_factor"].to_numpy(),
-            replicates(network, np.random.default_rng(seed)),
-        )
-        rows.append({"epochs": epochs, "train_cpu": seconds} | latent | checked)
-    return rows
-
-
-def replicates(network: Any, rng: np.random.Generator) -> Callable[[], np.ndarray]:
-    """Draws of the counts of all samples that a model of scvi-tools was trained on: z from its posterior, then counts."""
-    module = network.module.eval()
-    tensors = next(iter(network._make_data_loader(adata=network.adata, batch_size=network.adata.n_obs)))
-    with torch.no_grad():
-        inferred = module.inference(**module._get_inference_input(tensors))
-        inputs = module._get_generative_input(tensors, inferred)
-    mean, sd = inferred["qz"].loc, inferred["qz"].scale
-
-    def one() -> np.ndarray:
-        noise = torch.as_tensor(rng.standard_normal(tuple(mean.shape)), dtype=mean.dtype)
-        with torch.no_grad():
-            px = counts_of(module.generative(**(inputs | {"z": mean + sd * noise}))["px"])
-        return draw(px, rng)
-
-    return one
+def _at_widths(z: Any, judge: Any) -> list[dict[str, Any]]:
+    widths = [width for width in WIDTHS if width <= z.shape[1]]
+    return [
+        {"dimensions": width, "width": width or z.shape[1]} | judge(z[:, : width or z.shape[1]])
+        for width in (*widths, 0)
+    ]

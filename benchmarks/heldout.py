@@ -24,7 +24,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,7 @@ import scvi
 from anndata import AnnData
 
 import bulkvi as bv
+from benchmarks.heldout_split import random_split
 from benchmarks.plain_negative_binomial import score_plain
 from benchmarks.refit_latent import Score, score
 from benchmarks.scvi_checkpoints import Norm, trained_scvi
@@ -112,23 +113,6 @@ def bottomly() -> AnnData:
     counts = pd.read_csv(folder / "counts.tsv.gz", sep="\t", index_col=0)[samples.index].T
     counts = counts.loc[:, counts.sum() >= MIN_COUNTS]
     return AnnData(counts.astype(np.float32), obs=samples)
-
-
-class Split(NamedTuple):
-    """Positions of samples."""
-
-    train: np.ndarray
-    held_out: np.ndarray
-
-
-def random_split(strata: np.ndarray, n_held_out: int, seed: int) -> Split:
-    """Take samples away at random such that every stratum keeps one."""
-    rng = np.random.default_rng(seed)
-    while True:
-        held_out = np.sort(rng.choice(strata.size, n_held_out, replace=False))
-        train = np.setdiff1d(np.arange(strata.size), held_out)
-        if set(strata[train]) == set(strata):
-            return Split(train, held_out)
 
 
 def trained(config: Bulkvi | Scvi, train: AnnData, seed: int) -> Iterator[tuple[str, Any, float]]:

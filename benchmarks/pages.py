@@ -8,7 +8,7 @@ import pandas as pd
 
 from benchmarks import cost as cost_rows
 from benchmarks import hidden_page, two_groups
-from benchmarks.page import CELL, Page, by_method, completed, means
+from benchmarks.page import Page, by_method, completed, means
 from benchmarks.peers import CACHE
 from benchmarks.pictures import dots, false_calls, lines
 from benchmarks.two_groups import LARGEST_SLOW, OURS, SLOW
@@ -125,17 +125,11 @@ def hidden(sets: int | None, earlier: pd.DataFrame | None = None) -> Page:
     return Page(cells.assign(subset="all"), tables, figure, versions(), f"python -m benchmarks hidden --sets {n_sets}")
 
 
-def generative(sets: int | None) -> Page:
-    """What the model says about counts it has not seen, and where its latent space puts samples."""
-    from benchmarks import generative as of
+def generative(sets: int | None, earlier: pd.DataFrame | None = None) -> Page:
+    """Predictions for counts of held-out samples, and samples in latent space."""
+    from benchmarks.generative_page import page
 
-    n_splits = 3 if sets is None else sets
-    rows = of.rows(n_splits)
-    command = f"python -m benchmarks generative --sets {n_splits}"
-    named = rows.rename(columns={"part": "scenario", "cohort": "source"}).assign(n=0)
-    numbers = named.select_dtypes("number").columns.difference(["n", "seed", "epochs"])
-    cells = named.groupby([*CELL, "method"], sort=False)[list(numbers)].mean().reset_index()
-    return Page(cells.assign(subset="all"), of.tables(rows), of.figure(rows), versions(r=False), command)
+    return page(sets, versions(r=False), earlier)
 
 
 def cost(sets: int | None) -> Page:

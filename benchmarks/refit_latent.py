@@ -22,29 +22,25 @@ class Score(NamedTuple):
     """Sum of log p(x | z) / sum of the counts."""
 
 
-class Refitted(NamedTuple):
-    """New samples at the latent state that explains them best, in double precision."""
+class Frozen(NamedTuple):
+    """A trained decoder in double precision and the samples whose latent state is to be fitted."""
 
     module: Any
     inputs: dict[str, Any]
     x: Tensor
     """Counts, shape ``(n, n_genes)``."""
-    z: Tensor
-    nearest: Tensor
-    """Of the latent states of the training samples the one that explains each new sample best."""
+    encoded: Tensor
+    """Latent state of each new sample by the encoder, shape ``(n, n_latent)``."""
+    known: Tensor
+    """Latent states of the training samples."""
+    heights: Tensor
+    """Log probability of the counts of each new sample at the state of each training sample, ``(n, n_known, n_genes)``."""
 
 
-def refit(model: Any, held_out: AnnData, rng: np.random.Generator) -> Refitted:
-    """Fit z of new samples under a trained model of scvi-tools.
+def freeze(model: Any, held_out: AnnData) -> Frozen:
+    """Decoder of a trained model of scvi-tools, and new samples with the columns of obs that it was set up with.
 
-    Parameters
-    ----------
-    model
-        With a module that has ``inference`` and ``generative`` in the manner of scvi-tools.
-    held_out
-        New samples with the columns of obs that the model was set up with.
-    rng
-        Of the random starts.
+    The model needs a module that has ``inference`` and ``generative`` in the manner of scvi-tools.
     """
     held_out = model._validate_anndata(held_out.copy())
     tensors = next(iter(model._make_data_loader(adata=held_out, batch_size=held_out.n_obs)))
@@ -55,36 +51,47 @@ def refit(model: Any, held_out: AnnData, rng: np.random.Generator) -> Refitted:
     x, encoded = tensors["X"].double(), inferred["qz"].loc.double()
     known = torch.as_tensor(model.get_latent_representation(axes="whitened")).double()
     module = copy.deepcopy(module).double()
-
     n, n_known = len(x), len(known)
     at_known = torch.arange(n).repeat_interleave(n_known)
     with torch.no_grad():
-        heights = log_likelihood(module, _rows(inputs, at_known), x[at_known], known.repeat(n, 1)).sum(1)
-    nearest = known[heights.reshape(n, n_known).argmax(1)]
-    random = torch.as_tensor(rng.standard_normal((N_RANDOM_STARTS, n, known.shape[1])))
-    starts = torch.cat([torch.stack([encoded, nearest, torch.zeros_like(encoded)]), random])
-    z = refit_latent(module, inputs, x, starts, torch.arange(x.shape[1]))
-    return Refitted(module, inputs, x, z, nearest)
+        heights = log_likelihood(module, _rows(inputs, at_known), x[at_known], known.repeat(n, 1))
+    return Frozen(module, inputs, x, encoded, known, heights.reshape(n, n_known, -1))
+
+
+def fitted_state(frozen: Frozen, genes: Tensor, rng: np.random.Generator | None = None) -> Tensor:
+    """Latent state of each new sample by the counts of these genes alone, shape ``(n, n_latent)``.
+
+    The starts are the state of the training sample that explains these counts best and the mean of the prior; where all genes
+    are given also the encoder's, which sees them all, and ``N_RANDOM_STARTS`` random ones if there is a generator.
+    """
+    nearest = frozen.known[frozen.heights[:, :, genes].sum(2).argmax(1)]
+    starts = [nearest, torch.zeros_like(nearest)]
+    if len(genes) == frozen.x.shape[1]:
+        starts.append(frozen.encoded)
+        if rng is not None:
+            starts += list(torch.as_tensor(rng.standard_normal((N_RANDOM_STARTS, *nearest.shape))))
+    return refit_latent(frozen.module, frozen.inputs, frozen.x, torch.stack(starts), genes)
 
 
 def score(model: Any, held_out: AnnData, seed: int) -> Score:
-    """Refit z of new samples under a trained model of scvi-tools, and score them.
+    """Fit z of new samples under a trained model of scvi-tools, and score them.
 
     Parameters
     ----------
     model, held_out
-        As in :func:`refit`.
+        As in :func:`freeze`.
     seed
         Of the random starts and of the halves of the genes.
     """
     rng = np.random.default_rng(seed)
-    module, inputs, x, z, nearest = refit(model, held_out, rng)
+    frozen = freeze(model, held_out)
+    module, inputs, x = frozen.module, frozen.inputs, frozen.x
+    everything = torch.arange(x.shape[1])
+    total = _total(module, inputs, x, fitted_state(frozen, everything, rng), everything)
     completed = 0.0
     halves = [torch.as_tensor(half) for half in np.array_split(rng.permutation(x.shape[1]), 2)]
     for fitted, scored in (halves, halves[::-1]):
-        half_z = refit_latent(module, inputs, x, torch.stack([z, nearest]), fitted)
-        completed += _total(module, inputs, x, half_z, scored)
-    total = _total(module, inputs, x, z, torch.arange(x.shape[1]))
+        completed += _total(module, inputs, x, fitted_state(frozen, fitted), scored)
     return Score(total / x.numel(), completed / x.numel(), total / x.sum().item())
 
 
@@ -116,11 +123,11 @@ def refit_latent(module: Any, inputs: dict[str, Any], x: Tensor, starts: Tensor,
     """
     n_starts, n, n_latent = starts.shape
     rows = torch.arange(n).repeat(n_starts)
-    z = _climb(module, _rows(inputs, rows), x[rows], starts.reshape(-1, n_latent), genes, maxiter=100, ftol=1e-9)
+    z = _climb(module, _rows(inputs, rows), x[rows], starts.reshape(-1, n_latent), genes, maxiter=100, ftol=1e-7)
     with torch.no_grad():
         height = _log_posterior(module, _rows(inputs, rows), x[rows], z, genes).reshape(n_starts, n)
     best = z.reshape(n_starts, n, n_latent)[height.argmax(0), torch.arange(n)]
-    return _climb(module, inputs, x, best, genes, maxiter=1000, ftol=1e-12)
+    return _climb(module, inputs, x, best, genes, maxiter=1000, ftol=1e-10)
 
 
 def _climb(module: Any, inputs: dict[str, Any], x: Tensor, start: Tensor, genes: Tensor, **options: float) -> Tensor:

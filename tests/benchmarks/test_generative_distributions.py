@@ -48,6 +48,30 @@ def test_probabilities_are_sums_of_the_likelihood(distributions, px):
     np.testing.assert_allclose(up_to, np.take_along_axis(summed, x[None] + 1, 0)[0], atol=1e-6)
 
 
+def test_log_probabilities_are_those_of_the_decoder(distributions, px):
+    x = np.random.default_rng(0).integers(0, 6, SHAPE)
+    found = distributions.log_probability(distributions.counts_of(px), x)
+    np.testing.assert_allclose(found, px.log_prob(torch.as_tensor(x).double()).numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("n_draws", [1, 4, 19])
+def test_the_transform_by_draws_is_uniform_for_any_number_of_draws(distributions, px, n_draws):
+    counts, rng = distributions.counts_of(px), np.random.default_rng(5)
+    x = distributions.draw(counts, rng)
+    place = distributions.transformed_by_draws((distributions.draw(counts, rng) for _ in range(n_draws)), x, rng)
+    shares = np.histogram(place, 10, (0, 1))[0] / place.size
+    np.testing.assert_allclose(shares, 0.1, atol=5 * np.sqrt(0.09 / place.size))
+
+
+def test_both_transforms_agree(distributions):
+    counts, rng = distributions.counts_of(likelihoods()["nb"]), np.random.default_rng(6)
+    x = 3 * distributions.draw(counts, rng)  # not from the model: the transform is far from uniform
+    drawn = distributions.transformed_by_draws((distributions.draw(counts, rng) for _ in range(199)), x, rng)
+    exact = distributions.transformed(counts, x, rng)
+    for place in (0.5, 0.9, 0.975):
+        assert np.mean(drawn < place) == pytest.approx(np.mean(exact < place), abs=5 * np.sqrt(0.5 / x.size))
+
+
 @pytest.mark.parametrize("level", [0.5, 0.95])
 def test_data_drawn_from_a_model_lie_inside_its_intervals_as_often_as_they_say(distributions, px, level):
     counts, rng = distributions.counts_of(px), np.random.default_rng(2)

@@ -86,3 +86,16 @@ def test_a_score_is_the_mean_log_likelihood_at_a_state_no_worse_than_the_encoder
     assert found.completion < found.fit - 0.003  # what was scored was not fitted to
     for name, value in trained.module.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+
+
+def test_a_state_depends_on_the_given_genes_alone(refit, trained):
+    new = trained.adata[:3].copy()
+    changed = new.copy()
+    changed.X = np.array(changed.X)
+    changed.X[:, 40:] = 3 * changed.X[:, 40:] + 5
+    given = torch.arange(40)
+    one, other = (refit.fitted_state(refit.freeze(trained, counts), given) for counts in (new, changed))
+    torch.testing.assert_close(one, other)
+    everything = torch.arange(80)
+    one, other = (refit.fitted_state(refit.freeze(trained, counts), everything) for counts in (new, changed))
+    assert (one - other).abs().max() > 1e-3

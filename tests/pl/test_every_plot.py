@@ -122,7 +122,19 @@ LOADINGS = pd.DataFrame(
     index=["g1", "g2", "g3", "g1"],
 )
 TABLES = (
-    LOADINGS, LOG_FC, DE, TOP, DISPERSIONS, RATES, FDR, RELABELLINGS, ASSOCIATION, COMPARED, TERMS, TWO_TERMS, POWER
+    LOADINGS,
+    LOG_FC,
+    DE,
+    TOP,
+    DISPERSIONS,
+    RATES,
+    FDR,
+    RELABELLINGS,
+    ASSOCIATION,
+    COMPARED,
+    TERMS,
+    TWO_TERMS,
+    POWER,
 )
 PLOTS: dict[str, Draw] = {
     "calibration": lambda adata, history, ax, **last: pl.calibration(CALIBRATION, ax=ax, **last),
