@@ -10,8 +10,8 @@ import pytest
 import bulkvi
 from bulkvi.regression.design_alone import alignment_ratio, design_alone
 from bulkvi.stats.effects.effect import EffectLikelihood, log_p_value
+from bulkvi.stats.effects.independent_genes import ExpectedInflation
 from bulkvi.stats.effects.likelihood_ratio import ContrastedEffect
-from bulkvi.stats.effects.noise_inflation import ExpectedInflation
 from bulkvi.stats.effects.summary import CompositionShift
 from tests.cohorts import fit
 

@@ -11,8 +11,8 @@ from bulkvi.regression.contrast import TREND_UNSETTLED, Contrast, effect_flags, 
 from bulkvi.regression.design_alone import DesignAlone, Located
 from bulkvi.regression.hidden import ContrastInRegression
 from bulkvi.regression.regression import GeneRegression, Sides
+from bulkvi.stats.effects.independent_genes import ExpectedInflation
 from bulkvi.stats.effects.likelihood_ratio import ContrastedEffect
-from bulkvi.stats.effects.noise_inflation import ExpectedInflation
 from bulkvi.stats.effects.summary import CompositionShift, EffectSummary, summarise_effect
 
 LN2 = np.log(2)

@@ -11,8 +11,8 @@ from bulkvi.names import LATENT_COLUMN
 from bulkvi.regression.contrast import Contrast
 from bulkvi.regression.design_alone import DesignAlone, Located, alignment_ratio, design_alone
 from bulkvi.regression.regression import GeneRegression, Sides, regress_genes
+from bulkvi.stats.effects.independent_genes import ExpectedInflation
 from bulkvi.stats.effects.likelihood_ratio import compared_sides
-from bulkvi.stats.effects.noise_inflation import ExpectedInflation
 from bulkvi.stats.hidden.hidden_factors import Alignment, LatentNumber, align, latent_number
 from bulkvi.study.study import Study
 from bulkvi.study.study_design import StudyDesign

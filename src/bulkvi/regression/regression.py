@@ -9,8 +9,9 @@ from scipy.linalg import qr
 from bulkvi.stats.donors.donors import Donors
 from bulkvi.stats.donors.fit import DonorFit, fit_donor_genes
 from bulkvi.stats.effects.effect import EffectLikelihood, effect_likelihood
+from bulkvi.stats.effects.independent_genes import ExpectedInflation
 from bulkvi.stats.effects.likelihood_ratio import ContrastedEffect, handle_separation
-from bulkvi.stats.effects.noise_inflation import ExpectedInflation, NoiseInflation, expected_alone, noise_inflation
+from bulkvi.stats.effects.noise_inflation import NoiseInflation, expected_alone, noise_inflation
 from bulkvi.stats.effects.readings import ReadEffects
 from bulkvi.stats.effects.summary import CompositionShift, composition_shift
 from bulkvi.stats.genes import FittedGenes, effect_ridge, fit_genes

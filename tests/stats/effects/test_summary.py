@@ -10,7 +10,8 @@ from bulkvi.stats.effects.effect import (
     s_value,
     wald_p_value,
 )
-from bulkvi.stats.effects.noise_inflation import ExpectedInflation, NoiseInflation, null_inflation, null_variance
+from bulkvi.stats.effects.independent_genes import ExpectedInflation
+from bulkvi.stats.effects.noise_inflation import NoiseInflation, null_inflation, null_variance
 from bulkvi.stats.effects.summary import CompositionShift, composition_shift, summarise_effect
 from bulkvi.stats.genes import effect_ridge, fit_genes
 

@@ -7,11 +7,17 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import digamma, log_ndtr, logsumexp, polygamma
+from scipy.special import log_ndtr, logsumexp
 from scipy.stats import norm
 
 from bulkvi.stats.donors.donors import Donors
 from bulkvi.stats.effects.effect import EffectLikelihood, absolute_z, log_p_value
+from bulkvi.stats.effects.independent_genes import (
+    SMALLEST_NULL_SHARE,
+    ExpectedInflation,
+    independent_genes,
+    variance_of_next_direction,
+)
 from bulkvi.stats.effects.shrinkage import mixture_weights
 from bulkvi.stats.genes import FittedGenes
 
@@ -19,18 +25,14 @@ MIN_MEAN = 5.0
 LARGEST_RESIDUAL = 4.0
 MAX_GENES = 4_000
 N_DIRECTIONS = 20_000
-N_COUNTS = 200
-SMALLEST_SPREAD = 1e-12
 FEW_DIRECTIONS = 2
 """Residual directions whose own spread leaves the variance of another one open: two replicates a group."""
 NEGLIGIBLE_SD = 0.05
 EDGES = np.array([0.0, 0.6, 0.9, 0.97, 1.0])
 SMALLEST_EFFECT = 2.0
 SCALE_RATIO = np.sqrt(2)
-SMALLEST_NULL_SHARE = 0.5
 LARGEST_VARIANCE = 10.0
 STEP = 0.15
-SMALLEST_LOG_SD = 0.05
 QUANTILES = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
 MIN_SHARED = 0.5
 """Probability of shared noise from which it is the better explanation of a width: even odds."""
@@ -49,7 +51,7 @@ class NoiseInflation(NamedTuple):
     """Number of independent genes that would spread the widths of contrasts as much as the genes do."""
     least_null: float = 0.0
     """Smallest share of genes without effect under which the factors are right."""
-    next_direction: "ExpectedInflation | None" = None
+    next_direction: ExpectedInflation | None = None
     """Variance of one more direction, where there are at most `FEW_DIRECTIONS` (`variance_of_next_direction`)."""
 
 
@@ -87,46 +89,6 @@ def noise_inflation(
     few = eigenvalues.size - 1 <= FEW_DIRECTIONS
     expected = variance_of_next_direction(eigenvalues[:-1], residuals.shape[1]) if few else None
     return NoiseInflation(np.array(means), np.diff(EDGES), independent, next_direction=expected)
-
-
-def independent_genes(eigenvalues: np.ndarray, n_genes: int) -> float:
-    r"""Estimate how many independent genes would spread the variance over directions as these eigenvalues are spread.
-
-    For :math:`\nu` independent genes :math:`\sum_g r_g r_g^\top` is a Wishart matrix with :math:`\nu` degrees of freedom. With
-    v the mean squared deviation of its m eigenvalues from their mean, in units of the mean,
-    :math:`E[v] \approx (m - 1)(m + 2) / (m \nu + 2)`, a mean of :math:`D = (m - 1)(m + 2) / 2` squared deviations
-    (Mauchly 1940, *Significance test for sphericity*), so that :math:`v (m \nu + 2) / 2 \sim \chi^2_D`. Returned is the
-    posterior mean of :math:`\log \nu`, exponentiated, for a prior that is even in :math:`\log \nu` between one gene and all: of
-    two replicates a group D is 2, which leaves much open, and of one direction nothing is learned.
-    """
-    nu, probability = _posterior_of_independent(eigenvalues, n_genes)
-    return float(np.exp(probability @ np.log(nu)))
-
-
-def _posterior_of_independent(eigenvalues: np.ndarray, n_genes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of independent genes with their probabilities."""
-    m = eigenvalues.size
-    nu = np.geomspace(1.0, max(n_genes, 1), N_COUNTS)
-    spread = max(float(np.var(eigenvalues / eigenvalues.mean())), SMALLEST_SPREAD)
-    x = spread * (m * nu + 2) / 2
-    log_density = (m - 1) * (m + 2) / 4 * np.log(x) - x / 2 if m > 1 else np.zeros(nu.size)
-    density = np.exp(log_density - log_density.max())
-    return nu, density / density.sum()
-
-
-def variance_of_next_direction(eigenvalues: np.ndarray, n_genes: int) -> "ExpectedInflation":
-    r"""Expect the variance over genes of one more direction, relative to the mean of m directions that were seen.
-
-    With :math:`\nu` independent genes it is :math:`F(\nu, m \nu)`, whose logarithm has the mean
-    :math:`\psi(\nu/2) - \log(\nu/2) - \psi(m\nu/2) + \log(m\nu/2)` and the variance :math:`\psi'(\nu/2) + \psi'(m\nu/2)`; both
-    are averaged over the posterior of :math:`\nu` (`independent_genes`).
-    """
-    nu, probability = _posterior_of_independent(eigenvalues, n_genes)
-    seen = eigenvalues.size * nu / 2
-    mean = digamma(nu / 2) - np.log(nu / 2) - digamma(seen) + np.log(seen)
-    variance = polygamma(1, nu / 2) + polygamma(1, seen)
-    centre = float(probability @ mean)
-    return ExpectedInflation(centre, float(np.sqrt(probability @ (variance + (mean - centre) ** 2))), 0.0)
 
 
 class Residuals(NamedTuple):
@@ -218,20 +180,6 @@ def null_variance(statistic: np.ndarray, least: float = 1.0) -> float:
         options={"xatol": 0.01},
     )
     return float(np.clip(np.exp(found.x), least, LARGEST_VARIANCE))
-
-
-class ExpectedInflation(NamedTuple):
-    """Prior of the log of the factor on the variance of null statistics."""
-
-    log_mean: float
-    log_sd: float
-    least_null: float = SMALLEST_NULL_SHARE
-    """Smallest share of genes without effect; 0 where it is not known that most genes do not change."""
-
-    @property
-    def spread(self) -> float:
-        """The standard deviation, no smaller than it can be known."""
-        return max(self.log_sd, SMALLEST_LOG_SD)
 
 
 def null_inflation(statistic: np.ndarray, expected: ExpectedInflation) -> NoiseInflation:
