@@ -4,7 +4,8 @@ import numpy as np
 from scipy.stats import norm
 
 from bulkvi.stats.effects.effect import EffectLikelihood
-from bulkvi.stats.effects.noise_inflation import LARGEST_VARIANCE, N_COUNTS, SMALLEST_SPREAD
+from bulkvi.stats.effects.independent_genes import posterior_of_independent
+from bulkvi.stats.effects.noise_inflation import LARGEST_VARIANCE
 from bulkvi.stats.effects.shrinkage import ShrinkagePrior, marginal_likelihoods, mixture_weights, scale_grid
 
 
@@ -25,13 +26,8 @@ def draw_log_factor(width: float, log_mean: float, log_sd: float, rng: np.random
 
 def draw_independent(eigenvalues: np.ndarray, n_genes: int, rng: np.random.Generator) -> float:
     """Draw the number of independent genes that spread the variance over directions as these eigenvalues (`independent_genes`)."""
-    m = eigenvalues.size
-    nu = np.geomspace(1.0, max(n_genes, 1), N_COUNTS)
-    spread = max(float(np.var(eigenvalues / eigenvalues.mean())), SMALLEST_SPREAD)
-    x = spread * (m * nu + 2) / 2
-    log_density = (m - 1) * (m + 2) / 4 * np.log(x) - x / 2 if m > 1 else np.zeros(nu.size)
-    density = np.exp(log_density - log_density.max())
-    return float(rng.choice(nu, p=density / density.sum()))
+    nu, probability = posterior_of_independent(eigenvalues, n_genes)
+    return float(rng.choice(nu, p=probability))
 
 
 def draw_prior(effect: EffectLikelihood, rng: np.random.Generator, smallest: float = 0.0) -> ShrinkagePrior:

@@ -35,11 +35,11 @@ def independent_genes(eigenvalues: np.ndarray, n_genes: int) -> float:
     posterior mean of :math:`\log \nu`, exponentiated, for a prior that is even in :math:`\log \nu` between one gene and all: of
     two replicates a group D is 2, which leaves much open, and of one direction nothing is learned.
     """
-    nu, probability = _posterior_of_independent(eigenvalues, n_genes)
+    nu, probability = posterior_of_independent(eigenvalues, n_genes)
     return float(np.exp(probability @ np.log(nu)))
 
 
-def _posterior_of_independent(eigenvalues: np.ndarray, n_genes: int) -> tuple[np.ndarray, np.ndarray]:
+def posterior_of_independent(eigenvalues: np.ndarray, n_genes: int) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of independent genes with their probabilities."""
     m = eigenvalues.size
     nu = np.geomspace(1.0, max(n_genes, 1), N_COUNTS)
@@ -57,7 +57,7 @@ def variance_of_next_direction(eigenvalues: np.ndarray, n_genes: int) -> Expecte
     :math:`\psi(\nu/2) - \log(\nu/2) - \psi(m\nu/2) + \log(m\nu/2)` and the variance :math:`\psi'(\nu/2) + \psi'(m\nu/2)`; both
     are averaged over the posterior of :math:`\nu` (`independent_genes`).
     """
-    nu, probability = _posterior_of_independent(eigenvalues, n_genes)
+    nu, probability = posterior_of_independent(eigenvalues, n_genes)
     seen = eigenvalues.size * nu / 2
     mean = digamma(nu / 2) - np.log(nu / 2) - digamma(seen) + np.log(seen)
     variance = polygamma(1, nu / 2) + polygamma(1, seen)
