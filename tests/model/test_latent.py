@@ -175,7 +175,7 @@ def test_loadings_find_the_genes_that_change(cohort: AnnData) -> None:
     expressed = np.asarray(cohort.X.mean(0) > 50)
     found = mean.iloc[:, axis].abs().to_numpy()
     assert np.corrcoef(found[expressed], true[expressed])[0, 1] > 0.8
-    assert (sd.to_numpy() > 0).all()
+    assert (sd.iloc[:, axis] > 0).all()
 
 
 def test_top_genes_are_those_of_the_largest_loadings(trained: bulkvi.BulkVI) -> None:
@@ -192,3 +192,20 @@ def test_top_genes_are_those_of_the_largest_loadings(trained: bulkvi.BulkVI) -> 
         trained.get_top_loadings(0)
     with pytest.raises(ValueError, match="level is 1"):
         trained.get_top_loadings(level=1)
+
+
+def test_an_axis_without_variance_is_there_to_be_drawn_and_has_no_genes(cohort: AnnData) -> None:
+    bulkvi.BulkVI.setup_anndata(cohort, size_factor_key="size_factor")
+    model = fit(cohort, max_steps=20, n_latent=3)
+    with torch.no_grad():
+        model.module.decoder.loadings[1:] = 0
+    y = model.get_latent_representation()
+    assert y.shape == (24, 2)
+    assert y[:, 0].std() > 0
+    assert not y[:, 1].any()
+    assert set(model.get_top_loadings(4)["axis"]) == {"axis_1"}
+    with torch.no_grad():
+        model.module.decoder.loadings[0] = 0
+    model.axes_ = None
+    assert not model.get_latent_representation().any()
+    assert model.get_top_loadings().empty

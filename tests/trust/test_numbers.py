@@ -101,6 +101,8 @@ ARGUMENTS: dict[str, tuple[Call, tuple[Any, ...]]] = {
     "get_normalized_expression batch_size": (rates("batch_size"), (0, 2.5)),
     "get_normalized_expression indices": (rates("indices"), ([99], [-99], [0.5], [], "s0")),
     "get_latent_representation batch_size": (lambda m, t, v: m.get_latent_representation(batch_size=v), (0, 1.5)),
+    "get_top_loadings n_genes": (lambda m, t, v: m.get_top_loadings(v), (0, 1.5)),
+    "get_top_loadings level": (lambda m, t, v: m.get_top_loadings(level=v), (0, 1)),
     "filter_genes min_counts": (lambda m, t, v: bv.pp.filter_genes(m.adata.copy(), min_counts=v), (-1,)),
     "filter_genes min_samples": (lambda m, t, v: bv.pp.filter_genes(m.adata.copy(), min_samples=v), (-1,)),
     "compare level": (lambda m, t, v: bv.tl.compare(t, t, level=v), (0, 1)),

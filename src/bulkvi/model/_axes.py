@@ -19,6 +19,8 @@ MIN_SHARE: Final = 1e-4
 """An axis with a smaller share of the variance is not in use: it changes no squared distance by more than one part in 10,000."""
 FEWEST_AXES: Final = 2
 """Axes that are kept in any case, where the model has as many dimensions: a picture needs two."""
+PRECISION: Final = 1e-6
+"""Log2, root mean square over the genes: smaller differences are rounding errors of the network."""
 LN2: Final = np.log(2)
 
 
@@ -56,7 +58,9 @@ def compute_axes(model: "BulkVI", *, with_samples: bool = True) -> PrincipalAxes
     n = len(state)
     centre = sum(rates.sum(0) for rates in log2_rates(model, state, means)) / n
     directions, spread = leading_axes((rates - centre for rates in log2_rates(model, state, means)), centre.size)
-    directions, spread = directions[:, :n_latent], spread[:n_latent] / np.sqrt(n)
+    spread = spread[:n_latent] / np.sqrt(n)
+    spread = spread[spread > PRECISION * np.sqrt(centre.size)]
+    directions = directions[:, : spread.size]
     # coordinates on the directions with mean square 1, and the loadings on them
     whitening, loadings = directions / spread, directions * spread
     covariance = np.zeros((*loadings.shape, loadings.shape[1]))

@@ -183,7 +183,7 @@ class LatentMixin(VAEMixin):
 
         Returns
         -------
-        Indexed by gene, the largest absolute loading of each axis first: ``axis``; ``loading``, ``loading_sd``, ``loading_low`` and
+        Indexed by gene, the largest absolute loading of each axis in use first: ``axis``; ``loading``, ``loading_sd``, ``loading_low`` and
         ``loading_high``, log2 per standard deviation of the training samples along the axis (:meth:`get_loadings`); ``lfsr``,
         the probability that the sign is wrong; ``symbol``, where ``adata.var`` has it.
 
@@ -207,8 +207,9 @@ class LatentMixin(VAEMixin):
         check_interval(level)
         loadings, sds = self.get_loadings(return_sd=True)
         reach = ndtri((1 + level) / 2)
-        parts = []
-        for axis in loadings:
+        parts = [pd.DataFrame(columns=[AXIS, LOADING, LOADING_SD, LOADING_LOW, LOADING_HIGH, LFSR])]
+        # an axis that is not in use has no genes
+        for axis in loadings.columns[(loadings != 0).any()]:
             # ties in the order of the names: the genes may come in any order
             largest = loadings[axis].abs().sort_index().sort_values(ascending=False, kind="stable").index[:n_genes]
             mean, sd = loadings.loc[largest, axis], sds.loc[largest, axis]
@@ -225,7 +226,7 @@ class LatentMixin(VAEMixin):
                     }
                 )
             )
-        table = pd.concat(parts)
+        table = pd.concat(parts[1:] or parts)
         if self.adata is not None and SYMBOL in self.adata.var:
             table.insert(0, SYMBOL, self.adata.var[SYMBOL].reindex(table.index))
         return table
