@@ -2,15 +2,17 @@
 
 import numpy as np
 import pytest
+from scipy.stats import chi2, norm
 
 from bulkvi.stats.effects.effect import EffectLikelihood
 from bulkvi.stats.effects.effect_draws import (
+    USUAL_INDEPENDENT,
+    USUAL_LOG_SD,
     draw_effects_given_prior,
     draw_independent,
     draw_log_factor,
     draw_prior,
 )
-from bulkvi.stats.effects.noise_inflation import independent_genes
 from bulkvi.stats.effects.shrinkage import ShrinkagePrior, shrink
 
 N_DRAWS = 40_000
@@ -45,11 +47,23 @@ def test_drawn_priors_lie_about_the_truth_and_vary(rng: np.random.Generator):
     assert 0.001 < null.std() < 0.05
 
 
-def test_drawn_numbers_of_independent_genes_have_the_mean_of_the_estimate(rng: np.random.Generator):
+def test_drawn_numbers_of_independent_genes_have_the_mean_of_their_posterior(rng: np.random.Generator):
+    """v (m nu + 2) / 2 is chi-squared given nu; log nu is normal."""
     eigenvalues = np.array([0.4, 0.8, 1.2, 1.6])
+    log_nu = np.linspace(0, np.log(5000), 20_000)
+    factor = (4 * np.exp(log_nu) + 2) / 2
+    density = (
+        factor * chi2.pdf(eigenvalues.var() * factor, 9) * norm.pdf(log_nu, np.log(USUAL_INDEPENDENT), USUAL_LOG_SD)
+    )
     drawn = [draw_independent(eigenvalues, 5000, rng) for _ in range(4000)]
     error = np.std(np.log(drawn)) / np.sqrt(len(drawn))
-    assert abs(np.log(drawn).mean() - np.log(independent_genes(eigenvalues, 5000))) < 4 * error
+    assert abs(np.log(drawn).mean() - density @ log_nu / density.sum()) < 4 * error
+
+
+def test_directions_as_even_as_those_of_independent_genes_count_more_than_the_usual(rng: np.random.Generator):
+    genes = rng.standard_normal((4, 5000))
+    eigenvalues = np.linalg.eigvalsh(genes @ genes.T)
+    assert np.median([draw_independent(eigenvalues, 5000, rng) for _ in range(200)]) > 3 * USUAL_INDEPENDENT
 
 
 def test_the_smallest_scale_is_kept(rng: np.random.Generator):

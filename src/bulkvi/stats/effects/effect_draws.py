@@ -8,6 +8,11 @@ from bulkvi.stats.effects.independent_genes import posterior_of_independent
 from bulkvi.stats.effects.noise_inflation import LARGEST_VARIANCE
 from bulkvi.stats.effects.shrinkage import ShrinkagePrior, marginal_likelihoods, mixture_weights, scale_grid
 
+USUAL_INDEPENDENT = 30.0
+"""Independent genes that all genes are worth: 8 to 92 in nine cohorts of yeasts, fly, mouse, rat and human, their geometric mean."""
+USUAL_LOG_SD = 0.8
+"""Standard deviation of its log between these cohorts."""
+
 
 def draw_log_factor(width: float, log_mean: float, log_sd: float, rng: np.random.Generator) -> tuple[float, bool]:
     r"""Draw the log of the factor f on the variances of all effects of a contrast, given the width F of its statistics.
@@ -25,9 +30,14 @@ def draw_log_factor(width: float, log_mean: float, log_sd: float, rng: np.random
 
 
 def draw_independent(eigenvalues: np.ndarray, n_genes: int, rng: np.random.Generator) -> float:
-    """Draw the number of independent genes that spread the variance over directions as these eigenvalues (`independent_genes`)."""
+    """Draw the number of independent genes that spread the variance over directions as these eigenvalues.
+
+    Its likelihood is that of `independent_genes`. A priori its log is normal, with mean and standard deviation of real cohorts: a few
+    directions cannot tell tens of independent genes from thousands, and real samples never have thousands.
+    """
     nu, probability = posterior_of_independent(eigenvalues, n_genes)
-    return float(rng.choice(nu, p=probability))
+    weight = probability * np.exp(-0.5 * ((np.log(nu) - np.log(USUAL_INDEPENDENT)) / USUAL_LOG_SD) ** 2)
+    return float(rng.choice(nu, p=weight / weight.sum()))
 
 
 def draw_prior(effect: EffectLikelihood, rng: np.random.Generator, smallest: float = 0.0) -> ShrinkagePrior:
