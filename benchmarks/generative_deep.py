@@ -30,8 +30,8 @@ from bulkvi.datasets._draws import TRENDS
 
 SIZES = (20, 60, 200)
 N_HELD_OUT = 20
-N_GENES = 2_000
-N_SETS = 2
+N_GENES = 1_000
+N_SETS = 3
 RESPONDING = 0.5
 METHODS: dict[str, Model] = {
     "bulkvi": Bulkvi(),
