@@ -30,8 +30,8 @@ from bulkvi.datasets._draws import TRENDS
 
 SIZES = (20, 60, 200)
 N_HELD_OUT = 20
-N_GENES = 2_000
-N_SETS = 2
+N_GENES = 1_000
+N_SETS = 3
 RESPONDING = 0.5
 METHODS: dict[str, Model] = {
     "bulkvi": Bulkvi(),
@@ -39,6 +39,14 @@ METHODS: dict[str, Model] = {
     "NB per gene": Plain(),
     "PCA, 5 components, NB noise": Pca(5),
 }
+
+CONTROL = "two linear factors"
+WIDTHS: dict[str, Model] = {
+    "bulkvi, 10 directions at most": Bulkvi(n_latent=10),
+    "bulkvi, 30 directions at most": Bulkvi(n_latent=30),
+}
+"""On the control, where all but two directions are useless; real cohorts of this size have more than ten."""
+ENOUGH_FOR_WIDTHS = 60
 
 Response = Callable[[int, int, Generator], np.ndarray]
 
@@ -98,7 +106,7 @@ def deep_rows(
         {"cohort": scenario, "n": n, "method": method, "seed": seed, **row}
         for scenario in scenarios
         for n in sizes
-        for method in (*METHODS, "truth")
+        for method in (*METHODS, *(WIDTHS if scenario == CONTROL and n >= ENOUGH_FOR_WIDTHS else ()), "truth")
         for seed in range(sets)
         for row in _scored(scenario, n, method, seed)
     ]
@@ -112,9 +120,10 @@ def _scored(scenario: str, n: int, method: str, seed: int) -> list[dict[str, Any
             dispersion = np.broadcast_to(held_out.var["dispersion"].to_numpy(), x.shape)
             height = float(log_probability(Counts(np.asarray(held_out.layers["mean"]), dispersion), x).mean())
             return [{"fit": height, "completion": height}]
-        ((_, predictive, seconds),) = predictives(METHODS[method], train, held_out, seed)
+        ((_, predictive, seconds),) = predictives(model, train, held_out, seed)
         return [scores(predictive, x, seed) | {"train_cpu": seconds}]
 
+    model = (METHODS | WIDTHS).get(method, Plain())
     settings = {"scenario": scenario, "n": n, "method": method, "seed": seed}
-    code = (Path(__file__), *code_of(METHODS.get(method, Plain())), *package_code("datasets/_draws.py"))
+    code = (Path(__file__), *code_of(model), *package_code("datasets/_draws.py"))
     return remember("generative_deep", settings, compute, code=code)

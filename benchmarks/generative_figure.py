@@ -31,8 +31,8 @@ PANELS = (
     Row(
         "held out", "ahead", f"completed log likelihood per count\nless that of {REFERENCE} (right is better)", 1, (0,)
     ),
-    Row("held out", "inside_95", "held-out counts in their 95 % interval, %", 100, (94, 97)),
-    Row("held out", "inside_50", "held-out counts in their 50 % interval, %", 100, (48, 56)),
+    Row("held out", "inside_95", "held-out counts in their\n95 % interval, %", 100, (94, 97)),
+    Row("held out", "inside_50", "held-out counts in their\n50 % interval, %", 100, (48, 56)),
     Row("latent", "silhouette", "silhouette of known groups\n(right is further apart)", 1, (0,)),
 )
 

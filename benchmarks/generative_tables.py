@@ -39,7 +39,7 @@ def tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "Held-out counts inside their central 50 % interval, %": _wide(compared, "inside_50", "{:.1f}", 100),
         "ZINB against NB": _inflation(held_out),
         "20 directions more: completed log likelihood with at most 30 directions less that with at most 10": _wider(
-            held_out
+            held_out, part.get("deep")
         ),
         "Known groups: silhouette": _latent(latent, "silhouette", "{:.2f}"),
         "Known groups: nearest sample of the same group, %": _latent(latent, "nearest", "{:.0f}", 100, chance=True),
@@ -118,13 +118,16 @@ def _inflation(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(lines, orient="index").rename_axis("cohort")
 
 
-def _wider(rows: pd.DataFrame) -> pd.DataFrame:
-    found = {
-        cohort: {DIFFERENCE: mean_and_error(differences, rows["seed"].nunique())}
-        for cohort, of in rows.groupby("cohort", sort=False)
-        if len(differences := paired(of, WIDE, NARROW, "completion"))
-    }
-    return pd.DataFrame.from_dict(found, orient="index", columns=[DIFFERENCE]).rename_axis("cohort")
+def _wider(held_out: pd.DataFrame, simulated: pd.DataFrame | None) -> pd.DataFrame:
+    """On cohorts, whose further directions may be real, and on simulated ones, where they are useless."""
+    found = {}
+    for cohort, of in held_out.groupby("cohort", sort=False):
+        found[cohort] = paired(of, WIDE, NARROW, "completion")
+    if simulated is not None:
+        for (scenario, n), of in simulated.groupby(["cohort", "n"], sort=False):
+            found[f"simulated: {scenario}, {n:.0f} samples"] = paired(of, WIDE, NARROW, "completion")
+    lines = {name: {DIFFERENCE: mean_and_error(each, len(each))} for name, each in found.items() if len(each)}
+    return pd.DataFrame.from_dict(lines, orient="index", columns=[DIFFERENCE]).rename_axis("data")
 
 
 def _latent(rows: pd.DataFrame, column: str, form: str, factor: float = 1, *, chance: bool = False) -> pd.DataFrame:
