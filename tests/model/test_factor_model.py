@@ -178,3 +178,20 @@ def test_many_factors_of_sparse_genes_are_climbed_from_far_above(seed: int) -> N
     )
     assert all(bool(torch.as_tensor(part).isfinite().all()) for part in fit)
     assert (fit.coefficients + fit.z @ fit.loadings).max() - counts.max().log() < 0.5 * too_high
+
+
+def test_directions_that_the_counts_do_not_support_vanish(rng: np.random.Generator) -> None:
+    """Two true directions and six of noise: no loadings are left of the six."""
+    counts, s, features, _ = simulated(rng)
+    level = torch.log1p(counts / s)
+    coefficients = torch.linalg.pinv(features) @ level
+    left, singular, right = torch.linalg.svd(level - features @ coefficients, full_matrices=False)
+    z = left[:, :8] * N**0.5
+    start = rough_start(counts, s, features)._replace(
+        z=z, loadings=right[:8] * singular[:8, None] / N**0.5, z_variance=torch.ones_like(z), relevance=torch.ones(8)
+    )
+    fit = run(counts, s, features, start, 40)
+    assert (fit.relevance > 0).sum() == K
+    assert (fit.loadings[K:] == 0).all()
+    assert (fit.z[:, K:] == 0).all()
+    assert fit.n_absorbed < features.shape[1] + K

@@ -292,3 +292,15 @@ def test_two_threads_train_as_one_after_the_other(cohort: AnnData) -> None:
     with ThreadPoolExecutor(2) as pool:
         together = list(pool.map(trained, (1, 2)))
     np.testing.assert_array_equal(together, alone)
+
+
+def test_more_directions_than_the_samples_carry_are_refused(cohort: AnnData) -> None:
+    bulkvi.BulkVI.setup_anndata(cohort, size_factor_key="size_factor", design="~ group")
+    model = bulkvi.BulkVI(cohort, n_latent=23)
+    with pytest.raises(ValueError, match="n_latent is 23, but 24 samples less 2 columns .* at most 22 directions"):
+        model.train(progress_bar=False)
+    assert not model.started_from_data_
+
+
+def test_a_model_says_how_many_directions_are_in_use(trained: bulkvi.BulkVI) -> None:
+    assert "in use" in trained._model_summary_string

@@ -35,6 +35,7 @@ MAX_ONE_THREAD = 1_000_000
 BATCH_SIZE = 256
 STEPS_PER_EPOCH = 10
 MAX_STEPS = {"linear": 1_000, "deep": 2_000}
+ENCODER_STEPS = 400
 MIN_EPOCHS = 5
 # Steps of a plateau.
 PLATEAU_STEPS = 30
@@ -80,8 +81,8 @@ class TrainingMixin(DifferentialMixin, UnsupervisedTrainingMixin):
         Parameters
         ----------
         max_steps
-            Largest number of gradient steps. By default 1,000 with a linear and 2,000 with a deep decoder, and at least 5 passes
-            through a cohort.
+            Largest number of gradient steps. By default 1,000 with a linear (400 where the start fits it) and 2,000 with a deep
+            decoder, and at least 5 passes through a cohort.
         max_epochs
             Largest number of passes through the samples, instead of ``max_steps``.
         learning_rate
@@ -144,13 +145,20 @@ class TrainingMixin(DifferentialMixin, UnsupervisedTrainingMixin):
         _check_devices(devices, strategy)
         if not 0 < train_size <= 1:
             raise ValueError(f"train_size must lie in (0, 1]; it is {train_size}.")
+        # the whole of a linear model is fitted at its start; steps of Adam would only add their noise to it
+        at_once = (
+            not self.started_from_data_
+            and datamodule is None
+            and train_size * n_samples <= MAX_SAMPLES
+            and fitted_at_start(self.module)
+        )
         full_batch = datamodule is None and train_size == 1 and batch_size >= n_samples and strategy == "auto"
         steps_per_pass = 1 if full_batch else math.ceil(train_size * n_samples / batch_size)
         steps_per_epoch = STEPS_PER_EPOCH if full_batch else steps_per_pass
         if max_epochs is not None:
             max_steps = max_epochs * steps_per_pass
         elif max_steps is None:
-            max_steps = max(MAX_STEPS[self.decoder_], MIN_EPOCHS * steps_per_pass)
+            max_steps = max(ENCODER_STEPS if at_once else MAX_STEPS[self.decoder_], MIN_EPOCHS * steps_per_pass)
 
         if not any(parameter.requires_grad for parameter in self.module.parameters()):
             raise ValueError(
@@ -189,13 +197,6 @@ class TrainingMixin(DifferentialMixin, UnsupervisedTrainingMixin):
             "check_val_every_n_epoch": 1 if train_size < 1 else None,
         }
         is_small = min(batch_size, n_samples) * self.summary_stats.n_vars <= MAX_ONE_THREAD
-        # the whole of a linear model is fitted at its start; steps of Adam would only add their noise to it
-        at_once = (
-            not self.started_from_data_
-            and datamodule is None
-            and n_train <= MAX_SAMPLES
-            and fitted_at_start(self.module)
-        )
         with (
             signals_of_the_caller(),
             unchanged_unless_finished(self),
@@ -248,8 +249,7 @@ class TrainingMixin(DifferentialMixin, UnsupervisedTrainingMixin):
             if len(samples) > MAX_SAMPLES:
                 samples = samples[np.linspace(0, len(samples) - 1, MAX_SAMPLES).astype(int)]
             loader = self._make_data_loader(adata=self.adata, indices=np.sort(samples), batch_size=MAX_SAMPLES)
-            place = samples.argsort().argsort()
-            batches = [{name: values[place] for name, values in next(iter(loader)).items()}]
+            batches = [{name: rows[samples.argsort().argsort()] for name, rows in next(iter(loader)).items()}]
         initialise(self.module, batches)
         self.started_from_data_ = True
 
