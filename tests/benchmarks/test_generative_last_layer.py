@@ -24,7 +24,8 @@ class Recorded:
     """Stands for a trained model; its predictive distribution is that of the held-out counts."""
 
     def __init__(self, rate: float):
-        self.rate, self.given = rate, []
+        self.rate = rate
+        self.given: list[list[str] | None] = []
 
     def get_predictive_log_likelihood(self, adata, *, given_genes=None):
         self.given.append(given_genes)

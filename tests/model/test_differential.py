@@ -1,5 +1,4 @@
 import numpy as np
-import pandas as pd
 import pytest
 from anndata import AnnData
 
@@ -40,19 +39,6 @@ def test_direct_and_latent_effects_add_up_to_the_total(cohort: AnnData) -> None:
         "group", "A", "B", effect="direct", latent_columns=1, composition_shift=False
     )
     np.testing.assert_allclose(reverse["log_fc_mle"], -direct, atol=1e-6)
-
-
-def test_calibration_permutes_the_labels_of_the_registered_samples(cohort: AnnData) -> None:
-    model = set_up(cohort[:, :60].copy())
-    one, again = (
-        model.calibrate("group", "B", "A", n_permutations=3, seed=1, progress_bar=False, n_jobs=n_jobs)
-        for n_jobs in (1, 2)
-    )
-    assert one.n_relabellings == 3
-    pd.testing.assert_frame_equal(one.fdr, again.fdr)
-    model.adata.obs["group"] = model.adata.obs["group"].map({"A": "B", "B": "A"}).astype("category")
-    with pytest.raises(ValueError, match=r"adata.obs\['group'\] has other values"):
-        model.calibrate("group", "B", "A", n_permutations=3, progress_bar=False)
 
 
 def test_the_decoded_effect_of_a_slope_is_the_linear_decoders_weight_per_unit(cohort: AnnData) -> None:

@@ -22,8 +22,14 @@ def simulated(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, tor
     mean = s * np.exp(features @ coefficients + z @ loadings)
     counts = rng.poisson(rng.gamma(1 / dispersion, dispersion * mean))
     truth = FactorModel(
-        *map(torch.tensor, (coefficients, loadings, z, np.log(dispersion), np.ones_like(z), np.ones(K), np.ones(G))),
-        float(K),
+        coefficients=torch.tensor(coefficients),
+        loadings=torch.tensor(loadings),
+        z=torch.tensor(z),
+        log_dispersion=torch.tensor(np.log(dispersion)),
+        z_variance=torch.ones(N, K).double(),
+        relevance=torch.ones(K).double(),
+        spread=torch.ones(G).double(),
+        n_absorbed=float(K),
     )
     return torch.tensor(counts, dtype=torch.float64), torch.tensor(s), torch.tensor(features), truth
 

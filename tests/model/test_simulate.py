@@ -1,5 +1,7 @@
 """The method of the model: its arguments, its result, and that it changes nothing."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -50,7 +52,7 @@ def test_neither_the_samples_nor_the_random_state_change(pilot: bulkvi.BulkVI):
         pytest.param(3, {"latent_columns": 9}, ValueError, "latent_columns", id="too many latent columns"),
     ],
 )
-def test_wrong_arguments(pilot: bulkvi.BulkVI, n: object, more: dict, error: type, match: str):
+def test_wrong_arguments(pilot: bulkvi.BulkVI, n: Any, more: dict, error: type, match: str):
     with pytest.raises(error, match=match):
         pilot.simulate(n, "group", "B", "A", **more)
 

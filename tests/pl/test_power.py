@@ -1,10 +1,13 @@
 """Curves of the table of power."""
 
+import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import LineCollection
 
 from bulkvi import pl
 from bulkvi import power_names as pn
+from bulkvi.pl._power import PowerKind
 
 
 def make_table(n_genes: int = 2) -> pd.DataFrame:
@@ -17,12 +20,13 @@ def make_table(n_genes: int = 2) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(("kind", "n_lines"), [("power", 3), ("calls", 3), ("interval_width", 1), ("chance", 2)])
-def test_draws_expected_values_and_ranges(kind: str, n_lines: int):
+def test_draws_expected_values_and_ranges(kind: PowerKind, n_lines: int):
     table = make_table()
     ax = pl.power(table.sample(frac=1, random_state=0), kind=kind)
     assert len(ax.lines) == len(ax.collections) == n_lines
     for line, bars in zip(ax.lines, ax.collections, strict=True):
-        assert line.get_ydata().tolist() == [3 / 20, 5 / 20, 10 / 20]
+        assert np.asarray(line.get_ydata()).tolist() == [3 / 20, 5 / 20, 10 / 20]
+        assert isinstance(bars, LineCollection)
         ends = [segment[:, 1].tolist() for segment in bars.get_segments()]
         assert ends == [[n / 30, n / 15] for n in (3, 5, 10)]
         assert line.get_xdata() == pytest.approx([3, 5, 10], abs=0.2)
@@ -40,8 +44,9 @@ def test_the_caption_names_the_pilot():
 def test_a_table_from_a_file_has_no_attrs_and_is_drawn():
     table = make_table()
     table.attrs = {}
-    labels = [text.get_text() for text in pl.power(table).get_legend().get_texts()]
-    assert any("delta" in label for label in labels)
+    legend = pl.power(table).get_legend()
+    assert legend is not None
+    assert any("delta" in text.get_text() for text in legend.get_texts())
 
 
 def test_one_size_is_drawn():
@@ -51,7 +56,7 @@ def test_one_size_is_drawn():
 
 def test_wrong_arguments():
     with pytest.raises(ValueError, match="`kind` must be one of"):
-        pl.power(make_table(), kind="fdr")
+        pl.power(make_table(), kind="fdr")  # type: ignore[arg-type]
     with pytest.raises(KeyError, match=r"bulkvi\.tl\.power"):
         pl.power(pd.DataFrame({"a": [1]}))
     for n_genes in (0, 9):

@@ -1,14 +1,23 @@
 """Samples of a future study: balanced, seeded, analysed like any other; and what cannot be planned."""
 
+from typing import Any, TypedDict
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import bulkvi
+from bulkvi.regression.hidden import LatentColumns
 from bulkvi.regression.simulate_study import analyse, plan_study, simulate_study
 from tests.cohorts import make_cohort, make_lengths, set_up
 
-GIVEN = {"latent_columns": 0, "depth": 1.0}
+
+class Given(TypedDict):
+    latent_columns: LatentColumns
+    depth: float
+
+
+GIVEN = Given(latent_columns=0, depth=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +109,7 @@ def test_donors_are_not_simulated():
         pytest.param(("sex", "f", "m"), ValueError, "does not tell", id="not in the design"),
     ],
 )
-def test_what_cannot_be_planned(cohort: bulkvi.BulkVI, arguments: tuple, error: type, match: str):
+def test_what_cannot_be_planned(cohort: bulkvi.BulkVI, arguments: tuple[str, Any, Any], error: type, match: str):
     cohort.adata.obs["sex"] = ["f", "m"] * 12
     with pytest.raises(error, match=match):
         plan_study(cohort.gene_fit(), *arguments, **GIVEN)

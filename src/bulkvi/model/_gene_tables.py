@@ -6,10 +6,10 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from bulkvi.model._differential import DifferentialMixin
+from bulkvi.model._calibration import CalibrationMixin
 
 
-class GeneTablesMixin(DifferentialMixin):
+class GeneTablesMixin(CalibrationMixin):
     """Tables of :class:`~bulkvi.BulkVI` other than ``differential_expression``."""
 
     def omnibus_test(

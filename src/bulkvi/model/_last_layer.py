@@ -36,8 +36,9 @@ class LastLayerMixin(ExpressionMixin):
 
         Returns
         -------
-        The last layer (``state``, ``loadings()``, ``relevance``). It is kept until the model is trained again and saved with
-        it. That of a model of :meth:`load_query_data` is its reference's.
+        The last layer (``state``, ``loadings()``, ``relevance``). Its directions are the principal axes of the decoded rates before
+        the loadings are shrunk, scaled to mean square 1: ``state`` is in another rotation than
+        :meth:`get_latent_representation`. It is kept until the model is trained again and saved with it. That of a model of :meth:`load_query_data` is its reference's.
 
         Raises
         ------
