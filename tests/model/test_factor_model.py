@@ -4,7 +4,7 @@ import torch
 from scipy import stats
 
 from bulkvi.model import _factor_model as factor_model
-from bulkvi.model._factor_model import FactorModel, fit_factor_model
+from bulkvi.model._factor_model import FactorModel, fit_factor_model, squared_estimates
 
 N, G, K = 30, 400, 2
 
@@ -34,20 +34,20 @@ def simulated(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, tor
     return torch.tensor(counts, dtype=torch.float64), torch.tensor(s), torch.tensor(features), truth
 
 
-def rough_start(counts: torch.Tensor, s: torch.Tensor, features: torch.Tensor) -> FactorModel:
+def rough_start(counts: torch.Tensor, s: torch.Tensor, features: torch.Tensor, k: int = K) -> FactorModel:
     level = torch.log1p(counts / s)
     coefficients = torch.linalg.pinv(features) @ level
     left, singular, right = torch.linalg.svd(level - features @ coefficients, full_matrices=False)
-    z = left[:, :K] * N**0.5
+    z = left[:, :k] * N**0.5
     return FactorModel(
         coefficients,
-        right[:K] * singular[:K, None] / N**0.5,
+        right[:k] * singular[:k, None] / N**0.5,
         z,
         torch.full((G,), -1.0).double(),
         torch.ones_like(z),
-        torch.ones(K).double(),
+        torch.ones(k).double(),
         torch.ones(G).double(),
-        float(K),
+        float(k),
     )
 
 
@@ -82,6 +82,24 @@ def test_every_round_climbs_and_the_top_is_above_the_truth(rng: np.random.Genera
     heights = [log_posterior(counts, s, features, run(counts, s, features, start, n)) for n in (1, 2, 4, 8)]
     assert np.all(np.diff(heights) > 0)
     assert heights[-1] > log_posterior(counts, s, features, truth)
+
+
+def test_directions_no_stronger_than_noise_leave_at_once(rng: np.random.Generator) -> None:
+    """EM alone takes dozens of rounds."""
+    counts, s, features, _ = simulated(rng)
+    fit = run(counts, s, features, rough_start(counts, s, features, 12), 3)
+    assert fit.relevance.count_nonzero() == K
+    assert (fit.loadings[K:] == 0).all()
+
+
+def test_squared_estimates_are_those_of_a_regression_without_prior(rng: np.random.Generator) -> None:
+    """One gene, normal noise of variance 1: the ridge estimate and its variance give back the least squares."""
+    z, y = rng.normal(size=50), rng.normal(size=50)
+    information, prior = z @ z, 30.0
+    variance = 1 / (information + prior)
+    ridge = variance * (z @ y)
+    found = squared_estimates(*(torch.tensor([value]) for value in (ridge, variance, prior)))
+    assert found.item() == pytest.approx((z @ y) ** 2 / information)
 
 
 def test_coefficients_and_latent_space_are_recovered(rng: np.random.Generator) -> None:

@@ -1,5 +1,6 @@
 """Linear negative-binomial factor model whose directions have a learned relevance, by variational EM with Fisher scoring."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -14,18 +15,20 @@ from bulkvi.model._dispersion_steps import dispersion_steps
 # coefficients that are bounded: many factors at once would still move a gene by the sum of their steps, to where Fisher
 # scoring diverges.
 MAX_STEP = 2.0
-# Nor does it move the latent state, whose scale is that of a standard normal, further than this.
-MAX_LATENT_STEP = 1.0
+MAX_LATENT_STEP = 1.0  # standard deviations of the prior
 # Where a gene's steps alternate in sign, as those of Fisher scoring do at a count far above its mean, they are halved.
 SHORTER, LONGER = 0.5, 1.5
-# Elements of the samples x genes work arrays that are held at once.
+# Counts that are held in work arrays at once.
 BLOCK_ELEMENTS = 2_000_000
 # A direction is removed if the counts tell less of its state than this share of the prior variance. The strongest direction of
 # independent noise, of n samples and G >> n genes, gives each sample an information of about 4 and so 4 / (1 + 4); those of
 # real cohorts 0.96 and more.
 LEAST_INFORMED = 0.8
+# Dispersions settle before directions are compared with noise, whose strength is then .86 to .93 of the edge (after a round 1.01).
+SETTLING_ROUNDS = 1
+LEAST_SHARE = 1e-3
 INTERCEPT_PRECISION = 1e-6
-# Degrees of freedom of the prior of a gene's loadings: at the start, and the range of what is learned; above it is a normal.
+# Degrees of freedom of the prior of a gene's loadings: at the start, and their range (above it is a normal).
 START_DOF = 10.0
 DOF_RANGE = (0.5, 1_000.0)
 
@@ -135,8 +138,8 @@ def fit_factor_model(
         min(p + n_latent, n_samples - 1),
         float("inf"),
     )
-    for _ in range(n_rounds):
-        fit = _round(counts, exposure, features, fit, settings)
+    for number in range(n_rounds):
+        fit = _round(counts, exposure, features, fit, settings, settled=number >= SETTLING_ROUNDS)
         if fit.moved < tolerance:
             break
     fit = _signed(fit, p)
@@ -153,8 +156,10 @@ def fit_factor_model(
     )
 
 
-def _round(counts: Tensor, exposure: Tensor, features: Tensor, fit: _Fit, settings: _Settings) -> _Fit:
-    """One step of all genes, then of all samples, then of the prior of the loadings."""
+def _round(
+    counts: Tensor, exposure: Tensor, features: Tensor, fit: _Fit, settings: _Settings, *, settled: bool
+) -> _Fit:
+    """One step of all genes, then of all samples, then of the prior of the loadings; where ``settled``, noise is removed."""
     n_samples, n_genes = counts.shape
     p, k = settings.n_features, fit.z.shape[1]
     q = p + k
@@ -167,7 +172,7 @@ def _round(counts: Tensor, exposure: Tensor, features: Tensor, fit: _Fit, settin
     theta, steps, log_dispersion = fit.theta.clone(), fit.step.clone(), fit.log_dispersion.clone()
     damping, distance, absorbed = fit.damping.clone(), torch.zeros_like(fit.damping), torch.zeros_like(fit.damping)
     z_information = torch.eye(k, dtype=counts.dtype).repeat(n_samples, 1, 1)
-    z_score, second_moment = -fit.z, counts.new_zeros(k, k)
+    z_score, second_moment, strength = -fit.z, counts.new_zeros(k, k), counts.new_zeros(k)
     for genes in torch.arange(n_genes).split(max(1, BLOCK_ELEMENTS // n_samples)):
         x, own, log_a = counts[:, genes], theta[:, genes], log_dispersion[genes]
         s = exposure if exposure.shape[1] == 1 else exposure[:, genes]
@@ -190,6 +195,7 @@ def _round(counts: Tensor, exposure: Tensor, features: Tensor, fit: _Fit, settin
         theta[:, genes], log_dispersion[genes] = own, log_a
         variances = covariance.diagonal(dim1=1, dim2=2).T
         absorbed[genes] = (1 - variances * prior).sum(0)
+        strength += squared_estimates(own[p:], variances[p:], prior[p:]).sum(1)
         distance[genes] = ((own[p:].square() + variances[p:]) * precision[p:, None]).sum(0)
         weight, score = _working(x, s, predictors @ own, log_a)
         loadings = own[p:].T
@@ -217,9 +223,18 @@ def _round(counts: Tensor, exposure: Tensor, features: Tensor, fit: _Fit, settin
     # the location of the state belongs to the intercept
     fit.theta[0] += z.mean(0) @ fit.theta[p:]
     fit = fit._replace(z=z - z.mean(0), z_covariance=z_covariance, moved=float(z_step.square().mean().sqrt()))
+    stands_out = strength > n_genes * (1 + math.sqrt(max(n_samples - p, 0) / n_genes)) ** 2
+    if settled and not bool(stands_out.all()):
+        fit, second_moment = _without(fit, p, stands_out), second_moment[stands_out][:, stands_out]
     fit = _rotated(fit, p, second_moment / n_genes)
     supported = fit.z.square().mean(0) > LEAST_INFORMED
     return fit if bool(supported.all()) else _without(fit, p, supported)
+
+
+def squared_estimates(loadings: Tensor, variance: Tensor, prior_precision: Tensor) -> Tensor:
+    """Squares of the loadings that the counts alone would give, in units of their variance; 1 on average where there are none."""
+    # with information i of the counts the posterior variance is v = 1 / (i + prior) and the estimate loading / (v i)
+    return loadings.square() / (variance * (1 - variance * prior_precision).clamp(min=LEAST_SHARE))
 
 
 def _rotated(fit: _Fit, p: int, second_moment: Tensor) -> _Fit:
