@@ -16,7 +16,7 @@ from bulkvi.model._dispersion_steps import dispersion_steps
 # scoring diverges.
 MAX_STEP = 2.0
 MAX_LATENT_STEP = 1.0  # standard deviations of the prior
-# Where a gene's steps alternate in sign, as those of Fisher scoring do at a count far above its mean, they are halved.
+# Steps of a gene that alternate in sign, as those of Fisher scoring do at a count far above its mean, are halved.
 SHORTER, LONGER = 0.5, 1.5
 # Counts that are held in work arrays at once.
 BLOCK_ELEMENTS = 2_000_000
@@ -70,8 +70,7 @@ class _Fit(NamedTuple):
     log_dispersion: Tensor
     z: Tensor
     z_covariance: Tensor
-    variance: Tensor
-    """Prior variance of the loadings of each direction."""
+    variance: Tensor  # prior variance of the loadings of each direction
     gene_precision: Tensor
     """Expected precision of a gene's loadings relative to that, shape ``(n_genes,)``."""
     dof: float
