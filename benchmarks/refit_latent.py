@@ -49,7 +49,12 @@ def freeze(model: Any, held_out: AnnData) -> Frozen:
         inferred = module.inference(**module._get_inference_input(tensors))
         inputs = _double(module._get_generative_input(tensors, inferred))
     x, encoded = tensors["X"].double(), inferred["qz"].loc.double()
-    known = torch.as_tensor(model.get_latent_representation(axes="whitened")).double()
+    with torch.no_grad():
+        training = [
+            module.inference(**module._get_inference_input(batch))["qz"].loc
+            for batch in model._make_data_loader(adata=model.adata)
+        ]
+    known = torch.cat(training).double()
     module = copy.deepcopy(module).double()
     n, n_known = len(x), len(known)
     at_known = torch.arange(n).repeat_interleave(n_known)

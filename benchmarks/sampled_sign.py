@@ -8,6 +8,7 @@ import torch
 from scipy.special import logsumexp
 
 import bulkvi
+from bulkvi.model._expression import ExpressionMixin
 
 
 def sure_share(n_per_group: int, *, design: str | None, seed: int, n_draws: int = 400) -> float:
@@ -23,7 +24,9 @@ def sure_share(n_per_group: int, *, design: str | None, seed: int, n_draws: int 
     model.train(progress_bar=False)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        draws = np.log(model.get_normalized_expression(n_samples=n_draws, return_mean=False))
+        # the decoder's own rates: those of the model's method are of the last layer, whose coefficients are drawn too
+        rates = ExpressionMixin.get_normalized_expression(model, n_samples=n_draws, return_mean=False)
+    draws = np.log(rates)
     in_b = (adata.obs["group"] == "B").to_numpy()
     fold_change = logsumexp(draws[:, in_b], axis=1) - logsumexp(draws[:, ~in_b], axis=1)
     up = (fold_change > 0).mean(0)

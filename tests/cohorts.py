@@ -23,6 +23,17 @@ def make_cohort(seed: int = 0, n_per_group: int = 12) -> AnnData:
     return adata
 
 
+def make_hidden(n_per_group: int = 12) -> AnnData:
+    """Cohort with two hidden factors that move most genes, set up with its groups as the design."""
+    adata = bulkvi.datasets.simulate(
+        n_per_group=n_per_group, n_genes=300, n_hidden=2, hidden_share=0.8, hidden_sd=1.0, seed=1
+    )
+    bulkvi.pp.filter_genes(adata, min_counts=10)
+    bulkvi.pp.size_factors(adata)
+    bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ group")
+    return adata
+
+
 def fit(adata: AnnData, *, max_steps: int = 60, n_latent: int = 2, **choices: Any) -> bulkvi.BulkVI:
     """Model trained on an AnnData that is set up."""
     model = bulkvi.BulkVI(adata, n_latent=n_latent, **choices)

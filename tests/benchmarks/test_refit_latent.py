@@ -60,7 +60,8 @@ def test_the_highest_mode_wins_whatever_the_order_of_the_starts(refit):
 
 @pytest.fixture(scope="module")
 def trained() -> bv.BulkVI:
-    adata = bv.datasets.simulate(n_per_group=4, n_genes=80, seed=0)
+    # a hidden factor in most genes: without one there is no state to fit
+    adata = bv.datasets.simulate(n_per_group=6, n_genes=80, n_hidden=1, hidden_share=0.8, hidden_sd=2.0, seed=0)
     bv.pp.size_factors(adata)
     bv.BulkVI.setup_anndata(adata, size_factor_key="size_factor", batch_key="group")
     model = bv.BulkVI(adata, n_latent=2)

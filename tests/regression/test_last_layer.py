@@ -5,16 +5,23 @@ import pytest
 
 import bulkvi
 from bulkvi.regression.last_layer import LastLayer, last_layer
-from tests.cohorts import make_cohort
+from tests.cohorts import fit, make_cohort, make_hidden
 
 
 def layer_of(model: bulkvi.BulkVI) -> LastLayer:
     return model.last_layer()
 
 
+@pytest.fixture(scope="module")
+def trained() -> bulkvi.BulkVI:
+    """Model of samples that two hidden factors tell apart."""
+    return fit(make_hidden(), max_steps=20)
+
+
 def test_names_scale_and_order_of_the_directions(trained: bulkvi.BulkVI) -> None:
     layer = layer_of(trained)
     assert layer.directions == ["latent_0", "latent_1"]
+    assert layer.relevance.is_monotonic_decreasing
     np.testing.assert_allclose((layer.state**2).mean(), 1)
     mean, sd = layer.loadings()
     assert mean.index.equals(trained.adata.var_names)

@@ -6,7 +6,7 @@ import pytest
 import bulkvi
 from bulkvi.regression.simulate import Truth, draw_counts, draw_truth
 from bulkvi.regression.simulate_study import Plan, plan_study
-from tests.cohorts import fit, make_cohort, set_up
+from tests.cohorts import fit, make_hidden, set_up
 
 
 def plan_of(model: bulkvi.BulkVI, latent_columns: int = 0) -> Plan:
@@ -27,9 +27,7 @@ def test_coefficients_have_the_drawn_effects(plan: Plan, rng: np.random.Generato
 
 
 def test_beside_latent_columns_too_the_effect_is_in_the_design(rng: np.random.Generator):
-    adata = make_cohort()
-    bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", batch_key="batch", design="~ group + age")
-    pilot = plan_of(fit(adata, max_steps=20), latent_columns=2).pilot
+    pilot = plan_of(fit(make_hidden(), max_steps=20), latent_columns=2).pilot
     truth = draw_truth(pilot, rng)
     assert len(truth.loading) > 2
     np.testing.assert_allclose(pilot.design_weights.to_numpy() @ truth.coef, truth.effect, atol=1e-8)

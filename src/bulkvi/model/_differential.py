@@ -127,7 +127,8 @@ class DifferentialMixin(BaseModelClass):
             the design distinguishes the groups, and ``"latent"``, the whole effect, where it does not.
         latent_columns
             How many latent columns are in the regressions. ``"auto"`` takes as many as parallel analysis finds, and none if too many
-            genes change to separate hidden variation from the effect (:meth:`latent_report`); 0 is the design alone.
+            genes change to separate hidden variation from the effect (:meth:`latent_report`); 0 is the design alone. There are
+            no more than training found, whatever the number.
         composition_shift
             Whether the shift that most direct effects share is subtracted from all of them, ``log_fc_mle`` included. By
             default only for size factors that :func:`bulkvi.pp.size_factors` estimated from all genes: their zero is

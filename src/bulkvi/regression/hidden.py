@@ -95,12 +95,14 @@ class HiddenVariation:
         )
 
     def regression(self, number: LatentColumns) -> HiddenRegression | None:
-        """Regress all genes on the design and this number of latent columns; None if the number is 0."""
+        """Regress all genes on the design and this number of latent columns; None if the number is 0, or training found none."""
         wanted = self.number.number if number == "auto" else int(number)
         if wanted == 0:
             return None
         if wanted not in self._fitted:
             columns = self.columns(wanted)
+            if columns.empty:
+                return None
             n_columns, inflation = columns.shape[1], self.number.inflation
             known = n_columns < inflation.shape[1]
             expected = ExpectedInflation(*map(float, inflation[:, n_columns])) if known else None
@@ -207,7 +209,8 @@ def effect_given_latent(
     if kind == "latent":
         raise ValueError(
             "effect='latent': no latent column enters this comparison, so the latent state carries nothing of it "
-            "(model.latent_report() says why). Ask for 'direct', or give latent_columns as a number."
+            "(model.latent_report() says why; it is empty where training found no direction). Ask for 'direct', or give "
+            "latent_columns as a number."
         )
     return ContrastInRegression(plain, weights, None, sides, 0, plain.expected_alone)
 

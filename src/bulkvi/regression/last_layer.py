@@ -29,17 +29,15 @@ class LastLayer:
     Examples
     --------
     >>> import bulkvi as bv
-    >>> adata = bv.datasets.simulate(n_per_group=4, n_genes=200)
+    >>> adata = bv.datasets.simulate(n_per_group=6, n_genes=300, n_hidden=1, hidden_share=0.8, hidden_sd=2.0)
     >>> bv.pp.size_factors(adata)
     >>> bv.BulkVI.setup_anndata(adata, size_factor_key="size_factor")
     >>> model = bv.BulkVI(adata, n_latent=2)
     >>> model.train(max_steps=20, progress_bar=False)
     >>> layer = model.last_layer()
-    >>> layer.state.shape
-    (8, 2)
     >>> mean, sd = layer.loadings()
-    >>> mean.shape
-    (200, 2)
+    >>> mean.shape == sd.shape == (300, len(layer.directions))
+    True
     """
 
     genes: pd.Index

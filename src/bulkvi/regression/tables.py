@@ -137,13 +137,14 @@ def latent_report(hidden: HiddenVariation) -> pd.DataFrame:
     total = float((number.singular_values**2).sum()) or 1.0
     return pd.DataFrame(
         {
-            names.SINGULAR_VALUE: value,
-            names.SINGULAR_VALUE_BY_CHANCE: threshold,
-            names.INFORMATION: information,
-            names.ENTERS: [k < number.number for k in rows],
+            # types that do not depend on whether there is a row
+            names.SINGULAR_VALUE: np.array(value, float),
+            names.SINGULAR_VALUE_BY_CHANCE: np.array(threshold, float),
+            names.INFORMATION: np.array(information, float),
+            names.ENTERS: np.array([k < number.number for k in rows], bool),
             names.VARIANCE_SHARE: np.square(value) / total,
             names.STRONGEST_WITH: [name for name, _ in best],
-            names.STRENGTH: [strength for _, strength in best],
+            names.STRENGTH: np.array([strength for _, strength in best], float),
         },
         index=columns.columns,
     )

@@ -108,12 +108,14 @@ def size_factor_picture(comparison: Comparison) -> Picture:
 
 def latent_pictures(comparison: Comparison) -> list[Picture]:
     """The samples in the first two dimensions of the latent state, coloured by columns that may explain it."""
-    if comparison.model.module.n_latent < 2:
+    state = comparison.model.get_latent_representation()
+    # without a direction that the samples support all of them are in one place
+    if state.shape[1] < 2 or not state.any():
         return []
     adata, columns = comparison.model.adata, _latent_columns(comparison)
     shown = AnnData(
         obs=adata.obs[columns],
-        obsm={names.LATENT: comparison.model.get_latent_representation()},
+        obsm={names.LATENT: state},
         uns={
             key: adata.uns[key]
             for key in (DESIGN_VARIABLES, *(f"{column}_colors" for column in columns))

@@ -152,6 +152,8 @@ def latent_table(model: BulkVI, query: Query, design: DesignCheck | None) -> tup
         table = model.latent_report()
     except ValueError as error:
         return None, str(error)
+    if table.empty:
+        return None, "No hidden factor is used: training found no direction beside the design that these samples support."
     chance = table[names.SINGULAR_VALUE_BY_CHANCE].to_numpy()
     shown = pd.DataFrame(
         {
