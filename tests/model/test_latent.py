@@ -8,7 +8,7 @@ import torch
 from anndata import AnnData
 
 import bulkvi
-from tests.cohorts import fit
+from tests.cohorts import fit, make_hidden
 from tests.model.test_query import new_samples
 
 
@@ -178,7 +178,8 @@ def test_loadings_find_the_genes_that_change(cohort: AnnData) -> None:
     assert (sd.iloc[:, axis][mean.iloc[:, axis] != 0] > 0).all()
 
 
-def test_top_genes_are_those_of_the_largest_loadings(trained: bulkvi.BulkVI) -> None:
+def test_top_genes_are_those_of_the_largest_loadings() -> None:
+    trained = fit(make_hidden(), max_steps=20)
     mean, sd = trained.get_loadings(return_sd=True)
     top = trained.get_top_loadings(5, level=0.9)
     assert top["axis"].tolist() == ["axis_1"] * 5 + ["axis_2"] * 5
