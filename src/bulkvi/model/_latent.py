@@ -195,13 +195,13 @@ class LatentMixin(VAEMixin):
         Examples
         --------
         >>> import bulkvi as bv
-        >>> adata = bv.datasets.simulate(n_per_group=4, n_genes=200)
+        >>> adata = bv.datasets.simulate(n_per_group=6, n_genes=300, n_hidden=1, hidden_share=0.8, hidden_sd=2.0)
         >>> bv.pp.size_factors(adata)
         >>> bv.BulkVI.setup_anndata(adata, size_factor_key="size_factor")
         >>> model = bv.BulkVI(adata, n_latent=2)
         >>> model.train(max_steps=20, progress_bar=False)
-        >>> model.get_top_loadings(3)["axis"].tolist()
-        ['axis_1', 'axis_1', 'axis_1', 'axis_2', 'axis_2', 'axis_2']
+        >>> model.get_top_loadings(3)["axis"].head(3).tolist()
+        ['axis_1', 'axis_1', 'axis_1']
         """
         check_whole("n_genes", n_genes, least=1)
         check_interval(level)

@@ -68,7 +68,9 @@ def shrink_loadings(estimate: np.ndarray, information: np.ndarray) -> LoadingPos
     over the grid `SCALES`. :math:`\tau_k` and :math:`\pi_j` maximise the marginal likelihood by EM (Dempster, Laird & Rubin 1977):
     :math:`\tau_k^2` is the mean of :math:`E[w_{gk}^2 / c_g^2]`. A direction that the counts do not support shrinks to nothing (automatic
     relevance determination, MacKay 1994), and the few genes that a direction is about, such as those of the Y chromosome, keep their
-    large loadings, as under adaptive shrinkage (Stephens 2017).
+    large loadings, as under adaptive shrinkage (Stephens 2017). Unlike `bulkvi.stats.predictive.layer.fit_layer`, which regresses the
+    counts again under one normal prior per direction in order to predict, this only shrinks the estimates that a network has made,
+    and its prior has scales of genes: loadings are there to be read gene by gene.
 
     ``estimate`` is genes x directions, ``information`` that of :func:`loading_information`. Of many genes, every k-th in the order
     of their information teaches the prior: the same ones in whatever order genes come.

@@ -83,7 +83,9 @@ def fit_layer(
     The relevance :math:`\tau_k` maximises the marginal likelihood: with :math:`m_{kg}, v_{kg}` the posterior mean and variance
     of the loadings it is the fixed point :math:`\tau_k^2 = \sum_g m_{kg}^2 / \sum_g (1 - v_{kg} / \tau_k^2)` (MacKay 1992), so
     that a direction without support gets a prior, and loadings, of nearly zero. The level of a gene has a normal prior with the
-    mean and variance of all genes' log mean rates, effects of the design the weak one of `effect_ridge`.
+    mean and variance of all genes' log mean rates, effects of the design the weak one of `effect_ridge`. Unlike
+    `bulkvi.stats.hidden.loadings.shrink_loadings`, which shrinks the loadings of a network for users to read, the counts are
+    regressed again, with dispersions and effects, and one normal prior per direction keeps the posterior of rates in closed form.
 
     Parameters
     ----------
