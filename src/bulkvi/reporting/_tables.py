@@ -153,7 +153,10 @@ def latent_table(model: BulkVI, query: Query, design: DesignCheck | None) -> tup
     except ValueError as error:
         return None, str(error)
     if table.empty:
-        return None, "No hidden factor is used: training found no direction beside the design that these samples support."
+        return (
+            None,
+            "No hidden factor is used: training found no direction beside the design that these samples support.",
+        )
     chance = table[names.SINGULAR_VALUE_BY_CHANCE].to_numpy()
     shown = pd.DataFrame(
         {
