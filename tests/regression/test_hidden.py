@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from anndata import AnnData
 from threadpoolctl import threadpool_limits
 
@@ -65,6 +66,23 @@ def test_direct_and_latent_add_up_to_total(model: bulkvi.BulkVI) -> None:
     assert (latent["p_value"] < 1e-4).sum() == 0
     loading = np.abs(model.adata.varm["true_hidden_loading"][:, 0])
     assert np.corrcoef(latent["log_fc_mle"].abs(), loading)[0, 1] > 0.7
+
+
+def test_without_a_decoded_direction_all_is_the_design_alone() -> None:
+    adata = make_cohort()
+    bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ group")
+    model = fit(adata, max_steps=5)
+    with torch.no_grad():
+        model.module.decoder.loadings.zero_()
+    assert model.latent_report().empty
+    assert model.latent_report()["enters"].sum() == 0
+    alone = model.differential_expression("group", "B", "A", latent_columns=0)
+    for number in (1, 2):
+        given = model.differential_expression("group", "B", "A", latent_columns=number)
+        pd.testing.assert_frame_equal(given, alone)
+        assert given.attrs["n_latent_columns"] == 0
+    with pytest.raises(ValueError, match="empty where training found no direction"):
+        model.differential_expression("group", "B", "A", latent_columns=2, effect="latent")
 
 
 def test_nothing_hidden_changes_nothing() -> None:

@@ -49,9 +49,9 @@ def without_drawing(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(module, "draw", draw)
 
 
-def simulated() -> AnnData:
-    # a hidden factor in most genes, so that the latent state has something to show
-    adata = bv.datasets.simulate(n_per_group=5, n_genes=400, n_hidden=1, hidden_share=0.8, hidden_sd=1.5)
+def simulated(*, hidden: bool = True) -> AnnData:
+    """Counts; with a hidden factor in most genes the latent state has something to show."""
+    adata = bv.datasets.simulate(n_per_group=5, n_genes=400, n_hidden=int(hidden), hidden_share=0.8, hidden_sd=1.5)
     arms = adata.obs["group"].map({"B": GROUPS[0], "A": GROUPS[1]})
     adata.obs = pd.DataFrame({"arm": pd.Categorical(arms), "age": np.arange(10.0) % 4}, index=adata.obs_names)
     adata.obs_names = [f"s<{i}>" for i in range(10)]

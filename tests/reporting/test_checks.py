@@ -12,7 +12,7 @@ FLAGS = pd.DataFrame({"flag": ["", "outlier,separated", "separated", "not_conver
 
 
 def test_swapped_samples_are_told_by_name():
-    adata = simulated()
+    adata = simulated(hidden=False)
     arms = adata.obs["arm"].astype(str).to_numpy()
     arms[[0, 9]] = arms[[9, 0]]
     adata.obs["arm"] = pd.Categorical(arms)

@@ -255,6 +255,18 @@ def test_the_latent_state_is_drawn_by_what_is_compared_and_by_what_goes_with_it(
 
 
 @pytest.mark.usefixtures("plain")
+def test_a_network_without_a_direction_has_no_picture_and_the_page_says_so(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    report = study.model.latent_report().iloc[:0]
+    monkeypatch.setattr(study.model, "latent_report", lambda: report)
+    monkeypatch.setattr(study.model, "get_latent_representation", lambda: np.zeros((10, 2)))
+    tree = parsed(bv.report(study.model, study.de, tmp_path / "report.html"))
+    assert not [title for title in tree.iter("strong") if text_of(title).startswith("Latent state")]
+    assert "training found no direction" in text_of(tree)
+
+
+@pytest.mark.usefixtures("plain")
 @pytest.mark.parametrize("step", ["write_bytes", "replace"])
 def test_a_page_that_cannot_be_written_leaves_the_older_one(
     step: str, study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
