@@ -146,10 +146,10 @@ def test_the_paired_difference_in_the_table_is_that_of_the_rows(rows):
     ahead = (score["NB per gene"] - score["bulkvi"]).dropna()
     expected = f"{ahead.mean():+.3f} ({ahead.std() / np.sqrt(SPLITS):.3f})"
     assert differences.loc["NB per gene", "gtex_skin"] == expected
-    assert differences.loc["scVI, defaults", "gtex_skin"].endswith("; 2)")
+    assert differences.loc["scVI, defaults", "gtex_skin"].endswith(f"; {room('peers').COMPARED_SPLITS['defaults']})")
     inflated = tables["ZINB against NB"].loc["gtex_skin, scVI"]
     assert inflated["expected by ZINB, %"] == "11.00"
-    assert inflated["splits won by ZINB"].endswith("of 2")
+    assert inflated["splits won by ZINB"].endswith(f"of {room('peers').COMPARED_SPLITS['zinb']}")
 
 
 def test_tables_and_figure_hold_every_row(rows):
