@@ -28,10 +28,10 @@ from benchmarks.generative_models import Bulkvi, Model, Pca, Plain, code_of
 from benchmarks.generative_scores import scores
 from bulkvi.datasets._draws import TRENDS
 
-SIZES = (20, 60, 200)
+SIZES = (20, 60)
 N_HELD_OUT = 20
 N_GENES = 1_000
-N_SETS = 3
+N_SETS = 2
 RESPONDING = 0.5
 METHODS: dict[str, Model] = {
     "bulkvi": Bulkvi(),

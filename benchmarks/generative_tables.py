@@ -162,7 +162,8 @@ def _deep(held_out: pd.DataFrame, simulated: pd.DataFrame | None) -> pd.DataFram
         for (scenario, n), of in simulated.groupby(["cohort", "n"], sort=False):
             lines[f"simulated: {scenario}, {n:.0f} samples"] = _deep_line(of, truth=True)
     for cohort, of in held_out.groupby("cohort", sort=False):
-        lines[cohort] = _deep_line(of, truth=False)
+        if DEEP in set(of["method"]):
+            lines[cohort] = _deep_line(of, truth=False)
     return pd.DataFrame.from_dict(lines, orient="index").rename_axis("data")
 
 
