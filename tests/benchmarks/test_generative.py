@@ -83,7 +83,7 @@ def made_up(generative) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def rows(generative, made_up) -> pd.DataFrame:
-    return generative.rows(SPLITS)
+    return generative.rows(SPLITS, simulated=True)
 
 
 def test_every_method_has_one_row_for_each_cohort_and_split(generative, rows):
@@ -173,7 +173,7 @@ def test_bulkvi_alone_leaves_the_other_methods_as_they_were(generative, made_up,
 
     for name in ("search", "component_rows"):
         monkeypatch.setattr(generative, name, not_again)
-    ours = generative.rows(SPLITS, ours_only=True)
+    ours = generative.rows(SPLITS, ours_only=True, simulated=True)
     assert ours["method"].str.startswith("bulkvi").sum() + (ours["method"] == "truth").sum() == len(ours)
     again = room("tables").tables(page.with_earlier(ours, page.cells_of(rows)))
     assert list(again) == list(known)
@@ -208,7 +208,12 @@ def test_a_second_run_reads_the_cache_and_finds_the_same(generative, tmp_path, m
     monkeypatch.setattr(importlib.import_module("benchmarks.cache"), "CACHE", tmp_path)
     monkeypatch.setattr(generative, "DEFAULTS", generative.Scvi(epochs=(2,)))
     has_last_layer = hasattr(bv.BulkVI, "get_predictive_log_likelihood")
-    ours = {name: model for name, model in generative.HELD_OUT.items() if has_last_layer or not model.last_layer}
+    # models of 10 and 30 directions are too wide for these samples, which is found out anew each time
+    ours = {
+        name: model
+        for name, model in generative.HELD_OUT.items()
+        if (has_last_layer or not model.last_layer) and "at most" not in name
+    }
     monkeypatch.setattr(generative, "HELD_OUT", ours)
     for name in ("heldout", "whole"):
         monkeypatch.setattr(room(name), "load", simulated)
