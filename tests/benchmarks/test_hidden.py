@@ -12,7 +12,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
-SEEDS = range(20, 22)
+SEEDS = range(20, 24)
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +51,9 @@ def test_hidden_factors_cost_neither_errors_nor_power(hidden, monkeypatch) -> No
             assert (with_columns["calls"].to_numpy() == without["calls"].to_numpy()).all()
             continue
         assert (with_columns["latent columns"] >= 1).all()
-        # 600 changed genes of a cell: a difference of .02 is worth about one standard error; three of them, as of the FDR
+        # 1,200 changed genes of a cell: a difference of .014 is worth about one standard error
         power = [float(cell.loc[method, "TPR at 5 % FDP"].mean()) for method in ("bulkvi", "oracle")]
-        assert power[0] > power[1] - 0.06, (kind, size)
+        assert power[0] > power[1] - 0.04, (kind, size)
     found = table[table["scenario"] != "nothing hidden"].groupby("method")["TPR at 5 % FDP"].mean()
     assert found["bulkvi"] > found["oracle"] - 0.02
     assert found["bulkvi"] > found["bulkvi, no latent columns"] + 0.05
