@@ -8,7 +8,6 @@ import torch
 from scipy.special import logsumexp
 
 import bulkvi
-from bulkvi.model._expression import ExpressionMixin
 
 ROUNDING = 1e-5
 """Natural log, of rates in single precision."""
@@ -28,7 +27,7 @@ def sure_share(n_per_group: int, *, design: str | None, seed: int, n_draws: int 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         # the decoder's own rates: those of the model's method are of the last layer, whose coefficients are drawn too
-        rates = ExpressionMixin.get_normalized_expression(model, n_samples=n_draws, return_mean=False)
+        rates = model._decoded_expression(adata, np.arange(adata.n_obs), np.arange(adata.n_vars), n_samples=n_draws)
     draws = np.log(rates)
     in_b = (adata.obs["group"] == "B").to_numpy()
     fold_change = logsumexp(draws[:, in_b], axis=1) - logsumexp(draws[:, ~in_b], axis=1)

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bulkvi.study.groups import counterfactual_obs, find_groups
+from bulkvi.study.groups import counterfactual_obs, find_groups, sample_positions
 
 OBS = pd.DataFrame(
     {
@@ -57,3 +57,14 @@ def test_wrong_groups_are_refused_with_the_choices(
 ) -> None:
     with pytest.raises(error, match=message):
         find_groups(OBS, column, group1, group2)
+
+
+def test_samples_are_given_by_number_from_either_end_or_as_a_mask() -> None:
+    assert sample_positions([3, -1, 0], 5).tolist() == [3, 4, 0]
+    assert sample_positions([False, True, False, False, True], 5).tolist() == [1, 4]
+
+
+@pytest.mark.parametrize("indices", [[], [5], [-6], [0.5], [True, False], "a"])
+def test_samples_that_are_not_there_are_refused_with_the_range(indices) -> None:
+    with pytest.raises(ValueError, match="from 0 to 4"):
+        sample_positions(indices, 5)

@@ -1,118 +1,40 @@
 """Expression of samples from a trained model, and its decoded rates as arrays for the regressions."""
 
-from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import numpy as np
-import pandas as pd
 import torch
 from anndata import AnnData
 from scvi import REGISTRY_KEYS
 from scvi.model.base import RNASeqMixin, VAEMixin
 from torch import Tensor
 
-from bulkvi.arguments import check_number, check_whole
 from bulkvi.model._restore import seeded
 from bulkvi.model._scvi_private import MODULE_KEYS, batch_codes
-from bulkvi.stats.counts.counts import LARGEST
-from bulkvi.study.groups import gene_positions
-
-LARGEST_LIBRARY = 1e3 * LARGEST
-
-
-def _positions(indices: Sequence[int], adata: AnnData) -> np.ndarray:
-    """Return the positions of samples that are given by number or as a mask."""
-    given = np.asarray(indices)
-    if given.ndim == 1 and given.dtype == bool and given.size == adata.n_obs:
-        return np.flatnonzero(given)
-    whole = given.ndim == 1 and given.size > 0 and np.issubdtype(given.dtype, np.integer)
-    if not whole or (given < -adata.n_obs).any() or (given >= adata.n_obs).any():
-        raise ValueError(
-            f"indices must be positions of samples, whole numbers from 0 to {adata.n_obs - 1}, at least one, or a boolean for each "
-            f"sample; given is {indices!r}."
-        )
-    return np.arange(adata.n_obs)[given]
 
 
 class ExpressionMixin(RNASeqMixin, VAEMixin):
     """Decoded rates, and methods of scvi-tools with another meaning here."""
 
     @torch.inference_mode()
-    def get_normalized_expression(
+    def _decoded_expression(
         self,
-        adata: AnnData | None = None,
-        indices: Sequence[int] | None = None,
-        transform_batch: str | int | Sequence[str | int] | None = None,
-        gene_list: Sequence[str] | None = None,
-        library_size: float = 1.0,
+        adata: AnnData,
+        rows: np.ndarray,
+        genes: np.ndarray,
+        *,
+        transform_batch: Any = None,
         n_samples: int = 0,
         batch_size: int | None = None,
-        *,
-        return_mean: bool = True,
-        return_numpy: bool = False,
-    ) -> Any:
-        r"""Return decoded rates :math:`\rho_{ng}`: expected counts per unit size factor, depth and offset removed.
-
-        Parameters
-        ----------
-        adata
-            Samples to decode; the registered ones if ``None``.
-        indices
-            Positions of samples; all if ``None``.
-        transform_batch
-            Batch, or batches to average over, in which every sample is decoded; the batch of each sample if ``None``.
-        gene_list
-            Genes to return; all if ``None``.
-        library_size
-            Size factor to scale the rates to.
-        n_samples
-            Number of draws of the latent state; 0 decodes its posterior mean, which does not depend on a seed.
-        batch_size
-            Samples decoded at once.
-        return_mean
-            Whether to average over the draws.
-        return_numpy
-            Whether to return an array instead of a table.
-
-        Returns
-        -------
-        Samples x genes on the scale of counts (not logged); draws x samples x genes, as an array, if ``return_mean`` is
-        ``False`` and ``n_samples > 1``.
-
-        Raises
-        ------
-        KeyError
-            If a gene is not in the model.
-        TypeError
-            If ``gene_list`` is one name and not a list, or an argument that must be a number is not one.
-        ValueError
-            If ``library_size`` is not above 0 and at most 1e15, ``n_samples`` is below 0, a batch is not one of the model's, or an
-            index of a sample is out of range.
-        """
-        self._check_if_trained(warn=False)
-        check_number("library_size", library_size, above=0, most=LARGEST_LIBRARY)
-        check_whole("n_samples", n_samples, least=0)
-        if batch_size is not None:
-            check_whole("batch_size", batch_size, least=1)
-        adata = self._validate_anndata(adata)
-        positions = np.arange(adata.n_obs) if indices is None else _positions(indices, adata)
-        genes = (
-            np.arange(adata.n_vars) if gene_list is None else gene_positions("gene_list", gene_list, adata.var_names)
-        )
+    ) -> np.ndarray:
+        """Rates of the decoder at the posterior mean of the latent state, samples x genes, or at draws of it, draws first."""
         batches = self._batches(adata, transform_batch)
         blocks = []
         with seeded(0 if n_samples == 0 else None):
-            for tensors in self._make_data_loader(adata=adata, indices=positions, batch_size=batch_size):
+            for tensors in self._make_data_loader(adata=adata, indices=rows, batch_size=batch_size):
                 rates = torch.stack([self._rates(tensors, batch, n_samples) for batch in batches]).mean(0)
-                blocks.append(library_size * rates[..., genes].cpu().numpy())
-        expression = np.concatenate(blocks, axis=-2)
-        if expression.ndim == 3:
-            if not return_mean:
-                return expression
-            expression = expression.mean(0)
-        if return_numpy:
-            return expression
-        return pd.DataFrame(expression, index=adata.obs_names[positions], columns=adata.var_names[genes])
+                blocks.append(rates[..., genes].cpu().numpy())
+        return np.concatenate(blocks, axis=-2)
 
     def _batches(self, adata: AnnData, transform_batch: Any) -> list[int | None]:
         """Return the codes of the batches to decode in; None for the batch of each sample."""

@@ -10,11 +10,12 @@ from anndata import AnnData
 from scipy.special import ndtri
 
 from bulkvi.arguments import check_interval, check_number, check_whole
-from bulkvi.model._expression import LARGEST_LIBRARY, _positions
 from bulkvi.model._last_layer import LastLayerMixin
+from bulkvi.stats.counts.counts import LARGEST
 from bulkvi.stats.predictive.state import SampleStates
-from bulkvi.study.groups import gene_positions
+from bulkvi.study.groups import gene_positions, sample_positions
 
+LARGEST_LIBRARY = 1e3 * LARGEST
 LARGEST_LOG = 80.0
 """Beyond which the exponential of a log rate overflows single precision."""
 
@@ -104,52 +105,43 @@ class PredictionMixin(LastLayerMixin):
         adata = self._validate_anndata(adata)
         if interval is not None:
             check_interval(interval)
-        layer = self._layer_for(adata, needed=interval is not None)
-        if layer is None:
-            return super().get_normalized_expression(
-                adata,
-                indices,
-                transform_batch,
-                gene_list,
-                library_size,
-                n_samples,
-                batch_size,
-                return_mean=return_mean,
-                return_numpy=return_numpy,
-            )
         check_number("library_size", library_size, above=0, most=LARGEST_LIBRARY)
         check_whole("n_samples", n_samples, least=0)
         if batch_size is not None:
             check_whole("batch_size", batch_size, least=1)
         rows, genes = self._chosen(adata, indices, gene_list)
-        study = self._study(adata)
-        designs = [design[rows] for design in self._designs(layer, study, adata, transform_batch)]
-        if interval is not None and (n_samples > 0 or len(designs) > 1):
-            raise ValueError(
-                "interval: give one of an interval, draws (n_samples) and several batches (transform_batch)."
-            )
-        states = _rows_of(layer.states_of(study), rows)
-        index, columns = adata.obs_names[rows], adata.var_names[genes]
+        layer = self._layer_for(adata, needed=interval is not None)
+        moments: list[tuple[np.ndarray, np.ndarray]] = []
 
         def rates(log_rate: np.ndarray) -> np.ndarray:
             return (library_size * np.exp(np.clip(log_rate, -LARGEST_LOG, LARGEST_LOG))).astype(np.float32)
 
-        if n_samples == 0:
-            moments = [layer.log_rates(states, design, genes) for design in designs]
-            expression = np.mean([rates(mean) for mean, _ in moments], axis=0)
+        if layer is None:
+            expression = library_size * self._decoded_expression(
+                adata, rows, genes, transform_batch=transform_batch, n_samples=n_samples, batch_size=batch_size
+            )
         else:
-            seed = _seed()
-            drawn = [
-                np.stack([rates(each) for each in layer.draw_rates(states, design, genes, n_samples, _generator(seed))])
-                for design in designs
-            ]
-            expression = np.mean(drawn, axis=0)
+            study = self._study(adata)
+            designs = [design[rows] for design in self._designs(layer, study, adata, transform_batch)]
+            if interval is not None and (n_samples > 0 or len(designs) > 1):
+                raise ValueError(
+                    "interval: give one of an interval, draws (n_samples) and several batches (transform_batch)."
+                )
+            states = _rows_of(layer.states_of(study), rows)
+            if n_samples == 0:
+                moments = [layer.log_rates(states, design, genes) for design in designs]
+                expression = np.mean([rates(mean) for mean, _ in moments], axis=0)
+            else:
+                seed = _seed()
+                drawn = [layer.draw_rates(states, design, genes, n_samples, _generator(seed)) for design in designs]
+                expression = np.mean([np.stack([rates(each) for each in draws]) for draws in drawn], axis=0)
+        if expression.ndim == 3:
             if not return_mean and n_samples > 1:
                 return expression
             expression = expression.mean(0)
 
         def table(values: np.ndarray) -> Any:
-            return values if return_numpy else pd.DataFrame(values, index=index, columns=columns)
+            return values if return_numpy else pd.DataFrame(values, adata.obs_names[rows], adata.var_names[genes])
 
         if interval is None:
             return table(expression)
@@ -279,7 +271,7 @@ class PredictionMixin(LastLayerMixin):
         self, adata: AnnData, indices: Sequence[int] | None, gene_list: Sequence[str] | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the positions of samples and genes."""
-        rows = np.arange(adata.n_obs) if indices is None else _positions(indices, adata)
+        rows = np.arange(adata.n_obs) if indices is None else sample_positions(indices, adata.n_obs)
         if gene_list is None:
             return rows, np.arange(adata.n_vars)
         return rows, gene_positions("gene_list", gene_list, adata.var_names)

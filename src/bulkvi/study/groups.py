@@ -137,3 +137,17 @@ def gene_positions(argument: str, genes: Sequence[str], var_names: pd.Index) -> 
             f"{len(unknown)} genes are not in the model, for example {unknown[:5]}; its genes are {list(var_names[:3])}, ..."
         )
     return positions
+
+
+def sample_positions(indices: Sequence[int], n_samples: int) -> np.ndarray:
+    """Return the positions of samples that are given by number or as a mask."""
+    given = np.asarray(indices)
+    if given.ndim == 1 and given.dtype == bool and given.size == n_samples:
+        return np.flatnonzero(given)
+    whole = given.ndim == 1 and given.size > 0 and np.issubdtype(given.dtype, np.integer)
+    if not whole or (given < -n_samples).any() or (given >= n_samples).any():
+        raise ValueError(
+            f"indices must be positions of samples, whole numbers from 0 to {n_samples - 1}, at least one, or a boolean for each "
+            f"sample; given is {indices!r}."
+        )
+    return np.arange(n_samples)[given]

@@ -5,7 +5,7 @@ from scipy.stats import norm
 
 from bulkvi.stats.effects.effect import EffectLikelihood
 from bulkvi.stats.effects.independent_genes import posterior_of_independent
-from bulkvi.stats.effects.noise_inflation import LARGEST_VARIANCE
+from bulkvi.stats.effects.noise_inflation import explanations
 from bulkvi.stats.effects.shrinkage import ShrinkagePrior, marginal_likelihoods, mixture_weights, scale_grid
 
 USUAL_INDEPENDENT = 30.0
@@ -23,7 +23,7 @@ def draw_log_factor(width: float, log_mean: float, log_sd: float, rng: np.random
     count the same, and :math:`\log f \sim N((\log F + m) / 2, s^2 / 2)`. The second result is whether it is this case.
     """
     z = (np.log(width) - log_mean) / log_sd
-    shared, mixed = norm.pdf(z) / log_sd, norm.cdf(z) / np.log(LARGEST_VARIANCE)
+    shared, mixed = explanations(float(np.log(width)), log_mean, log_sd)
     if rng.random() * (shared + mixed) < shared or mixed == 0:
         return float(log_mean + log_sd * (z / 2 + np.sqrt(0.5) * rng.standard_normal())), True
     return float(log_mean + log_sd * norm.ppf(rng.random() * norm.cdf(z))), False

@@ -196,10 +196,8 @@ def null_inflation(statistic: np.ndarray, expected: ExpectedInflation) -> NoiseI
     """
     log_sd = expected.spread
     observed = np.log(null_variance(statistic))
-    z = (observed - expected.log_mean) / log_sd
-    below = norm.cdf(z)
-    shared = norm.pdf(z) / log_sd
-    mixed = below / np.log(LARGEST_VARIANCE)
+    below = norm.cdf((observed - expected.log_mean) / log_sd)
+    shared, mixed = explanations(observed, expected.log_mean, log_sd)
     first = shared / (shared + mixed) if shared + mixed > 0 else 1.0
     quantiles = (
         expected.log_mean + log_sd * norm.ppf(QUANTILES * below) if below > 0 else np.full(QUANTILES.size, observed)
@@ -208,6 +206,12 @@ def null_inflation(statistic: np.ndarray, expected: ExpectedInflation) -> NoiseI
     weight = np.append(np.full(QUANTILES.size, (1 - first) / QUANTILES.size), first)
     # the log variance of nu independent statistics has the variance 2 / nu
     return NoiseInflation(factor, weight, 2 / log_sd**2, expected.least_null)
+
+
+def explanations(log_width: float, log_mean: float, log_sd: float) -> tuple[float, float]:
+    """Densities of a log width of the statistics if shared noise alone is behind it, and if small effects are too (`null_inflation`)."""
+    z = (log_width - log_mean) / log_sd
+    return float(norm.pdf(z) / log_sd), float(norm.cdf(z) / np.log(LARGEST_VARIANCE))
 
 
 def is_shared(inflation: NoiseInflation, expected: ExpectedInflation) -> bool:
