@@ -30,7 +30,7 @@ EXPECTED: Final = "expected"
 """Expected value of the quantity: mean over draws of the future study."""
 
 LOW: Final = "low"
-"""Lower end of its range: of the values that a future study has, ``attrs["level"]`` are expected within."""
+"""Lower end of its range: of the values that a future study has, a share ``attrs["power"]["level"]`` is expected within."""
 
 HIGH: Final = "high"
 """Upper end of its range."""

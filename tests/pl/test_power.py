@@ -15,7 +15,7 @@ def make_table(n_genes: int = 2) -> pd.DataFrame:
     label += [(pn.CHANCE, f"gene {i}") for i in range(n_genes)]
     rows = [(n, *which, n / 20, n / 30, n / 15) for n in (3, 5, 10) for which in label]
     table = pd.DataFrame(rows, columns=[pn.N_PER_GROUP, pn.QUANTITY, pn.GENE, pn.EXPECTED, pn.LOW, pn.HIGH])
-    table.attrs[pn.SETTINGS] = {"pilot": [3, 4], "level": 0.8, "delta": 0.5}
+    table.attrs[pn.SETTINGS] = {"contrast": "dex: trt / untrt", "pilot": [3, 4], "level": 0.8, "delta": 0.5}
     return table
 
 
@@ -35,10 +35,13 @@ def test_draws_expected_values_and_ranges(kind: PowerKind, n_lines: int):
     assert ax.get_xlabel() == "Samples per group"
 
 
-def test_the_caption_names_the_pilot():
-    texts = [text.get_text() for text in pl.power(make_table()).texts]
-    title = pl.power(make_table()).get_title(loc="left")
-    assert any("3 against 4" in text and "80%" in text for text in [*texts, title])
+def test_the_caption_names_the_contrast_and_the_pilot_and_the_legend_the_unit():
+    ax = pl.power(make_table())
+    texts = [text.get_text().replace("\n", " ") for text in ax.texts] + [ax.get_title(loc="left").replace("\n", " ")]
+    assert any("trt / untrt" in text and "3 against 4" in text and "80%" in text for text in texts)
+    legend = ax.get_legend()
+    assert legend is not None
+    assert "above 0.5 (log2)" in legend.get_texts()[0].get_text()
 
 
 def test_a_table_from_a_file_has_no_attrs_and_is_drawn():

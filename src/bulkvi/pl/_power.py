@@ -105,7 +105,8 @@ def power(
         legend_below(ax, handles, ncols=1 if kind != pn.CHANCE else None)
     if settings:
         first, second = settings["pilot"]
-        write_caption(ax, [f"from {first} against {second} samples", f"{settings['level']:.0%} ranges"])
+        pilot = f"{settings['contrast']}, from {first} against {second} samples"
+        write_caption(ax, [pilot, f"{settings['level']:.0%} ranges"])
     return finish(ax, show=show, save=save)
 
 
@@ -121,13 +122,13 @@ def _lines(table: pd.DataFrame, kind: str, settings: dict) -> dict[str, pd.DataF
                 "draw a part of the table."
             )
         return {gene: rows[rows[pn.GENE] == gene] for gene in genes}
-    delta = f"{settings['delta']:g}" if "delta" in settings else "delta"
+    delta = f"{settings['delta']:g} (log2)" if "delta" in settings else "delta"
     labels = {
-        pn.POWER: f"found, changes above {delta}",
+        pn.POWER: f"found, above {delta}",
         pn.POWER_ANY: "found, all changes",
         pn.FALSE_SHARE: "false calls",
         pn.CALLS: "called",
-        pn.CHANGED: f"changed by more than {delta}",
+        pn.CHANGED: f"changed, above {delta}",
         pn.FALSE_CALLS: "falsely called",
         pn.INTERVAL_WIDTH: "median gene",
     }
