@@ -24,9 +24,10 @@ FLOORS = {
     "gene_order": {"names"},
     "latent_names": set(),
     "power_names": set(),
+    "reference_names": set(),
     "stats": {"names"},
     "study": {"names", "arguments", "design_names", "stats"},
-    "regression": {"names", "calibration_names", "power_names", "arguments", "stats", "study"},
+    "regression": {"names", "calibration_names", "power_names", "reference_names", "arguments", "stats", "study"},
     "model": {"names", "latent_names", "arguments", "stats", "study", "regression"},
     "pp": {"names", "arguments", "stats", "study"},
     "tl": {
