@@ -207,12 +207,12 @@ class GeneFit:
         check_latent(None, latent_columns, self.network.n_latent)
         self.study.check_unchanged()
         columns = tested_columns(self.study.design, what)
-        return omnibus_table(self.study, self._hidden, columns, latent_columns)
+        return omnibus_table(self.study, self._hidden, columns, latent_columns, self._beside)
 
     def hidden(self) -> pd.DataFrame:
         """Tabulate the latent columns and what they go with (:meth:`bulkvi.BulkVI.latent_report`)."""
         self.study.check_unchanged()
-        return tables.latent_report(self._hidden)
+        return tables.latent_report(self._hidden, self._beside)
 
     def dispersions(self) -> pd.DataFrame:
         """Tabulate the dispersion of every gene (:meth:`bulkvi.BulkVI.get_dispersions`)."""
