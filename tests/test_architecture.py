@@ -27,7 +27,7 @@ FLOORS = {
     "reference_names": set(),
     "stats": {"names"},
     "study": {"names", "arguments", "design_names", "stats"},
-    "regression": {"names", "calibration_names", "power_names", "arguments", "stats", "study"},
+    "regression": {"names", "calibration_names", "power_names", "reference_names", "arguments", "stats", "study"},
     "model": {"names", "latent_names", "arguments", "stats", "study", "regression"},
     "reference": {"names", "reference_names", "arguments", "stats", "study", "regression", "model"},
     "pp": {"names", "arguments", "stats", "study"},

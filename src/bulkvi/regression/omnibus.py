@@ -7,8 +7,8 @@ import pandas as pd
 
 from bulkvi import names
 from bulkvi.arguments import warn_user
-from bulkvi.regression.contrast import TREND_UNSETTLED, gene_flags, join_flags
-from bulkvi.regression.hidden import HiddenVariation, LatentColumns, align_with
+from bulkvi.regression.contrast import TREND_UNSETTLED, LatentColumns, gene_flags, join_flags
+from bulkvi.regression.hidden import HiddenVariation, align_with
 from bulkvi.regression.regression import GeneRegression
 from bulkvi.stats.effects.effect import benjamini_hochberg
 from bulkvi.stats.effects.likelihood_ratio import omnibus_test
