@@ -29,6 +29,7 @@ FLOORS = {
     "study": {"names", "arguments", "design_names", "stats"},
     "regression": {"names", "calibration_names", "power_names", "reference_names", "arguments", "stats", "study"},
     "model": {"names", "latent_names", "arguments", "stats", "study", "regression"},
+    "reference": {"names", "reference_names", "arguments", "stats", "study", "regression", "model"},
     "pp": {"names", "arguments", "stats", "study"},
     "tl": {
         "names",
@@ -80,6 +81,7 @@ NOT_FOR = {
     "stats": {"anndata", "pandas", "scvi", "scanpy", "matplotlib", "seaborn", "lightning", "torch"},
     "study": {"scvi", "scanpy", "matplotlib", "seaborn", "lightning", "torch"},
     "regression": {"scvi", "scanpy", "matplotlib", "seaborn", "lightning", "torch"},
+    "reference": {"scvi", "scanpy", "matplotlib", "seaborn", "lightning"},
     "pp": {"scvi", "scanpy", "matplotlib", "seaborn", "lightning", "torch"},
     "tl": {"scvi", "lightning", "torch"},
     "pl": {"scvi", "torch", "lightning"},

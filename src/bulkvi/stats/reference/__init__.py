@@ -1,1 +1,1 @@
-"""What a reference cohort says of the samples and genes of a study."""
+"""What a reference cohort says about the genes of a study."""
