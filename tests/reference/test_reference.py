@@ -1,31 +1,27 @@
+from dataclasses import fields
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 
 import bulkvi
-from bulkvi.arguments import BulkVIWarning
 
 
-def test_genes_of_a_study_are_those_of_the_reference_in_the_order_of_the_study(
-    reference: bulkvi.Reference, rng: np.random.Generator
-) -> None:
-    order = rng.permutation(len(reference.genes))
-    genes = reference.genes_for([*reference.genes[order], "another"])
-    for field, ours, theirs in zip(genes._fields, genes, reference.values, strict=True):
-        np.testing.assert_array_equal(ours[..., :-1], theirs[..., order], err_msg=field)
-    assert not genes.known[-1]
-    assert genes.n_directions == len(reference.directions)
-
-
-def test_symbols_match_and_names_of_nothing_are_refused(reference: bulkvi.Reference) -> None:
-    by_symbol = reference.genes_for(list(reference.symbols))
-    np.testing.assert_array_equal(by_symbol.level, reference.values.level)
-    with pytest.raises(ValueError, match="at least 50 are needed"):
-        reference.genes_for(["X1", "X2"])
-
-
-def test_a_warning_says_how_many_genes_are_shared_if_most_are_not(reference: bulkvi.Reference) -> None:
-    with pytest.warns(BulkVIWarning, match=r"has 100 of the 300 genes of the study \(33%\)"):
-        reference.genes_for([*reference.genes[100:200], *[f"other{k}" for k in range(200)]])
+def test_a_loaded_reference_is_the_one_that_was_saved(reference: bulkvi.Reference, tmp_path: Path) -> None:
+    reference.save(tmp_path / "cohort.ref")
+    loaded = bulkvi.Reference.load(str(tmp_path / "cohort.ref"))
+    for field in fields(bulkvi.Reference):
+        saved, found = getattr(reference, field.name), getattr(loaded, field.name)
+        if field.name == "values":
+            for name, one, other in zip(saved._fields, saved, found, strict=True):
+                np.testing.assert_array_equal(one, other, err_msg=name)
+        elif isinstance(saved, np.ndarray | pd.Index):
+            np.testing.assert_array_equal(saved, found, err_msg=field.name)
+        else:
+            assert saved == found
+    names = list(reference.genes[::-1])
+    np.testing.assert_array_equal(loaded.genes_for(names).loadings, reference.genes_for(names).loadings)
 
 
 def test_provenance_is_recorded(reference: bulkvi.Reference, cohort_model: bulkvi.BulkVI) -> None:
@@ -50,3 +46,6 @@ def test_half_precision_costs_less_than_a_fiftieth_of_a_standard_deviation(
     assert np.abs((reference.values.loadings - mean) / sd)[:, known].max() < 0.02
     assert np.abs(reference.values.loadings_sd / sd - 1)[:, known].max() < 0.001
     assert (reference.values.loadings_sd[:, known] > 0).all()
+    # no counts of people: neither the counts nor the names of the samples are in the reference
+    content = repr([getattr(reference, field.name) for field in fields(bulkvi.Reference)])
+    assert not any(name in content for name in cohort_model.adata.obs_names)

@@ -50,7 +50,9 @@ def hash_samples(counts: np.ndarray, genes: np.ndarray) -> np.ndarray:
         whole = np.ascontiguousarray(np.rint(part), dtype="<i8")
         enough = (np.log2(1.0 + part).sum(1) >= MIN_BITS) & (whole == part).all(1)
         for sample in np.flatnonzero(enough).tolist():
-            digest = hashlib.blake2b(whole[sample].tobytes(), digest_size=8, person=PERSON, salt=k.to_bytes(8, "little"))
+            digest = hashlib.blake2b(
+                whole[sample].tobytes(), digest_size=8, person=PERSON, salt=k.to_bytes(8, "little")
+            )
             hashes[sample, k] = int.from_bytes(digest.digest(), "little")
     return hashes
 

@@ -93,7 +93,9 @@ def match_genes(
     free = known.copy()
     for rule, ours, theirs in rules:
         repeated = {name for name, count in Counter(ours).items() if count > 1}
-        repeated |= {name for name, count in Counter(theirs[k] for k in np.flatnonzero(known).tolist()).items() if count > 1}
+        repeated |= {
+            name for name, count in Counter(theirs[k] for k in np.flatnonzero(known).tolist()).items() if count > 1
+        }
         place = {theirs[k]: k for k in np.flatnonzero(free).tolist()}
         before = int((position >= 0).sum())
         for at in np.flatnonzero(position < 0).tolist():

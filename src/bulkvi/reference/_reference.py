@@ -1,57 +1,35 @@
 """A reference: what a cohort teaches about the genes of a tissue."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
-from bulkvi.arguments import warn_user
 from bulkvi.names import SYMBOL
+from bulkvi.reference import _file
+from bulkvi.reference._cohort import Cohort
+from bulkvi.reference._fingerprints import choose_genes, hash_samples
 from bulkvi.reference._from_model import cohort_genes, design_columns
-from bulkvi.reference._matching import GeneMatch, check_match, match_genes
+from bulkvi.reference._record import (
+    OTHER_ARRAYS,
+    Provenance,
+    check_shapes,
+    rounded,
+    rounded_genes,
+    stored,
+    stored_genes,
+)
 from bulkvi.stats.reference.genes import ReferenceGenes
 
 if TYPE_CHECKING:
     from bulkvi.model import BulkVI
 
-FEW_SHARED = 0.5
-"""Share of the study's genes below which a warning says how many are shared."""
-HALF_PRECISION = ("loadings", "loadings_sd", "log_dispersion_sd", "log_dispersion_alone_sd")
-"""Kept with 11 binary digits: an error of 0.05 %, far below the posterior standard deviations that they are or that go with them."""
 
-
-@dataclass(frozen=True)
-class Provenance:
-    """Where a reference comes from."""
-
-    name: str
-    """Short name."""
-    source: str = ""
-    """Where the counts of the cohort are, such as an accession or address."""
-    licence: str = ""
-    """Terms under which the reference may be used and shared."""
-    organism: str = ""
-    """Organism, if given."""
-    tissue: str = ""
-    """Tissue or cell type, if given."""
-    design: str = ""
-    """Formula or columns of the cohort's design."""
-    n_samples: int = 0
-    """Samples of the cohort."""
-    date: str = ""
-    """Day on which it was built, year-month-day (UTC)."""
-    bulkvi_version: str = ""
-    """Version of bulkvi that built it."""
-    scvi_version: str = ""
-    """Version of scvi-tools that the network was trained with."""
-
-
-@dataclass(frozen=True, eq=False)
-class Reference:
+@dataclass(frozen=True, eq=False, repr=False)
+class Reference(Cohort):
     """What a cohort teaches a study of the same tissue: levels, directions and dispersions of its genes. It holds no counts.
 
     Made by :meth:`from_model` or :meth:`load`.
@@ -62,6 +40,8 @@ class Reference:
         Ids of the genes, their symbols (or None) and names of the directions.
     values, level_sd, relevance, design_columns, design_mean, effects, effects_sd, log_geometric_mean
         Estimates of the cohort; see the attributes.
+    fingerprints, fingerprint_genes
+        Hashes of the samples.
     provenance
         Where it comes from.
 
@@ -77,31 +57,6 @@ class Reference:
     >>> reference.genes_for(["gene002", "gene001", "another", *cohort.var_names[2:]]).known[:3].tolist()
     [True, True, False]
     """
-
-    genes: pd.Index
-    """Ids of the genes."""
-    symbols: pd.Index | None
-    """Symbols of the genes, where the cohort had them."""
-    directions: list[str]
-    """Names of the directions."""
-    values: ReferenceGenes
-    """Estimates of every gene, natural logs; NaN for genes without counts in the cohort."""
-    level_sd: np.ndarray
-    """Posterior standard deviation of the levels, genes, natural log."""
-    relevance: np.ndarray
-    """Prior standard deviation of the loadings of each direction, natural log."""
-    design_columns: list[str]
-    """Columns of the cohort's design."""
-    design_mean: np.ndarray
-    """Mean row of the cohort's design, at which the levels are."""
-    effects: np.ndarray
-    """Posterior mean of the coefficients of the design, columns x genes, natural log."""
-    effects_sd: np.ndarray
-    """Their posterior standard deviation, columns x genes, natural log."""
-    log_geometric_mean: np.ndarray
-    """Natural log of the count that size factors are measured against, genes; -inf leaves a gene out."""
-    provenance: Provenance
-    """Where it comes from."""
 
     @classmethod
     def from_model(
@@ -153,18 +108,21 @@ class Reference:
         columns, row = design_columns(layer, study)
         column = symbols or (SYMBOL if SYMBOL in var else None)
         design = study.design
+        chosen = choose_genes(study.counts, [str(gene) for gene in layer.genes])
         return cls(
             genes=pd.Index(layer.genes.astype(str)),
             symbols=None if column is None else pd.Index(var[column].astype(str)),
             directions=layer.directions,
-            values=_rounded(parts.values),
-            level_sd=_round(parts.level_sd),
-            relevance=_round(layer.posterior.relevance),
+            values=rounded_genes(parts.values),
+            level_sd=rounded(parts.level_sd),
+            relevance=rounded(layer.posterior.relevance),
             design_columns=columns,
-            design_mean=row,
-            effects=_round(parts.effects),
-            effects_sd=_round(parts.effects_sd),
-            log_geometric_mean=_round(parts.log_geometric_mean),
+            design_mean=rounded(row),
+            effects=rounded(parts.effects),
+            effects_sd=rounded(parts.effects_sd),
+            log_geometric_mean=rounded(parts.log_geometric_mean),
+            fingerprints=hash_samples(study.counts, chosen),
+            fingerprint_genes=chosen,
             provenance=Provenance(
                 name=name,
                 source=source,
@@ -181,71 +139,71 @@ class Reference:
             ),
         )
 
-    @property
-    def n_samples(self) -> int:
-        """Number of samples of the cohort."""
-        return self.provenance.n_samples
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the reference to one file, for :meth:`load`.
 
-    @property
-    def size_factor_reference(self) -> pd.Series:
-        """Natural log of each gene's count that size factors are measured against, by gene (:func:`bulkvi.pp.size_factors`)."""
-        return pd.Series(self.log_geometric_mean, self.genes)
-
-    def match_genes(self, var_names: Sequence[str]) -> GeneMatch:
-        """Match gene names to the genes of the reference: the same id, the id without version, then the symbol.
+        The file is an archive of NumPy arrays and text: nothing in it is run when it is loaded, and it holds no counts. It is written
+        under another name first and renamed when it is complete.
 
         Parameters
         ----------
-        var_names
-            Names of the genes of a study.
-
-        Returns
-        -------
-        Named tuple with ``position`` (of each name in the reference, -1 where it lacks the gene), ``n_shared`` and ``describe()``.
-        """
-        return match_genes(var_names, self.genes, self.symbols, self.values.known)
-
-    def genes_for(self, var_names: Sequence[str]) -> ReferenceGenes:
-        """Return what the cohort says about the genes of a study.
-
-        Parameters
-        ----------
-        var_names
-            Names of the genes of the study: ids with or without versions, or symbols.
-
-        Returns
-        -------
-        One value for each name, in their order; NaN where the reference lacks the gene.
+        path
+            The file, such as ``"lcl.ref"``.
+        overwrite
+            Whether the file may exist.
 
         Raises
         ------
         ValueError
-            If fewer than 50 genes are shared, as with ids of another organism.
-
-        Warns
-        -----
-        If the reference has fewer than half of the genes.
+            If the file exists and ``overwrite`` is not set, or it is a folder.
+        OSError
+            If it cannot be written.
         """
-        match = self.match_genes(var_names)
-        check_match(match, list(var_names), self.genes, self.symbols)
-        if match.n_shared < FEW_SHARED * len(match.position):
-            warn_user(match.describe())
-        return self.values.at(match.position)
+        header = {
+            "genes": self.genes.tolist(),
+            "symbols": None if self.symbols is None else self.symbols.tolist(),
+            "directions": list(self.directions),
+            "design_columns": list(self.design_columns),
+            "provenance": asdict(self.provenance),
+        }
+        others = {name: getattr(self, name) for name in OTHER_ARRAYS}
+        numbers = {name: stored(array) if array.dtype.kind == "f" else array for name, array in others.items()}
+        _file.write(Path(path), header, stored_genes(self.values) | numbers, overwrite=overwrite)
 
+    @classmethod
+    def load(cls, path: str | Path) -> "Reference":
+        """Load a reference that :meth:`save` wrote. Nothing in the file is run.
 
-def _round(values: np.ndarray, kind: type[np.floating] = np.float32) -> np.ndarray:
-    """Round to the precision of the file, so that a reference is the same before and after it was saved."""
-    stored = values.astype(kind)
-    if kind is np.float16:
-        # a standard deviation of 0 would be a division by zero, one beyond the largest number infinite
-        limits = np.finfo(np.float16)
-        stored = np.where(values > 0, np.clip(stored, limits.smallest_subnormal, limits.max), stored)
-    return stored.astype(float)
+        Parameters
+        ----------
+        path
+            The file.
 
+        Returns
+        -------
+        The reference.
 
-def _rounded(values: ReferenceGenes) -> ReferenceGenes:
-    rounded: Mapping[str, np.ndarray] = {
-        field: _round(array, np.float16 if field in HALF_PRECISION else np.float32)
-        for field, array in values._asdict().items()
-    }
-    return ReferenceGenes(**rounded)
+        Raises
+        ------
+        FileNotFoundError
+            If there is no file.
+        ValueError
+            If it is no reference, is truncated, damaged or changed, or of another format version.
+        """
+        header, arrays = _file.read(Path(path))
+        try:
+            check_shapes(header, arrays)
+            provenance = Provenance.from_record(header["provenance"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} is no complete reference: {error}. {_file.BUILD_AGAIN}") from error
+        numbers = {name: array.astype(float) if array.dtype.kind == "f" else array for name, array in arrays.items()}
+        symbols = header["symbols"]
+        return cls(
+            genes=pd.Index(header["genes"], dtype=object),
+            symbols=None if symbols is None else pd.Index(symbols, dtype=object),
+            directions=header["directions"],
+            values=ReferenceGenes(**{name: numbers[name] for name in ReferenceGenes._fields}),
+            design_columns=header["design_columns"],
+            provenance=provenance,
+            **{name: numbers[name] for name in OTHER_ARRAYS},
+        )
