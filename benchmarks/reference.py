@@ -323,9 +323,10 @@ def answers(case: Case, *, compute: bool = True) -> dict[str, dict[str, float]]:
             found |= remember("reference", settings, (lambda: job(case)) if compute else _absent, code=code)  # noqa: B023
         except LookupError:
             continue
-    if case.part in WITH_PEER and compute:
-        peer = run_peers([case.data], (PEER,))
-        found |= {PEER: scores(case.data, answer.table, answer.cpu_seconds) for answer in peer.values()}
+    if case.part in WITH_PEER:
+        answer = run_peers([case.data], (PEER,)).get((case.data.name, PEER))
+        if answer is not None:
+            found[PEER] = scores(case.data, answer.table, answer.cpu_seconds)
     return found
 
 
