@@ -125,10 +125,10 @@ def bottomly_by_experiment(seed: int) -> tuple[Cohort, pd.DataFrame, pd.DataFram
 
 
 def bottomly_study(counts: pd.DataFrame, obs: pd.DataFrame, n: int, seed: int) -> CountData:
-    """Mice of one experiment, each group with as many of a strain (n = 2: 1 + 1, n = 3: 1 + 2), effects thinned in; strain told."""
+    """Mice of one experiment, each group with as many of a strain (n = 2: 1 + 1; n = 3: 2 of the strain with more mice), effects thinned in; strain told."""
     rng = np.random.default_rng([n, seed, 13])
     of = {strain: rng.permutation(np.flatnonzero(obs["strain"] == strain)) for strain in ("C57BL/6J", "DBA/2J")}
-    few, many = of["C57BL/6J"], of["DBA/2J"]
+    few, many = sorted(of.values(), key=len)
     groups = [np.append(few[k], many[k * (n - 1) : (k + 1) * (n - 1)]) for k in (0, 1)]
     chosen = np.concatenate(groups)
     data = _thinned_as_given(f"thinned/bottomly/n{n}/seed{seed}", counts.iloc[chosen], n, seed)
