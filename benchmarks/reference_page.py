@@ -16,7 +16,7 @@ FIGURE = {"FDR": "FDR of calls at 5 %", "TPR at 5 % FDP": "TPR at 5 % FDP", "RMS
 TABLES = {
     "within": (
         "People of one sex, the reference of the other people of the cohort",
-        ("FDR", "s FDR", "TPR at 5 % FDP", "RMSE", "coverage, called"),
+        ("FDR", "s FDR", "TPR at 5 % FDP", "RMSE", "coverage, called", "CPU s"),
     ),
     "null": ("The same, groups that differ by nothing", ("any", "calls", "null p < .05")),
     "across": ("One study to another", ("FDR", "s FDR", "TPR at 5 % FDP", "RMSE")),
