@@ -313,11 +313,9 @@ def answers(case: Case, *, compute: bool = True) -> dict[str, dict[str, float]]:
     behind = f"{case.part in ('along', 'real')} {case.part == 'along'} {case.compared}"
     jobs["with"] = (_with, _code(), f"{reference_key(case.cohort, case.seed_of_training)} {behind}")
     found: dict[str, dict[str, float]] = {}
-    names = hashlib.sha256("\t".join(case.data.counts.columns.astype(str)).encode()).hexdigest()
     for name, (job, code, besides) in jobs.items():
         settings = {"protocol": PROTOCOL, "job": name, "data": content_key(case.data, name), "besides": besides}
-        if name == "with":
-            settings["genes"] = names
+        # with its index: names of genes count, too
         settings["truth"] = hashlib.sha256(pd.util.hash_pandas_object(case.data.truth).to_numpy().tobytes()).hexdigest()
         try:
             found |= remember("reference", settings, (lambda: job(case)) if compute else _absent, code=code)  # noqa: B023
