@@ -45,12 +45,9 @@ class Scores(NamedTuple):
     """Two-sided mid-p-value."""
 
 
-def score_new(layer: LastLayer, study: Study) -> Scores:
-    """Score samples that the layer was not fitted to."""
-    design, offset = layer.design(study), study.log_exposure
-    return _joined(
-        _score(study.counts[[n]], layer.posterior, design[[n]], offset[[n]]) for n in range(len(study.counts))
-    )
+def score_samples(counts: np.ndarray, layer: GeneLayer, design: np.ndarray, offset: np.ndarray) -> Scores:
+    """Score samples that are not in the layer; ``offset`` is the natural log of the exposure, samples or samples x genes."""
+    return _joined(_score(counts[[n]], layer, design[[n]], offset[[n]]) for n in range(len(counts)))
 
 
 def score_cohort(layer: LastLayer, study: Study, progress: Progress = iter) -> Scores:
@@ -72,7 +69,7 @@ def score_cohort(layer: LastLayer, study: Study, progress: Progress = iter) -> S
             _score(counts[[n]], cavities.layer(n), design[[n]], cavities.offset[[n]], beyond)
             for n in progress(range(len(counts)))
         )
-        called = adjusted(scores.p_value, "by") < CALLED
+        called = adjusted(scores.p_value, "bh") < CALLED
         weights = np.where(called, 0.0, 1.0)
     return scores
 
@@ -88,7 +85,10 @@ def _score(counts: np.ndarray, layer: GeneLayer, design: np.ndarray, offset: np.
     log_mean, variance = without_own_count(counts, layer, states, design, offset=offset)
     log_mean = np.clip(log_mean, -LARGEST_LOG, LARGEST_LOG)
     dispersion = layer.log_dispersion, layer.log_dispersion_sd
-    noise = learn_noise(counts, log_mean, variance, *dispersion, outlier_shares=OUTLIER_SHARES)
+    # a heavy tail of noise and outliers are the same thing: here the counts far out are the outliers
+    noise = learn_noise(
+        counts, log_mean, variance, *dispersion, outlier_shares=OUTLIER_SHARES, heavy_tails=False
+    )
     predicted = PredictedCounts(log_mean, variance, *dispersion, noise)
     return Scores(counts, np.exp(log_mean), *_log_fc(counts, log_mean, variance), two_sided(predicted, counts, beyond=beyond))
 

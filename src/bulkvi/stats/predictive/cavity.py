@@ -5,15 +5,18 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import gammaln, logsumexp
 
-from bulkvi.stats.dispersion.prior import dispersion_prior
+from bulkvi.stats.dispersion.posterior import DispersionPrior
+from bulkvi.stats.dispersion.prior import dispersion_prior, prior_of_genes
 from bulkvi.stats.dispersion.profile import dispersion_profile, join_profiles
 from bulkvi.stats.genes import NodeFit, effect_ridge, fit_nodes
-from bulkvi.stats.nb.regression import Block, Layout, block_genes, blocks, make_layout, nb_regression
-from bulkvi.stats.predictive.layer import MIN_LEVEL_SD, GeneLayer
+from bulkvi.stats.nb.regression import Block, Layout, block_genes, blocks, make_layout
+from bulkvi.stats.predictive.layer import MIN_LEVEL_SD, GeneLayer, fill_absent
 from bulkvi.stats.predictive.noise import RATE_NODES, RATE_WEIGHTS
 
 LONGEST_STEP = 0.2
 """Of a log mean, natural log: further out one Newton step is not exact, and the regression is fitted again."""
+EDGE = 1e-3
+"""Weight of the outermost nodes of a dispersion without a sample, above which it is outside them and the gene is fitted again."""
 MOST_LEVERAGE = 0.999
 LARGEST_LOG = 30.0
 
@@ -40,6 +43,11 @@ class Cavities(NamedTuple):
     """Posterior mean of the log dispersion without each sample, samples x genes."""
     log_dispersion_sd: np.ndarray
     """Posterior standard deviation of the log dispersion without each sample, samples x genes."""
+    outside: np.ndarray
+    """Whether the log dispersion without a sample is beyond the nodes, samples x genes."""
+    prior: DispersionPrior
+    level_sd: float
+    """Prior standard deviation of the levels."""
     relevance: np.ndarray
 
     def layer(self, sample: int) -> GeneLayer:
@@ -62,24 +70,36 @@ class Cavities(NamedTuple):
         rest = 1 - np.minimum(information * (x @ gain), MOST_LEVERAGE)
         mean = self.mean - gain * (score / rest)
         covariance = self.covariance + gain[row] * gain[column] * (information / rest)
-        far = np.flatnonzero(np.abs(x @ (mean - self.mean)) > LONGEST_STEP)
+        log_dispersion, sd = self.log_dispersion[sample].copy(), self.log_dispersion_sd[sample].copy()
+        far = np.flatnonzero((np.abs(x @ (mean - self.mean)) > LONGEST_STEP) | self.outside[sample])
         if far.size:
-            others = np.arange(len(self.counts)) != sample
-            offset = self.offset[others] if self.offset.ndim == 1 else self.offset[others][:, far]
-            again = nb_regression(
-                self.counts[others][:, far],
-                self.features[others],
-                offset=offset,
-                dispersion=np.exp(self.log_dispersion[sample, far]),
-                ridge=self.ridge,
-                weights=self.weights[others][:, far],
-            )
-            good = again.converged & np.isfinite(again.covariance).all((0, 1)) & np.isfinite(again.coef).all(0)
-            mean[:, far[good]] = again.coef[:, good]
-            covariance[:, far[good]] = again.covariance[row, column][:, good]
-        return GeneLayer(
-            mean, covariance, self.log_dispersion[sample], self.log_dispersion_sd[sample], self.relevance
-        )
+            again = self._fitted_without(sample, far)
+            good = again.converged & np.isfinite(again.covariance).all((0, 1)) & np.isfinite(again.coef).all((0, 1))
+            middle = len(again.weight) // 2
+            mean[:, far[good]] = again.coef[middle][:, good]
+            covariance[:, far[good]] = again.covariance[middle][:, good]
+            centre = (again.weight * again.log_dispersion).sum(0)
+            spread = np.sqrt((again.weight * (again.log_dispersion - centre) ** 2).sum(0))
+            log_dispersion[far[good]], sd[far[good]] = centre[good], spread[good]
+        layer = GeneLayer(mean, covariance, log_dispersion, sd, self.relevance)
+        # genes that the other samples have no count of
+        others = np.arange(len(self.counts)) != sample
+        design = self.features[others, : layer.n_design]
+        constant = np.linalg.lstsq(design, np.ones(len(design)), rcond=None)[0]
+        counted = (self.weights * self.counts)[others]
+        fill_absent(layer, counted, self.features[others], self.offset[others], self.ridge, constant, self.level_sd)
+        return layer
+
+    def _fitted_without(self, sample: int, genes: np.ndarray) -> NodeFit:
+        """Fit some genes to all samples but one."""
+        others = np.arange(len(self.counts)) != sample
+        features = self.features[others]
+        layout, order = make_layout(features, self.ridge)
+        offset = self.offset[others] if self.offset.ndim == 1 else self.offset[others][:, genes]
+        counts, weights = self.counts[others][:, genes], self.weights[others][:, genes]
+        [(_, block)] = blocks(counts, offset, weights, layout, order, len(genes))
+        profile = dispersion_profile(block, len(features) - features.shape[1])
+        return fit_nodes(block, profile, prior_of_genes(profile, self.prior.genes(genes)))
 
 
 def fit_cavities(
@@ -121,7 +141,8 @@ def fit_cavities(
     features = np.hstack([design, state])
     q, centre = design.shape[1], design.mean(0)
     ridge = np.diag(np.concatenate([np.zeros(q), relevance**-2.0]))
-    ridge[:q, :q] = effect_ridge(design) + np.outer(centre, centre) / max(float(level.std()), MIN_LEVEL_SD) ** 2
+    level_sd = max(float(level.std()), MIN_LEVEL_SD)
+    ridge[:q, :q] = effect_ridge(design) + np.outer(centre, centre) / level_sd**2
     n, p = features.shape
     layout, order = make_layout(features, ridge)
     size = max(64, block_genes(n) // p)
@@ -132,19 +153,21 @@ def fit_cavities(
     for part, block in blocks(counts, offset, weights, layout, order, size):
         nodes = fit_nodes(block, profile.genes(part), prior.genes(part))
         middle = len(nodes.weight) // 2
-        centres, spreads = np.empty((2, *block.counts.shape))
-        centres[order], spreads[order] = _dispersions_without(block, layout, nodes)
-        parts.append(
-            (nodes.coef[middle], nodes.covariance[middle], np.exp(nodes.log_dispersion[middle]), centres, spreads)
-        )
-    mean, covariance, dispersion, centre_of, spread_of = (np.concatenate(each, -1) for each in zip(*parts, strict=True))
-    return Cavities(
-        counts, features, offset, ridge, weights, mean, covariance, dispersion, centre_of, spread_of, relevance
+        without = np.empty((3, *block.counts.shape))
+        without[:, order] = _dispersions_without(block, layout, nodes)
+        parts.append((nodes.coef[middle], nodes.covariance[middle], np.exp(nodes.log_dispersion[middle]), without))
+    mean, covariance, dispersion, (centres, spreads, edges) = (
+        np.concatenate(each, -1) for each in zip(*parts, strict=True)
     )
+    of_genes = mean, covariance, dispersion, centres, spreads, edges > EDGE
+    return Cavities(counts, features, offset, ridge, weights, *of_genes, prior, level_sd, relevance)
 
 
-def _dispersions_without(block: Block, layout: Layout, nodes: NodeFit) -> tuple[np.ndarray, np.ndarray]:
-    """Posterior mean and sd of the log dispersions without each sample, samples x genes in the order of the layout."""
+def _dispersions_without(block: Block, layout: Layout, nodes: NodeFit) -> np.ndarray:
+    """Posterior mean and sd of the log dispersions without each sample, and the weight of the outermost nodes.
+
+    Three arrays, samples x genes in the order of the layout.
+    """
     times = np.diff(layout.start)
     row, column = np.tril_indices(layout.unique.shape[1])
     products = layout.outer * np.where(row == column, 1.0, 2.0)
@@ -164,7 +187,7 @@ def _dispersions_without(block: Block, layout: Layout, nodes: NodeFit) -> tuple[
     weight /= weight.sum(0)
     at = nodes.log_dispersion[:, None]
     centre = (weight * at).sum(0)
-    return centre, np.sqrt((weight * (at - centre) ** 2).sum(0))
+    return np.stack([centre, np.sqrt((weight * (at - centre) ** 2).sum(0)), weight[0] + weight[-1]])
 
 
 def _derivatives(

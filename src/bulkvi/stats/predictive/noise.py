@@ -70,6 +70,7 @@ def learn_noise(
     log_dispersion_sd: np.ndarray,
     *,
     outlier_shares: np.ndarray = NO_OUTLIERS,
+    heavy_tails: bool = True,
 ) -> np.ndarray:
     r"""Estimate the noise of samples from the genes' deviations from their predictions.
 
@@ -87,6 +88,8 @@ def learn_noise(
     outlier_shares
         Shares of the counts that may be outliers, which are no part of the noise; a uniform prior on these values is averaged over.
         An outlier is at any log count within `OUTLIER_REACH` of its mean.
+    heavy_tails
+        Whether :math:`\omega_n` may be above 0.
 
     Returns
     -------
@@ -95,7 +98,8 @@ def learn_noise(
     if not counts.shape[1]:
         return prior_noise(len(counts))
     weights = np.zeros((len(counts), len(LOG_SCALES)))
-    families = FAMILIES.reshape(-1, len(LOG_SCALES))
+    chosen = FAMILIES if heavy_tails else FAMILIES[:, :1]
+    families = chosen.reshape(-1, len(LOG_SCALES))
     for n in range(len(counts)):
         genes = spread_over(log_mean[n], NOISE_GENES)
         each = log_components(
@@ -113,7 +117,7 @@ def learn_noise(
             np.log(usual).sum(0) if share == 0 else _mixed(np.log(usual), log_outlying, share)
             for share in outlier_shares
         ]
-        log_posterior = logsumexp(log_likelihood, axis=0) + np.repeat(PRIOR, len(SPREADS))
+        log_posterior = logsumexp(log_likelihood, axis=0) + np.repeat(PRIOR, chosen.shape[1])
         posterior = np.exp(log_posterior - log_posterior.max())
         weights[n] = posterior @ families / posterior.sum()
     return weights

@@ -15,8 +15,8 @@ from bulkvi.stats.predictive.noise import (
 )
 
 NARROW = 0.25
-"""Share of the variance of a log count up to which that of its log mean needs `FEW_NODES` nodes: tail probabilities down to 1e-6
-are then 1 % off at most."""
+"""Share of the variance of a log count up to which that of its log mean needs few nodes
+(of tail probabilities of 1e-6, those of the dispersion then leave an error of 15 %)."""
 FEW_NODES, FEW_WEIGHTS = DISPERSION_NODES, DISPERSION_WEIGHTS
 BLOCK_ENTRIES = 100_000
 """Counts at a time, so that the workspace stays at a few megabytes."""
