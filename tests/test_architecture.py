@@ -74,6 +74,7 @@ FLOORS = {
     # the page of a result reads all that came before it
     "reporting": {
         "names",
+        "reference_names",
         "latent_names",
         "design_names",
         "enrichment_names",

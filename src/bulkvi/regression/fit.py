@@ -10,7 +10,15 @@ import pandas as pd
 
 from bulkvi import names
 from bulkvi.arguments import check_interval, check_number, warn_user
-from bulkvi.reference_names import CARRIED_P_VALUE, DISPERSION_TRUST, N_DIRECTIONS, N_GENES, REFERENCE, REFERENCE_NAME
+from bulkvi.reference_names import (
+    CARRIED_P_VALUE,
+    DECIDED,
+    DISPERSION_TRUST,
+    N_DIRECTIONS,
+    N_GENES,
+    REFERENCE,
+    REFERENCE_NAME,
+)
 from bulkvi.regression import tables, weights
 from bulkvi.regression.composition_shift import resolve_shift, shift_warning
 from bulkvi.regression.contrast import Contrast, EffectKind, check_latent, resolve_contrast, unit_of_contrast
@@ -185,6 +193,7 @@ class GeneFit:
                 N_DIRECTIONS: len(self.reference.loadings),
                 DISPERSION_TRUST: float(weighted.regression.fit.prior.trust),
                 CARRIED_P_VALUE: weighted.carried,
+                DECIDED: effect is None,
             }
         table.attrs[names.SIZE_FACTORS] = as_state(source)
         table.attrs[names.QUERY] = {
