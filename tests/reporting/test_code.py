@@ -52,5 +52,5 @@ def test_the_code_loads_a_reference(rng):
     code = code_of(model, query_from_table(model, de))
     ast.parse(code)
     assert "reference = bv.Reference.load(...)  # truth" in code
-    assert "bv.BulkVI(adata, n_latent=2, reference=reference)" in code
+    assert "bv.BulkVI(adata, n_latent=2, n_axes=5, reference=reference)" in code
     assert "effect=" not in code
