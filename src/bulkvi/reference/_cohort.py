@@ -18,6 +18,9 @@ from bulkvi.stats.reference.genes import ReferenceGenes
 FEW_SHARED: Final = 0.5
 """Share of the study's genes below which a warning says how many are shared."""
 
+MIN_SHARE: Final = 0.5
+"""Least share of the genes that size factors are measured on, as in :func:`bulkvi.pp.size_factors`."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Cohort:
@@ -149,11 +152,18 @@ class Cohort:
         Raises
         ------
         ValueError
-            If fewer than 50 genes are shared.
+            If fewer than 50 genes are shared, or fewer than half of those that the size factors of the cohort are measured on.
         """
         match = self.match_genes(var_names)
         check_match(match, list(var_names), self.genes, self.symbols)
         means = np.append(self.log_geometric_mean, -np.inf)[match.position]
+        n_shared, n_used = (int(np.isfinite(each).sum()) for each in (means, self.log_geometric_mean))
+        if n_shared < MIN_SHARE * n_used:
+            raise ValueError(
+                f"The study has {n_shared:,} of the {n_used:,} genes that the size factors of the reference {self.name!r} are measured "
+                f"on, and at least {MIN_SHARE:.0%} are needed: over fewer genes the median is not comparable. Do not filter the genes "
+                "of the study beforehand, or estimate size factors from the study itself."
+            )
         return pd.Series(means, pd.Index(var_names), name=LOG_GEOMETRIC_MEAN)
 
     def _position_in(self, var_names: Sequence[str]) -> np.ndarray:
