@@ -57,3 +57,27 @@ def test_size_factors_of_the_cohort_come_out_whatever_the_names(
         size_factors_from_reference(adata.X, means.to_numpy()), adata.obs["size_factor"], rtol=1e-5
     )
     np.testing.assert_array_equal(reference.size_factor_reference, means)
+
+
+def test_pp_measures_new_samples_on_the_scale_of_the_cohort(
+    reference: bulkvi.Reference, cohort_model: bulkvi.BulkVI
+) -> None:
+    adata = cohort_model.adata[:5].copy()
+    adata.var_names = [f"{name}|x" for name in adata.var_names]
+    adata.X = adata.X * 3
+    bulkvi.pp.size_factors(adata, reference=reference)
+    np.testing.assert_allclose(
+        adata.obs["size_factor"], 3 * cohort_model.adata.obs["size_factor"][:5].to_numpy(), rtol=1e-5
+    )
+    # twice the length in every sample changes nothing, twice in one sample halves its counts per length
+    adata.layers["length"] = np.full(adata.shape, 2_000.0)
+    bulkvi.pp.size_factors(adata, reference=reference, offset_key="length", key_added="per_length")
+    np.testing.assert_allclose(adata.obs["per_length"], adata.obs["size_factor"])
+    adata.layers["length"][0] *= 2
+    bulkvi.pp.size_factors(adata, reference=reference, offset_key="length", key_added="per_length")
+    ratio = adata.obs["per_length"] / adata.obs["size_factor"]
+    np.testing.assert_allclose(ratio, [2 ** (-4 / 5), *[2 ** (1 / 5)] * 4])
+    with pytest.raises(
+        ValueError, match=r"genes that the size factors of the reference 'simulated' are measured on, and at least 50%"
+    ):
+        bulkvi.pp.size_factors(adata[:, :140].copy(), reference=reference)

@@ -9,14 +9,20 @@ import pandas as pd
 
 from bulkvi.arguments import warn_user
 from bulkvi.names import LOG_GEOMETRIC_MEAN
+from bulkvi.reference._describe import as_html, as_text
 from bulkvi.reference._fingerprints import hash_samples, shared_samples
+from bulkvi.reference._held_out import HeldOut, score_held_out
 from bulkvi.reference._matching import GeneMatch, check_match, match_genes
 from bulkvi.reference._record import Provenance
 from bulkvi.stats.counts.blocks import RowMatrix, by_rows, iter_row_blocks
+from bulkvi.stats.counts.size_factors import size_factors_from_reference
 from bulkvi.stats.reference.genes import ReferenceGenes
 
 FEW_SHARED: Final = 0.5
 """Share of the study's genes below which a warning says how many are shared."""
+
+MIN_SHARE: Final = 0.5
+"""Least share of the genes that size factors are measured on, as in :func:`bulkvi.pp.size_factors`."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -51,6 +57,14 @@ class Cohort:
     """Positions of the genes of each tuple, tuples x genes."""
     provenance: Provenance
     """Where it comes from."""
+    held_out: HeldOut | None = None
+    """How well it predicts samples outside the cohort, if some were given."""
+
+    def __repr__(self) -> str:
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
     @property
     def name(self) -> str:
@@ -134,6 +148,43 @@ class Cohort:
         found = shared_samples(np.concatenate(hashes), self.fingerprints) if hashes else np.zeros(0, bool)
         return [names[k] for k in np.flatnonzero(found).tolist()]
 
+    def score_held_out(self, counts: RowMatrix, genes: Sequence[str]) -> HeldOut:
+        """Compute how well the reference predicts samples that it was not built from.
+
+        Size factors are measured against the reference; the state of each sample is inferred from one half of the genes, and the
+        counts of the other half are predicted.
+
+        Parameters
+        ----------
+        counts
+            Raw counts of samples outside the cohort, samples x genes.
+        genes
+            Names of the genes.
+
+        Returns
+        -------
+        Named tuple with ``n_samples``, ``n_genes``, and the mean ``log_likelihood`` of a count (natural log) with the directions
+        and, ``log_likelihood_alone``, without them.
+
+        Raises
+        ------
+        ValueError
+            If samples are in the cohort, or too few genes are shared.
+        """
+        shared = self.shared_samples(counts, genes)
+        if shared:
+            raise ValueError(
+                f"{len(shared)} of the {counts.shape[0]} held-out samples are in the reference (first: position {shared[0]}): they are "
+                "not held out. Leave them out."
+            )
+        means = self.log_geometric_means_for(genes).to_numpy()
+        position = self.match_genes(genes).position
+        values = np.concatenate([block for _, block in iter_row_blocks(by_rows(counts))])
+        offset = np.log(size_factors_from_reference(values, means))
+        used = np.flatnonzero(position >= 0)
+        at = position[used]
+        return score_held_out(values[:, used], self.values.at(at), self.level_sd[at], self.relevance, offset)
+
     def log_geometric_means_for(self, var_names: Sequence[str]) -> pd.Series:
         """Return the log counts that size factors are measured against, by the names of a study's genes.
 
@@ -149,11 +200,18 @@ class Cohort:
         Raises
         ------
         ValueError
-            If fewer than 50 genes are shared.
+            If fewer than 50 genes are shared, or fewer than half of those that the size factors of the cohort are measured on.
         """
         match = self.match_genes(var_names)
         check_match(match, list(var_names), self.genes, self.symbols)
         means = np.append(self.log_geometric_mean, -np.inf)[match.position]
+        n_shared, n_used = (int(np.isfinite(each).sum()) for each in (means, self.log_geometric_mean))
+        if n_shared < MIN_SHARE * n_used:
+            raise ValueError(
+                f"The study has {n_shared:,} of the {n_used:,} genes that the size factors of the reference {self.name!r} are measured "
+                f"on, and at least {MIN_SHARE:.0%} are needed: over fewer genes the median is not comparable. Do not filter the genes "
+                "of the study beforehand, or estimate size factors from the study itself."
+            )
         return pd.Series(means, pd.Index(var_names), name=LOG_GEOMETRIC_MEAN)
 
     def _position_in(self, var_names: Sequence[str]) -> np.ndarray:

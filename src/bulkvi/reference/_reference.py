@@ -1,18 +1,20 @@
 """A reference: what a cohort teaches about the genes of a tissue."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
+from anndata import AnnData
 
 from bulkvi.names import SYMBOL
 from bulkvi.reference import _file
 from bulkvi.reference._cohort import Cohort
 from bulkvi.reference._fingerprints import choose_genes, hash_samples
 from bulkvi.reference._from_model import cohort_genes, design_columns
+from bulkvi.reference._held_out import HeldOut
 from bulkvi.reference._record import (
     OTHER_ARRAYS,
     Provenance,
@@ -23,6 +25,7 @@ from bulkvi.reference._record import (
     stored_genes,
 )
 from bulkvi.stats.reference.genes import ReferenceGenes
+from bulkvi.study.counts import checked_counts
 
 if TYPE_CHECKING:
     from bulkvi.model import BulkVI
@@ -42,8 +45,8 @@ class Reference(Cohort):
         Estimates of the cohort; see the attributes.
     fingerprints, fingerprint_genes
         Hashes of the samples.
-    provenance
-        Where it comes from.
+    provenance, held_out
+        Where it comes from, and how well it predicts other samples.
 
     Examples
     --------
@@ -69,6 +72,7 @@ class Reference(Cohort):
         organism: str = "",
         tissue: str = "",
         symbols: str | None = None,
+        held_out: AnnData | None = None,
     ) -> "Reference":
         """Build the reference of the cohort that a model was trained on.
 
@@ -86,6 +90,8 @@ class Reference(Cohort):
             As a reader would want to know them.
         symbols
             Column of ``var`` with gene symbols, so that studies with symbols match; by default ``"symbol"``, if there is one.
+        held_out
+            Samples of the same kind that are not in the cohort, raw counts: :meth:`score_held_out` of them is kept and printed.
 
         Returns
         -------
@@ -96,7 +102,8 @@ class Reference(Cohort):
         KeyError
             If ``symbols`` is not a column of ``var``.
         ValueError
-            If the model has no last layer (:meth:`bulkvi.BulkVI.last_layer`), or other samples attached than it was trained on.
+            If the model has no last layer (:meth:`bulkvi.BulkVI.last_layer`), or other samples attached than it was trained on; or
+            if held-out samples are in the cohort.
         """
         if not name.strip():
             raise ValueError("name is empty: give the reference a short name, such as 'geuvadis LCL'.")
@@ -109,7 +116,7 @@ class Reference(Cohort):
         column = symbols or (SYMBOL if SYMBOL in var else None)
         design = study.design
         chosen = choose_genes(study.counts, [str(gene) for gene in layer.genes])
-        return cls(
+        made = cls(
             genes=pd.Index(layer.genes.astype(str)),
             symbols=None if column is None else pd.Index(var[column].astype(str)),
             directions=layer.directions,
@@ -138,6 +145,10 @@ class Reference(Cohort):
                 scvi_version=version("scvi-tools"),
             ),
         )
+        if held_out is None:
+            return made
+        counts = checked_counts(held_out, None).matrix
+        return replace(made, held_out=made.score_held_out(counts, held_out.var_names))
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the reference to one file, for :meth:`load`.
@@ -165,6 +176,7 @@ class Reference(Cohort):
             "directions": list(self.directions),
             "design_columns": list(self.design_columns),
             "provenance": asdict(self.provenance),
+            "held_out": None if self.held_out is None else self.held_out._asdict(),
         }
         others = {name: getattr(self, name) for name in OTHER_ARRAYS}
         numbers = {name: stored(array) if array.dtype.kind == "f" else array for name, array in others.items()}
@@ -194,6 +206,7 @@ class Reference(Cohort):
         try:
             check_shapes(header, arrays)
             provenance = Provenance.from_record(header["provenance"])
+            held_out = None if header["held_out"] is None else HeldOut(**header["held_out"])
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is no complete reference: {error}. {_file.BUILD_AGAIN}") from error
         numbers = {name: array.astype(float) if array.dtype.kind == "f" else array for name, array in arrays.items()}
@@ -205,5 +218,6 @@ class Reference(Cohort):
             values=ReferenceGenes(**{name: numbers[name] for name in ReferenceGenes._fields}),
             design_columns=header["design_columns"],
             provenance=provenance,
+            held_out=held_out,
             **{name: numbers[name] for name in OTHER_ARRAYS},
         )
