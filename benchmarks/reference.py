@@ -28,7 +28,7 @@ from threadpoolctl import threadpool_limits
 
 import bulkvi as bv
 from benchmarks import reference_data as sets_of
-from benchmarks.cache import ANSWER, CACHE, PACKAGE, code_digest, digest, package_code, remember
+from benchmarks.cache import ANSWER, CACHE, code_digest, digest, package_code, remember
 from benchmarks.peers import CountData, PeerResult, content_key, run_peers
 from benchmarks.reference_data import Cohort
 from benchmarks.scores import called, coverage
@@ -45,7 +45,8 @@ COMPARED = ("group", "B", "A")
 PROTOCOL = "1"
 STATE_STEP = 2.0
 """How far a treatment moves the latent state, in standard deviations over the cohort."""
-LATER = ("reference",)
+FIRST_DIRECTION = "reference_0"
+"""Its row in the report on the latent state."""
 
 
 class Case(NamedTuple):
@@ -66,11 +67,13 @@ class Case(NamedTuple):
 # ------------------------------------------------------------------ which studies
 
 
-def cases(part: str, n_sets: int) -> Iterator[Case]:
-    """Studies of one part of the page."""
+def cases(part: str, n_sets: int, *, compute: bool = True) -> Iterator[Case]:
+    """Studies of one part of the page; without ``compute`` none that depends on a reference that is not in the cache."""
+    if part == "along":
+        return _along(n_sets, compute=compute)
     return {
-        "within": _within, "null": _null, "across": _across, "wrong": _wrong, "real": _real, "along": _along,
-        "batch": _batch, "stability": _stability,
+        "within": _within, "null": _null, "across": _across, "wrong": _wrong, "real": _real, "batch": _batch,
+        "stability": _stability,
     }[part](n_sets)  # fmt: skip
 
 
@@ -128,10 +131,12 @@ def _real(n_sets: int) -> Iterator[Case]:
                 )
 
 
-def _along(n_sets: int) -> Iterator[Case]:
+def _along(n_sets: int, *, compute: bool) -> Iterator[Case]:
     for n in (3, 5):
         for seed in range(n_sets):
             cohort, pool = sets_of.geuvadis_within_sex(seed % N_COHORTS)
+            if not compute and not reference_path(cohort).exists():
+                continue
             log_fc = STATE_STEP * first_direction(reference_of(cohort)) / np.log(2)
             data = sets_of.moved_along("geuvadis", pool, n, seed, log_fc)
             yield Case("along", "first direction", seed, cohort, data)
@@ -158,9 +163,7 @@ def _stability(n_sets: int) -> Iterator[Case]:
 
 def reference_of(cohort: Cohort, seed: int = 0) -> Any:
     """The reference of a cohort, trained once and kept in the cache."""
-    if not hasattr(bv, "Reference"):
-        raise LookupError("This bulkvi has no references.")
-    path = CACHE / "references" / f"{reference_key(cohort, seed)}.ref"
+    path = reference_path(cohort, seed)
     if not path.exists():
         obs = cohort.obs.copy()
         var = pd.DataFrame(index=cohort.counts.columns.astype(str))
@@ -175,6 +178,11 @@ def reference_of(cohort: Cohort, seed: int = 0) -> Any:
         bv.Reference.from_model(model, name=cohort.name).save(partial)
         partial.replace(path)
     return bv.Reference.load(path)
+
+
+def reference_path(cohort: Cohort, seed: int = 0) -> Path:
+    """Where the reference of a cohort is kept."""
+    return CACHE / "references" / f"{reference_key(cohort, seed)}.ref"
 
 
 def reference_key(cohort: Cohort, seed: int) -> str:
@@ -193,7 +201,7 @@ def first_direction(reference: Any) -> pd.Series:
 
 def _code() -> list[Path]:
     """Files of the package that an answer with a reference depends on."""
-    return package_code(*ANSWER, *(part for part in LATER if (PACKAGE / part).exists()))
+    return package_code(*ANSWER, "reference")
 
 
 # ------------------------------------------------------------------ tables of a study
@@ -266,7 +274,7 @@ def _with(case: Case) -> dict[str, dict[str, float]]:
             by_effect = model.differential_expression(*COMPARED, effect=effect)
             found[f"reference, {effect}"] = scores(case.data, by_effect)
     if case.part == "along":
-        found["reference"]["named"] = float(_is_named(model.latent_report(), str(reference.directions[0])))
+        found["reference"]["named"] = float(_is_named(model.latent_report()))
     if case.compared:
         first = reference_of(_first_cohort(case))
         before = fitted(case.data, first).differential_expression(*COMPARED)
@@ -281,10 +289,10 @@ def _first_cohort(case: Case) -> Cohort:
     return sets_of.geuvadis_within_sex(int(case.compared.rsplit("_", 1)[1]))[0]
 
 
-def _is_named(report: pd.DataFrame, direction: str) -> bool:
-    """Whether the report on the latent state has this direction of the reference among those in use."""
-    used = report[report[bv.names.ENTERS]] if bv.names.ENTERS in report else report
-    return bool(used.astype(str).eq(direction).any(axis=None) or direction in used.index.astype(str))
+def _is_named(report: pd.DataFrame) -> bool:
+    """Whether the group explains the first direction of the reference, and no other as well."""
+    of_group = report.loc[report[bv.names.STRONGEST_WITH] == COMPARED[0], bv.names.STRENGTH]
+    return bool(len(of_group)) and str(of_group.idxmax()) == FIRST_DIRECTION
 
 
 # ------------------------------------------------------------------ rows
@@ -293,12 +301,7 @@ def _is_named(report: pd.DataFrame, direction: str) -> bool:
 def rows(part: str, n_sets: int | None = None, *, compute: bool = True) -> pd.DataFrame:
     """A row for each study and method of a part; with ``compute=False`` those that the cache holds."""
     found = []
-    try:
-        studies = list(cases(part, SETS[part] if n_sets is None else n_sets))
-    except LookupError as error:
-        print(f"{part} skipped: {error}")
-        return pd.DataFrame()
-    for case in studies:
+    for case in cases(part, SETS[part] if n_sets is None else n_sets, compute=compute):
         about = {"scenario": case.scenario, "source": part, "n": len(case.data.group) // 2, "seed": case.seed}
         for method, values in answers(case, compute=compute).items():
             found.append(about | {"method": method} | values)
@@ -319,7 +322,7 @@ def answers(case: Case, *, compute: bool = True) -> dict[str, dict[str, float]]:
         settings["truth"] = hashlib.sha256(pd.util.hash_pandas_object(case.data.truth).to_numpy().tobytes()).hexdigest()
         try:
             found |= remember("reference", settings, (lambda: job(case)) if compute else _absent, code=code)  # noqa: B023
-        except LookupError:
+        except NotCachedError:
             continue
     if case.part in WITH_PEER:
         answer = run_peers([case.data], (PEER,)).get((case.data.name, PEER))
@@ -328,5 +331,9 @@ def answers(case: Case, *, compute: bool = True) -> dict[str, dict[str, float]]:
     return found
 
 
+class NotCachedError(Exception):
+    """What is wanted is to be read from the cache, which lacks it."""
+
+
 def _absent() -> dict:
-    raise LookupError("Not in the cache.")
+    raise NotCachedError

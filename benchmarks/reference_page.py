@@ -13,6 +13,13 @@ METHODS = ("bulkvi", "reference", "reference, direct", "reference, total", "orac
 ERRORS = ("FDR", "s FDR", "TPR at 5 % FDP", "RMSE", "coverage, called", "any", "correlation")
 """Columns whose standard errors over the sets are kept."""
 FIGURE = {"FDR": "FDR of calls at 5 %", "TPR at 5 % FDP": "TPR at 5 % FDP", "RMSE": "RMSE of log2 fold changes"}
+CARRIED = "trust carried_p_value"
+TRUST_COLUMNS = {
+    "trust n_genes": "genes shared",
+    "trust n_directions": "directions",
+    "trust dispersion_trust": "trust in dispersions",
+    CARRIED: "p-value of groups along directions",
+}
 TABLES = {
     "within": (
         "People of one sex, the reference of the other people of the cohort",
@@ -21,15 +28,16 @@ TABLES = {
     "null": ("The same, groups that differ by nothing", ("any", "calls", "null p < .05")),
     "across": ("One study to another", ("FDR", "s FDR", "TPR at 5 % FDP", "RMSE")),
     "wrong": ("Wrong references", ("FDR", "s FDR", "TPR at 5 % FDP", "RMSE")),
-    "real": ("Snf2 over wild-type yeast", ("TPR", "TPR at 5 % FDP", "correlation", "coverage")),
+    "real": ("Snf2 over wild-type yeast", ("TPR", "TPR at 5 % FDP", "correlation", "coverage", CARRIED)),
     "along": (
         "A treatment along the first direction of the reference",
-        ("TPR", "correlation", "RMSE", "coverage", "named"),
+        ("TPR", "correlation", "RMSE", "coverage", CARRIED, "named"),
     ),
     "batch": ("A hidden batch that the reference has seen, three against three", ("FDR", "TPR at 5 % FDP", "RMSE")),
     "stability": ("Another reference for the same study", ("moved, median", "moved, 95 %")),
 }
 COLUMNS = {
+    CARRIED: TRUST_COLUMNS[CARRIED],
     "s FDR": "FDR by s-value",
     "any": "studies with a call",
     "calls": "false calls",
@@ -69,13 +77,10 @@ def tables(cells: pd.DataFrame) -> dict[str, pd.DataFrame]:
         shown = [metric for metric in metrics if metric in mine and mine[metric].notna().any()]
         if shown:
             found[title] = by_cell(mine, shown)
-    trust = [name for name in cells if name.startswith("trust ") and not name.endswith(" se")]
-    with_reference = cells[
-        (cells["method"] == "reference") & cells["source"].isin(["within", "across", "wrong", "real"])
-    ]
-    if trust:
-        table = with_reference.set_index(["scenario", "n"])[trust]
-        found[TRUST] = table.rename(columns=lambda name: name.removeprefix("trust "))
+    trust = [name for name in TRUST_COLUMNS if name in cells]
+    with_reference = cells[(cells["method"] == "reference") & cells["source"].isin(["within", "across", "wrong"])]
+    if trust and len(with_reference):
+        found[TRUST] = with_reference.set_index(["scenario", "n"])[trust].rename(columns=TRUST_COLUMNS)
     return found
 
 

@@ -78,6 +78,21 @@ def test_only_the_oracle_is_told_the_batch_and_only_one_has_the_reference(case, 
     assert recorder == [{"design": "~ group"}, told, {"design": "~ group", "reference": "a reference"}]
 
 
+def test_an_error_is_not_taken_for_an_empty_cache(case, recorder, monkeypatch):
+    def fails(*_) -> None:
+        raise KeyError("group")
+
+    monkeypatch.setattr(reference, "fitted", fails)
+    with pytest.raises(KeyError, match="group"):
+        reference.answers(case)
+
+
+def test_reading_the_cache_trains_no_reference(recorder, data_dir, monkeypatch):
+    monkeypatch.setenv("BULKVI_DATA_DIR", str(data_dir))
+    monkeypatch.setattr(reference, "reference_of", None)  # would fail if it were called
+    assert reference.rows("along", 1, compute=False).empty
+
+
 def test_a_reference_depends_on_all_that_it_is_made_of(case):
     cohort = case.cohort
     others = [
@@ -104,6 +119,14 @@ def test_the_truth_as_an_answer_has_no_error(case):
     assert wrong["coverage, called"] == 0
 
 
+def test_a_direction_is_named_by_the_group_that_it_goes_with():
+    report = pd.DataFrame({"strongest_with": ["group", "group", "age"], "strength": [0.9, 0.3, 1.0]})
+    report.index = pd.Index(["reference_0", "reference_1", "latent_0"])
+    assert reference._is_named(report)
+    assert not reference._is_named(report.assign(strength=[0.3, 0.9, 1.0]))
+    assert not reference._is_named(report.assign(strongest_with="age"))
+
+
 def test_every_part_has_cases_sets_and_a_table():
     assert set(reference.PARTS) == set(reference.SETS) == set(reference_page.TABLES)
     assert set(reference.WITH_PEER) <= set(reference.PARTS)
@@ -121,7 +144,7 @@ def test_a_page_from_rows(tmp_path, monkeypatch):
             for seed in range(2)
             for method, fdr in (("bulkvi", 0.0), ("reference", 0.04))
         ]
-        return pd.DataFrame(made).assign(**{"trust rho": [np.nan, 0.7, np.nan, 0.9]})
+        return pd.DataFrame(made).assign(**{"trust dispersion_trust": [np.nan, 0.7, np.nan, 0.9]})
 
     monkeypatch.setattr(reference, "rows", rows)
     page = reference_page.page(2, {"bulkvi": "1"}, ["within"])
