@@ -1,3 +1,6 @@
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -81,3 +84,27 @@ def test_pp_measures_new_samples_on_the_scale_of_the_cohort(
         ValueError, match=r"genes that the size factors of the reference 'simulated' are measured on, and at least 50%"
     ):
         bulkvi.pp.size_factors(adata[:, :140].copy(), reference=reference)
+
+
+def test_a_common_factor_of_size_factors_is_returned_and_samples_that_disagree_are_refused(
+    reference: bulkvi.Reference, cohort_model: bulkvi.BulkVI
+) -> None:
+    adata = cohort_model.adata
+    factors = adata.obs["size_factor"].to_numpy()
+    assert reference.check_size_factors(adata.X, adata.var_names, factors) == pytest.approx(1, rel=1e-5)
+    assert reference.check_size_factors(adata.X, adata.var_names, 1e6 * factors) == pytest.approx(1e6, rel=1e-5)
+    library = adata.X.sum(1) / adata.X.sum(1).mean()
+    assert reference.check_size_factors(adata.X, adata.var_names, library) == pytest.approx(1, abs=0.3)
+    counts = adata.X[:4] * np.array([[1], [1], [1], [8]])
+    with pytest.raises(ValueError, match=r"sample 3 \(from 0\) is 0\.\d+ times"):
+        reference.check_size_factors(counts, adata.var_names, factors[:4])
+
+
+def test_fingerprints_can_be_removed_before_sharing(
+    reference: bulkvi.Reference, cohort_model: bulkvi.BulkVI, tmp_path: Path
+) -> None:
+    replace(reference, fingerprints=reference.fingerprints[:0]).save(tmp_path / "public.ref")
+    public = bulkvi.Reference.load(tmp_path / "public.ref")
+    adata = cohort_model.adata
+    assert public.shared_samples(adata.X, adata.var_names) == []
+    assert len(reference.shared_samples(adata.X, adata.var_names)) == adata.n_obs

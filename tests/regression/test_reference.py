@@ -185,3 +185,35 @@ def test_donors_beside_a_reference(rng):
     alone = found(model_of(drawn.adata).differential_expression(*COMPARED, latent_columns=0), drawn.log_fc)
     # dispersions beside donors are the study's own
     assert beside > 1.2 * alone
+
+
+def added_variance(beside, kind):
+    """Variance that an effect has beyond the regression beside the states, genes."""
+    weights = pd.Series([0.0, 1.0], beside.plain.features.columns)
+    given = beside.effect(weights, kind, 0, common=False)
+    return given.regression.effect(weights).se[0] ** 2 - beside.beside.effect(weights).se[0] ** 2
+
+
+def test_total_has_the_variance_of_groups_that_differ_by_chance(rng):
+    drawn = draw_study(rng, 4)
+    beside = model_of(drawn.adata, drawn.reference).gene_fit().reference_variation
+    loadings, spread = drawn.reference.known.loadings, beside.states.spread
+    # two groups of four
+    expected = np.einsum("kg,kl,lg->g", loadings, spread, loadings) / 2
+    np.testing.assert_allclose(added_variance(beside, "total"), expected, atol=1e-8)
+    assert expected.mean() > 0.05
+
+
+def test_uncertain_loadings_widen_direct_effects_of_groups_that_stand_far_apart(rng):
+    state = rng.normal(size=(6, 2)) * 0.2
+    state[3:, 0] += 2
+    drawn = draw_study(rng, 3, state=state)
+    unsure = drawn.reference._replace(
+        known=drawn.reference.known._replace(loadings_sd=np.full_like(drawn.reference.known.loadings, 0.1))
+    )
+    sure, wide = (
+        added_variance(model_of(drawn.adata, reference).gene_fit().reference_variation, "direct").mean()
+        for reference in (drawn.reference, unsure)
+    )
+    # about 2^2 x 0.1^2, less what chance makes
+    assert 0.025 < wide - sure < 0.045

@@ -10,6 +10,7 @@ from bulkvi.cli._command import Command, RecordedCommand
 from bulkvi.cli._de import de
 from bulkvi.cli._demo import demo
 from bulkvi.cli._outliers import outliers
+from bulkvi.cli._reference import reference
 from bulkvi.cli._report import report
 
 __all__ = ["app"]
@@ -39,6 +40,7 @@ def bulkvi(
     Look at your samples:   bulkvi check counts.csv samples.csv --design '~ batch + treatment'
     Compare two groups:     bulkvi de counts.csv samples.csv --design '~ batch + treatment' \\
                                 --contrast treatment drug control --out results
+    Learn from a cohort:    bulkvi reference build counts.csv samples.csv --out lcl.ref
 
     `bulkvi COMMAND --help` explains the files and options.
     """  # noqa: D301  # click wraps what is not below a backspace
@@ -49,3 +51,4 @@ app.command(cls=RecordedCommand)(check)
 app.command(cls=RecordedCommand)(de)
 app.command(cls=RecordedCommand)(outliers)
 app.command(cls=Command)(report)
+app.add_typer(reference, name="reference")

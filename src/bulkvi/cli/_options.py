@@ -169,3 +169,12 @@ Delta = Annotated[
         help="Smallest effect that matters, log2 (of a slope per unit): p-values test for a larger one.",
     ),
 ]
+Reference = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True,
+        dir_okay=False,
+        metavar="FILE",
+        help="Reference cohort of the same tissue, from `bulkvi reference build`: directions and dispersions of its genes are a prior.",
+    ),
+]

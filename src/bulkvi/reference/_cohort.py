@@ -24,6 +24,9 @@ FEW_SHARED: Final = 0.5
 MIN_SHARE: Final = 0.5
 """Least share of the genes that size factors are measured on, as in :func:`bulkvi.pp.size_factors`."""
 
+MOST_OFF: Final = 1.0
+"""Largest distance of a sample's size factor from those of the reference, log2: methods of normalisation differ by less."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Cohort:
@@ -213,6 +216,44 @@ class Cohort:
                 "of the study beforehand, or estimate size factors from the study itself."
             )
         return pd.Series(means, pd.Index(var_names), name=LOG_GEOMETRIC_MEAN)
+
+    def check_size_factors(self, counts: RowMatrix, genes: Sequence[str], size_factors: np.ndarray) -> float:
+        """Compare size factors of a study with those that the reference gives.
+
+        A factor that all samples have in common does no harm in a comparison, because levels are the study's own; samples that
+        disagree shift the state of each sample. Size factors from spike-ins may disagree where samples have more or less RNA.
+
+        Parameters
+        ----------
+        counts
+            Raw counts, samples x genes.
+        genes
+            Names of the genes.
+        size_factors
+            One value per sample.
+
+        Returns
+        -------
+        Median ratio of the size factors to those that the reference gives, 1 on the same scale.
+
+        Raises
+        ------
+        ValueError
+            If too few genes are shared, or a sample is more than twice off the median ratio.
+        """
+        expected = size_factors_from_reference(by_rows(counts), self.log_geometric_means_for(genes).to_numpy())
+        ratio = np.asarray(size_factors, dtype=float) / expected
+        common = float(np.median(ratio))
+        off = np.abs(np.log2(ratio / common))
+        worst = int(off.argmax())
+        if off[worst] > MOST_OFF:
+            raise ValueError(
+                f"The size factors are on another scale than those of the reference {self.name!r}: relative to the usual sample, that of "
+                f"sample {worst} (from 0) is {ratio[worst] / common:.2g} times what its counts give against the reference, and at most "
+                f"{2**MOST_OFF:g} times, or one over it, is allowed. Estimate them from the counts: bulkvi.pp.size_factors(adata), or "
+                "bulkvi.pp.size_factors(adata, reference=reference)."
+            )
+        return common
 
     def _position_in(self, var_names: Sequence[str]) -> np.ndarray:
         """Position of each gene of the reference among these names; -1 where it is not among them."""
