@@ -66,7 +66,7 @@ def score_cohort(layer: LastLayer, study: Study, progress: Progress = iter) -> S
         )
         # the cavities' offsets are relative to the mean level
         scores = _joined(
-            _score(counts[[n]], cavities.layer(n), design[[n]], cavities.offset[[n]], beyond)
+            _score(counts[[n]], cavities.layer(n, exact=not left), design[[n]], cavities.offset[[n]], beyond)
             for n in progress(range(len(counts)))
         )
         called = adjusted(scores.p_value, "bh") < CALLED

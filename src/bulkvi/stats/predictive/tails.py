@@ -12,6 +12,7 @@ from bulkvi.stats.predictive.noise import (
     LOG_SCALES,
     RATE_NODES,
     RATE_WEIGHTS,
+    log_components,
 )
 
 NARROW = 0.25
@@ -65,11 +66,25 @@ def two_sided(predicted: PredictedCounts, counts: np.ndarray, *, beyond: float =
             some.noise[at_sample],
         )
         narrow = some.variance[far] < NARROW * (usual + 1 / mean)[far]
-        p_value, point = np.empty(narrow.size), np.exp(some.log_probability(counts[part])[far])
+        p_value, point = np.empty(narrow.size), _probability(entries)
         for which, nodes, weights in ((narrow, FEW_NODES, FEW_WEIGHTS), (~narrow, RATE_NODES, RATE_WEIGHTS)):
             p_value[which] = _from_tail(_outer_tail(entries.take(which), nodes, weights), point[which])
         out[part][far] = p_value
     return out
+
+
+def _probability(entries: _Entries) -> np.ndarray:
+    """Probability of the counts themselves, entries."""
+    used = np.flatnonzero(entries.noise.max(0, initial=0.0) > LEAST_WEIGHT)
+    each = log_components(
+        entries.count[None],
+        entries.log_mean[None],
+        entries.sd[None] ** 2,
+        entries.log_dispersion,
+        entries.log_dispersion_sd,
+        LOG_SCALES[used],
+    )[0]
+    return (np.exp(each) * entries.noise[:, used]).sum(1)
 
 
 def _outer_tail(entries: _Entries, nodes: np.ndarray, weights: np.ndarray) -> np.ndarray:
