@@ -43,7 +43,9 @@ def compare(adata: AnnData, n_samples: int) -> dict[str, float]:
         "ks, refitted": float(kstest(other, "uniform").statistic),
         "below 1e-3, cavity": float((one < 1e-3).mean()),
         "below 1e-3, refitted": float((other < 1e-3).mean()),
-        "correlation of log p where one is below 1e-3": float(np.corrcoef(np.log(one[small]), np.log(other[small]))[0, 1]),
+        "correlation of log p where one is below 1e-3": float(
+            np.corrcoef(np.log(one[small]), np.log(other[small]))[0, 1]
+        ),
     }
 
 

@@ -59,7 +59,9 @@ def compare(adata: AnnData, side: np.ndarray) -> list[dict[str, Any]]:
     ours, p_value = bulkvi_scores(adata)
     seconds = time.perf_counter() - begin
     components = component_scores(adata)
-    best = max((n for n in components if n), key=lambda n: average_precision_score(side.ravel() != 0, components[n].ravel()))
+    best = max(
+        (n for n in components if n), key=lambda n: average_precision_score(side.ravel() != 0, components[n].ravel())
+    )
     scores = {
         "bulkvi": ours,
         "autoencoder, NB": autoencoder_scores(adata, best),
@@ -94,7 +96,13 @@ def main() -> None:
             for kind in arguments.frequencies:
                 for z in Z_SCORES:
                     adata, side = inject(clean, z, FREQUENCIES[kind], seed)
-                    label = {"cohort": name, "frequency": kind, "z": z, "seed": seed, "n_outliers": int((side != 0).sum())}
+                    label = {
+                        "cohort": name,
+                        "frequency": kind,
+                        "z": z,
+                        "seed": seed,
+                        "n_outliers": int((side != 0).sum()),
+                    }
                     rows = [label | row for row in compare(adata, side)]
                     found += rows
                     print(label, {row["method"]: round(row["both"], 3) for row in rows}, rows[0]["ks"], flush=True)

@@ -41,9 +41,12 @@ def outliers(
             "compared with each other, which takes 5 at least, and 20 to be of use.",
         ),
     ] = None,
-    alpha: Annotated[float, typer.Option(help="False discovery rate within a sample at which genes are called.")] = 0.05,
+    alpha: Annotated[
+        float, typer.Option(help="False discovery rate within a sample at which genes are called.")
+    ] = 0.05,
     adjust: Annotated[
-        str, typer.Option(help="by (Benjamini and Yekutieli: holds however genes depend on each other) or bh (calls more).")
+        str,
+        typer.Option(help="by (Benjamini and Yekutieli: holds however genes depend on each other) or bh (calls more)."),
     ] = "by",
     size_factors: options.SizeFactors = "median_of_ratios",
     min_counts: options.MinCounts = 10,
@@ -127,7 +130,9 @@ def outliers(
     typer.echo(f"\nIn {out}: {', '.join(summary['files'])}")
 
 
-def _of_cohort(adata: "AnnData", size_factors: str, min_counts: int, seed: int, adjust: Any, say: Any) -> "OutlierScores":
+def _of_cohort(
+    adata: "AnnData", size_factors: str, min_counts: int, seed: int, adjust: Any, say: Any
+) -> "OutlierScores":
     """Train a model without a design on the samples, and compare them with each other."""
     from bulkvi import BulkVI, pp, tl
 

@@ -110,7 +110,10 @@ def _draw_numbers(ax: Axes, numbers: "pd.DataFrame") -> None:
     ]
     ax.axhline(0, color="0.4", linewidth=0.6)
     top = max(int(up.max(initial=0)), int(down.max(initial=0)), 1)
-    ax.set(ylabel="Outliers (genes)", ylim=(-max(down.max(initial=0), 0.1 * top) * MARGIN, max(up.max(initial=0), 0.1 * top) * MARGIN))
+    ax.set(
+        ylabel="Outliers (genes)",
+        ylim=(-max(down.max(initial=0), 0.1 * top) * MARGIN, max(up.max(initial=0), 0.1 * top) * MARGIN),
+    )
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     ax.yaxis.set_major_formatter(lambda value, _: f"{abs(value):,.0f}")
     if len(numbers) <= MOST_LABELLED:
@@ -124,7 +127,9 @@ def _draw_numbers(ax: Axes, numbers: "pd.DataFrame") -> None:
 
 def _draw_gene(ax: Axes, scores: "OutlierScores", gene: str, alpha: float) -> None:
     """Draw counts of a gene against those expected."""
-    table = {name: scores.table(name)[gene].to_numpy() for name in (names.COUNT, names.EXPECTED_COUNT, names.ADJ_P_VALUE)}
+    table = {
+        name: scores.table(name)[gene].to_numpy() for name in (names.COUNT, names.EXPECTED_COUNT, names.ADJ_P_VALUE)
+    }
     count, expected = table[names.COUNT] + 1, table[names.EXPECTED_COUNT] + 1
     called = table[names.ADJ_P_VALUE] < alpha
     above = count > expected

@@ -10,7 +10,7 @@ from bulkvi.regression.outliers import score_samples
 from bulkvi.stats.counts.blocks import by_rows, iter_row_blocks
 from bulkvi.stats.counts.size_factors import size_factors_from_reference
 from bulkvi.stats.predictive.layer import GeneLayer
-from bulkvi.study.counts import checked_counts, check_size_factor
+from bulkvi.study.counts import check_size_factor, checked_counts
 
 if TYPE_CHECKING:
     from bulkvi.reference._reference import Reference
@@ -68,7 +68,9 @@ def score(
     counts = np.concatenate([block for _, block in iter_row_blocks(checked.matrix)])[:, shared]
     if size_factor_key is None:
         log_geometric_mean = reference.size_factor_reference.to_numpy()[position]
-        size_factor = size_factors_from_reference(by_rows(counts), log_geometric_mean, sample_names=list(adata.obs_names))
+        size_factor = size_factors_from_reference(
+            by_rows(counts), log_geometric_mean, sample_names=list(adata.obs_names)
+        )
     else:
         check_size_factor(adata, size_factor_key)
         size_factor = adata.obs[size_factor_key].to_numpy(dtype=float)

@@ -118,7 +118,7 @@ class OutlierScores:
             If ``alpha`` is not a number above 0 and at most 1.
         """
         check_number("alpha", alpha, above=0, most=1)
-        called, above = self.adj_p_value < alpha, self.scores.count > self.scores.expected
+        called, above = self.adj_p_value < alpha, self.scores.observed > self.scores.expected
         numbers = {on.N_OUTLIERS: called.sum(1), on.N_UP: (called & above).sum(1), on.N_DOWN: (called & ~above).sum(1)}
         return pd.DataFrame(numbers, self.samples)
 
@@ -131,9 +131,7 @@ class OutlierScores:
         """
         arrays = self._arrays()
         layers = {name: values for name, values in arrays.items() if name != names.COUNT}
-        return AnnData(
-            arrays[names.COUNT], obs=self.per_sample(), var=pd.DataFrame(index=self.genes), layers=layers
-        )
+        return AnnData(arrays[names.COUNT], obs=self.per_sample(), var=pd.DataFrame(index=self.genes), layers=layers)
 
     def __repr__(self) -> str:
         numbers = self.per_sample()
@@ -145,7 +143,7 @@ class OutlierScores:
     def _arrays(self) -> dict[str, np.ndarray]:
         """All quantities by their names, in order."""
         one = self.scores
-        arrays = (one.count, one.expected, one.log_fc, one.log_fc_low, one.log_fc_high, one.p_value, self.adj_p_value)
+        arrays = (one.observed, one.expected, one.log_fc, one.log_fc_low, one.log_fc_high, one.p_value, self.adj_p_value)
         return dict(zip(on.QUANTITIES, arrays, strict=True))
 
 
@@ -160,9 +158,7 @@ def as_scores(
         If the adjustment is not ``"by"`` or ``"bh"``.
     """
     check_adjustment(adjustment)
-    return OutlierScores(
-        samples, genes, scores, adjusted(scores.p_value, adjustment), adjustment, compared_with
-    )
+    return OutlierScores(samples, genes, scores, adjusted(scores.p_value, adjustment), adjustment, compared_with)
 
 
 def check_adjustment(adjustment: str) -> None:

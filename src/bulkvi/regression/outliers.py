@@ -34,7 +34,8 @@ Progress = Callable[[Iterable[int]], Iterable[int]]
 class Scores(NamedTuple):
     """How far counts are from what is expected of them, samples x genes."""
 
-    count: np.ndarray
+    observed: np.ndarray
+    """Count."""
     expected: np.ndarray
     """Posterior median of the expected count."""
     log_fc: np.ndarray
@@ -86,14 +87,16 @@ def _score(counts: np.ndarray, layer: GeneLayer, design: np.ndarray, offset: np.
     log_mean = np.clip(log_mean, -LARGEST_LOG, LARGEST_LOG)
     dispersion = layer.log_dispersion, layer.log_dispersion_sd
     # a heavy tail of noise and outliers are the same thing: here the counts far out are the outliers
-    noise = learn_noise(
-        counts, log_mean, variance, *dispersion, outlier_shares=OUTLIER_SHARES, heavy_tails=False
-    )
+    noise = learn_noise(counts, log_mean, variance, *dispersion, outlier_shares=OUTLIER_SHARES, heavy_tails=False)
     predicted = PredictedCounts(log_mean, variance, *dispersion, noise)
-    return Scores(counts, np.exp(log_mean), *_log_fc(counts, log_mean, variance), two_sided(predicted, counts, beyond=beyond))
+    return Scores(
+        counts, np.exp(log_mean), *_log_fc(counts, log_mean, variance), two_sided(predicted, counts, beyond=beyond)
+    )
 
 
-def _log_fc(counts: np.ndarray, log_mean: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _log_fc(
+    counts: np.ndarray, log_mean: np.ndarray, variance: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     r"""Log2 fold change over the expected count, and the ends of its interval.
 
     The count's own interval is that of a Poisson mean (quantiles of :math:`\Gamma(x + 1/2)`, Jeffreys' prior), that of the expected count

@@ -51,9 +51,7 @@ def test_an_outlier_is_no_part_of_its_own_cavity(rng: np.random.Generator) -> No
         fit_cavities(each, np.ones((20, 1)), state, np.array([0.3]), offset=offset) for each in (counts, outlying)
     )
     x = clean.features[[3]]
-    expected, found = (
-        one.layer(3).log_rate(x)[0][0, :5] + one.offset[3] for one in (clean, spoilt)
-    )
+    expected, found = (one.layer(3).log_rate(x)[0][0, :5] + one.offset[3] for one in (clean, spoilt))
     np.testing.assert_allclose(found, expected, atol=0.15)
     others = spoilt.layer(4).log_dispersion[:5] - clean.layer(4).log_dispersion[:5]
     own = spoilt.layer(3).log_dispersion[:5] - clean.layer(3).log_dispersion[:5]
@@ -67,7 +65,12 @@ def test_counts_without_weight_are_as_if_they_had_never_been(rng: np.random.Gene
     weights[2, :4] = 0
     first, second = (
         fit_cavities(
-            np.where(weights > 0, counts, fill), np.ones((15, 1)), state, np.array([0.3]), offset=offset, weights=weights
+            np.where(weights > 0, counts, fill),
+            np.ones((15, 1)),
+            state,
+            np.array([0.3]),
+            offset=offset,
+            weights=weights,
         )
         for fill in (0.0, counts)
     )

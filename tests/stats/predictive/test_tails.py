@@ -77,7 +77,9 @@ def test_samples_and_genes_do_not_depend_on_each_other(rng: np.random.Generator)
     order = rng.permutation(40)
     turned = PredictedCounts(*(each[..., order] for each in predicted[:4]), predicted.noise)
     np.testing.assert_allclose(two_sided(turned, counts[:, order]), together[:, order])
-    alone = predicted._replace(log_mean=predicted.log_mean[[1]], variance=predicted.variance[[1]], noise=predicted.noise[[1]])
+    alone = predicted._replace(
+        log_mean=predicted.log_mean[[1]], variance=predicted.variance[[1]], noise=predicted.noise[[1]]
+    )
     np.testing.assert_allclose(two_sided(alone, counts[[1]]), together[[1]])
 
 

@@ -136,7 +136,9 @@ def fit_cavities(
         1, or 0 for counts to leave out, samples x genes.
     """
     weights = np.ones(counts.shape) if weights is None else weights
-    level = np.log(((weights * counts).sum(0) + 0.5) / (weights * np.exp(offset if offset.ndim == 2 else offset[:, None])).sum(0))
+    level = np.log(
+        ((weights * counts).sum(0) + 0.5) / (weights * np.exp(offset if offset.ndim == 2 else offset[:, None])).sum(0)
+    )
     # the prior of the level is about the mean of all genes
     offset = offset + level.mean()
     features = np.hstack([design, state])
@@ -191,9 +193,7 @@ def _dispersions_without(block: Block, layout: Layout, nodes: NodeFit) -> np.nda
     return np.stack([centre, np.sqrt((weight * (at - centre) ** 2).sum(0)), weight[0] + weight[-1]])
 
 
-def _derivatives(
-    counts: np.ndarray, mean: np.ndarray, dispersion: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _derivatives(counts: np.ndarray, mean: np.ndarray, dispersion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Score and observed information of a count in its log mean."""
     scale = 1 + dispersion * mean
     return (counts - mean) / scale, mean * (1 + dispersion * counts) / scale**2

@@ -26,7 +26,7 @@ BLOCK_ENTRIES = 100_000
 class _Entries(NamedTuple):
     """Counts and their predictions, one dimension."""
 
-    count: np.ndarray
+    observed: np.ndarray
     log_mean: np.ndarray
     sd: np.ndarray
     log_dispersion: np.ndarray
@@ -77,7 +77,7 @@ def _probability(entries: _Entries) -> np.ndarray:
     """Probability of the counts themselves, entries."""
     used = np.flatnonzero(entries.noise.max(0, initial=0.0) > LEAST_WEIGHT)
     each = log_components(
-        entries.count[None],
+        entries.observed[None],
         entries.log_mean[None],
         entries.sd[None] ** 2,
         entries.log_dispersion,
@@ -89,7 +89,7 @@ def _probability(entries: _Entries) -> np.ndarray:
 
 def _outer_tail(entries: _Entries, nodes: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Probability of a count at least as far out on its side of the median of the log mean, entries."""
-    x = entries.count
+    x = entries.observed
     above = x > np.exp(entries.log_mean)
     least = np.where(above, np.maximum(x, 1.0), x + 1)
     total = np.zeros(x.size)
