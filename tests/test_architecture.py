@@ -24,10 +24,21 @@ FLOORS = {
     "gene_order": {"names"},
     "latent_names": set(),
     "power_names": set(),
+    "reference_names": set(),
     "stats": {"names"},
     "study": {"names", "arguments", "design_names", "stats"},
-    "regression": {"names", "outlier_names", "calibration_names", "power_names", "arguments", "stats", "study"},
+    "regression": {
+        "names",
+        "outlier_names",
+        "calibration_names",
+        "power_names",
+        "reference_names",
+        "arguments",
+        "stats",
+        "study",
+    },
     "model": {"names", "latent_names", "arguments", "stats", "study", "regression"},
+    "reference": {"names", "reference_names", "arguments", "stats", "study", "regression", "model"},
     "pp": {"names", "arguments", "stats", "study"},
     "tl": {
         "names",
@@ -63,6 +74,7 @@ FLOORS = {
     # the page of a result reads all that came before it
     "reporting": {
         "names",
+        "reference_names",
         "latent_names",
         "design_names",
         "enrichment_names",
@@ -81,6 +93,7 @@ NOT_FOR = {
     "stats": {"anndata", "pandas", "scvi", "scanpy", "matplotlib", "seaborn", "lightning", "torch"},
     "study": {"scvi", "scanpy", "matplotlib", "seaborn", "lightning", "torch"},
     "regression": {"scvi", "scanpy", "matplotlib", "seaborn", "lightning", "torch"},
+    "reference": {"scvi", "scanpy", "matplotlib", "seaborn", "lightning"},
     "pp": {"scvi", "scanpy", "matplotlib", "seaborn", "lightning", "torch"},
     "tl": {"scvi", "lightning", "torch"},
     "pl": {"scvi", "torch", "lightning"},

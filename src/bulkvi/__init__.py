@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bulkvi import baselines, datasets, io, pl, pp, tl
     from bulkvi.model import BulkVI
+    from bulkvi.reference import Reference
     from bulkvi.reporting import report
 
-__all__ = ["BulkVI", "baselines", "datasets", "io", "pl", "pp", "report", "tl"]
+__all__ = ["BulkVI", "Reference", "baselines", "datasets", "io", "pl", "pp", "report", "tl"]
 __version__ = version("bulkvi")
 
 
@@ -17,6 +18,8 @@ def __getattr__(name: str) -> Any:
     # PyTorch and scvi-tools take seconds to load: `bulkvi --help` need not wait for them
     if name == "BulkVI":
         return import_module("bulkvi.model").BulkVI
+    if name == "Reference":
+        return import_module("bulkvi.reference").Reference
     if name == "report":
         return import_module("bulkvi.reporting").report
     if name in __all__:

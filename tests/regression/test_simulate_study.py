@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import bulkvi
-from bulkvi.regression.hidden import LatentColumns
+from bulkvi.regression.contrast import LatentColumns
 from bulkvi.regression.simulate_study import analyse, plan_study, simulate_study
 from tests.cohorts import make_cohort, make_lengths, set_up
 

@@ -10,8 +10,9 @@ from scvi.model.base import BaseModelClass
 
 from bulkvi.model._decoded_rates import DecodedRates
 from bulkvi.model._fields import recorded, study_of
+from bulkvi.model._reference import genes_of_record
+from bulkvi.regression.contrast import EffectKind
 from bulkvi.regression.fit import GeneFit
-from bulkvi.regression.hidden import EffectKind
 from bulkvi.regression.last_layer import LastLayer
 from bulkvi.study.fingerprint import check_unchanged
 
@@ -30,6 +31,8 @@ class DifferentialMixin(BaseModelClass):
     """Names of the samples of the last training; empty where they came from a data module."""
     # principal axes of the latent state (`bulkvi.model._axes`) as plain values, which are saved
     axes_: dict[str, Any] | None = None
+    reference_: dict[str, Any] | None = None
+    """What a reference cohort says of the genes, saved with the model."""
 
     def gene_fit(self) -> GeneFit:
         """Return the regressions of all genes: fitted once, the source of many tables.
@@ -58,7 +61,9 @@ class DifferentialMixin(BaseModelClass):
             raise ValueError("The model has no samples attached; load it with BulkVI.load(folder, adata=adata).")
         self._check_unchanged()
         if self._fit is None or self._fit.study.adata is not self.adata:
-            self._fit = GeneFit(study_of(self.registry, self.adata, self._record), DecodedRates(self))
+            study = study_of(self.registry, self.adata, self._record)
+            name = None if self.reference_ is None else self.reference_["name"]
+            self._fit = GeneFit(study, DecodedRates(self), genes_of_record(self.reference_), name)
         return self._fit
 
     def _forget_network(self) -> None:
@@ -124,11 +129,13 @@ class DifferentialMixin(BaseModelClass):
         effect
             ``"direct"``: the effect given the latent state, without the contribution of a hidden batch.
             ``"latent"``: the part through the latent state. ``"total"``: their sum. The default is ``"direct"`` where
-            the design distinguishes the groups, and ``"latent"``, the whole effect, where it does not.
+            the design distinguishes the groups, and ``"latent"``, the whole effect, where it does not. With a reference it is
+            ``"total"`` where the groups stand further apart along its directions than their replicates do, as after a treatment that
+            acts along one; ``attrs["query"]["effect"]`` says which it was.
         latent_columns
             How many latent columns are in the regressions. ``"auto"`` takes as many as parallel analysis finds, and none if too many
             genes change to separate hidden variation from the effect (:meth:`latent_report`); 0 is the design alone. There are
-            no more than training found, whatever the number.
+            no more than training found, whatever the number. The directions of a reference are not counted.
         composition_shift
             Whether the shift that most direct effects share is subtracted from all of them, ``log_fc_mle`` included. By
             default only for size factors that :func:`bulkvi.pp.size_factors` estimated from all genes: their zero is
@@ -171,7 +178,10 @@ class DifferentialMixin(BaseModelClass):
         in the prior; ``attrs["independent_genes"]`` how many independent genes all genes are worth as evidence of small effects:
         with few, noise that genes share would look the same, and ``s_value`` is cautious; ``attrs["n_latent_columns"]`` the number
         of latent columns in the regressions, ``attrs["design_alone"]`` the part of the regression without them in the results. In one
-        analysis, ``log_fc_mle`` of direct and latent add up to that of total. ``attrs["query"]`` holds the arguments of the table. A file such
+        analysis, ``log_fc_mle`` of direct and latent add up to that of total. ``attrs["reference"]`` says what a reference did: ``name``,
+        ``n_genes`` (genes that it has), ``n_directions``, ``dispersion_trust`` (share of its genes' deviations from the trend of the
+        dispersions that is found again; 0 for a wrong one), and ``carried_p_value``, that the groups stand no further apart along its
+        directions than chance explains. ``attrs["query"]`` holds the arguments of the table. A file such
         as csv keeps no ``attrs``; ``json.dumps(table.attrs)`` does.
 
         Raises

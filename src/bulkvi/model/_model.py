@@ -13,6 +13,7 @@ from bulkvi.model._fields import levels_of_categories, log_offset_means
 from bulkvi.model._module import BulkVAE, DecoderKind, Dispersion, GeneLikelihood
 from bulkvi.model._prediction import PredictionMixin
 from bulkvi.model._query import QueryMixin
+from bulkvi.model._reference import CohortReference, reference_record
 from bulkvi.model._restore import seeded
 from bulkvi.model._saving import SavingMixin
 from bulkvi.model._setup import SetupMixin
@@ -75,11 +76,16 @@ class BulkVI(
         Number of principal axes of the training samples in the input of the encoder. By default all, at most 128.
     seed
         Seed of the networks' random start; the caller's random state does not change.
+    reference
+        What a cohort of similar samples says of the genes (:class:`bulkvi.Reference`): how much replicates vary in each of them, and the
+        directions in which samples differ. The model then needs fewer samples of its own (:doc:`/guide/references`).
+    reference_overlap
+        Whether samples of ``adata`` may be in the reference too.
 
     Raises
     ------
     ValueError
-        If a choice is unknown or a number out of its range.
+        If samples are in the reference too, or it has none of the genes; or a choice is unknown or a number out of its range.
 
     Examples
     --------
@@ -112,6 +118,8 @@ class BulkVI(
         n_layers: int = 1,
         n_axes: int | None = None,
         seed: int = 0,
+        reference: CohortReference | None = None,
+        reference_overlap: bool = False,
     ):
         super().__init__(adata, registry)
         self._check_unchanged()
@@ -152,6 +160,13 @@ class BulkVI(
         self.started_from_data_ = False
         self.train_params_: list[dict[str, Any]] = []
         self.covariate_widths_ = self.module.coding.widths
+        if reference is not None:
+            if adata is None:
+                raise ValueError("A reference needs the samples of the study: give adata as well.")
+            layer = self.registry["setup_args"]["layer"]
+            self.reference_ = reference_record(reference, self.adata, layer, overlap=reference_overlap)
+            # what it says of these genes is saved, and not the object
+            reference = None
         self.init_params_ = self._get_init_params(locals())
 
     @property

@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -16,11 +16,18 @@ MIN_SHARE: Final = 0.5
 """Least share of the reference's genes that new samples must have; over fewer genes the median is not comparable."""
 
 
+class MeasuredReference(Protocol):
+    """What size factors need of :class:`bulkvi.Reference`."""
+
+    def log_geometric_means_for(self, var_names: pd.Index, /) -> pd.Series:
+        """Return the log count of each gene per unit size factor and relative offset; -inf leaves a gene out."""
+
+
 def size_factors(
     adata: AnnData,
     *,
     method: Literal["median_of_ratios", "poscounts"] = "median_of_ratios",
-    reference: AnnData | pd.Series | None = None,
+    reference: AnnData | pd.Series | MeasuredReference | None = None,
     control_genes: str | Sequence[str] | np.ndarray | pd.Series | None = None,
     layer: str | None = None,
     offset_key: str | None = None,
@@ -57,7 +64,8 @@ def size_factors(
         Genes unknown to the reference are left out, and at least half of the reference's genes must be in ``adata``. With
         an offset the column is ``var["log_geometric_mean_per_offset"]``: both must have been called with one. A reference
         estimated from control genes uses them here too; with a Series give ``control_genes`` as well, so that this is
-        recorded.
+        recorded. A :class:`bulkvi.Reference` matches ids without versions and symbols too; with an offset, its counts are those at
+        the mean offset of each gene in ``adata``.
     control_genes
         Genes that do not change between samples, at least 3: a list of names (of ``var_names``, or of ``var["symbol"]`` if
         none is found), a boolean for each gene, or the name of a boolean column of ``var``; None for all genes. Names that
@@ -136,7 +144,12 @@ def size_factors(
         estimate = METHODS[method]
         factors, log_geometric_means = estimate(counts, offset=offset, control=control, sample_names=sample_names)
     else:
-        log_geometric_means = _align(_usable_reference(reference, column), adata.var_names)
+        if hasattr(reference, "log_geometric_means_for"):
+            log_geometric_means = reference.log_geometric_means_for(adata.var_names).to_numpy(dtype=np.float64)
+            if offset is not None:
+                log_geometric_means = log_geometric_means - offset.log_mean
+        else:
+            log_geometric_means = _align(_usable_reference(reference, column), adata.var_names)
         if control_genes is not None:
             control = control_mask(adata, control_genes, np.isfinite(log_geometric_means))
             log_geometric_means = np.where(control, log_geometric_means, -np.inf)
@@ -165,7 +178,8 @@ def _usable_reference(reference: AnnData | pd.Series, column: str) -> pd.Series:
         reference = reference.var[column]
     elif not isinstance(reference, pd.Series):
         raise TypeError(
-            f"`reference` must be an AnnData or a Series of log geometric means, not {type(reference).__name__}."
+            "`reference` must be a bulkvi.Reference, an AnnData or a Series of log geometric means, not "
+            f"{type(reference).__name__}."
         )
     if {reference.name, column} == {LOG_GEOMETRIC_MEAN, LOG_GEOMETRIC_MEAN_PER_OFFSET}:
         raise KeyError(

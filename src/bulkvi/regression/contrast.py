@@ -1,7 +1,7 @@
 """What is compared: weights of the columns that the counts are regressed on."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,8 @@ from bulkvi.study.columns import is_number
 from bulkvi.study.groups import Groups, counterfactual_obs, find_groups
 from bulkvi.study.study_design import StudyDesign, intercept_of, is_coded
 
+EffectKind = Literal["direct", "latent", "total"]
+LatentColumns = int | Literal["auto"]
 # Share of a column's largest value below which a difference of means is rounding.
 ROUNDING = 1e-12
 # Share of the largest term below which a sum of terms is zero.
@@ -171,3 +173,17 @@ def join_flags(flags: dict[str, np.ndarray]) -> list[str]:
     for gene in np.flatnonzero(held.any(1)):
         joined[gene] = ",".join(code for code, holds in zip(codes, held[gene], strict=True) if holds)
     return joined.tolist()
+
+
+def check_latent(effect: str | None, latent_columns: Any, n_latent: int) -> None:
+    """Raise ValueError unless the kind of effect is known and the number of latent columns exists."""
+    if effect not in (None, *get_args(EffectKind)):
+        raise ValueError(
+            f"effect must be one of {', '.join(map(repr, get_args(EffectKind)))} or None; it is {effect!r}."
+        )
+    automatic = isinstance(latent_columns, str) and latent_columns == "auto"
+    whole = isinstance(latent_columns, int | np.integer) and not isinstance(latent_columns, bool)
+    if not automatic and not (whole and 0 <= latent_columns <= n_latent):
+        raise ValueError(
+            f"latent_columns must be 'auto' or a whole number from 0 to n_latent = {n_latent}; it is {latent_columns!r}."
+        )

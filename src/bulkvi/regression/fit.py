@@ -10,20 +10,29 @@ import pandas as pd
 
 from bulkvi import names
 from bulkvi.arguments import check_interval, check_number, warn_user
+from bulkvi.reference_names import (
+    CARRIED_P_VALUE,
+    DECIDED,
+    DISPERSION_TRUST,
+    N_DIRECTIONS,
+    N_GENES,
+    REFERENCE,
+    REFERENCE_NAME,
+)
 from bulkvi.regression import tables, weights
 from bulkvi.regression.composition_shift import resolve_shift, shift_warning
-from bulkvi.regression.contrast import Contrast, resolve_contrast, unit_of_contrast
+from bulkvi.regression.contrast import Contrast, EffectKind, check_latent, resolve_contrast, unit_of_contrast
 from bulkvi.regression.effect_table import effect_table
 from bulkvi.regression.hidden import (
-    EffectKind,
     HiddenVariation,
     Network,
-    check_latent,
     effect_given_latent,
     effect_through_latent,
 )
 from bulkvi.regression.omnibus import omnibus_table, tested_columns
+from bulkvi.regression.reference import ReferenceVariation, deviation_alone
 from bulkvi.regression.regression import GeneRegression, regress_genes
+from bulkvi.stats.reference.genes import ReferenceGenes
 from bulkvi.study.groups import gene_positions
 from bulkvi.study.size_factors import as_state
 from bulkvi.study.study import Study
@@ -43,6 +52,10 @@ class GeneFit:
         The samples.
     network
         Results of the trained network.
+    reference
+        What a reference cohort says of the genes.
+    reference_name
+        What the cohort is called.
 
     Examples
     --------
@@ -61,6 +74,8 @@ class GeneFit:
 
     study: Study
     network: Network
+    reference: ReferenceGenes | None = None
+    reference_name: str | None = None
 
     @cached_property
     def regression(self) -> GeneRegression:
@@ -71,11 +86,24 @@ class GeneFit:
         ValueError
             If no residual degrees of freedom are left.
         """
-        return regress_genes(self.study, self.study.design.matrix)
+        known = None if self.reference is None else deviation_alone(self.reference)
+        return regress_genes(self.study, self.study.design.matrix, reference=known)
 
     @cached_property
     def _hidden(self) -> HiddenVariation:
         return HiddenVariation(self.study, self.regression, self.network)
+
+    @cached_property
+    def _beside(self) -> ReferenceVariation | None:
+        """Regressions given the states along the directions of the reference; None without any."""
+        if self.reference is None or not len(self.reference.loadings):
+            return None
+        return ReferenceVariation(self.study, self.regression, self.reference, self.network)
+
+    @property
+    def reference_variation(self) -> ReferenceVariation | None:
+        """The study beside its reference; None without one, or where that has no directions."""
+        return self._beside
 
     @property
     def hidden_variation(self) -> HiddenVariation:
@@ -134,7 +162,9 @@ class GeneFit:
         compared = resolve_contrast(design, groupby, group1, group2, contrast)
         decoded = self.network.decoded_log_fc(design, compared)
         estimable = bool(compared.weights.any())
-        if estimable:
+        if estimable and self._beside is not None:
+            weighted = self._beside.effect(compared.weights, effect, latent_columns, common=not subtract)
+        elif estimable:
             weighted = effect_given_latent(
                 self._hidden, compared.weights, effect or "direct", latent_columns, common=not subtract
             )
@@ -145,7 +175,8 @@ class GeneFit:
                 f"The design does not tell {compared.label} apart, so there is no {effect} effect: put {groupby!r} into the "
                 "design of setup_anndata, or ask for effect='latent'."
             )
-        recentre = (effect or "direct") == "direct" and estimable
+        kind = weighted.kind or effect or ("direct" if estimable else "latent")
+        recentre = kind == "direct" or (kind == "total" and effect != "total")
         table = effect_table(
             weighted,
             compared,
@@ -155,13 +186,22 @@ class GeneFit:
             delta=delta,
             level=level,
         ).set_index(self.study.genes.copy())
+        if self.reference is not None:
+            table.attrs[REFERENCE] = {
+                REFERENCE_NAME: self.reference_name,
+                N_GENES: int(self.reference.known.sum()),
+                N_DIRECTIONS: len(self.reference.loadings),
+                DISPERSION_TRUST: float(weighted.regression.fit.prior.trust),
+                CARRIED_P_VALUE: weighted.carried,
+                DECIDED: effect is None,
+            }
         table.attrs[names.SIZE_FACTORS] = as_state(source)
         table.attrs[names.QUERY] = {
             "groupby": groupby,
             "group1": _plain(group1),
             "group2": _plain(group2),
             "contrast": None if contrast is None else {k: float(v) for k, v in compared.weights.items() if v},
-            "effect": effect or ("direct" if estimable else "latent"),
+            "effect": kind,
             "latent_columns": _plain(latent_columns),
             "composition_shift": None if composition_shift is None else subtract,
             "delta": float(delta),
@@ -176,12 +216,12 @@ class GeneFit:
         check_latent(None, latent_columns, self.network.n_latent)
         self.study.check_unchanged()
         columns = tested_columns(self.study.design, what)
-        return omnibus_table(self.study, self._hidden, columns, latent_columns)
+        return omnibus_table(self.study, self._hidden, columns, latent_columns, self._beside)
 
     def hidden(self) -> pd.DataFrame:
         """Tabulate the latent columns and what they go with (:meth:`bulkvi.BulkVI.latent_report`)."""
         self.study.check_unchanged()
-        return tables.latent_report(self._hidden)
+        return tables.latent_report(self._hidden, self._beside)
 
     def dispersions(self) -> pd.DataFrame:
         """Tabulate the dispersion of every gene (:meth:`bulkvi.BulkVI.get_dispersions`)."""

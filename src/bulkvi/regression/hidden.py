@@ -2,23 +2,22 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, Protocol, get_args
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
 
 from bulkvi.names import LATENT_COLUMN
-from bulkvi.regression.contrast import Contrast
+from bulkvi.regression.contrast import Contrast, EffectKind, LatentColumns
 from bulkvi.regression.design_alone import DesignAlone, Located, alignment_ratio, design_alone
 from bulkvi.regression.regression import GeneRegression, Sides, regress_genes
+from bulkvi.stats.dispersion.prior import KnownDeviation
 from bulkvi.stats.effects.independent_genes import ExpectedInflation
 from bulkvi.stats.effects.likelihood_ratio import compared_sides
 from bulkvi.stats.hidden.hidden_factors import Alignment, LatentNumber, align, latent_number
 from bulkvi.study.study import Study
 from bulkvi.study.study_design import StudyDesign
 
-EffectKind = Literal["direct", "latent", "total"]
-LatentColumns = int | Literal["auto"]
 SEED = 0
 # Share of the decoded variation below which a direction is rounding.
 NEGLIGIBLE = 1e-7
@@ -54,6 +53,10 @@ class ContrastInRegression(NamedTuple):
     """The contrast, where it has been estimated already."""
     alone: DesignAlone | None = None
     """The regression on the design alone, where the contrast is an average over both."""
+    kind: EffectKind | None = None
+    """Kind of the effect, where a reference decided it."""
+    carried: float | None = None
+    """p-value that groups stand no further apart along the directions of a reference than chance explains; None without one."""
 
 
 class HiddenRegression(NamedTuple):
@@ -74,6 +77,8 @@ class HiddenVariation:
     plain: GeneRegression
     """All genes regressed on the design alone."""
     network: Network
+    deviation: KnownDeviation | None = None
+    """What a reference cohort says of the dispersions."""
     _fitted: dict[int, HiddenRegression] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
@@ -108,7 +113,7 @@ class HiddenVariation:
             expected = ExpectedInflation(*map(float, inflation[:, n_columns])) if known else None
             information = float(self.number.information[n_columns]) if known else 1.0
             features = pd.concat([self.plain.features, columns], axis=1)
-            fitted = regress_genes(self.study, features, reduced=self.plain)
+            fitted = regress_genes(self.study, features, reduced=self.plain, reference=self.deviation)
             self._fitted[wanted] = HiddenRegression(fitted, expected, information)
         return self._fitted[wanted]
 
@@ -135,20 +140,6 @@ def latent_columns(
     while any(str(name).startswith(f"{stem}_") for name in design.columns):
         stem += "_state"
     return pd.DataFrame(columns, design.index, [f"{stem}_{k}" for k in range(number)])
-
-
-def check_latent(effect: str | None, latent_columns: Any, n_latent: int) -> None:
-    """Raise ValueError unless the kind of effect is known and the number of latent columns exists."""
-    if effect not in (None, *get_args(EffectKind)):
-        raise ValueError(
-            f"effect must be one of {', '.join(map(repr, get_args(EffectKind)))} or None; it is {effect!r}."
-        )
-    automatic = isinstance(latent_columns, str) and latent_columns == "auto"
-    whole = isinstance(latent_columns, int | np.integer) and not isinstance(latent_columns, bool)
-    if not automatic and not (whole and 0 <= latent_columns <= n_latent):
-        raise ValueError(
-            f"latent_columns must be 'auto' or a whole number from 0 to n_latent = {n_latent}; it is {latent_columns!r}."
-        )
 
 
 def align_with(regression: GeneRegression, weights: pd.Series, *, common: bool) -> Alignment:

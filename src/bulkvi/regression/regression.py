@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.linalg import qr
 
+from bulkvi.stats.dispersion.prior import KnownDeviation
 from bulkvi.stats.donors.donors import Donors
 from bulkvi.stats.donors.fit import DonorFit, fit_donor_genes
 from bulkvi.stats.effects.effect import EffectLikelihood, effect_likelihood
@@ -157,10 +158,17 @@ class GeneRegression(NamedTuple):
         return covariance.reindex(index=names, columns=names, fill_value=0.0).to_numpy()
 
 
-def regress_genes(study: Study, features: pd.DataFrame, *, reduced: GeneRegression | None = None) -> GeneRegression:
+def regress_genes(
+    study: Study,
+    features: pd.DataFrame,
+    *,
+    reduced: GeneRegression | None = None,
+    reference: KnownDeviation | None = None,
+) -> GeneRegression:
     """Regress the counts of every gene on the features.
 
     ``reduced`` is the regression on fewer features: its outliers are used for samples that cannot be judged given all.
+    ``reference`` is what a cohort says of the genes' dispersions.
     """
     n, p = features.shape
     features = centred(features)
@@ -178,7 +186,7 @@ def regress_genes(study: Study, features: pd.DataFrame, *, reduced: GeneRegressi
     judged, before = outliers.judged, None
     if reduced is not None:
         outliers, before = fill_unjudged(outliers, reduced.outliers), reduced.readings
-    fit = fit_genes(counts, matrix, weights=outliers.kept, **given)
+    fit = fit_genes(counts, matrix, weights=outliers.kept, reference=reference, **given)
     outliers, readings = weigh_readings(counts, matrix, fit, outliers, before, judged=judged, **given)
     inflation = noise_inflation(counts, matrix, offset, fit)
     return GeneRegression(counts, offset, features, outliers, fit, inflation, None, readings)

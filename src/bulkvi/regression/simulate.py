@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from bulkvi.regression.contrast import Contrast
+from bulkvi.regression.contrast import Contrast, LatentColumns
 from bulkvi.regression.effect_table import estimate_contrast
-from bulkvi.regression.hidden import HiddenVariation, LatentColumns, effect_given_latent, latent_names
+from bulkvi.regression.hidden import HiddenVariation, effect_given_latent, latent_names
 from bulkvi.regression.regression import GeneRegression
 from bulkvi.stats.effects.effect import EffectLikelihood, absolute_z, log_p_value
 from bulkvi.stats.effects.effect_draws import draw_effects_given_prior, draw_independent, draw_log_factor, draw_prior

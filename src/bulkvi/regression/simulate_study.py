@@ -10,10 +10,10 @@ from anndata import AnnData
 from bulkvi import power_names as names
 from bulkvi.arguments import check_number
 from bulkvi.regression.composition_shift import resolve_shift
-from bulkvi.regression.contrast import Contrast, group_contrast
+from bulkvi.regression.contrast import Contrast, LatentColumns, check_latent, group_contrast
 from bulkvi.regression.effect_table import estimate_contrast
 from bulkvi.regression.fit import GeneFit
-from bulkvi.regression.hidden import HiddenVariation, LatentColumns, check_latent, effect_given_latent
+from bulkvi.regression.hidden import HiddenVariation, effect_given_latent
 from bulkvi.regression.regression import regress_genes
 from bulkvi.regression.simulate import Pilot, Truth, draw_counts, draw_truth, pilot_of
 from bulkvi.stats.effects.summary import EffectSummary

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bulkvi.stats.dispersion.posterior import DispersionPrior, join_priors
-from bulkvi.stats.dispersion.prior import dispersion_prior, prior_of_genes
+from bulkvi.stats.dispersion.prior import KnownDeviation, dispersion_prior, prior_of_genes
 from bulkvi.stats.dispersion.profile import (
     DispersionProfile,
     dispersion_profile,
@@ -107,6 +107,7 @@ def fit_genes(
     ridge: np.ndarray,
     weights: np.ndarray | None = None,
     n_nodes: int = N_NODES,
+    reference: KnownDeviation | None = None,
 ) -> FittedGenes:
     """Fit the negative binomial regression of every gene, its dispersion integrated out.
 
@@ -129,6 +130,8 @@ def fit_genes(
         Weights of the observations' log likelihoods, samples x genes; 1 if not given.
     n_nodes
         Dispersion nodes per gene, odd.
+    reference
+        What a cohort says of the dispersions of these genes.
 
     Returns
     -------
@@ -164,7 +167,7 @@ def fit_genes(
         means.append(rate.mean(0) if weights is None else (rate * block.weights).sum(0) / block.weights.sum(0))
     profile = join_profiles(profiles)
     base_mean = np.concatenate(means)
-    prior = dispersion_prior(profile, np.log(np.clip(base_mean, 1e-3, None)), shaped=True)
+    prior = dispersion_prior(profile, np.log(np.clip(base_mean, 1e-3, None)), reference=reference, shaped=True)
     nodes = []
     for part, block in blocks(counts, offset, weights, layout, order, block_genes(n)):
         nodes.append(fit_nodes(block, profile.genes(part), prior.genes(part), n_nodes=n_nodes))
@@ -179,25 +182,39 @@ def fit_under_prior(
     offset: np.ndarray,
     ridge: np.ndarray,
     weights: np.ndarray,
+    genes: np.ndarray,
 ) -> FittedGenes:
-    """Fit genes, or the same genes with other weights, with the prior of the dispersions that ``fit`` estimated."""
+    """Fit genes, at these positions in ``fit``, with other weights under the prior of the dispersions that ``fit`` estimated."""
     n, p = features.shape
     layout, order = make_layout(features, ridge)
     up = np.argsort(fit.base_mean, kind="stable")
-    log_mean, variance = np.log(np.clip(fit.base_mean[up], 1e-3, None)), fit.prior.trend_variance
+    log_mean = np.log(np.clip(fit.base_mean[up], 1e-3, None))
+    deviation = np.broadcast_to(fit.prior.deviation, fit.base_mean.shape)
+    log_trend = (fit.prior.log_trend - deviation)[up]
     parts = []
-    for _, block in blocks(counts, offset, weights, layout, order, block_genes(n)):
+    for part, block in blocks(counts, offset, weights, layout, order, block_genes(n)):
         profile = dispersion_profile(block, n - p)
         base_mean = (block.counts / block.exposure * block.weights).sum(0) / block.weights.sum(0)
         place = np.log(np.clip(base_mean, 1e-3, None))
         prior = fit.prior._replace(
-            log_trend=np.interp(place, log_mean, fit.prior.log_trend[up]),
-            trend_variance=np.interp(place, log_mean, variance[up]) if isinstance(variance, np.ndarray) else variance,
+            log_trend=np.interp(place, log_mean, log_trend) + deviation[genes[part]],
+            trend_variance=_variance_at(place, fit, up, genes[part]),
+            deviation=deviation[genes[part]],
         )
         prior = prior_of_genes(profile, prior)
         nodes = fit_nodes(block, profile, prior)
         parts.append(FittedGenes(base_mean, most_likely_dispersion(profile), prior, nodes))
     return join_fits(parts)
+
+
+def _variance_at(place: np.ndarray, fit: FittedGenes, up: np.ndarray, genes: np.ndarray) -> np.ndarray | float:
+    """Variance of the trend at other log means; with a reference it is the gene's own, of what is known of it."""
+    variance = fit.prior.trend_variance
+    if not isinstance(variance, np.ndarray):
+        return variance
+    if fit.prior.trust:
+        return variance[genes]
+    return np.interp(place, np.log(np.clip(fit.base_mean[up], 1e-3, None)), variance[up])
 
 
 def fit_nodes(

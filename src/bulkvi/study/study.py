@@ -1,6 +1,6 @@
 """The samples of an analysis as arrays: counts, exposure, design and donors, loaded once."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -61,6 +61,14 @@ class Study:
             return np.log(size_factor)
         offset = Offset(by_rows(self.adata.layers[self.offset_key]), self.log_offset_mean)
         return np.log(size_factor)[:, None] + offset.log_relative()
+
+    def with_log_rates(self, log_rate: np.ndarray) -> "Study":
+        """Return the study with a part of each rate (samples x genes, natural log) taken as known, as an offset is."""
+        study = replace(self)
+        exposure = self.log_exposure
+        study.__dict__["counts"] = self.counts
+        study.__dict__["log_exposure"] = (exposure[:, None] if exposure.ndim == 1 else exposure) + log_rate
+        return study
 
     @cached_property
     def donor(self) -> np.ndarray | None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from bulkvi.stats.dispersion.prior import PRIOR_GENES, dispersion_prior, hat_basis
+from bulkvi.stats.dispersion.prior import PRIOR_GENES, KnownDeviation, dispersion_prior, hat_basis
 from bulkvi.stats.effects.effect import effect_likelihood, wald_p_value
 from bulkvi.stats.genes import effect_ridge, fit_genes
 from tests.stats.dispersion.profiles import Given, profile_of
@@ -226,3 +226,53 @@ def test_hat_functions_add_up_to_one_and_interpolate():
     basis = hat_basis(x, knots)
     np.testing.assert_allclose(basis.sum(1), 1)
     np.testing.assert_allclose(basis @ knots, np.clip(x, 0, 4))
+
+
+def known_of(cohort, log_mean, rng, *, right, noise=0.6):
+    """What a cohort says of deviations of sd 0.8: those that this cohort was drawn with and other differences, or of other genes."""
+    deviation = np.log(cohort.dispersion / (0.05 + 2 / np.exp(log_mean)))
+    told = deviation if right else rng.normal(0, 0.8, deviation.size)
+    return KnownDeviation(told + rng.normal(0, noise, deviation.size), np.full(deviation.size, 0.1))
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_trust_in_a_reference_is_learned(simulate, rng, told):
+    cohort = simulate(rng, 3, 3000, log_mean=(5.0, 1.0), scatter=0.8)
+    profile, log_mean = profile_of(cohort)
+    reference = known_of(cohort, log_mean, rng, right=told)
+    plain = dispersion_prior(profile, log_mean)
+    prior = dispersion_prior(profile, log_mean, reference=reference)
+    assert prior.converged
+    error = np.abs(prior.mean - np.log(cohort.dispersion)).mean()
+    if told:
+        # the regression of the truth on what is told: 0.64 / (0.64 + 0.36), and the variance about it is 0.64 x 0.36
+        assert abs(prior.trust - 0.64) < 0.08
+        assert abs(np.log(prior.variance / 0.23)) < 0.25
+        assert error < 0.85 * np.abs(plain.mean - np.log(cohort.dispersion)).mean()
+        z = (prior.mean - np.log(cohort.dispersion)) / prior.sd
+        assert abs(np.mean(np.abs(z) < 1.96) - 0.95) < 0.03
+    else:
+        assert prior.trust < 0.1
+        assert abs(np.log(prior.variance / plain.variance)) < 0.05
+        np.testing.assert_allclose(prior.mean, plain.mean, atol=0.25)
+
+
+def test_genes_that_a_reference_lacks_keep_the_prior_without(simulate, rng):
+    cohort = simulate(rng, 3, 3000, log_mean=(5.0, 1.0), scatter=0.8)
+    profile, log_mean = profile_of(cohort)
+    reference = known_of(cohort, log_mean, rng, right=True)
+    lacking = np.arange(log_mean.size) % 2 == 0
+    half = KnownDeviation(np.where(lacking, np.nan, reference.mean), np.where(lacking, np.nan, reference.sd))
+    plain, prior = dispersion_prior(profile, log_mean), dispersion_prior(profile, log_mean, reference=half)
+    spread = np.sqrt(prior.variance + prior.trend_variance)
+    assert abs(np.log(spread[lacking].mean() ** 2 / plain.variance)) < 0.25
+    assert spread[~lacking].mean() < 0.75 * spread[lacking].mean()
+    assert np.corrcoef(prior.mean[lacking], plain.mean[lacking])[0, 1] > 0.99
+
+
+def test_a_reference_that_lacks_all_genes_is_none(simulate, rng):
+    cohort = simulate(rng, 3, 500)
+    profile, log_mean = profile_of(cohort)
+    nothing = KnownDeviation(*np.full((2, log_mean.size), np.nan))
+    prior, plain = dispersion_prior(profile, log_mean, reference=nothing), dispersion_prior(profile, log_mean)
+    np.testing.assert_allclose(prior.mean, plain.mean, atol=1e-6)

@@ -38,6 +38,10 @@ class DispersionPrior(NamedTuple):
     """Sides of the prior are stretched by ``1 + skewness`` (large dispersions) and ``1 - skewness``."""
     inverse_df: float = 0.0
     """One over the degrees of freedom of its sides, those of Student's t; 0 for normal sides."""
+    deviation: np.ndarray | float = 0.0
+    """Part of ``log_trend`` that a reference cohort says of the gene beyond the trend, genes."""
+    trust: float = 0.0
+    """Share of the reference's deviations from its trend that is found again; 0 without a reference."""
 
     @property
     def informed(self) -> np.ndarray:
@@ -46,12 +50,13 @@ class DispersionPrior(NamedTuple):
 
     def genes(self, part: slice | np.ndarray) -> "DispersionPrior":
         """Select genes."""
-        own = self.trend_variance
+        own, deviation = self.trend_variance, self.deviation
         return self._replace(
             log_trend=self.log_trend[part],
             mean=self.mean[part],
             sd=self.sd[part],
             trend_variance=own[part] if isinstance(own, np.ndarray) else own,
+            deviation=deviation[part] if isinstance(deviation, np.ndarray) else deviation,
         )
 
     def log_density(self, log_dispersion: np.ndarray) -> np.ndarray:
@@ -75,17 +80,11 @@ class DispersionPrior(NamedTuple):
 
 def join_priors(parts: list[DispersionPrior]) -> DispersionPrior:
     """Concatenate the priors of different genes, of one variance and shape."""
-    log_trend, mean, sd, trend_variance = (
-        np.concatenate(each)
-        for each in zip(
-            *(
-                (part.log_trend, part.mean, part.sd, np.broadcast_to(part.trend_variance, part.mean.shape))
-                for part in parts
-            ),
-            strict=True,
-        )
+    log_trend, mean, sd, trend_variance, deviation = (
+        np.concatenate([np.broadcast_to(getattr(part, name), part.mean.shape) for part in parts])
+        for name in ("log_trend", "mean", "sd", "trend_variance", "deviation")
     )
-    return parts[0]._replace(log_trend=log_trend, mean=mean, sd=sd, trend_variance=trend_variance)
+    return parts[0]._replace(log_trend=log_trend, mean=mean, sd=sd, trend_variance=trend_variance, deviation=deviation)
 
 
 def profile_spline(profile: DispersionProfile) -> Spline:

@@ -1,6 +1,7 @@
 """Empirical-Bayes prior of the gene-wise dispersions: a smooth trend over the mean, a variance about it, and a shape."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from scipy.interpolate import CubicSpline
@@ -37,11 +38,36 @@ SKEWNESS = np.linspace(-0.6, 0.6, 7)
 TAILS = np.array([0.0, 0.05, 0.1, 0.2])
 """One over degrees of freedom, from normal sides to those of Student's t with 5."""
 
+USUAL_TRUST = 0.5
+"""Share of a reference's deviations that is found again, presumed: about what it is between parts of one cohort."""
+TRUST_SD = 0.5
+TRUST_BOUNDS = (0.0, 1.2)
+
+
+class KnownDeviation(NamedTuple):
+    """What a reference cohort says of each gene's log dispersion beyond the cohort's trend; natural log, genes."""
+
+    mean: np.ndarray
+    """Posterior means; NaN for genes that the cohort lacks."""
+    sd: np.ndarray
+    """Posterior standard deviations."""
+
+    def genes(self, which: np.ndarray) -> "KnownDeviation":
+        """Select genes."""
+        return KnownDeviation(self.mean[which], self.sd[which])
+
+    def filled(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance of every gene; a gene that is not known is one of those that are, drawn at random."""
+        known = np.isfinite(self.mean)
+        usual = float(np.var(self.mean[known]) + np.mean(self.sd[known] ** 2)) if known.any() else 0.0
+        return np.where(known, self.mean, 0.0), np.where(known, self.sd**2, usual)
+
 
 def dispersion_prior(
     profile: DispersionProfile,
     log_mean: np.ndarray,
     *,
+    reference: KnownDeviation | None = None,
     shaped: bool = False,
     tail: float = TAIL,
     tol: float = 5e-3,
@@ -67,6 +93,11 @@ def dispersion_prior(
     left out. What genes say of :math:`\tau^2` is worth :math:`d = \sum_g \kappa_g^2 - q + d_0` degrees of freedom: a variance
     estimated from so many makes the tails of the shaped prior those of Student's t. The variance of f is added to that of each gene.
 
+    With a ``reference``, :math:`f(x_g) + \rho r_g` takes the place of :math:`f(x_g)`, with :math:`r_g \sim N(\bar r_g, v_g)`
+    the deviation of the gene from the trend of a cohort. The trust :math:`\rho \sim N(0.5, 0.5^2)` is learned with the heights:
+    it is about 0 if the genes of the reference are others, and :math:`\tau^2` is then that of no reference. The variance of a gene
+    about the prior mean is :math:`\tau^2 + \rho^2 v_g`.
+
     Genes more than ``tail`` standard deviations :math:`\tau \sqrt{\max(\kappa_g, 1/2)}` off the trend have no weight (the variance is corrected for
     it), so that a few outlying genes do not widen the prior of all others. The cut does not shrink with :math:`\kappa_g`
     below 1/2: among genes with few counts most deviations are a little negative and a few far positive, and without those
@@ -79,18 +110,31 @@ def dispersion_prior(
     basis = hat_basis(log_mean, knots)
     first = np.diff(np.eye(knots.size), axis=0)
     walk = first.T @ (first / np.diff(knots)[:, None])
-    level_only = 1e-9 * np.eye(knots.size)
     roughness = START_ROUGHNESS
+    known_mean, known_variance = (np.zeros(0), 0.0) if reference is None else reference.filled()
+    n_knots, presumed = knots.size, np.zeros(knots.size)
+    walk_only = walk
+    if reference is not None:
+        basis, presumed = np.column_stack([basis, known_mean]), np.append(presumed, USUAL_TRUST)
+        walk_only = np.zeros((n_knots + 1, n_knots + 1))
+        walk_only[:n_knots, :n_knots] = walk
+    lowest = np.append(np.full(n_knots, LOG_TREND_BOUNDS[0]), np.full(basis.shape[1] - n_knots, TRUST_BOUNDS[0]))
+    highest = np.append(np.full(n_knots, LOG_TREND_BOUNDS[1]), np.full(basis.shape[1] - n_knots, TRUST_BOUNDS[1]))
+
+    def weak(variance: float) -> np.ndarray:
+        """Precision of all but the walk, times the variance: next to none of the level, that of the trust."""
+        return np.diag(np.append(np.full(n_knots, 1e-9), np.full(basis.shape[1] - n_knots, variance / TRUST_SD**2)))
 
     log_mode, information = _mode(profile)
     variance = START_VARIANCE
     known = information / (information + 1 / variance)
     counted = profile.largest > MIN_LARGEST
     level = (known * log_mode).sum() / np.clip(known.sum(), 1e-9, None)
-    heights = np.full(knots.size, level)
     inlying = known * counted
-    precision = (basis.T * inlying) @ basis + variance / roughness * walk + level_only
-    heights = np.clip(level + np.linalg.solve(precision, basis.T @ (inlying * (log_mode - level))), *LOG_TREND_BOUNDS)
+    precision = (basis.T * inlying) @ basis + variance / roughness * walk_only + weak(variance)
+    start = np.where(np.arange(basis.shape[1]) < n_knots, level, presumed)
+    step = np.linalg.solve(precision, basis.T @ (inlying * (log_mode - basis @ start)))
+    heights = np.clip(start + step, lowest, highest)
     trend = basis @ heights
     mean = known * log_mode + (1 - known) * trend
     sd = np.sqrt(variance * (1 - known))
@@ -101,25 +145,33 @@ def dispersion_prior(
         sharp = iteration < max_iter
         if iteration == max_iter:
             variance = math.exp(sum(log_variances[max_iter // 2 :]) / len(log_variances[max_iter // 2 :]))
-        mean, sd = posterior_moments(profile, spline, DispersionPrior(trend, variance, mean, sd, converged))
-        known = np.clip(1 - sd * sd / variance, 1e-4, 1.0)
+        extra = heights[-1] ** 2 * known_variance if reference is not None else 0.0
+        mean, sd = posterior_moments(profile, spline, DispersionPrior(trend, variance, mean, sd, converged, extra))
+        whole = variance + extra
+        own = variance / whole
+        known = np.clip(1 - sd * sd / whole, 1e-4, 1.0)
         deviation = mean - trend
-        reach = tail**2 * variance * np.clip(known, INFORMED, None)
+        reach = tail**2 * whole * np.clip(known, INFORMED, None)
         inside = deviation**2 <= reach if sharp else np.clip(0.5 + (1 - deviation**2 / reach) / SOFT, 0.0, 1.0)
-        inlying = known * counted * inside
+        inlying = known * counted * inside * own
         weighted = basis.T * inlying
         data = weighted @ basis
-        precision = data + variance / roughness * walk + level_only
+        precision = data + variance / roughness * walk_only + weak(variance)
         n_parameters = float(np.trace(np.linalg.solve(precision, data)))
         change = 0.0
         if sharp:
-            squares = float((counted * inside * deviation**2).sum()) / cut_variance + PRIOR_GENES * USUAL_VARIANCE
+            squares = (
+                float((counted * inside * (own * deviation) ** 2).sum()) / cut_variance + PRIOR_GENES * USUAL_VARIANCE
+            )
             new_variance = squares / (max(float(inlying.sum()) - n_parameters, 0.0) + PRIOR_GENES)
             change = float(np.log(min(max(new_variance, MIN_VARIANCE), MAX_VARIANCE) / variance))
-        step = np.linalg.solve(precision, weighted @ (deviation / known) - variance / roughness * walk @ heights)
-        heights = np.clip(heights + step, *LOG_TREND_BOUNDS)
+        pull = variance / roughness * walk_only @ heights + weak(variance) @ (heights - presumed) * (
+            reference is not None
+        )
+        step = np.linalg.solve(precision, weighted @ (deviation / known) - pull)
+        heights = np.clip(heights + step, lowest, highest)
         if n_parameters > 1:
-            learned = float(heights @ walk @ heights) / max(n_parameters - 1, 1e-9)
+            learned = float(heights @ walk_only @ heights) / max(n_parameters - 1, 1e-9)
             roughness = min(max(learned, ROUGHNESS_BOUNDS[0]), ROUGHNESS_BOUNDS[1])
         shift = basis @ heights - trend
         trend = trend + shift
@@ -133,9 +185,12 @@ def dispersion_prior(
         converged = max(abs(change), float((np.abs(shift) * known).max()) / 5) < tol
         if converged:
             break
-    mean, sd = posterior_moments(profile, spline, DispersionPrior(trend, variance, mean, sd, converged))
-    trend_variance = variance * np.einsum("gk,gk->g", basis @ np.linalg.inv(precision), basis)
-    prior = DispersionPrior(trend, variance, mean, sd, converged, trend_variance)
+    trust = 0.0 if reference is None else float(heights[-1])
+    extra = trust**2 * known_variance
+    mean, sd = posterior_moments(profile, spline, DispersionPrior(trend, variance, mean, sd, converged, extra))
+    trend_variance = variance * np.einsum("gk,gk->g", basis @ np.linalg.inv(precision), basis) + extra
+    deviated = trust * known_mean if reference is not None else 0.0
+    prior = DispersionPrior(trend, variance, mean, sd, converged, trend_variance, deviation=deviated, trust=trust)
     if shaped:
         skewness, inverse_df = learn_shape(profile, spline, prior, log_mean)
         n_free = max(float((inlying * known).sum()) - n_parameters, 0.0) + PRIOR_GENES

@@ -135,7 +135,7 @@ def read_genes(
     up = np.argsort(gene, kind="stable")
     gene, dropped = gene[up], dropped[:, up]
     y, o = counts[:, gene], offset if offset.ndim == 1 else offset[:, gene]
-    read = fit_under_prior(y, features, fit, offset=o, ridge=ridge, weights=(~dropped).astype(float))
+    read = fit_under_prior(y, features, fit, offset=o, ridge=ridge, weights=(~dropped).astype(float), genes=gene)
     terms, n_up = _outlying_terms(y, features, read, dropped, o)
     log_evidence = read.nodes.log_evidence + terms
     prior, size = log_effect_evidence(features, fit, read), np.stack([n_up, dropped.sum(0) - n_up])
@@ -157,7 +157,8 @@ def read_again(
     """Fit readings with other features; which of them is right stays as it was judged."""
     gene = readings.gene
     o, kept = offset if offset.ndim == 1 else offset[:, gene], (~readings.dropped).astype(float)
-    return readings._replace(fit=fit_under_prior(counts[:, gene], features, fit, offset=o, ridge=ridge, weights=kept))
+    again = fit_under_prior(counts[:, gene], features, fit, offset=o, ridge=ridge, weights=kept, genes=gene)
+    return readings._replace(fit=again)
 
 
 def contested(readings: Readings) -> Readings:

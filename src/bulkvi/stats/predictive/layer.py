@@ -38,6 +38,8 @@ class GeneLayer(NamedTuple):
     """Posterior standard deviation of the log dispersion, genes."""
     relevance: np.ndarray
     """Prior standard deviation of the loadings of each direction."""
+    log_trend: np.ndarray | None = None
+    """Prior mean of the log dispersion, genes; None in layers that versions before it have saved."""
 
     @property
     def n_design(self) -> int:
@@ -47,7 +49,8 @@ class GeneLayer(NamedTuple):
     def genes(self, which: np.ndarray) -> "GeneLayer":
         """Select genes."""
         mean, covariance, log_dispersion, sd = (part[..., which] for part in self[:4])
-        return GeneLayer(mean, covariance, log_dispersion, sd, self.relevance)
+        log_trend = None if self.log_trend is None else self.log_trend[which]
+        return GeneLayer(mean, covariance, log_dispersion, sd, self.relevance, log_trend)
 
     def log_rate(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Posterior mean and variance of the log rate of samples with these features, samples x genes."""
@@ -215,4 +218,4 @@ def _posterior(
         spread = np.sqrt((nodes.weight * (nodes.log_dispersion - centre) ** 2).sum(0))
         parts.append((mean, packed, centre, spread))
     mean, packed, centre, spread = (np.concatenate(each, -1) for each in zip(*parts, strict=True))
-    return GeneLayer(mean, packed, centre, spread, relevance)
+    return GeneLayer(mean, packed, centre, spread, relevance, prior.log_trend)

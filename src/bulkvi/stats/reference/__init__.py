@@ -1,0 +1,1 @@
+"""What a reference cohort says about the genes of a study."""
