@@ -1,7 +1,8 @@
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
@@ -9,11 +10,6 @@ from bulkvi import names
 from bulkvi import outlier_names as on
 from bulkvi.pl._figure import AXES_HEIGHT, OKABE_ITO, finish, legend_below, legend_height, legend_marker, new_axes
 from bulkvi.pl._text import plain, text_width, write_caption, write_names
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from bulkvi.tl import OutlierScores
 
 MOST_NAMED = 8
 """Called samples of a gene that get their name, the most significant ones."""
@@ -23,8 +19,22 @@ UP, DOWN, USUAL = OKABE_ITO[1], OKABE_ITO[0], "0.55"
 MARGIN = 1.3
 
 
+class OutlierScores(Protocol):
+    """What is drawn of a :class:`bulkvi.tl.OutlierScores`."""
+
+    samples: pd.Index
+    genes: pd.Index
+    compared_with: str
+
+    def table(self, quantity: str) -> pd.DataFrame:
+        """Return one quantity, samples x genes."""
+
+    def per_sample(self, alpha: float) -> pd.DataFrame:
+        """Return the numbers of outliers of each sample."""
+
+
 def outliers(
-    scores: "OutlierScores",
+    scores: OutlierScores,
     gene: str | None = None,
     *,
     alpha: float = 0.05,
@@ -98,7 +108,7 @@ def escape(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def _draw_numbers(ax: Axes, numbers: "pd.DataFrame") -> None:
+def _draw_numbers(ax: Axes, numbers: pd.DataFrame) -> None:
     """Draw the numbers of outliers of samples, sorted."""
     place = np.arange(len(numbers))
     up, down = numbers[on.N_UP].to_numpy(), numbers[on.N_DOWN].to_numpy()
@@ -125,7 +135,7 @@ def _draw_numbers(ax: Axes, numbers: "pd.DataFrame") -> None:
     legend_below(ax, handles, ncols=1, lower=text_width(longest))
 
 
-def _draw_gene(ax: Axes, scores: "OutlierScores", gene: str, alpha: float) -> None:
+def _draw_gene(ax: Axes, scores: OutlierScores, gene: str, alpha: float) -> None:
     """Draw counts of a gene against those expected."""
     table = {
         name: scores.table(name)[gene].to_numpy() for name in (names.COUNT, names.EXPECTED_COUNT, names.ADJ_P_VALUE)

@@ -143,7 +143,15 @@ class OutlierScores:
     def _arrays(self) -> dict[str, np.ndarray]:
         """All quantities by their names, in order."""
         one = self.scores
-        arrays = (one.observed, one.expected, one.log_fc, one.log_fc_low, one.log_fc_high, one.p_value, self.adj_p_value)
+        arrays = (
+            one.observed,
+            one.expected,
+            one.log_fc,
+            one.log_fc_low,
+            one.log_fc_high,
+            one.p_value,
+            self.adj_p_value,
+        )
         return dict(zip(on.QUANTITIES, arrays, strict=True))
 
 
