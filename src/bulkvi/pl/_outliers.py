@@ -22,9 +22,17 @@ MARGIN = 1.3
 class OutlierScores(Protocol):
     """What is drawn of a :class:`bulkvi.tl.OutlierScores`."""
 
-    samples: pd.Index
-    genes: pd.Index
-    compared_with: str
+    @property
+    def samples(self) -> pd.Index:
+        """Names of the samples."""
+
+    @property
+    def genes(self) -> pd.Index:
+        """Names of the genes."""
+
+    @property
+    def compared_with(self) -> str:
+        """What the samples are compared with."""
 
     def table(self, quantity: str) -> pd.DataFrame:
         """Return one quantity, samples x genes."""
