@@ -23,7 +23,7 @@ from benchmarks.generative_data import load
 from benchmarks.outlier_methods import autoencoder_scores, bulkvi_scores, component_scores, gene_wise_scores
 
 MIN_MEAN = 10
-N_GENES = {"bottomly": 4_000, "geuvadis_sex": 2_000}
+N_GENES = {"bottomly": 4_000, "geuvadis_sex": 1_500}
 Z_SCORES = (2, 3, 4, 6)
 FREQUENCIES = {"single": 5e-4, "frequent": 1e-2}
 SIDES = {"both": 0, "up": 1, "down": -1}

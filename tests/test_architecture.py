@@ -23,6 +23,7 @@ FLOORS = {
     "enrichment_names": set(),
     "gene_order": {"names"},
     "latent_names": set(),
+    "outlier_names": {"names"},
     "power_names": set(),
     "reference_names": set(),
     "stats": {"names"},

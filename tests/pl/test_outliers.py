@@ -21,7 +21,7 @@ def test_bars_are_the_numbers_of_each_sample():
 def test_many_samples_have_no_tick_for_each():
     ax = pl.outliers(make_scores(n=60))
     assert ax.get_xlabel() == "Samples, by number of outliers"
-    assert [text.get_text() for text in ax.texts] == ["s0"]
+    assert "most in s0: 2" in texts(ax)
 
 
 def test_a_gene_is_drawn_against_what_is_expected():

@@ -164,7 +164,7 @@ def de(
                 "n_genes_read": n_read,
                 "min_counts": min_counts,
                 "gene_sets": gene_sets,
-                "reference": None if reference is None else {"file": str(reference), "name": model.reference_["name"]},
+                "reference": None if cohort is None else {"file": str(reference), "name": cohort.name},
                 "seed": seed,
                 "delta": delta,
                 "findings": findings,

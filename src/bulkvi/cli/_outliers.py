@@ -91,10 +91,11 @@ def outliers(
             from bulkvi.names import COUNTS_SOURCE
         adata = reading.read(counts, samples, how)
         say(f"Counts: {reading.describe(adata)}")
+        how_adjusted: Any = adjust
         if reference is None:
             scores = _of_cohort(adata, size_factors, min_counts, seed, adjust, say)
         else:
-            scores = bulkvi.Reference.load(reference).score(adata, adjust=adjust)
+            scores = bulkvi.Reference.load(reference).score(adata, adjust=how_adjusted)
         calls, numbers = scores.calls(alpha), scores.per_sample(alpha)
         summary = describe_run(ctx) | {
             "counts": str(counts),

@@ -1,26 +1,48 @@
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from bulkvi import names
 from bulkvi import outlier_names as on
 from bulkvi.pl._figure import AXES_HEIGHT, OKABE_ITO, finish, legend_below, legend_height, legend_marker, new_axes
-from bulkvi.pl._text import plain, write_caption, write_names
-
-if TYPE_CHECKING:
-    from bulkvi.tl import OutlierScores
+from bulkvi.pl._text import plain, text_width, write_caption, write_names
 
 MOST_NAMED = 8
-"""Samples with most outliers, or called samples of a gene, that get their name."""
+"""Called samples of a gene that get their name, the most significant ones."""
+MOST_LABELLED = 24
+"""Samples that have a label below their bar."""
 UP, DOWN, USUAL = OKABE_ITO[1], OKABE_ITO[0], "0.55"
 MARGIN = 1.3
 
 
+class OutlierScores(Protocol):
+    """What is drawn of a :class:`bulkvi.tl.OutlierScores`."""
+
+    @property
+    def samples(self) -> pd.Index:
+        """Names of the samples."""
+
+    @property
+    def genes(self) -> pd.Index:
+        """Names of the genes."""
+
+    @property
+    def compared_with(self) -> str:
+        """What the samples are compared with."""
+
+    def table(self, quantity: str) -> pd.DataFrame:
+        """Return one quantity, samples x genes."""
+
+    def per_sample(self, alpha: float) -> pd.DataFrame:
+        """Return the numbers of outliers of each sample."""
+
+
 def outliers(
-    scores: "OutlierScores",
+    scores: OutlierScores,
     gene: str | None = None,
     *,
     alpha: float = 0.05,
@@ -70,28 +92,31 @@ def outliers(
     >>> bv.pl.outliers(scores, adata.var_names[0]).get_xlabel()
     'Expected count + 1'
     """
-    numbers = scores.per_sample(alpha)
+    numbers = scores.per_sample(alpha).sort_values(on.N_OUTLIERS, ascending=False, kind="stable")
     if gene is not None and gene not in scores.genes:
         raise KeyError(f"no gene {gene!r} in the scores, which have {list(scores.genes[:3])} ...")
     if ax is None:
-        ax = new_axes(height=AXES_HEIGHT + legend_height(1))
-    against = f"against {scores.compared_with}"
-    adjusted = f"adjusted p < {alpha:g}"
+        rows = 1 if gene is not None else 2
+        few = gene is None and len(numbers) <= MOST_LABELLED
+        longest = max((len(plain(name)) for name in numbers.index), default=0) if few else 0
+        ax = new_axes(height=AXES_HEIGHT + legend_height(rows) + text_width(longest) / 72)
+    parts = [f"against {escape(scores.compared_with)}", f"adjusted p < {alpha:g}"]
     if gene is None:
-        _draw_numbers(ax, numbers.sort_values(on.N_OUTLIERS, ascending=False, kind="stable"))
-        write_caption(ax, [f"{len(numbers)} samples {plain_text(against)}", adjusted])
+        _draw_numbers(ax, numbers)
+        most, name = int(numbers[on.N_OUTLIERS].iloc[0]), numbers.index[0]
+        write_caption(ax, [f"{len(numbers)} samples", *parts, *([f"most in {plain(name)}: {most:,}"] if most else [])])
     else:
         _draw_gene(ax, scores, gene, alpha)
-        write_caption(ax, [plain(gene), plain_text(against), adjusted])
+        write_caption(ax, [plain(gene), *parts])
     return finish(ax, show=show, save=save)
 
 
-def plain_text(text: str) -> str:
+def escape(text: str) -> str:
     """Escape what matplotlib would read as a formula."""
     return text.replace("$", r"\$")
 
 
-def _draw_numbers(ax: Axes, numbers) -> None:
+def _draw_numbers(ax: Axes, numbers: pd.DataFrame) -> None:
     """Draw the numbers of outliers of samples, sorted."""
     place = np.arange(len(numbers))
     up, down = numbers[on.N_UP].to_numpy(), numbers[on.N_DOWN].to_numpy()
@@ -109,18 +134,16 @@ def _draw_numbers(ax: Axes, numbers) -> None:
     )
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     ax.yaxis.set_major_formatter(lambda value, _: f"{abs(value):,.0f}")
-    if len(numbers) <= 24:
+    if len(numbers) <= MOST_LABELLED:
         ax.set_xticks(place, [plain(name) for name in numbers.index], rotation=90, fontsize="small")
     else:
         ax.set_xlabel("Samples, by number of outliers")
         ax.set_xlim(-1, len(numbers))
-        some = [k for k in range(min(MOST_NAMED // 2, len(numbers))) if numbers[on.N_OUTLIERS].iloc[k] > 0]
-        write_names(ax, place[some], up[some].astype(float), [plain(numbers.index[k]) for k in some], ring=False)
-    longest = max((len(plain(name)) for name in numbers.index), default=0) if len(numbers) <= 24 else 0
-    legend_below(ax, handles, ncols=1, lower=4.5 * longest)
+    longest = max((len(plain(name)) for name in numbers.index), default=0) if len(numbers) <= MOST_LABELLED else 0
+    legend_below(ax, handles, ncols=1, lower=text_width(longest))
 
 
-def _draw_gene(ax: Axes, scores: "OutlierScores", gene: str, alpha: float) -> None:
+def _draw_gene(ax: Axes, scores: OutlierScores, gene: str, alpha: float) -> None:
     """Draw counts of a gene against those expected."""
     table = {
         name: scores.table(name)[gene].to_numpy() for name in (names.COUNT, names.EXPECTED_COUNT, names.ADJ_P_VALUE)
@@ -129,6 +152,10 @@ def _draw_gene(ax: Axes, scores: "OutlierScores", gene: str, alpha: float) -> No
     called = table[names.ADJ_P_VALUE] < alpha
     above = count > expected
     ax.set(xscale="log", yscale="log", xlabel="Expected count + 1", ylabel="Count + 1")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 3)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axis.set_minor_locator(NullLocator())
     ends = np.array([min(count.min(), expected.min()) / MARGIN, max(count.max(), expected.max()) * MARGIN])
     ax.plot(ends, ends, color="0.4", linewidth=0.8, zorder=1)
     handles = []

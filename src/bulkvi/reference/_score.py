@@ -13,11 +13,11 @@ from bulkvi.stats.predictive.layer import GeneLayer
 from bulkvi.study.counts import check_size_factor, checked_counts
 
 if TYPE_CHECKING:
-    from bulkvi.reference._reference import Reference
+    from bulkvi.reference._cohort import Cohort
 
 
 def score(
-    reference: "Reference",
+    reference: "Cohort",
     adata: AnnData,
     *,
     size_factor_key: str | None = None,
@@ -32,8 +32,6 @@ def score(
 
     Parameters
     ----------
-    reference
-        What the samples are compared with.
     adata
         Samples x genes with raw counts. Genes that the reference lacks are left out.
     size_factor_key
@@ -58,6 +56,19 @@ def score(
     ValueError
         If too few genes are shared, counts are not whole numbers of at least 0, a sample has no count in the genes that size factors are
         measured on, or ``adjust`` is unknown.
+
+    Examples
+    --------
+    >>> import bulkvi as bv
+    >>> samples = bv.datasets.simulate(n_per_group=12, n_genes=300, n_hidden=2, hidden_share=0.8, hidden_sd=1.0)
+    >>> new, cohort = samples[:1].copy(), samples[1:].copy()
+    >>> bv.pp.size_factors(cohort)
+    >>> bv.BulkVI.setup_anndata(cohort, size_factor_key="size_factor")
+    >>> model = bv.BulkVI(cohort, n_latent=3)
+    >>> model.train(max_steps=20, progress_bar=False)
+    >>> reference = bv.Reference.from_model(model, name="simulated")
+    >>> reference.score(new).table("p_value").shape
+    (1, 300)
     """
     check_adjustment(adjust)
     checked = checked_counts(adata, layer)

@@ -118,7 +118,7 @@ class OutlierScores:
             If ``alpha`` is not a number above 0 and at most 1.
         """
         check_number("alpha", alpha, above=0, most=1)
-        called, above = self.adj_p_value < alpha, self.scores.count > self.scores.expected
+        called, above = self.adj_p_value < alpha, self.scores.observed > self.scores.expected
         numbers = {on.N_OUTLIERS: called.sum(1), on.N_UP: (called & above).sum(1), on.N_DOWN: (called & ~above).sum(1)}
         return pd.DataFrame(numbers, self.samples)
 
@@ -143,7 +143,15 @@ class OutlierScores:
     def _arrays(self) -> dict[str, np.ndarray]:
         """All quantities by their names, in order."""
         one = self.scores
-        arrays = (one.count, one.expected, one.log_fc, one.log_fc_low, one.log_fc_high, one.p_value, self.adj_p_value)
+        arrays = (
+            one.observed,
+            one.expected,
+            one.log_fc,
+            one.log_fc_low,
+            one.log_fc_high,
+            one.p_value,
+            self.adj_p_value,
+        )
         return dict(zip(on.QUANTITIES, arrays, strict=True))
 
 

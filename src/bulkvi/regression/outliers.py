@@ -34,7 +34,8 @@ Progress = Callable[[Iterable[int]], Iterable[int]]
 class Scores(NamedTuple):
     """How far counts are from what is expected of them, samples x genes."""
 
-    count: np.ndarray
+    observed: np.ndarray
+    """Count."""
     expected: np.ndarray
     """Posterior median of the expected count."""
     log_fc: np.ndarray
@@ -66,7 +67,7 @@ def score_cohort(layer: LastLayer, study: Study, progress: Progress = iter) -> S
         )
         # the cavities' offsets are relative to the mean level
         scores = _joined(
-            _score(counts[[n]], cavities.layer(n), design[[n]], cavities.offset[[n]], beyond)
+            _score(counts[[n]], cavities.layer(n, exact=not left), design[[n]], cavities.offset[[n]], beyond)
             for n in progress(range(len(counts)))
         )
         called = adjusted(scores.p_value, "bh") < CALLED

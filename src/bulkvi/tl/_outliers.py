@@ -1,21 +1,18 @@
 """Outlying counts of a cohort, judged against itself."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import Any
 
 from rich.progress import track
 
 from bulkvi.regression.outlier_scores import Adjustment, OutlierScores, as_scores, check_adjustment
 from bulkvi.regression.outliers import score_cohort
 
-if TYPE_CHECKING:
-    from bulkvi.model import BulkVI
-
 LEAST_SAMPLES = 5
 """Fewer leave less than the two residual degrees of freedom beside level and own sample that directions would."""
 
 
-def outliers(model: "BulkVI", *, adjust: Adjustment = "by", progress_bar: bool = True) -> OutlierScores:
+def outliers(model: Any, *, adjust: Adjustment = "by", progress_bar: bool = True) -> OutlierScores:
     r"""Find counts that are outliers among the samples of a cohort. Which genes are aberrant in which sample?
 
     Every sample is compared with the others: levels, effects, loadings and dispersions of the genes are those without it, its state is

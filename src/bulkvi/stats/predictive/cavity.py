@@ -13,9 +13,9 @@ from bulkvi.stats.nb.regression import Block, Layout, block_genes, blocks, make_
 from bulkvi.stats.predictive.layer import MIN_LEVEL_SD, GeneLayer, fill_absent
 from bulkvi.stats.predictive.noise import RATE_NODES, RATE_WEIGHTS
 
-LONGEST_STEP = 0.2
+LONGEST_STEP = 0.5
 """Of a log mean, natural log: further out one Newton step is not exact, and the regression is fitted again."""
-EDGE = 1e-3
+EDGE = 0.05
 """Weight of the outermost nodes of a dispersion without a sample, above which it is outside them and the gene is fitted again."""
 MOST_LEVERAGE = 0.999
 LARGEST_LOG = 30.0
@@ -50,7 +50,7 @@ class Cavities(NamedTuple):
     """Prior standard deviation of the levels."""
     relevance: np.ndarray
 
-    def layer(self, sample: int) -> GeneLayer:
+    def layer(self, sample: int, *, exact: bool = True) -> GeneLayer:
         r"""Return the posterior of all genes without a sample.
 
         With :math:`C` the covariance, :math:`h = x^\top C x`, and score and observed information :math:`s, w` of the sample's count in its log
@@ -58,7 +58,8 @@ class Cavities(NamedTuple):
 
         .. math:: C_{-n} = C + \frac{w \, C x x^\top C}{1 - w h}, \qquad m_{-n} = m - \frac{s \, C x}{1 - w h},
 
-        which is a step of Newton's rule towards the mode without the sample. Where the step is long the gene is fitted again.
+        which is a step of Newton's rule towards the mode without the sample. Where the step is long, or the dispersion beyond the nodes, the gene is
+        fitted again, if ``exact``.
         """
         x = self.features[sample]
         row, column = np.tril_indices(len(x))
@@ -72,7 +73,7 @@ class Cavities(NamedTuple):
         covariance = self.covariance + gain[row] * gain[column] * (information / rest)
         log_dispersion, sd = self.log_dispersion[sample].copy(), self.log_dispersion_sd[sample].copy()
         far = np.flatnonzero((np.abs(x @ (mean - self.mean)) > LONGEST_STEP) | self.outside[sample])
-        if far.size:
+        if far.size and exact:
             again = self._fitted_without(sample, far)
             good = again.converged & np.isfinite(again.covariance).all((0, 1)) & np.isfinite(again.coef).all((0, 1))
             middle = len(again.weight) // 2

@@ -134,19 +134,20 @@ def log_components(
     variance: np.ndarray,
     log_dispersion: np.ndarray,
     log_dispersion_sd: np.ndarray,
+    log_scales: np.ndarray = LOG_SCALES,
 ) -> np.ndarray:
-    """Log probability of counts at each multiple of the dispersions, samples x genes x scales.
+    """Log probability of counts at each multiple of the dispersions (``log_scales``), samples x genes x scales.
 
     Gauss-Hermite quadrature over the normal posteriors of log rate and log dispersion.
     """
-    out = np.empty((*counts.shape, len(LOG_SCALES)))
+    out = np.empty((*counts.shape, len(log_scales)))
     _fill_components(
         np.ascontiguousarray(counts, dtype=float),
         np.ascontiguousarray(log_mean),
         np.ascontiguousarray(variance),
         np.ascontiguousarray(log_dispersion),
         np.ascontiguousarray(log_dispersion_sd),
-        LOG_SCALES,
+        log_scales,
         (RATE_NODES, RATE_WEIGHTS),
         (DISPERSION_NODES, DISPERSION_WEIGHTS),
         out,

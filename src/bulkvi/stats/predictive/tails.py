@@ -12,6 +12,7 @@ from bulkvi.stats.predictive.noise import (
     LOG_SCALES,
     RATE_NODES,
     RATE_WEIGHTS,
+    log_components,
 )
 
 NARROW = 0.25
@@ -25,7 +26,7 @@ BLOCK_ENTRIES = 100_000
 class _Entries(NamedTuple):
     """Counts and their predictions, one dimension."""
 
-    count: np.ndarray
+    observed: np.ndarray
     log_mean: np.ndarray
     sd: np.ndarray
     log_dispersion: np.ndarray
@@ -65,16 +66,30 @@ def two_sided(predicted: PredictedCounts, counts: np.ndarray, *, beyond: float =
             some.noise[at_sample],
         )
         narrow = some.variance[far] < NARROW * (usual + 1 / mean)[far]
-        p_value, point = np.empty(narrow.size), np.exp(some.log_probability(counts[part])[far])
+        p_value, point = np.empty(narrow.size), _probability(entries)
         for which, nodes, weights in ((narrow, FEW_NODES, FEW_WEIGHTS), (~narrow, RATE_NODES, RATE_WEIGHTS)):
             p_value[which] = _from_tail(_outer_tail(entries.take(which), nodes, weights), point[which])
         out[part][far] = p_value
     return out
 
 
+def _probability(entries: _Entries) -> np.ndarray:
+    """Probability of the counts themselves, entries."""
+    used = np.flatnonzero(entries.noise.max(0, initial=0.0) > LEAST_WEIGHT)
+    each = log_components(
+        entries.observed[None],
+        entries.log_mean[None],
+        entries.sd[None] ** 2,
+        entries.log_dispersion,
+        entries.log_dispersion_sd,
+        LOG_SCALES[used],
+    )[0]
+    return (np.exp(each) * entries.noise[:, used]).sum(1)
+
+
 def _outer_tail(entries: _Entries, nodes: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Probability of a count at least as far out on its side of the median of the log mean, entries."""
-    x = entries.count
+    x = entries.observed
     above = x > np.exp(entries.log_mean)
     least = np.where(above, np.maximum(x, 1.0), x + 1)
     total = np.zeros(x.size)
