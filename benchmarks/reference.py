@@ -3,7 +3,7 @@
 ``python -m benchmarks reference [--sets N] [--part PART ...]``; data sets are those of `benchmarks.reference_data`.
 
 within     people of one sex, the reference of the other people of this cohort
-null       the same, groups that differ by nothing
+equal      the same, groups that differ by nothing
 across     one study to another: yeast libraries, experiments on mice, a shallow and noisier laboratory
 wrong      references of another tissue, of permuted genes, of another organism under the same ids
 real       Snf2 against wild-type yeast, whose effect runs along directions of the reference
@@ -35,8 +35,8 @@ from benchmarks.scores import called, coverage
 from benchmarks.truth_yeast import consensus
 from benchmarks.two_groups import judge
 
-PARTS = ("within", "null", "across", "wrong", "real", "along", "batch", "stability")
-SETS = {"within": 10, "null": 30, "across": 10, "wrong": 5, "real": 5, "along": 5, "batch": 10, "stability": 3}
+PARTS = ("within", "equal", "across", "wrong", "real", "along", "batch", "stability")
+SETS = {"within": 10, "equal": 30, "across": 10, "wrong": 5, "real": 5, "along": 5, "batch": 10, "stability": 3}
 N_COHORTS = 4
 """Cohorts of geuvadis, each without other people; studies take turns."""
 PEER = "voom"
@@ -72,7 +72,7 @@ def cases(part: str, n_sets: int, *, compute: bool = True) -> Iterator[Case]:
     if part == "along":
         return _along(n_sets, compute=compute)
     return {
-        "within": _within, "null": _null, "across": _across, "wrong": _wrong, "real": _real, "batch": _batch,
+        "within": _within, "equal": _equal, "across": _across, "wrong": _wrong, "real": _real, "batch": _batch,
         "stability": _stability,
     }[part](n_sets)  # fmt: skip
 
@@ -84,11 +84,11 @@ def _within(n_sets: int) -> Iterator[Case]:
             yield Case("within", "one sex", seed, cohort, sets_of.study("geuvadis", pool, n, seed))
 
 
-def _null(n_sets: int) -> Iterator[Case]:
+def _equal(n_sets: int) -> Iterator[Case]:
     for n in (2, 3, 5, 8):
         for seed in range(n_sets):
             cohort, pool = sets_of.geuvadis_within_sex(seed % N_COHORTS)
-            yield Case("null", "one sex", seed, cohort, sets_of.null_study("geuvadis", pool, n, seed))
+            yield Case("equal", "one sex", seed, cohort, sets_of.null_study("geuvadis", pool, n, seed))
 
 
 def _across(n_sets: int) -> Iterator[Case]:

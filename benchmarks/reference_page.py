@@ -25,7 +25,7 @@ TABLES = {
         "People of one sex, the reference of the other people of the cohort",
         ("FDR", "s FDR", "TPR at 5 % FDP", "RMSE", "coverage, called", "CPU s"),
     ),
-    "null": ("The same, groups that differ by nothing", ("any", "calls", "null p < .05")),
+    "equal": ("The same, groups that differ by nothing", ("any", "calls", "null p < .05")),
     "across": ("One study to another", ("FDR", "s FDR", "TPR at 5 % FDP", "RMSE")),
     "wrong": ("Wrong references", ("FDR", "s FDR", "TPR at 5 % FDP", "RMSE")),
     "real": ("Snf2 over wild-type yeast", ("TPR", "TPR at 5 % FDP", "correlation", "coverage", CARRIED)),

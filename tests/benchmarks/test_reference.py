@@ -135,7 +135,7 @@ def test_every_part_has_cases_sets_and_a_table():
 def test_a_page_from_rows(tmp_path, monkeypatch):
     def rows(part: str, _: int, *, compute: bool) -> pd.DataFrame:
         assert compute == (part == "within")
-        if part not in ("within", "null"):
+        if part not in ("within", "equal"):
             return pd.DataFrame()
         about = {"scenario": "one sex", "source": part, "n": 3}
         made = [
