@@ -59,7 +59,8 @@ class GeneTablesMixin(CalibrationMixin):
         that are different in every sample and not numbers are left out.
 
         With a reference its directions come first (``reference_0``, ...), and ``scale`` is the standard deviation of the samples
-        along each relative to the cohort: near 0 for a direction that the study does not have. Latent columns are then those of the
+        along each relative to the cohort: near 0 for a direction that the study does not have. ``moved_by`` is the column of the design
+        that stands furthest along the direction, and ``move`` how far, in standard deviations of the cohort. Latent columns are then those of the
         study beyond the directions. How far a comparison goes along the directions is in its table
         (``attrs["reference"]["carried_p_value"]``) and in ``effect="latent"``.
 

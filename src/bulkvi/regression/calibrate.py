@@ -19,6 +19,7 @@ from bulkvi.regression.effect_table import estimate_contrast
 from bulkvi.regression.fit import GeneFit
 from bulkvi.regression.permutation import MIN_PERMUTATIONS, find_exchange
 from bulkvi.regression.reference import ReferenceVariation, deviation_alone
+from bulkvi.regression.reference_contrast import effect_beside_reference
 from bulkvi.regression.regression import GeneRegression, regress_genes
 from bulkvi.stats.effects.effect import benjamini_hochberg
 from bulkvi.stats.permutation import (
@@ -136,7 +137,7 @@ def _scores(
             regression, compared.weights, subtract=subtract, expected=regression.expected_alone
         )
     else:
-        given = beside.effect(compared.weights, None, 0, common=not subtract)
+        given = effect_beside_reference(beside, compared.weights, None, 0, common=not subtract)
         estimated = estimate_contrast(
             given.regression, given.weights, given.covariance, given.sides, subtract=subtract, expected=given.expected
         )

@@ -31,6 +31,7 @@ from bulkvi.regression.hidden import (
 )
 from bulkvi.regression.omnibus import omnibus_table, tested_columns
 from bulkvi.regression.reference import ReferenceVariation, deviation_alone
+from bulkvi.regression.reference_contrast import effect_beside_reference
 from bulkvi.regression.regression import GeneRegression, regress_genes
 from bulkvi.stats.reference.genes import ReferenceGenes
 from bulkvi.study.groups import gene_positions
@@ -163,7 +164,9 @@ class GeneFit:
         decoded = self.network.decoded_log_fc(design, compared)
         estimable = bool(compared.weights.any())
         if estimable and self._beside is not None:
-            weighted = self._beside.effect(compared.weights, effect, latent_columns, common=not subtract)
+            weighted = effect_beside_reference(
+                self._beside, compared.weights, effect, latent_columns, common=not subtract
+            )
         elif estimable:
             weighted = effect_given_latent(
                 self._hidden, compared.weights, effect or "direct", latent_columns, common=not subtract

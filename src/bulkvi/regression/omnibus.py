@@ -9,7 +9,8 @@ from bulkvi import names
 from bulkvi.arguments import warn_user
 from bulkvi.regression.contrast import TREND_UNSETTLED, LatentColumns, gene_flags, join_flags
 from bulkvi.regression.hidden import HiddenVariation, align_with
-from bulkvi.regression.reference import CARRIED, ReferenceVariation, move
+from bulkvi.regression.reference import ReferenceVariation
+from bulkvi.regression.reference_contrast import CARRIED, move
 from bulkvi.regression.regression import GeneRegression
 from bulkvi.stats.effects.effect import benjamini_hochberg
 from bulkvi.stats.effects.likelihood_ratio import omnibus_test

@@ -7,30 +7,24 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from bulkvi.regression.contrast import Contrast, EffectKind, LatentColumns
+from bulkvi.regression.contrast import Contrast, LatentColumns
 from bulkvi.regression.hidden import (
-    ContrastInRegression,
     HiddenVariation,
     Network,
-    chance_covariance,
     chance_variance,
     latent_names,
 )
 from bulkvi.regression.regression import GeneRegression, regress_genes
 from bulkvi.stats.dispersion.prior import KnownDeviation
-from bulkvi.stats.effects.likelihood_ratio import compared_sides
-from bulkvi.stats.genes import FittedGenes, effect_ridge
+from bulkvi.stats.genes import effect_ridge
 from bulkvi.stats.hidden.hidden_factors import Alignment, align
 from bulkvi.stats.reference.genes import ReferenceGenes
 from bulkvi.stats.reference.states import StudyStates, carried_p_value, study_states, telling_genes
 from bulkvi.study.study import Study
-from bulkvi.study.study_design import StudyDesign
+from bulkvi.study.study_design import StudyDesign, is_coded
 
 ROUNDS = 2
 """Of states and regressions: the dispersions beside the directions weigh the genes anew, once."""
-CARRIED = 1e-3
-"""p-value below which groups stand further apart along the directions than chance explains. Equal groups are then left with their
-chance difference, in hundreds of genes, once in a thousand comparisons; a treatment that acts along a direction is far below."""
 
 
 class AlignedReference(NamedTuple):
@@ -159,6 +153,22 @@ class ReferenceVariation:
         network = BeyondReference(self.network, self.loadings, beside.precision)
         return HiddenVariation(moved, beside, network, deviation_beside(self.genes))
 
+    @cached_property
+    def moves(self) -> pd.DataFrame:
+        """How far each column of the design stands along each direction, in standard deviations of the cohort; directions x columns.
+
+        A column is what it says beside the others, per standard deviation of it in the samples, or between two coded levels.
+        """
+        features = self.plain.features
+        matrix = features.to_numpy()
+        free = features.columns[np.ptp(matrix, axis=0) > 0]
+        unit = np.where(is_coded(matrix), 1.0, matrix.std(0))
+        found = {}
+        for name in free:
+            weights = pd.Series((features.columns == name) * unit, features.columns)
+            found[name] = self.align(weights, 0, common=True).delta
+        return pd.DataFrame(found, index=range(len(self.loadings)))
+
     def align(self, weights: pd.Series, number: LatentColumns, *, common: bool) -> AlignedReference:
         """Estimate how far the directions, and latent columns of the study's own, differ along a contrast."""
         adjusted = self.hidden.regression(number)
@@ -173,71 +183,6 @@ class ReferenceVariation:
         carried = carried_p_value(self.states, found.delta[len(own) :], self.loadings, self.plain.precision, chance)
         return AlignedReference(regression, found, own, carried)
 
-    def effect(
-        self, weights: pd.Series, kind: EffectKind | None, number: LatentColumns, *, common: bool
-    ) -> ContrastInRegression:
-        """Effect of the design given the states, the part that the states carry, or their sum.
-
-        By default (``kind`` None) the effect is direct. It is total where the directions cannot be told from it: where nearly all genes
-        change, or where the groups stand further apart along the directions than their replicates do, which a treatment may do.
-        """
-        aligned = self.align(weights, number, common=common)
-        sides = compared_sides(self.plain.features.to_numpy(), weights.to_numpy())
-        carried = aligned.carried < CARRIED
-        if not aligned.alignment.accepted or (carried and kind is None):
-            if kind == "latent":
-                raise ValueError(
-                    "effect='latent': nearly all genes change, so the directions of the reference cannot be told from the effect. "
-                    "Ask for 'total', or leave the effect out."
-                )
-            kind = "total"
-        chosen = kind or "direct"
-        regression, own = aligned.regression, aligned.own
-        if chosen == "total" and not aligned.alignment.accepted:
-            # as without a reference: no column of the study's own enters a comparison that it cannot be told from
-            regression, own = self.beside, []
-        chance = chance_variance(self.plain.features, weights)
-        variance = self._variance(aligned, chance, chosen)
-        through = aligned.delta @ self.loadings * (chosen != "total")
-        moved = move(regression, weights.to_frame().T, through[None], variance[None], counts_apart=chosen == "latent")
-        combined, covariance = weights, None
-        if own:
-            delta, among = pd.Series(aligned.alignment.delta[: len(own)], own), slice(0, len(own))
-            uncertain = aligned.alignment.covariance[among, among]
-            by_chance = chance_covariance(regression.features, weights)
-            if chosen == "direct":
-                combined, covariance = pd.concat([weights, -delta]), pd.DataFrame(uncertain, own, own)
-            elif chosen == "latent":
-                combined, covariance = pd.concat([weights, delta]), pd.DataFrame(uncertain + by_chance, own, own)
-            else:
-                covariance = pd.DataFrame(by_chance, own, own)
-        adjusted = self.hidden.regression(number) if own else None
-        expected = self.plain.expected_alone if chosen == "total" else self.beside.expected_alone
-        if adjusted is not None and chosen == "direct" and aligned.alignment.accepted:
-            expected = adjusted.expected
-        if chosen == "total":
-            moved = moved._replace(inflation=self.plain.inflation)
-        return ContrastInRegression(
-            moved, combined, covariance, sides, len(own), expected, kind=chosen, carried=aligned.carried
-        )
-
-    def _variance(self, aligned: AlignedReference, chance: float, kind: EffectKind) -> np.ndarray:
-        """Variance of an effect by the directions, genes: uncertain position along it, and chance difference of the groups.
-
-        Uncertain loadings make noise in every sample, which the dispersions contain as far as the groups differ by chance.
-        """
-        k = len(aligned.own)
-        among = np.zeros((len(self.loadings), len(self.loadings)))
-        if kind != "total":
-            among += aligned.alignment.covariance[k:, k:]
-        if kind != "direct":
-            among += chance * self.states.spread
-        variance = np.einsum("kg,kl,lg->g", self.loadings, among, self.loadings, optimize=True)
-        if kind == "total":
-            return variance
-        excess = aligned.delta**2 @ self.loadings_variance - chance * self.states.scale**2 @ self.loadings_variance
-        return variance + excess.clip(0)
-
 
 def deviation_alone(genes: ReferenceGenes) -> KnownDeviation:
     """What the cohort says of the dispersions beside its design alone."""
@@ -247,44 +192,3 @@ def deviation_alone(genes: ReferenceGenes) -> KnownDeviation:
 def deviation_beside(genes: ReferenceGenes) -> KnownDeviation:
     """What the cohort says of the dispersions beside its directions."""
     return KnownDeviation(genes.log_dispersion - genes.log_trend, genes.log_dispersion_sd)
-
-
-def move(
-    regression: GeneRegression,
-    contrasts: pd.DataFrame,
-    shift: np.ndarray,
-    variance: np.ndarray,
-    *,
-    counts_apart: bool = False,
-) -> GeneRegression:
-    r"""Take a part of some contrasts of each gene, natural log, into its offset, and add a variance to each contrast.
-
-    ``contrasts`` are weights of design columns, one contrast a row :math:`\psi`; ``shift`` and ``variance`` are contrasts x genes. With
-    :math:`A = (X^\top X)^{-1} \psi^\top (\psi (X^\top X)^{-1} \psi^\top)^{-1}` rates are the same for coefficients less
-    :math:`A s_g` and offsets plus :math:`X A s_g`. With ``counts_apart`` contrasts are the shift itself, whatever the counts.
-    """
-    names = regression.features.columns
-    matrix, psi = regression.features.to_numpy(), contrasts.reindex(columns=names, fill_value=0.0).to_numpy()
-    inner = np.linalg.solve(matrix.T @ matrix, psi.T)
-    direction = inner @ np.linalg.inv(psi @ inner)
-    own = ~names.isin(contrasts.columns)
-    # latent columns are orthogonal to the design, so that they have no part in it but rounding
-    direction[own] = 0.0
-    row, column = np.tril_indices(len(names))
-
-    def moved(fit: FittedGenes, genes: np.ndarray | slice) -> FittedGenes:
-        nodes = fit.nodes
-        added, taken = (direction[row] * direction[column]) @ variance[:, genes], direction @ shift[:, genes]
-        if not counts_apart:
-            return fit._replace(nodes=nodes._replace(coef=nodes.coef - taken, covariance=nodes.covariance + added))
-        coef = np.where(own[:, None], nodes.coef, taken)
-        covariance = np.where((own[row] & own[column])[:, None], nodes.covariance, 0.0) + added
-        return fit._replace(nodes=nodes._replace(coef=coef, covariance=covariance))
-
-    offset = regression.offset
-    if not counts_apart:
-        offset = (offset[:, None] if offset.ndim == 1 else offset) + matrix @ direction @ shift
-    readings = regression.readings
-    if readings is not None:
-        readings = readings._replace(fit=moved(readings.fit, readings.gene))
-    return regression._replace(offset=offset, fit=moved(regression.fit, slice(None)), readings=readings)

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from bulkvi import names
-from bulkvi.reference_names import REFERENCE, SCALE
+from bulkvi.reference_names import MOVE, MOVED_BY, REFERENCE, SCALE
 from bulkvi.regression.contrast import gene_flags, join_flags
 from bulkvi.regression.hidden import HiddenVariation
 from bulkvi.regression.reference import ReferenceVariation
@@ -148,8 +148,12 @@ def latent_report(hidden: HiddenVariation, beside: ReferenceVariation | None = N
         },
         index=index,
     )
+    moves = beside.moves.set_axis(index)
+    largest = moves.abs().idxmax(axis=1) if moves.shape[1] else pd.Series("", index)
+    directions[MOVED_BY] = largest
+    directions[MOVE] = [moves.loc[name, column] if column else 0.0 for name, column in largest.items()]
     own = _own_columns(beside.hidden)
-    return pd.concat([directions, own.assign(**{SCALE: np.ones(len(own))})])
+    return pd.concat([directions, own.assign(**{SCALE: np.ones(len(own)), MOVED_BY: "", MOVE: np.zeros(len(own))})])
 
 
 def _own_columns(hidden: HiddenVariation) -> pd.DataFrame:

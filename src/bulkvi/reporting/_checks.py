@@ -11,7 +11,7 @@ from bulkvi import names
 from bulkvi.model import BulkVI
 from bulkvi.reference_names import CARRIED_P_VALUE, REFERENCE
 from bulkvi.regression.composition_shift import describe_source
-from bulkvi.regression.reference import CARRIED
+from bulkvi.regression.reference_contrast import CARRIED
 from bulkvi.reporting._gene_table import FLAG_WORDS
 from bulkvi.reporting._query import Query
 from bulkvi.stats.counts.blocks import iter_row_blocks
