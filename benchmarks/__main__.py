@@ -10,6 +10,7 @@ simulations  the simulator's scenarios, and a small panel without a trend
 null         groups that mean nothing
 hidden       hidden batches, with surrogate variables
 generative   held-out likelihood and intervals, latent space, deep against linear: bulkvi, scVI, ZINB, PCA, NB per gene
+reference    a small study without and with a reference cohort (--part: of benchmarks.reference, the others from the cache)
 cost         CPU seconds and peak memory
 
 Results are kept in ``benchmarks/.cache`` by data, settings, versions and code: a second run computes nothing. R and its packages
@@ -24,7 +25,7 @@ from pathlib import Path
 
 import pandas as pd
 
-NAMES = ("thinning", "yeast", "simulations", "null", "hidden", "generative", "cost")
+NAMES = ("thinning", "yeast", "simulations", "null", "hidden", "generative", "reference", "cost")
 OURS_ALONE = ("thinning", "yeast", "simulations", "hidden", "generative")
 """Pages whose tables and figures need no more of the other methods than NAME.csv has."""
 FOLDER = Path(__file__).parents[1] / "docs" / "benchmarks"
@@ -43,6 +44,7 @@ def main() -> None:
         action="store_true",
         help=f"run bulkvi alone, the numbers of other methods stay those of NAME.csv ({', '.join(OURS_ALONE)})",
     )
+    parser.add_argument("--part", nargs="+", default=None, help="parts of `reference` to compute")
     options = parser.parse_args()
 
     from benchmarks import pages  # after the arguments: PyTorch takes seconds to load
@@ -52,7 +54,8 @@ def main() -> None:
     for name in NAMES if "all" in options.names else options.names:
         print(f"{name} ...", flush=True)
         earlier = (pd.read_csv(options.out / f"{name}.csv"),) if options.ours and name in OURS_ALONE else ()
-        write(name, getattr(pages, name)(options.sets, *earlier), options.out)
+        parts = (options.part,) if name == "reference" and options.part else ()
+        write(name, getattr(pages, name)(options.sets, *earlier, *parts), options.out)
         print(f"{name}: {options.out / name}.md, .csv, .png", flush=True)
 
 

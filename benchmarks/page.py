@@ -26,6 +26,10 @@ LABELS = {
     "deseq2+sva": "DESeq2 + sva",
     "edger_ql+sva": "edgeR QL + sva",
     "voom+sva": "limma-voom + sva",
+    "reference": "bulkvi, reference",
+    "reference, direct": "reference, direct effect",
+    "reference, total": "reference, total effect",
+    "oracle": "bulkvi, batch known",
 }
 CELL = ("scenario", "source", "n")
 

@@ -132,6 +132,13 @@ def generative(sets: int | None, earlier: pd.DataFrame | None = None) -> Page:
     return page(sets, versions(r=False), earlier)
 
 
+def reference(sets: int | None, parts: Sequence[str] | None = None) -> Page:
+    """Small studies without and with a reference cohort."""
+    from benchmarks.reference_page import page
+
+    return page(sets, versions(), parts)
+
+
 def cost(sets: int | None) -> Page:
     """CPU seconds and memory against the number of samples."""
     n_sets = 1 if sets is None else sets

@@ -10,7 +10,7 @@ import bulkvi
 from bulkvi.baselines import scvi
 from bulkvi.baselines._scvi import seeded_everywhere
 
-QUICK: dict[str, Any] = {"max_epochs": 40, "n_draws": 300, "accelerator": "cpu"}
+QUICK: dict[str, Any] = {"max_epochs": 10, "n_draws": 300, "accelerator": "cpu"}  # what holds from the first epoch on
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,9 @@ def test_a_page_from_small_data_sets(without_r, tmp_path):
     assert "python -m benchmarks simulations --sets 2" in text
 
 
-@pytest.mark.parametrize("name", ["thinning", "yeast", "simulations", "null", "hidden", "generative", "cost"])
+@pytest.mark.parametrize(
+    "name", ["thinning", "yeast", "simulations", "null", "hidden", "generative", "reference", "cost"]
+)
 def test_the_door_knows_every_page(name: str):
     assert callable(getattr(pages, name))
     assert name in NAMES

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -63,3 +64,26 @@ def test_wrong_files_are_explained(built: tuple[Path, Result], files: Files, tmp
     assert unknown.exit_code == 2
     assert "planet" in unknown.output
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cut.ref"]
+
+
+@pytest.mark.usefixtures("plain")
+def test_a_study_is_compared_beside_a_reference(built: tuple[Path, Result], files: Files, tmp_path: Path) -> None:
+    out, _ = built
+    # other counts of the same genes: samples that are in the reference too are refused
+    arguments = ["de", str(files.counts), str(files.samples), "--design", "~ treatment", "--reference", str(out)]
+    arguments += ["--contrast", "treatment", "drug", "control", "--out", str(tmp_path / "results")]
+    refused = CliRunner().invoke(app, arguments)
+    assert refused.exit_code == 2
+    assert "are in the reference 'cells' too" in refused.output
+    table = pd.read_csv(files.counts, index_col=0)
+    changed = tmp_path / "counts.csv"
+    samples = table.columns[1:]
+    table[samples] += np.random.default_rng(0).poisson(2, (len(table), len(samples)))
+    table.to_csv(changed)
+    arguments[1] = str(changed)
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    record = json.loads((tmp_path / "results" / "run.json").read_text())
+    assert record["reference"] == {"file": str(out), "name": "cells"}
+    page = (tmp_path / "results" / "report.html").read_text()
+    assert "The prior of the dispersions was informed by the reference cohort cells" in page

@@ -40,3 +40,18 @@ def test_record_is_plain_arrays_of_the_genes_of_the_study(rng):
     known = genes_of_record(record)
     np.testing.assert_array_equal(known.loadings, drawn.reference.known.loadings[:, ::-1])
     assert genes_of_record(None) is None
+
+
+def test_positions_along_the_directions_are_those_of_the_samples_groups_included(rng):
+    state = rng.normal(size=(6, 2))
+    state[3:, 0] += 2
+    drawn = draw_study(rng, 3, state=state, share=0.0)
+    model = model_of(drawn.adata, drawn.reference)
+    found = model.get_latent_representation(axes="reference")
+    unit = np.sqrt((drawn.reference.known.loadings**2).mean(1)) / np.log(2)
+    np.testing.assert_allclose(found, (state - state.mean(0)) * unit, atol=0.1)
+    np.testing.assert_array_equal(model.get_latent_representation(axes="reference", indices=[2, 0]), found[[2, 0]])
+    with pytest.raises(ValueError, match="no reference with directions"):
+        model_of(drawn.adata).get_latent_representation(axes="reference")
+    with pytest.raises(ValueError, match="registered samples"):
+        model.get_latent_representation(drawn.adata.copy(), axes="reference")

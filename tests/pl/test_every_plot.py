@@ -15,6 +15,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 
 from bulkvi import pl
+from tests.regression.test_outlier_scores import make_scores
 
 Draw = Callable[..., Axes]
 LOG_FC = pd.DataFrame({"a": [0.5, -1.0, 2.0], "b": [0.4, -1.2, 1.8]}, index=["g1", "g2", "g3"])
@@ -101,6 +102,7 @@ TERMS = pd.DataFrame(
 )
 SAME_TERMS = TERMS[["term", "direction", "score", "adj_p_value"]].add_suffix("_other").drop(columns="term_other")
 TWO_TERMS = pd.concat([TERMS, SAME_TERMS], axis=1)
+OUTLIERS = make_scores()
 POWER = pd.DataFrame(
     {
         "n_per_group": [3, 6, 3, 6],
@@ -164,6 +166,7 @@ PLOTS: dict[str, Draw] = {
     "ma": lambda adata, history, ax, **last: pl.ma(DE, ax=ax, **last),
     "na_genes": lambda adata, history, ax, **last: pl.na_genes(COMPARISON, ax=ax, **last),
     "p_values": lambda adata, history, ax, **last: pl.p_values(DE, ax=ax, **last),
+    "outliers": lambda adata, history, ax, **last: pl.outliers(OUTLIERS, ax=ax, **last),
     "power": lambda adata, history, ax, **last: pl.power(POWER, ax=ax, **last),
     "sample_distance": lambda adata, history, ax, **last: pl.sample_distance(
         adata, color=["stage", "age"], ax=ax, **last
@@ -190,6 +193,7 @@ WRONG: dict[str, Callable[[AnnData], Any]] = {
     "ma": lambda adata: pl.ma(LOG_FC),
     "na_genes": lambda adata: pl.na_genes(SimpleNamespace(**vars(COMPARISON) | {"column": "log_fc_mle"})),
     "p_values": lambda adata: pl.p_values(LOG_FC),
+    "outliers": lambda adata: pl.outliers(OUTLIERS, "no gene"),
     "power": lambda adata: pl.power(LOG_FC),
     "sample_distance": lambda adata: pl.sample_distance(adata, color="no such column"),
     "shrinkage": lambda adata: pl.shrinkage(LOG_FC),

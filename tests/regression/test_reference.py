@@ -3,8 +3,9 @@ import pandas as pd
 import pytest
 from scipy.stats import binom
 
-from bulkvi.reference_names import CARRIED_P_VALUE, DISPERSION_TRUST, N_DIRECTIONS, N_GENES, REFERENCE
-from bulkvi.regression.reference import move
+import bulkvi
+from bulkvi.reference_names import CARRIED_P_VALUE, DISPERSION_TRUST, N_DIRECTIONS, N_GENES, REFERENCE, SCALE
+from bulkvi.regression.reference import CARRIED, move
 from tests.reference_cohorts import draw_study, model_of
 
 COMPARED = ("group", "B", "A")
@@ -73,7 +74,7 @@ def test_a_treatment_along_a_direction_is_kept_and_said(rng):
     model = model_of(drawn.adata, drawn.reference)
     table = model.differential_expression(*COMPARED)
     assert table.attrs["query"]["effect"] == "total"
-    assert table.attrs[REFERENCE][CARRIED_P_VALUE] < 0.01
+    assert table.attrs[REFERENCE][CARRIED_P_VALUE] < CARRIED
     truth = 3 * drawn.reference.known.loadings[0] / np.log(2)
     assert np.corrcoef(table["log_fc_mle"], truth)[0, 1] > 0.9
     assert (table["adj_p_value"] < 0.05).sum() > 300
@@ -137,3 +138,82 @@ def test_latent_effect_of_a_comparison_in_which_nearly_all_genes_change_is_refus
     assert model.differential_expression(*COMPARED).attrs["query"]["effect"] == "total"
     with pytest.raises(ValueError, match="nearly all genes change"):
         model.differential_expression(*COMPARED, effect="latent")
+
+
+def test_the_report_names_directions_by_use_and_by_column(rng):
+    lane = np.array([0, 1, 0, 1, 0, 1, 0, 1])
+    state = np.column_stack([2.0 * lane - 1, np.zeros(8)])
+    drawn = draw_study(rng, 4, state=state)
+    drawn.adata.obs["lane"] = lane.astype(str)
+    report = model_of(drawn.adata, drawn.reference).latent_report()
+    assert report.index[:2].tolist() == ["reference_0", "reference_1"]
+    assert report.loc["reference_0", "strongest_with"] == "lane"
+    assert report.loc["reference_0", "strength"] > 0.99
+    assert report.loc["reference_0", SCALE] > 0.8 > 0.2 > report.loc["reference_1", SCALE]
+    assert report.loc["reference_0", "singular_value"] > 10 * report.loc["reference_0", "singular_value_by_chance"]
+    assert report.loc["reference_1", "singular_value"] < 3 * report.loc["reference_1", "singular_value_by_chance"]
+    assert report["enters"].iloc[:2].all()
+    assert 0.2 < report.loc["reference_0", "variance_share"] < 1
+
+
+def test_omnibus_beside_a_reference_of_one_column_agrees_with_the_contrast(rng):
+    drawn = draw_study(rng, 4)
+    fit = model_of(drawn.adata, drawn.reference).gene_fit()
+    omnibus = fit.omnibus("group")
+    table = fit.contrast(*COMPARED, composition_shift=False)
+    assert table.attrs["query"]["effect"] == "direct"
+    assert np.corrcoef(np.log(omnibus["p_value"] + 1e-12), np.log(table["p_value"] + 1e-12))[0, 1] > 0.97
+
+
+def test_calibration_permutes_labels_beside_the_reference(rng):
+    drawn = draw_study(rng, 4, 800)
+    model = model_of(drawn.adata, drawn.reference)
+    report = model.calibrate(*COMPARED, n_permutations=6, progress_bar=False)
+    expected = model.differential_expression(*COMPARED, latent_columns=0)["p_value"]
+    np.testing.assert_allclose(report.genes["p_value"], expected, rtol=1e-6)
+    relabelled = report.relabellings.query("threshold == 0.05 and score == 'adj_p_value'")
+    assert relabelled["calls"].mean() < 0.2 * (expected < 0.001).sum()
+
+
+def test_donors_beside_a_reference(rng):
+    drawn = draw_study(rng, 4)
+    drawn.adata.obs["donor"] = np.tile(["d0", "d1", "d2", "d3"], 2)
+    bulkvi.BulkVI.setup_anndata(drawn.adata, size_factor_key="size_factor", design="~ group", donor_key="donor")
+    model = bulkvi.BulkVI(drawn.adata, n_latent=2, reference=drawn.reference)
+    model.train(max_steps=2, progress_bar=False)
+    beside = found(model.differential_expression(*COMPARED), drawn.log_fc)
+    alone = found(model_of(drawn.adata).differential_expression(*COMPARED, latent_columns=0), drawn.log_fc)
+    # dispersions beside donors are the study's own
+    assert beside > 1.2 * alone
+
+
+def added_variance(beside, kind):
+    """Variance that an effect has beyond the regression beside the states, genes."""
+    weights = pd.Series([0.0, 1.0], beside.plain.features.columns)
+    given = beside.effect(weights, kind, 0, common=False)
+    return given.regression.effect(weights).se[0] ** 2 - beside.beside.effect(weights).se[0] ** 2
+
+
+def test_total_has_the_variance_of_groups_that_differ_by_chance(rng):
+    drawn = draw_study(rng, 4)
+    beside = model_of(drawn.adata, drawn.reference).gene_fit().reference_variation
+    loadings, spread = drawn.reference.known.loadings, beside.states.spread
+    # two groups of four
+    expected = np.einsum("kg,kl,lg->g", loadings, spread, loadings) / 2
+    np.testing.assert_allclose(added_variance(beside, "total"), expected, atol=1e-8)
+    assert expected.mean() > 0.05
+
+
+def test_uncertain_loadings_widen_direct_effects_of_groups_that_stand_far_apart(rng):
+    state = rng.normal(size=(6, 2)) * 0.2
+    state[3:, 0] += 2
+    drawn = draw_study(rng, 3, state=state)
+    unsure = drawn.reference._replace(
+        known=drawn.reference.known._replace(loadings_sd=np.full_like(drawn.reference.known.loadings, 0.1))
+    )
+    sure, wide = (
+        added_variance(model_of(drawn.adata, reference).gene_fit().reference_variation, "direct").mean()
+        for reference in (drawn.reference, unsure)
+    )
+    # about 2^2 x 0.1^2, less what chance makes
+    assert 0.025 < wide - sure < 0.045

@@ -9,6 +9,7 @@ from bulkvi.cli._check import check
 from bulkvi.cli._command import Command, RecordedCommand
 from bulkvi.cli._de import de
 from bulkvi.cli._demo import demo
+from bulkvi.cli._outliers import outliers
 from bulkvi.cli._reference import reference
 from bulkvi.cli._report import report
 
@@ -48,5 +49,6 @@ def bulkvi(
 app.command(cls=RecordedCommand)(demo)
 app.command(cls=RecordedCommand)(check)
 app.command(cls=RecordedCommand)(de)
+app.command(cls=RecordedCommand)(outliers)
 app.command(cls=Command)(report)
 app.add_typer(reference, name="reference")

@@ -215,12 +215,15 @@ def show_answers(answers: Sequence[Answer], choices: Choices, notes: Sequence[st
 def _note_on_hidden(model: "BulkVI", table: "pd.DataFrame") -> str | None:
     """Describe the hidden directions that were held fixed, and the columns of SAMPLES that go with them."""
     from bulkvi.names import ENTERS, N_LATENT_COLUMNS, STRENGTH, STRONGEST_WITH
+    from bulkvi.reference_names import REFERENCE
 
     n = int(table.attrs.get(N_LATENT_COLUMNS, 0))
     if not n:
         return None
     hidden = model.latent_report()
-    hidden = hidden[hidden[ENTERS] & (hidden[STRENGTH] > CLOSE)]
+    # directions of a reference come first; they are held fixed in any case
+    own = ~hidden.index.str.startswith(f"{REFERENCE}_")
+    hidden = hidden[own & hidden[ENTERS] & (hidden[STRENGTH] > CLOSE)]
     obs = model.adata.obs
     residual_df = len(obs) - model.get_design_matrix().shape[1]
     columns = [name for name in dict.fromkeys(hidden[STRONGEST_WITH]) if name in obs]

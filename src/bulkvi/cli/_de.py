@@ -58,6 +58,7 @@ def de(
             "then it is not in the design."
         ),
     ] = None,
+    reference: options.Reference = None,
     seed: options.Seed = 0,
     json: options.Json = False,
     force: options.Force = False,
@@ -107,7 +108,7 @@ def de(
         raise typer.BadParameter(f"{level:g} is not between 0 and 1; give 0.05, say.", param_hint="--level")
     queries = questions_in(contrast, slope, weights, omnibus, delta=delta, gene_sets=gene_sets)
     choices = Choices(level, delta, gene_sets, organism, composition_shift)
-    inputs = [counts, samples, transcripts, lengths, genes, gene_sets]
+    inputs = [counts, samples, transcripts, lengths, genes, gene_sets, reference]
     writes = files_written(out, queries)
     result = ctx.with_resource(
         new_result(ctx, out, writes, force=force, what="what this command writes", inputs=inputs)
@@ -118,9 +119,11 @@ def de(
         with exits(WRONG_INPUT):
             say("Reading; libraries take some seconds to load")
             with paused_collector():
-                from bulkvi import BulkVI, pp, report  # noqa: F401  # the page is written at the end
+                from bulkvi import BulkVI, Reference, pp, report  # noqa: F401  # the page is written at the end
                 from bulkvi.names import COUNTS_SOURCE, LATENT, SIZE_FACTOR
 
+            # a file that is no reference is found before anything takes long
+            cohort = None if reference is None else Reference.load(reference)
             adata = reading.read(counts, samples, how)
             say(f"Counts: {reading.describe(adata)}")
             in_design = check_formula(design, adata.obs)
@@ -140,7 +143,7 @@ def de(
                 f"{factors.max():.2f}"
             )
             BulkVI.setup_anndata(adata, size_factor_key=SIZE_FACTOR, design=design, offset_key=offset, donor_key=donor)
-            model = BulkVI(adata, seed=seed)
+            model = BulkVI(adata, seed=seed, reference=cohort)
             queries = weigh_questions(queries, model)
         with exits(FAILURE, ctx):
             say(f"Training on {design}")
@@ -161,6 +164,7 @@ def de(
                 "n_genes_read": n_read,
                 "min_counts": min_counts,
                 "gene_sets": gene_sets,
+                "reference": None if cohort is None else {"file": str(reference), "name": cohort.name},
                 "seed": seed,
                 "delta": delta,
                 "findings": findings,

@@ -36,6 +36,16 @@ RESULTS: Final = (
 """All that ``bulkvi de`` and ``bulkvi demo`` write."""
 CHECKS: Final = (CHECK_FILE, "check_design.csv", "check_samples.csv", "figures/design.pdf", "figures/design.png")
 """All that ``bulkvi check`` writes."""
+OUTLIERS: Final = (
+    "outliers.json",
+    "outliers.csv",
+    "samples.csv",
+    "p_value.csv.gz",
+    "log_fc.csv.gz",
+    "figures/outliers.pdf",
+    "figures/outliers.png",
+)
+"""All that ``bulkvi outliers`` writes."""
 
 
 def check_folder(

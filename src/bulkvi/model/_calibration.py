@@ -30,7 +30,8 @@ class CalibrationMixin(DifferentialMixin):
         The labels of the two groups are exchanged between samples; counts, size factors, offsets (they do not depend on labels),
         other covariates and the samples of other groups stay. For each permutation all genes are fitted again, including outliers,
         dispersions, shared noise and prior, but without latent columns: the rate is that of
-        ``differential_expression(..., latent_columns=0)``, and the network is not trained again. Permuted groups do not differ by
+        ``differential_expression(..., latent_columns=0)``, and the network is not trained again. The directions of a reference stay: what it
+        says does not depend on labels. Permuted groups do not differ by
         design, so every call is false. The empirical false discovery rate at a threshold is
 
         .. math:: \max(\pi_0 \overline{V}, \overline{W}) / R

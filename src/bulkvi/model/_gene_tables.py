@@ -58,6 +58,11 @@ class GeneTablesMixin(CalibrationMixin):
         and ``strength``, the share of the latent column's variance explained (adjusted for the number of levels). Columns of ``obs``
         that are different in every sample and not numbers are left out.
 
+        With a reference its directions come first (``reference_0``, ...), and ``scale`` is the standard deviation of the samples
+        along each relative to the cohort: near 0 for a direction that the study does not have. Latent columns are then those of the
+        study beyond the directions. How far a comparison goes along the directions is in its table
+        (``attrs["reference"]["carried_p_value"]``) and in ``effect="latent"``.
+
         Raises
         ------
         ValueError

@@ -19,7 +19,7 @@ from bulkvi.model._restore import seeded
 from bulkvi.names import LFSR, SYMBOL
 from bulkvi.study.fingerprint import GENES
 
-Axes = Literal["principal", "whitened"]
+Axes = Literal["principal", "whitened", "reference"]
 
 
 class LatentMixin(VAEMixin):
@@ -68,7 +68,9 @@ class LatentMixin(VAEMixin):
             Positions of samples; all if ``None``.
         axes
             ``"principal"`` as above; ``"whitened"`` returns :math:`z_n` itself, whose prior is a standard normal: all its dimensions
-            have about the same variance, however little they change expression, and no order.
+            have about the same variance, however little they change expression, and no order. ``"reference"`` returns the positions
+            of the registered samples along the directions of the model's reference, in the same unit as principal axes and about
+            their mean: studies with one reference can be compared.
         give_mean
             Whether to return the posterior mean, which neither depends on the random state nor changes it; else one draw.
         batch_size
@@ -105,6 +107,8 @@ class LatentMixin(VAEMixin):
         """
         if axes not in get_args(Axes):
             raise ValueError(f"axes must be one of {', '.join(map(repr, get_args(Axes)))}; it is {axes!r}.")
+        if axes == "reference":
+            return self._reference_coordinates(adata, indices)
         principal = axes == "principal"
         if principal and return_dist and self.decoder_ != "linear":
             raise ValueError(
@@ -132,6 +136,20 @@ class LatentMixin(VAEMixin):
         # a linear decoder: each coordinate is a sum of the dimensions of z
         slopes = coordinates_of(self, known, np.eye(mean.shape[1])) - coordinates_of(self, known, 0 * mean[:1])
         return coordinates_of(self, known, mean), variance @ slopes**2
+
+    def _reference_coordinates(self, adata: AnnData | None, indices: Sequence[int] | None) -> np.ndarray:
+        """Positions of the registered samples along the directions of the reference."""
+        beside = self.gene_fit().reference_variation
+        if beside is None:
+            raise ValueError(
+                "axes='reference': the model has no reference with directions. Give BulkVI(adata, reference=...)."
+            )
+        if adata is not None and adata is not self.adata:
+            raise ValueError(
+                "axes='reference' is for the registered samples: make a model of the others with the same reference."
+            )
+        chosen = slice(None) if indices is None else np.asarray(indices)
+        return beside.coordinates[chosen].astype(np.float32)
 
     def get_loadings(self, *, return_sd: bool = False) -> Any:
         r"""Return how strongly each gene changes along each axis of :meth:`get_latent_representation`.

@@ -12,6 +12,7 @@ from bulkvi.pl._histograms import na_genes, p_values
 from bulkvi.pl._latent import latent
 from bulkvi.pl._loadings import loadings
 from bulkvi.pl._log_fc_scatter import log_fc_scatter
+from bulkvi.pl._outliers import outliers
 from bulkvi.pl._power import power
 from bulkvi.pl._sample_distance import sample_distance
 from bulkvi.pl._size_factors import size_factors
@@ -32,6 +33,7 @@ __all__ = [
     "log_fc_scatter",
     "ma",
     "na_genes",
+    "outliers",
     "p_values",
     "power",
     "sample_distance",

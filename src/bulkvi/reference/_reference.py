@@ -24,6 +24,7 @@ from bulkvi.reference._record import (
     stored,
     stored_genes,
 )
+from bulkvi.reference._score import score
 from bulkvi.stats.reference.genes import ReferenceGenes
 from bulkvi.study.counts import checked_counts
 
@@ -60,6 +61,8 @@ class Reference(Cohort):
     >>> reference.genes_for(["gene002", "gene001", "another", *cohort.var_names[2:]]).known[:3].tolist()
     [True, True, False]
     """
+
+    score = score
 
     @classmethod
     def from_model(

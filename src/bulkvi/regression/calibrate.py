@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from bulkvi.regression.contrast import Contrast, group_contrast
 from bulkvi.regression.effect_table import estimate_contrast
 from bulkvi.regression.fit import GeneFit
 from bulkvi.regression.permutation import MIN_PERMUTATIONS, find_exchange
+from bulkvi.regression.reference import ReferenceVariation, deviation_alone
 from bulkvi.regression.regression import GeneRegression, regress_genes
 from bulkvi.stats.effects.effect import benjamini_hochberg
 from bulkvi.stats.permutation import (
@@ -85,10 +87,14 @@ def calibrate(
                 "Exchange labels within the levels of those columns (within=None), or take them out of the design."
             )
 
-        def answer(matrix: Any) -> MethodResult:
-            return _scores(regress_genes(study, matrix), compared, subtract=subtract)
+        known = None if fit.reference is None else deviation_alone(fit.reference)
 
-        data = _scores(fit.regression, compared, subtract=subtract)
+        def answer(matrix: Any) -> MethodResult:
+            plain = regress_genes(study, matrix, reference=known)
+            beside = fit.reference_variation
+            return _scores(plain, compared, beside and replace(beside, plain=plain), subtract=subtract)
+
+        data = _scores(fit.regression, compared, fit.reference_variation, subtract=subtract)
     else:
         given = list(permuted)
         answer = partial(_scores_of_method, method, study.counts[exchange.samples].astype(np.int64))
@@ -121,11 +127,20 @@ def calibrate(
     )
 
 
-def _scores(regression: GeneRegression, compared: Contrast, *, subtract: bool) -> MethodResult:
-    """P-value, adjusted p-value and s-value of each gene, NaN without counts."""
-    summary = estimate_contrast(
-        regression, compared.weights, subtract=subtract, expected=regression.expected_alone
-    ).summary
+def _scores(
+    regression: GeneRegression, compared: Contrast, beside: ReferenceVariation | None, *, subtract: bool
+) -> MethodResult:
+    """P-value, adjusted p-value and s-value of each gene, NaN without counts; beside the directions of a reference, if any."""
+    if beside is None:
+        estimated = estimate_contrast(
+            regression, compared.weights, subtract=subtract, expected=regression.expected_alone
+        )
+    else:
+        given = beside.effect(compared.weights, None, 0, common=not subtract)
+        estimated = estimate_contrast(
+            given.regression, given.weights, given.covariance, given.sides, subtract=subtract, expected=given.expected
+        )
+    summary = estimated.summary
     tested = regression.counts.max(0) > 0
     p_value, adjusted, s_value = (
         np.where(tested, values, np.nan) for values in (summary.p_value, summary.adj_p_value, summary.s_value)

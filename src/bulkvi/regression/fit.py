@@ -10,7 +10,15 @@ import pandas as pd
 
 from bulkvi import names
 from bulkvi.arguments import check_interval, check_number, warn_user
-from bulkvi.reference_names import CARRIED_P_VALUE, DISPERSION_TRUST, N_DIRECTIONS, N_GENES, REFERENCE, REFERENCE_NAME
+from bulkvi.reference_names import (
+    CARRIED_P_VALUE,
+    DECIDED,
+    DISPERSION_TRUST,
+    N_DIRECTIONS,
+    N_GENES,
+    REFERENCE,
+    REFERENCE_NAME,
+)
 from bulkvi.regression import tables, weights
 from bulkvi.regression.composition_shift import resolve_shift, shift_warning
 from bulkvi.regression.contrast import Contrast, EffectKind, check_latent, resolve_contrast, unit_of_contrast
@@ -185,6 +193,7 @@ class GeneFit:
                 N_DIRECTIONS: len(self.reference.loadings),
                 DISPERSION_TRUST: float(weighted.regression.fit.prior.trust),
                 CARRIED_P_VALUE: weighted.carried,
+                DECIDED: effect is None,
             }
         table.attrs[names.SIZE_FACTORS] = as_state(source)
         table.attrs[names.QUERY] = {
@@ -207,12 +216,12 @@ class GeneFit:
         check_latent(None, latent_columns, self.network.n_latent)
         self.study.check_unchanged()
         columns = tested_columns(self.study.design, what)
-        return omnibus_table(self.study, self._hidden, columns, latent_columns)
+        return omnibus_table(self.study, self._hidden, columns, latent_columns, self._beside)
 
     def hidden(self) -> pd.DataFrame:
         """Tabulate the latent columns and what they go with (:meth:`bulkvi.BulkVI.latent_report`)."""
         self.study.check_unchanged()
-        return tables.latent_report(self._hidden)
+        return tables.latent_report(self._hidden, self._beside)
 
     def dispersions(self) -> pd.DataFrame:
         """Tabulate the dispersion of every gene (:meth:`bulkvi.BulkVI.get_dispersions`)."""

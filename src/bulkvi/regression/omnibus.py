@@ -9,6 +9,7 @@ from bulkvi import names
 from bulkvi.arguments import warn_user
 from bulkvi.regression.contrast import TREND_UNSETTLED, LatentColumns, gene_flags, join_flags
 from bulkvi.regression.hidden import HiddenVariation, align_with
+from bulkvi.regression.reference import CARRIED, ReferenceVariation, move
 from bulkvi.regression.regression import GeneRegression
 from bulkvi.stats.effects.effect import benjamini_hochberg
 from bulkvi.stats.effects.likelihood_ratio import omnibus_test
@@ -20,10 +21,17 @@ from bulkvi.study.study_design import NEAR_ONE, StudyDesign, intercept_of
 
 
 def omnibus_table(
-    study: Study, hidden: HiddenVariation, columns: list[str], latent_columns: LatentColumns
+    study: Study,
+    hidden: HiddenVariation,
+    columns: list[str],
+    latent_columns: LatentColumns,
+    beside: ReferenceVariation | None = None,
 ) -> pd.DataFrame:
     """Test columns of the design together (:meth:`bulkvi.BulkVI.omnibus_test`)."""
-    regression, contrasts, variance = _aligned_contrasts(study, hidden, columns, latent_columns)
+    if beside is None:
+        regression, contrasts, variance = _aligned_contrasts(study, hidden, columns, latent_columns)
+    else:
+        regression, contrasts, variance = _beside_reference(study, beside, columns, latent_columns)
     test = omnibus_test(
         regression.counts,
         regression.features.to_numpy(),
@@ -82,6 +90,22 @@ def _aligned_contrasts(
         for effect, centre in zip(effects, centres, strict=True)
     ]
     return regression, aligned, float(np.mean([inflation.weight @ inflation.factor for inflation in inflations]))
+
+
+def _beside_reference(
+    study: Study, beside: ReferenceVariation, columns: list[str], latent_columns: LatentColumns
+) -> tuple[GeneRegression, np.ndarray, float]:
+    """The same given the directions of a reference: the design alone where one of the columns is carried by them."""
+    design = beside.plain.features.columns
+    rows = pd.DataFrame(np.eye(len(design))[design.get_indexer(columns)], columns=design)
+    common = not study.source.most_genes_unchanged
+    aligned = [beside.align(row, latent_columns, common=common) for _, row in rows.iterrows()]
+    if any(one.carried < CARRIED or not one.alignment.accepted for one in aligned):
+        return beside.plain, rows.to_numpy(), 1.0
+    through = np.stack([one.delta for one in aligned]) @ beside.loadings
+    moved = move(aligned[0].regression, rows, through, np.zeros_like(through))
+    own = np.stack([one.alignment.delta[: len(one.own)] for one in aligned])
+    return moved, np.hstack([rows.to_numpy(), -own]), 1.0
 
 
 def tested_columns(design: StudyDesign, what: str | Sequence[str]) -> list[str]:

@@ -19,7 +19,7 @@ from bulkvi.regression.hidden import (
 from bulkvi.regression.regression import GeneRegression, regress_genes
 from bulkvi.stats.dispersion.prior import KnownDeviation
 from bulkvi.stats.effects.likelihood_ratio import compared_sides
-from bulkvi.stats.genes import FittedGenes
+from bulkvi.stats.genes import FittedGenes, effect_ridge
 from bulkvi.stats.hidden.hidden_factors import Alignment, align
 from bulkvi.stats.reference.genes import ReferenceGenes
 from bulkvi.stats.reference.states import StudyStates, carried_p_value, study_states, telling_genes
@@ -28,9 +28,9 @@ from bulkvi.study.study_design import StudyDesign
 
 ROUNDS = 2
 """Of states and regressions: the dispersions beside the directions weigh the genes anew, once."""
-CARRIED = 0.01
-"""p-value below which groups stand further apart along the directions than chance explains: with a larger one, every twentieth
-comparison of equal groups would be left with their chance difference."""
+CARRIED = 1e-3
+"""p-value below which groups stand further apart along the directions than chance explains. Equal groups are then left with their
+chance difference, in hundreds of genes, once in a thousand comparisons; a treatment that acts along a direction is far below."""
 
 
 class AlignedReference(NamedTuple):
@@ -97,24 +97,50 @@ class ReferenceVariation:
 
     @cached_property
     def _fitted(self) -> tuple[StudyStates, Study, GeneRegression]:
-        study, features = self.study, self.plain.features
-        matrix, ridge = features.to_numpy(), self.plain.ridge
-        genes = telling_genes(self.plain.fit.base_mean, self.genes.known)
-        offset = study.log_exposure if study.log_exposure.ndim == 1 else study.log_exposure[:, genes]
-        counts, regression = study.counts[:, genes], self.plain
+        study, features, regression = self.study, self.plain.features, self.plain
         for _ in range(ROUNDS):
-            states = study_states(
-                counts,
-                matrix,
-                self.loadings[:, genes],
-                self.loadings_variance[:, genes],
-                offset=offset,
-                ridge=ridge,
-                dispersion=np.exp(regression.fit.prior.mean[genes]),
-            )
+            states = self._states(features.to_numpy(), regression)
             moved = study.with_log_rates(states.mean @ self.loadings)
             regression = regress_genes(moved, features, reference=deviation_beside(self.genes))
         return states, moved, regression
+
+    def _states(self, features: np.ndarray, regression: GeneRegression) -> StudyStates:
+        """States off these features, genes weighed by the dispersions of a regression."""
+        genes = telling_genes(self.plain.fit.base_mean, self.genes.known)
+        offset = self.study.log_exposure
+        return study_states(
+            self.study.counts[:, genes],
+            features,
+            self.loadings[:, genes],
+            self.loadings_variance[:, genes],
+            offset=offset if offset.ndim == 1 else offset[:, genes],
+            ridge=effect_ridge(features),
+            dispersion=np.exp(regression.fit.prior.mean[genes]),
+        )
+
+    @property
+    def unit(self) -> np.ndarray:
+        """Root mean square over the genes of the log2 loadings, directions: a distance of 1 in the state, in log2."""
+        return np.sqrt((self.loadings[:, self.genes.known] ** 2).mean(1)) / np.log(2)
+
+    @cached_property
+    def coordinates(self) -> np.ndarray:
+        """Samples x directions, about their mean and whatever the design: the root mean square log2 fold change along each."""
+        return self._states(np.ones((len(self.study.counts), 1)), self.beside).mean * self.unit
+
+    @cached_property
+    def share(self) -> np.ndarray:
+        """Share of the residual variance of the design, genes in units of their noise, that each direction takes."""
+        scaled = (self.loadings * self.plain.precision) ** 2
+        used = self.genes.known & self.plain.informative
+        return (self.states.mean**2).sum(0) * scaled[:, used].mean(1) / self.states.residual_df
+
+    @cached_property
+    def share_by_chance(self) -> np.ndarray:
+        """The same of states that are estimation error alone."""
+        scaled = (self.loadings * self.plain.precision) ** 2
+        used = self.genes.known & self.plain.informative
+        return np.diagonal(self.states.covariance) * scaled[:, used].mean(1)
 
     @property
     def states(self) -> StudyStates:

@@ -7,8 +7,10 @@ import pandas as pd
 from scipy.stats import norm
 
 from bulkvi import names
+from bulkvi.reference_names import REFERENCE, SCALE
 from bulkvi.regression.contrast import gene_flags, join_flags
 from bulkvi.regression.hidden import HiddenVariation
+from bulkvi.regression.reference import ReferenceVariation
 from bulkvi.regression.regression import GeneRegression
 from bulkvi.regression.weights import replace_column
 from bulkvi.study.study import Study
@@ -123,8 +125,35 @@ def _rates(
     )
 
 
-def latent_report(hidden: HiddenVariation) -> pd.DataFrame:
-    """Tabulate the latent columns of a fit, strongest first (:meth:`bulkvi.BulkVI.latent_report`)."""
+def latent_report(hidden: HiddenVariation, beside: ReferenceVariation | None = None) -> pd.DataFrame:
+    """Tabulate directions of a reference and the latent columns of a fit (:meth:`bulkvi.BulkVI.latent_report`)."""
+    if beside is None:
+        return _own_columns(hidden)
+    known = beside.states.mean
+    index = [f"{REFERENCE}_{k}" for k in range(known.shape[1])]
+    obs = hidden.study.obs
+    best = [_strongest(pd.Series(column, obs.index), obs) for column in known.T]
+    n_values = beside.states.residual_df * int((beside.genes.known & beside.plain.informative).sum())
+    directions = pd.DataFrame(
+        {
+            names.SINGULAR_VALUE: np.sqrt(beside.share * n_values),
+            names.SINGULAR_VALUE_BY_CHANCE: np.sqrt(beside.share_by_chance * n_values),
+            # what a direction is worth to a contrast is the cohort's to say, and it enters in any case
+            names.INFORMATION: np.ones(len(index)),
+            names.ENTERS: np.ones(len(index), bool),
+            names.VARIANCE_SHARE: beside.share,
+            names.STRONGEST_WITH: [name for name, _ in best],
+            names.STRENGTH: np.array([strength for _, strength in best], float),
+            SCALE: np.sqrt((known**2).sum(0) / beside.states.residual_df),
+        },
+        index=index,
+    )
+    own = _own_columns(beside.hidden)
+    return pd.concat([directions, own.assign(**{SCALE: np.ones(len(own))})])
+
+
+def _own_columns(hidden: HiddenVariation) -> pd.DataFrame:
+    """Tabulate the latent columns of the study's own, strongest first."""
     number = hidden.number
     columns = hidden.columns(hidden.network.n_latent)
     known = number.singular_values[: columns.shape[1]]

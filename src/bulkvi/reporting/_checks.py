@@ -9,7 +9,9 @@ import pandas as pd
 from bulkvi import design_names as dn
 from bulkvi import names
 from bulkvi.model import BulkVI
+from bulkvi.reference_names import CARRIED_P_VALUE, REFERENCE
 from bulkvi.regression.composition_shift import describe_source
+from bulkvi.regression.reference import CARRIED
 from bulkvi.reporting._gene_table import FLAG_WORDS
 from bulkvi.reporting._query import Query
 from bulkvi.stats.counts.blocks import iter_row_blocks
@@ -171,6 +173,12 @@ def warnings_for_reader(
     elif not shift and abs(seen) > LARGE_SHIFT_LOG2:
         found.append(
             f"Most effects are around a log2 fold change of {seen:+.2f}. Nothing was subtracted: the size factors define zero."
+        )
+    carried = query.attrs.get(REFERENCE, {}).get(CARRIED_P_VALUE)
+    if carried is not None and carried < CARRIED:
+        found.append(
+            "The groups stand further apart along the directions of the reference than their replicates do: a treatment acts along "
+            "them, or a batch goes with the groups. Effects are total, so that nothing of a treatment is taken away."
         )
     if n_latent := int(query.attrs.get(names.N_LATENT_COLUMNS, 0)):
         found.append(

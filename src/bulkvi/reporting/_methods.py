@@ -1,8 +1,7 @@
-"""Methods section of a paper, code and versions that repeat an analysis: only what is known of it."""
+"""Methods section of a paper and the versions behind it: only what is known of the analysis."""
 
-import inspect
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any, Final, NamedTuple
 
@@ -13,6 +12,7 @@ from bulkvi import enrichment_names as en
 from bulkvi import names
 from bulkvi.model import BulkVI
 from bulkvi.model._fields import has_recorded_source
+from bulkvi.reference_names import DISPERSION_TRUST, N_DIRECTIONS, N_GENES, REFERENCE, REFERENCE_NAME
 from bulkvi.reporting._query import Query
 from bulkvi.stats.counts import size_factors as estimators
 from bulkvi.stats.counts.blocks import iter_row_blocks
@@ -47,8 +47,6 @@ GAYOSO: Final = (
     "Nature Biotechnology 40:163–166."
 )
 PACKAGES: Final = ("bulkvi", "scvi-tools", "torch", "anndata", "numpy", "pandas", "scipy", "matplotlib")
-TRAINING_UNKNOWN: Final = "  # as you trained it: this model keeps no record of that"
-QUERY_UNKNOWN: Final = "  # the arguments were not kept with the table"
 
 
 class Methods(NamedTuple):
@@ -156,6 +154,8 @@ def _hidden(query: Query) -> list[str]:
     if names.N_LATENT_COLUMNS not in query.attrs or not query.is_known:
         return []
     n = int(query.attrs[names.N_LATENT_COLUMNS])
+    if REFERENCE in query.attrs:
+        return [_beside_reference(query, n)]
     if not n:
         return ["No direction of the latent state of the variational autoencoder entered the regression."]
     several, alone = "s" * (n != 1), float(query.attrs.get(names.DESIGN_ALONE, 0.0))
@@ -165,6 +165,25 @@ def _hidden(query: Query) -> list[str]:
         f"a further column{several} of the regression, {part[query.arguments['effect']]}."
         + (f" Results are averaged with those of the design alone, which had a weight of {alone:.2f}." if alone else "")
     ]
+
+
+def _beside_reference(query: Query, n_own: int) -> str:
+    """Describe what a reference cohort did, and the latent columns of the study's own beside it."""
+    said, effect = query.attrs[REFERENCE], query.arguments["effect"]
+    part = {
+        "direct": "held fixed, their position along the comparison estimated from all genes",
+        "latent": "taken for the effect",
+        "total": "part of the effect",
+    }
+    return (
+        f"The prior of the dispersions was informed by the reference cohort {said[REFERENCE_NAME]} ({said[N_GENES]:,} genes; trust "
+        f"{said[DISPERSION_TRUST]:.2f}), and the states of the samples along its {said[N_DIRECTIONS]:,} directions were {part[effect]}."
+        + (
+            f" {n_own} direction{'s' * (n_own != 1)} of the latent state beyond them entered the regression."
+            if n_own
+            else ""
+        )
+    )
 
 
 def _compared(model: BulkVI, query: Query) -> str:
@@ -229,41 +248,6 @@ def _gene_sets(enrichment: pd.DataFrame, run: Mapping[str, Any]) -> list[str]:
     by = f" by {SCORED[method]}" if method in SCORED else ""
     against = f" against {f'{n:,} ' if n else ''}{BACKGROUND[background]}" if background in BACKGROUND else ""
     return [f"{n_sets:,} gene sets{of} were scored{by}{against}, and their p-values adjusted likewise."]
-
-
-def code_of(model: BulkVI, query: Query) -> str:
-    """Write the Python code that repeats the analysis on the AnnData of the model."""
-    setup = _given(BulkVI.setup_anndata, model.registry["setup_args"])
-    start = _given(BulkVI.__init__, model.init_params_["non_kwargs"])
-    trained = [f"model.train({_given(model.train, call)})" for call in model.train_params_]
-    lines = [
-        "import anndata as ad",
-        "import bulkvi as bv",
-        "",
-        'adata = ad.read_h5ad("adata.h5ad")  # the samples and genes of this report, with their size factors',
-        f"bv.BulkVI.setup_anndata(adata, {setup})",
-        f"model = bv.BulkVI({', '.join(part for part in ('adata', start) if part)})",
-        *(trained or ["model.train()" + TRAINING_UNKNOWN]),
-        f"de = model.differential_expression({_comparison(query)})" + ("" if query.is_known else QUERY_UNKNOWN),
-    ]
-    return "\n".join(lines)
-
-
-def _comparison(query: Query) -> str:
-    arguments = dict(query.arguments)
-    groups = [repr(arguments.pop(name)) for name in ("groupby", "group1", "group2")] if query.groups else []
-    if not query.is_known:
-        return ", ".join([*groups, "..."])
-    # the query has it resolved, and "direct" is what None resolves to wherever there is a direct effect
-    if arguments["effect"] == "direct":
-        del arguments["effect"]
-    return ", ".join([*groups, *filter(None, [_given(BulkVI.differential_expression, arguments)])])
-
-
-def _given(function: Callable[..., object], arguments: Mapping[str, Any]) -> str:
-    """Write the arguments that are not the function's defaults, as in a call."""
-    defaults = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}
-    return ", ".join(f"{name}={value!r}" for name, value in arguments.items() if value != defaults.get(name))
 
 
 def versions() -> dict[str, str]:

@@ -10,6 +10,7 @@ from anndata import AnnData
 
 from bulkvi import names
 from bulkvi.model import BulkVI
+from bulkvi.reference_names import REFERENCE
 
 TOLERANCE = 1e-6
 
@@ -67,6 +68,11 @@ class Query(NamedTuple):
         n = int(self.attrs.get(names.N_LATENT_COLUMNS, 0))
         hidden = f"{n} hidden direction{'s' * (n != 1)} of the data"
         match self.arguments["effect"]:
+            case "direct" if REFERENCE in self.attrs:
+                own = f", and {hidden} beyond them" if n else ""
+                return f"Direct: the directions of the reference{own} held fixed, so that a hidden batch is not mistaken for the effect."
+            case "total" if REFERENCE in self.attrs:
+                return "Total: the direct effect plus the effect through the directions of the reference, which cannot be told apart here."
             case "direct" if n:
                 return f"Direct: {hidden} held fixed, so that a hidden batch is not mistaken for the effect."
             case "direct":

@@ -13,9 +13,10 @@ from bulkvi import names
 from bulkvi.model import BulkVI
 from bulkvi.reporting import _pictures as pictures
 from bulkvi.reporting._checks import design_check, fit_facts, sample_check, warnings_for_reader
+from bulkvi.reporting._code import code_of
 from bulkvi.reporting._gene_pictures import Comparison, gene_pictures, is_number_in_design
 from bulkvi.reporting._gene_table import NEEDED, first_rows, gene_columns
-from bulkvi.reporting._methods import code_of, methods_of, seeds_of, versions
+from bulkvi.reporting._methods import methods_of, seeds_of, versions
 from bulkvi.reporting._query import Query, group_sizes, query_from_table
 from bulkvi.reporting._tables import MAX_PRINTED, PlainTable, describe_score, latent_table, pathway_table, plain_table
 

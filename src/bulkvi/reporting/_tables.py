@@ -11,6 +11,7 @@ from bulkvi import enrichment_names as en
 from bulkvi import names
 from bulkvi.gene_order import UNDERFLOW
 from bulkvi.model import BulkVI
+from bulkvi.reference_names import REFERENCE, SCALE
 from bulkvi.reporting._gene_table import SMALLEST_P
 from bulkvi.reporting._query import Query
 from bulkvi.stats.hidden.hidden_factors import MIN_RESIDUAL_DF
@@ -160,7 +161,7 @@ def latent_table(model: BulkVI, query: Query, design: DesignCheck | None) -> tup
     chance = table[names.SINGULAR_VALUE_BY_CHANCE].to_numpy()
     shown = pd.DataFrame(
         {
-            "direction": range(1, len(table) + 1),
+            "direction": table.index.str.replace("_", " ") if SCALE in table else range(1, len(table) + 1),
             "enters": table[names.ENTERS].to_numpy(),
             "strength": table[names.SINGULAR_VALUE].to_numpy(),
             "by chance": np.where(np.isfinite(chance), chance, np.nan),
@@ -169,8 +170,23 @@ def latent_table(model: BulkVI, query: Query, design: DesignCheck | None) -> tup
             "how closely": table[names.STRENGTH].round(2).to_numpy(),
         }
     )
+    if SCALE in table:
+        caption = "Directions of the reference, then directions of the study's own"
+        return plain_table(shown, "latent-table", caption), _describe_reference(table)
     caption = "Directions of the latent state, strongest first"
     return plain_table(shown, "latent-table", caption), _describe_latent(table, query, design)
+
+
+def _describe_reference(table: pd.DataFrame) -> str:
+    """Describe which directions of the reference are in use."""
+    known = table.index.str.startswith(f"{REFERENCE}_")
+    told = known & (table[names.SINGULAR_VALUE] > 2 * table[names.SINGULAR_VALUE_BY_CHANCE]).to_numpy()
+    share, own = table.loc[known, names.VARIANCE_SHARE].sum(), int((~known & table[names.ENTERS].to_numpy()).sum())
+    return (
+        f"The samples differ along {int(told.sum())} of {int(known.sum())} directions of the reference by clearly more than estimation "
+        f"error; together the directions take {100 * share:.0f} % of the variance that the design leaves. {own or 'No'} "
+        f"direction{'s' * (own != 1)} of the study's own {'enters' if own == 1 else 'enter'} comparisons beside them."
+    )
 
 
 def _describe_latent(table: pd.DataFrame, query: Query, design: DesignCheck | None) -> str:

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import integrate, stats
@@ -5,6 +7,7 @@ from scipy import integrate, stats
 from bulkvi.stats.predictive.noise import (
     FAMILIES,
     LOG_SCALES,
+    OUTLIER_SHARES,
     UNIT,
     learn_noise,
     log_components,
@@ -66,3 +69,31 @@ def test_without_counts_the_noise_is_the_prior_and_usual_noise_changes_nothing()
     assert LOG_SCALES[UNIT] == 0
     assert (usual_noise(3) @ LOG_SCALES == 0).all()
     np.testing.assert_allclose(FAMILIES.sum(-1), 1)
+
+
+def test_outliers_are_no_noise_if_there_may_be_some() -> None:
+    rng = np.random.default_rng(1)
+    genes = 2_000
+    log_mean, log_dispersion = rng.normal(6, 1, genes), np.full(genes, -3.0)
+    a = np.exp(log_dispersion)
+    clean = rng.negative_binomial(1 / a, 1 / (1 + a * np.exp(log_mean))).astype(float)
+    spoilt = np.where(rng.random(genes) < 0.02, np.round(clean * 8), clean)
+
+    def level(counts: np.ndarray, **choices: Any) -> float:
+        rest = (np.zeros((1, genes)), log_dispersion, np.full(genes, 0.05))
+        return float((learn_noise(counts[None], log_mean[None], *rest, **choices) @ LOG_SCALES)[0])
+
+    shares = {"outlier_shares": OUTLIER_SHARES, "heavy_tails": False}
+    assert level(clean, **shares) == pytest.approx(0, abs=0.1)
+    assert level(spoilt, **shares) == pytest.approx(0, abs=0.15)
+    assert level(spoilt, heavy_tails=False) > 0.5
+
+
+def test_without_heavy_tails_two_neighbouring_multiples_have_all_weight() -> None:
+    rng = np.random.default_rng(2)
+    counts = np.round(np.exp(rng.normal(5, 1, 500)))[None]
+    found = learn_noise(
+        counts, np.full((1, 500), 5.0), np.zeros((1, 500)), np.full(500, -2.0), np.full(500, 0.1), heavy_tails=False
+    )[0]
+    kept = np.flatnonzero(found > 0.02)
+    assert np.ptp(kept) <= 2

@@ -74,12 +74,13 @@ def test_genes_that_do_not_follow_the_loadings_leave_states_near_zero(rng):
     assert (states.scale < 0.6).all()
 
 
-def test_one_outlying_count_does_not_move_a_sample(rng):
-    drawn = draw_study(rng, 3, 800)
+def test_outlying_counts_do_not_move_a_sample(rng):
+    drawn = draw_study(rng, 5, 800)
     _, states = states_of(drawn)
-    drawn.adata.X[0, 5] = 1e6
+    # in the genes that say most
+    drawn.adata.X[0, np.argsort(drawn.reference.known.loadings[0])[-8:]] *= 100
     _, again = states_of(drawn)
-    assert np.abs(again.mean - states.mean).max() < 0.05
+    assert np.abs(again.mean - states.mean).max() < 0.25
 
 
 def test_telling_genes_are_known_and_have_counts():

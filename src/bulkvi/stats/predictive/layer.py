@@ -122,7 +122,7 @@ def fit_layer(
     layer = _posterior(counts, features, offset, _ridge(fixed, relevance), relevance)
     # the intercept's coefficients: what makes the mean level one
     constant = np.linalg.lstsq(design, np.ones(len(design)), rcond=None)[0]
-    _fill_absent(layer, counts, features, offset, _ridge(fixed, relevance), constant, level_sd)
+    fill_absent(layer, counts, features, offset, _ridge(fixed, relevance), constant, level_sd)
     layer.mean[: design.shape[1]] += constant[:, None] * level.mean()
     return layer
 
@@ -164,7 +164,7 @@ def _moments(weight: np.ndarray, coef: np.ndarray, covariance: np.ndarray) -> tu
     return mean, packed
 
 
-def _fill_absent(
+def fill_absent(
     layer: GeneLayer,
     counts: np.ndarray,
     features: np.ndarray,

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 from numba import njit
+from scipy.special import logsumexp
 
 from bulkvi.stats.nb.compiled_math import JIT
 from bulkvi.stats.predictive.layer import spread_over
@@ -24,6 +25,11 @@ RATE_NODES, RATE_WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
 RATE_WEIGHTS = RATE_WEIGHTS / RATE_WEIGHTS.sum()
 DISPERSION_NODES, DISPERSION_WEIGHTS = np.polynomial.hermite_e.hermegauss(3)
 DISPERSION_WEIGHTS = DISPERSION_WEIGHTS / DISPERSION_WEIGHTS.sum()
+NO_OUTLIERS = np.zeros(1)
+OUTLIER_SHARES = np.array([0.0, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2])
+"""Shares of a sample's counts that may be outliers, equally probable: none, or up to one in thirty."""
+OUTLIER_REACH = math.log(1000.0)
+"""Outliers are anywhere within this factor of their mean, on a log scale."""
 NARROW = 1e-3
 """Variance of a log rate up to which one node is exact to 1e-3 of the probability."""
 LARGEST = 30.0
@@ -62,6 +68,9 @@ def learn_noise(
     variance: np.ndarray,
     log_dispersion: np.ndarray,
     log_dispersion_sd: np.ndarray,
+    *,
+    outlier_shares: np.ndarray = NO_OUTLIERS,
+    heavy_tails: bool = True,
 ) -> np.ndarray:
     r"""Estimate the noise of samples from the genes' deviations from their predictions.
 
@@ -76,6 +85,11 @@ def learn_noise(
         Counts, and mean and variance of their log mean, samples x genes.
     log_dispersion, log_dispersion_sd
         Of each gene.
+    outlier_shares
+        Shares of the counts that may be outliers, which are no part of the noise; a uniform prior on these values is averaged over.
+        An outlier is at any log count within `OUTLIER_REACH` of its mean.
+    heavy_tails
+        Whether :math:`\omega_n` may be above 0.
 
     Returns
     -------
@@ -84,7 +98,8 @@ def learn_noise(
     if not counts.shape[1]:
         return prior_noise(len(counts))
     weights = np.zeros((len(counts), len(LOG_SCALES)))
-    families = FAMILIES.reshape(-1, len(LOG_SCALES))
+    chosen = FAMILIES if heavy_tails else FAMILIES[:, :1]
+    families = chosen.reshape(-1, len(LOG_SCALES))
     for n in range(len(counts)):
         genes = spread_over(log_mean[n], NOISE_GENES)
         each = log_components(
@@ -94,12 +109,23 @@ def learn_noise(
             log_dispersion[genes],
             log_dispersion_sd[genes],
         )[0]
-        likelihood = np.exp(each - each.max(1, keepdims=True))
+        highest = each.max(1, keepdims=True)
         # underflow to 0 where a count is far from all multiples but one
-        log_posterior = np.log(np.maximum(likelihood @ families.T, LEAST)).sum(0) + np.repeat(PRIOR, len(SPREADS))
+        usual = np.maximum(np.exp(each - highest) @ families.T, LEAST)
+        log_outlying = -np.log((counts[n, genes] + 0.5) * 2 * OUTLIER_REACH)[:, None] - highest
+        log_likelihood = [
+            np.log(usual).sum(0) if share == 0 else _mixed(np.log(usual), log_outlying, share)
+            for share in outlier_shares
+        ]
+        log_posterior = logsumexp(log_likelihood, axis=0) + np.repeat(PRIOR, chosen.shape[1])
         posterior = np.exp(log_posterior - log_posterior.max())
         weights[n] = posterior @ families / posterior.sum()
     return weights
+
+
+def _mixed(log_usual: np.ndarray, log_outlying: np.ndarray, share: float) -> np.ndarray:
+    """Log likelihood of each family if a share of the counts are outliers."""
+    return np.logaddexp(np.log1p(-share) + log_usual, math.log(share) + log_outlying).sum(0)
 
 
 def log_components(
@@ -108,19 +134,20 @@ def log_components(
     variance: np.ndarray,
     log_dispersion: np.ndarray,
     log_dispersion_sd: np.ndarray,
+    log_scales: np.ndarray = LOG_SCALES,
 ) -> np.ndarray:
-    """Log probability of counts at each multiple of the dispersions, samples x genes x scales.
+    """Log probability of counts at each multiple of the dispersions (``log_scales``), samples x genes x scales.
 
     Gauss-Hermite quadrature over the normal posteriors of log rate and log dispersion.
     """
-    out = np.empty((*counts.shape, len(LOG_SCALES)))
+    out = np.empty((*counts.shape, len(log_scales)))
     _fill_components(
         np.ascontiguousarray(counts, dtype=float),
         np.ascontiguousarray(log_mean),
         np.ascontiguousarray(variance),
         np.ascontiguousarray(log_dispersion),
         np.ascontiguousarray(log_dispersion_sd),
-        LOG_SCALES,
+        log_scales,
         (RATE_NODES, RATE_WEIGHTS),
         (DISPERSION_NODES, DISPERSION_WEIGHTS),
         out,

@@ -96,6 +96,14 @@ def _settle(counts: np.ndarray, layer: GeneLayer, design: np.ndarray, offset: np
             return
 
 
+def gene_weights(
+    counts: np.ndarray, mean: np.ndarray, layer: GeneLayer, variance: np.ndarray, noise: np.ndarray
+) -> np.ndarray:
+    """Compute the weight of each gene in the state of a sample, at these means; ``variance``: of the log rates; samples x genes."""
+    extra = np.expm1(np.minimum(variance, LARGEST_VARIANCE))
+    return mean * _shrink(counts, mean, np.exp(layer.log_dispersion), extra, noise)
+
+
 def _shrink(
     counts: np.ndarray, mean: np.ndarray, dispersion: np.ndarray, extra: np.ndarray, noise: np.ndarray
 ) -> np.ndarray:
