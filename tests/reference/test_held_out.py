@@ -37,6 +37,16 @@ def test_directions_that_exist_are_gained_from_and_those_that_do_not_are_not(rng
         assert least < held.log_likelihood - held.log_likelihood_alone < most
 
 
+def test_genes_that_a_state_is_inferred_from_are_not_those_that_are_predicted(rng: np.random.Generator) -> None:
+    """Directions that do not exist would fit the noise of the genes that they are inferred from, and predict no other."""
+    values = truth(rng, 60, 0.0, dispersion=0.2)
+    counts = draw(rng, values, 30, np.ones(30))
+    loadings = rng.normal(0, 0.3, (10, 60))
+    wrong = values._replace(loadings=loadings, loadings_sd=np.full((10, 60), 1e-3))
+    held = score_held_out(counts, wrong, np.full(60, 1e-3), np.full(10, 0.3), np.zeros(30))
+    assert held.log_likelihood < held.log_likelihood_alone
+
+
 def test_order_of_samples_and_genes_does_not_matter(rng: np.random.Generator) -> None:
     values, sd = truth(rng, 200, 0.4), np.full(200, 1e-3)
     counts = draw(rng, values, 5, np.ones(5))

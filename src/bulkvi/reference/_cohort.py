@@ -205,9 +205,7 @@ class Cohort:
         ValueError
             If fewer than 50 genes are shared, or fewer than half of those that the size factors of the cohort are measured on.
         """
-        match = self.match_genes(var_names)
-        check_match(match, list(var_names), self.genes, self.symbols)
-        means = np.append(self.log_geometric_mean, -np.inf)[match.position]
+        means = self._means_for(var_names)
         n_shared, n_used = (int(np.isfinite(each).sum()) for each in (means, self.log_geometric_mean))
         if n_shared < MIN_SHARE * n_used:
             raise ValueError(
@@ -241,7 +239,7 @@ class Cohort:
         ValueError
             If too few genes are shared, or a sample is more than twice off the median ratio.
         """
-        expected = size_factors_from_reference(by_rows(counts), self.log_geometric_means_for(genes).to_numpy())
+        expected = size_factors_from_reference(by_rows(counts), self._means_for(genes))
         ratio = np.asarray(size_factors, dtype=float) / expected
         common = float(np.median(ratio))
         off = np.abs(np.log2(ratio / common))
@@ -254,6 +252,12 @@ class Cohort:
                 "bulkvi.pp.size_factors(adata, reference=reference)."
             )
         return common
+
+    def _means_for(self, var_names: Sequence[str]) -> np.ndarray:
+        """Log counts that size factors are measured against, however many of them the study has."""
+        match = self.match_genes(var_names)
+        check_match(match, list(var_names), self.genes, self.symbols)
+        return np.append(self.log_geometric_mean, -np.inf)[match.position]
 
     def _position_in(self, var_names: Sequence[str]) -> np.ndarray:
         """Position of each gene of the reference among these names; -1 where it is not among them."""

@@ -62,5 +62,5 @@ def shared_samples(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     found = np.zeros(len(ours), dtype=bool)
     for k in range(ours.shape[1]):
         known = theirs[theirs[:, k] != NO_HASH, k]
-        found |= (ours[:, k] != NO_HASH) & np.isin(ours[:, k], known)
+        found |= np.isin(ours[:, k], known)
     return found
