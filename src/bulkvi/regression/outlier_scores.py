@@ -22,6 +22,15 @@ class OutlierScores:
 
     Made by :func:`bulkvi.tl.outliers` and by a reference's ``score``.
 
+    Parameters
+    ----------
+    samples, genes
+        Names of the samples and genes.
+    scores, adj_p_value
+        Arrays, samples x genes; see the attributes.
+    adjustment, compared_with
+        How p-values were adjusted, and what the samples are compared with.
+
     Examples
     --------
     >>> import bulkvi as bv
