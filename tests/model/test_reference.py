@@ -36,7 +36,7 @@ def test_a_model_without_samples_takes_no_reference(rng):
 
 def test_record_is_plain_arrays_of_the_genes_of_the_study(rng):
     drawn = draw_study(rng, 2, 200)
-    record = reference_record(drawn.reference, drawn.adata[:, ::-1].copy(), None, overlap=False)
+    record = reference_record(drawn.reference, drawn.adata[:, ::-1].copy(), None, "size_factor", overlap=False)
     known = genes_of_record(record)
     np.testing.assert_array_equal(known.loadings, drawn.reference.known.loadings[:, ::-1])
     assert genes_of_record(None) is None
@@ -55,3 +55,16 @@ def test_positions_along_the_directions_are_those_of_the_samples_groups_included
         model_of(drawn.adata).get_latent_representation(axes="reference")
     with pytest.raises(ValueError, match="registered samples"):
         model.get_latent_representation(drawn.adata.copy(), axes="reference")
+
+
+def test_size_factors_that_are_not_those_of_the_counts_are_refused(rng):
+    cohort = draw_study(rng, 6, 300, state=np.zeros((12, 2)))
+    bulkvi.pp.size_factors(cohort.adata)
+    built = model_of(cohort.adata)
+    reference = bulkvi.Reference.from_model(built, name="cohort")
+    study = draw_study(rng, 3, 300)
+    study.adata.obs["size_factor"] *= 1.5  # a factor in common does no harm
+    model_of(study.adata, reference)
+    study.adata.obs["size_factor"] = np.geomspace(0.1, 10, 6)
+    with pytest.raises(ValueError, match="size factor"):
+        model_of(study.adata, reference)

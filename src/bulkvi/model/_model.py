@@ -9,7 +9,7 @@ from scvi.model.base import BaseModelClass
 
 from bulkvi.arguments import check_number, check_whole
 from bulkvi.model._corrected import CorrectedMixin
-from bulkvi.model._fields import levels_of_categories, log_offset_means
+from bulkvi.model._fields import levels_of_categories, log_offset_means, size_factor_key
 from bulkvi.model._module import BulkVAE, DecoderKind, Dispersion, GeneLikelihood
 from bulkvi.model._prediction import PredictionMixin
 from bulkvi.model._query import QueryMixin
@@ -164,7 +164,8 @@ class BulkVI(
             if adata is None:
                 raise ValueError("A reference needs the samples of the study: give adata as well.")
             layer = self.registry["setup_args"]["layer"]
-            self.reference_ = reference_record(reference, self.adata, layer, overlap=reference_overlap)
+            key = size_factor_key(self.registry)
+            self.reference_ = reference_record(reference, self.adata, layer, key, overlap=reference_overlap)
             # what it says of these genes is saved, and not the object
             reference = None
         self.init_params_ = self._get_init_params(locals())

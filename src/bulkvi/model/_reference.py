@@ -8,6 +8,7 @@ import pandas as pd
 from anndata import AnnData
 
 from bulkvi.stats.reference.genes import ReferenceGenes
+from bulkvi.study.size_factors import source_from, source_of
 
 
 class CohortReference(Protocol):
@@ -23,9 +24,20 @@ class CohortReference(Protocol):
     def shared_samples(self, counts: Any, genes: Sequence[str], samples: Sequence[str]) -> list[str]:
         """Return the names of the samples that are in the cohort too."""
 
+    def check_size_factors(self, counts: Any, genes: Sequence[str], size_factors: np.ndarray) -> float:
+        """Return the factor that they have in common over those of the reference; raise ValueError if a sample is far off it."""
 
-def reference_record(reference: CohortReference, adata: AnnData, layer: str | None, *, overlap: bool) -> dict[str, Any]:
-    """Return what a reference says of the genes of a study, as plain arrays; raise ValueError if samples are in both."""
+
+def reference_record(
+    reference: CohortReference, adata: AnnData, layer: str | None, size_factor_key: str, *, overlap: bool
+) -> dict[str, Any]:
+    """Return what a reference says of the genes of a study, as plain arrays.
+
+    Raises
+    ------
+    ValueError
+        If samples are in both, or size factors of the user's own are not those of these counts.
+    """
     known = reference.genes_for(adata.var_names)
     counts = adata.X if layer is None else adata.layers[layer]
     shared = reference.shared_samples(counts, adata.var_names, adata.obs_names)
@@ -35,6 +47,9 @@ def reference_record(reference: CohortReference, adata: AnnData, layer: str | No
             "said to it, and every p-value would be too small. Build the reference without them, or set reference_overlap=True if "
             "equal counts have another reason."
         )
+    if source_from(source_of(adata, size_factor_key)).method is None:
+        # those of all genes are right by construction, and those of control genes may differ from them with reason
+        reference.check_size_factors(counts, adata.var_names, adata.obs[size_factor_key].to_numpy(float))
     return {
         "name": reference.name,
         "samples_in_both": shared,
