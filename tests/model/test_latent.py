@@ -154,7 +154,7 @@ def test_the_whitened_state_has_the_scale_of_its_prior(trained: bulkvi.BulkVI) -
 
 
 def test_arguments_without_meaning_are_refused(trained: bulkvi.BulkVI, cohort: AnnData) -> None:
-    with pytest.raises(ValueError, match="axes must be one of 'principal', 'whitened'; it is 'pca'"):
+    with pytest.raises(ValueError, match="axes must be one of 'principal', 'whitened', 'reference'; it is 'pca'"):
         trained.get_latent_representation(axes="pca")  # type: ignore[arg-type]
     bulkvi.BulkVI.setup_anndata(cohort, size_factor_key="size_factor")
     deep = fit(cohort, decoder="deep", max_steps=20)
