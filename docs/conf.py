@@ -57,10 +57,13 @@ nitpicky = True
 nitpick_ignore = [
     ("py:class", "bulkvi.pl._calibration.Calibration"),
     ("py:class", "bulkvi.pl._compare.Compared"),
+    ("py:class", "bulkvi.pl._outliers.OutlierScores"),
+    ("py:class", "bulkvi.pp._size_factors.MeasuredReference"),
+    ("py:class", "bulkvi.model._reference.CohortReference"),
     ("py:class", "bulkvi.tl._power.FittedModel"),
 ]
 # private types: results are described where they are returned
-nitpick_ignore_regex = [(r"py:.*", r"(?!bulkvi\b).*"), (r"py:class", r"bulkvi\.(stats|study|regression)\..*")]
+nitpick_ignore_regex = [(r"py:.*", r"(?!bulkvi\b).*"), (r"py:class", r"bulkvi\.(stats|study|regression|reference)\..*")]
 
 default_role = "literal"
 autosummary_generate = True
