@@ -34,6 +34,7 @@ from benchmarks.reference_data import Cohort
 from benchmarks.scores import called, coverage
 from benchmarks.truth_yeast import consensus
 from benchmarks.two_groups import judge
+from bulkvi.reference_names import MOVE, MOVED_BY
 
 PARTS = ("within", "equal", "across", "wrong", "real", "along", "batch", "stability")
 SETS = {"within": 10, "equal": 30, "across": 10, "wrong": 5, "real": 5, "along": 5, "batch": 10, "stability": 3}
@@ -290,8 +291,8 @@ def _first_cohort(case: Case) -> Cohort:
 
 
 def _is_named(report: pd.DataFrame) -> bool:
-    """Whether the group explains the first direction of the reference, and no other as well."""
-    of_group = report.loc[report[bv.names.STRONGEST_WITH] == COMPARED[0], bv.names.STRENGTH]
+    """Whether the group moves the first direction of the reference, and no other further."""
+    of_group = report.loc[report[MOVED_BY].str.startswith(f"{COMPARED[0]}["), MOVE].abs()
     return bool(len(of_group)) and str(of_group.idxmax()) == FIRST_DIRECTION
 
 

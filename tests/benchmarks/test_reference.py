@@ -119,12 +119,12 @@ def test_the_truth_as_an_answer_has_no_error(case):
     assert wrong["coverage, called"] == 0
 
 
-def test_a_direction_is_named_by_the_group_that_it_goes_with():
-    report = pd.DataFrame({"strongest_with": ["group", "group", "age"], "strength": [0.9, 0.3, 1.0]})
+def test_a_direction_is_named_by_the_group_that_moves_it():
+    report = pd.DataFrame({"moved_by": ["group[T.B]", "group[T.B]", ""], "move": [-2.0, 0.3, 0.0]})
     report.index = pd.Index(["reference_0", "reference_1", "latent_0"])
     assert reference._is_named(report)
-    assert not reference._is_named(report.assign(strength=[0.3, 0.9, 1.0]))
-    assert not reference._is_named(report.assign(strongest_with="age"))
+    assert not reference._is_named(report.assign(move=[0.3, -0.9, 1.0]))
+    assert not reference._is_named(report.assign(moved_by="age"))
 
 
 def test_every_part_has_cases_sets_and_a_table():
