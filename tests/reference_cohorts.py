@@ -82,7 +82,9 @@ def draw_study(
     return DrawnStudy(adata, TrueReference(known, names), z, log_fc)
 
 
-def model_of(adata: ad.AnnData, reference: TrueReference | None = None, **given: Any) -> bulkvi.BulkVI:
+def model_of(
+    adata: ad.AnnData, reference: TrueReference | bulkvi.Reference | None = None, **given: Any
+) -> bulkvi.BulkVI:
     """A model of the study; what a reference does needs next to no training."""
     bulkvi.BulkVI.setup_anndata(adata, size_factor_key="size_factor", design="~ group")
     model = bulkvi.BulkVI(adata, n_latent=2, reference=reference, **given)

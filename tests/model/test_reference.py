@@ -12,7 +12,9 @@ def test_samples_that_are_in_the_reference_too_are_refused_unless_allowed(rng):
     reference = drawn.reference._replace(shared=("s0", "s3"))
     with pytest.raises(ValueError, match=r"2 samples are in the reference 'truth' too.*reference_overlap=True"):
         model_of(drawn.adata, reference)
-    assert model_of(drawn.adata, reference, reference_overlap=True).reference_["samples_in_both"] == ["s0", "s3"]
+    kept = model_of(drawn.adata, reference, reference_overlap=True).reference_
+    assert kept is not None
+    assert kept["samples_in_both"] == ["s0", "s3"]
 
 
 def test_a_saved_model_keeps_what_the_reference_said_and_not_the_object(rng, tmp_path):
@@ -38,6 +40,7 @@ def test_record_is_plain_arrays_of_the_genes_of_the_study(rng):
     drawn = draw_study(rng, 2, 200)
     record = reference_record(drawn.reference, drawn.adata[:, ::-1].copy(), None, "size_factor", overlap=False)
     known = genes_of_record(record)
+    assert known is not None
     np.testing.assert_array_equal(known.loadings, drawn.reference.known.loadings[:, ::-1])
     assert genes_of_record(None) is None
 

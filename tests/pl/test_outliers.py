@@ -1,3 +1,4 @@
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -28,7 +29,7 @@ def test_a_gene_is_drawn_against_what_is_expected():
     scores = make_scores()
     ax = pl.outliers(scores, "g3")
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("Expected count + 1", "Count + 1")
-    sizes = [len(points.get_offsets()) for points in ax.collections[:3]]
+    sizes = [len(np.asarray(points.get_offsets())) for points in ax.collections[:3]]
     assert sizes == [3, 1, 0]
     legend = ax.get_legend()
     assert legend is not None

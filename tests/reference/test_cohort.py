@@ -23,6 +23,7 @@ def test_genes_of_a_study_are_those_of_the_reference_in_the_order_of_the_study(
 
 
 def test_symbols_match_and_names_of_nothing_are_refused(reference: bulkvi.Reference) -> None:
+    assert reference.symbols is not None
     by_symbol = reference.genes_for(list(reference.symbols))
     np.testing.assert_array_equal(by_symbol.level, reference.values.level)
     for query in (reference.genes_for, reference.log_geometric_means_for):

@@ -93,7 +93,7 @@ def test_wrong_input(reference: bulkvi.Reference):
     with pytest.raises(ValueError, match="adjust='x'"):
         reference.score(samples, adjust="x")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="AnnData"):
-        reference.score(samples.to_df())  # type: ignore[arg-type]
+        reference.score(samples.to_df())
     empty = samples.copy()
     empty.X[0] = 0
     with pytest.raises(ValueError, match="no count|counts"):
@@ -105,7 +105,9 @@ def test_wrong_input(reference: bulkvi.Reference):
 
 
 def test_layer_has_the_variances_on_its_diagonal():
-    layer = layer_of(np.ones(3), np.full(3, 2.0), np.zeros((2, 3)), np.full((2, 3), 3.0), *np.zeros((2, 3)), np.ones(2))
+    layer = layer_of(
+        np.ones(3), np.full(3, 2.0), np.zeros((2, 3)), np.full((2, 3), 3.0), np.zeros(3), np.zeros(3), np.ones(2)
+    )
     mean, variance = layer.log_rate(np.array([[1.0, 2.0, 0.0]]))
     np.testing.assert_allclose(mean, 1)
     np.testing.assert_allclose(variance, 4 + 4 * 9)

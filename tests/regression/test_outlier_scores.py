@@ -17,8 +17,8 @@ def make_scores(n: int = 4, genes: int = 30, **choices: str) -> OutlierScores:
     count[0, 3], count[0, 5] = 400, 0
     log_fc = np.log2((count + 0.5) / (expected + 0.5))
     scores = Scores(count, expected, log_fc, log_fc - 1, log_fc + 1, p_value)
-    names = [pd.Index([f"{kind}{k}" for k in range(number)]) for kind, number in (("s", n), ("g", genes))]
-    return as_scores(scores, *names, choices.get("adjust", "by"), "the others")  # type: ignore[arg-type]
+    samples, names = (pd.Index([f"{kind}{k}" for k in range(number)]) for kind, number in (("s", n), ("g", genes)))
+    return as_scores(scores, samples, names, choices.get("adjust", "by"), "the others")  # type: ignore[arg-type]
 
 
 def test_calls_are_sorted_and_have_all_columns():

@@ -57,7 +57,7 @@ def test_intervals_hold_the_estimate_and_everything_is_finite(scored: tuple[bulk
 
 @pytest.mark.slow
 def test_a_count_hardly_moves_what_is_expected_of_it():
-    first, second = (make(n=12, genes=300, **places) for places in ({}, {"at_2_5": 40.0}))
+    first, second = make(n=12, genes=300), make(n=12, genes=300, at_2_5=40.0)
     expected = [score_cohort(one.last_layer(), one.gene_fit().study).expected[2, 5] for one in (first, second)]
     assert abs(np.log2(expected[0] / expected[1])) < 0.7
 

@@ -111,6 +111,7 @@ def added_variance(beside, kind):
 def test_total_has_the_variance_of_groups_that_differ_by_chance(rng):
     drawn = draw_study(rng, 4)
     beside = model_of(drawn.adata, drawn.reference).gene_fit().reference_variation
+    assert beside is not None
     loadings, spread = drawn.reference.known.loadings, beside.states.spread
     # two groups of four
     expected = np.einsum("kg,kl,lg->g", loadings, spread, loadings) / 2

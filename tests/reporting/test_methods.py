@@ -117,7 +117,8 @@ def test_methods_name_a_reference(rng):
     model = model_of(drawn.adata, drawn.reference)
     de = model.differential_expression("group", "B", "A")
     query = query_from_table(model, de)
-    given = {"enrichment": None, "level": 0.05, "run": {}, "seeds": "0", "versions": versions()}
-    said = " ".join(methods_of(model, de, query, **given).paragraphs)
+    said = " ".join(
+        methods_of(model, de, query, enrichment=None, level=0.05, run={}, seeds="0", versions=versions()).paragraphs
+    )
     assert "reference cohort truth (300 genes; trust" in said
     assert "along its 2 directions were held fixed" in said

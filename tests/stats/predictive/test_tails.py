@@ -75,7 +75,7 @@ def test_samples_and_genes_do_not_depend_on_each_other(rng: np.random.Generator)
     counts = rng.poisson(np.exp(predicted.log_mean)).astype(float)
     together = two_sided(predicted, counts)
     order = rng.permutation(40)
-    turned = PredictedCounts(*(each[..., order] for each in predicted[:4]), predicted.noise)
+    turned = predicted._replace(**{name: getattr(predicted, name)[..., order] for name in predicted._fields[:4]})
     np.testing.assert_allclose(two_sided(turned, counts[:, order]), together[:, order])
     alone = predicted._replace(
         log_mean=predicted.log_mean[[1]], variance=predicted.variance[[1]], noise=predicted.noise[[1]]
