@@ -7,7 +7,6 @@ from anndata import AnnData
 from scipy.stats import kstest
 
 import bulkvi
-from bulkvi.reference._score import layer_of
 from tests.cohorts import fit
 
 
@@ -102,12 +101,3 @@ def test_wrong_input(reference: bulkvi.Reference):
     other.var_names = [f"h{k}" for k in range(other.n_vars)]
     with pytest.raises(ValueError, match="0 of the 400 genes"):
         reference.score(other)
-
-
-def test_layer_has_the_variances_on_its_diagonal():
-    layer = layer_of(
-        np.ones(3), np.full(3, 2.0), np.zeros((2, 3)), np.full((2, 3), 3.0), np.zeros(3), np.zeros(3), np.ones(2)
-    )
-    mean, variance = layer.log_rate(np.array([[1.0, 2.0, 0.0]]))
-    np.testing.assert_allclose(mean, 1)
-    np.testing.assert_allclose(variance, 4 + 4 * 9)

@@ -8,7 +8,7 @@ import typer
 from bulkvi.cli import _options as options
 from bulkvi.cli import _reading as reading
 from bulkvi.cli._folder import OUTLIERS, new_result
-from bulkvi.cli._progress import FAILURE, WRONG_INPUT, exits, paused_collector, reporter, warnings_as_notes
+from bulkvi.cli._progress import FAILURE, WRONG_INPUT, Say, exits, paused_collector, reporter, warnings_as_notes
 from bulkvi.cli._run_file import as_json, describe_run
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def outliers(
         say(f"Counts: {reading.describe(adata)}")
         how_adjusted: Any = adjust
         if reference is None:
-            scores = _of_cohort(adata, size_factors, min_counts, seed, adjust, say)
+            scores = _of_cohort(ctx, adata, size_factors, min_counts, seed, how_adjusted, say)
         else:
             scores = bulkvi.Reference.load(reference).score(adata, adjust=how_adjusted)
         calls, numbers = scores.calls(alpha), scores.per_sample(alpha)
@@ -132,17 +132,19 @@ def outliers(
 
 
 def _of_cohort(
-    adata: "AnnData", size_factors: str, min_counts: int, seed: int, adjust: Any, say: Any
+    ctx: typer.Context, adata: "AnnData", size_factors: str, min_counts: int, seed: int, adjust: Any, say: Say
 ) -> "OutlierScores":
     """Train a model without a design on the samples, and compare them with each other."""
     from bulkvi import BulkVI, pp, tl
+    from bulkvi.names import SIZE_FACTOR
 
     pp.filter_genes(adata, min_counts=min_counts)
     offset = reading.add_size_factors(adata, size_factors)
-    BulkVI.setup_anndata(adata, size_factor_key="size_factor", offset_key=offset)
+    BulkVI.setup_anndata(adata, size_factor_key=SIZE_FACTOR, offset_key=offset)
     model = BulkVI(adata, seed=seed)
-    say("Training")
-    model.train(seed=seed, progress_bar=False)
+    with exits(FAILURE, ctx):
+        say("Training")
+        model.train(seed=seed, progress_bar=False)
     say("Comparing each sample with the others")
     return tl.outliers(model, adjust=adjust, progress_bar=False)
 

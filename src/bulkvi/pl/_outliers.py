@@ -100,7 +100,7 @@ def outliers(
         few = gene is None and len(numbers) <= MOST_LABELLED
         longest = max((len(plain(name)) for name in numbers.index), default=0) if few else 0
         ax = new_axes(height=AXES_HEIGHT + legend_height(rows) + text_width(longest) / 72)
-    parts = [f"against {escape(scores.compared_with)}", f"adjusted p < {alpha:g}"]
+    parts = [f"against {scores.compared_with}".replace("$", r"\$"), f"adjusted p < {alpha:g}"]
     if gene is None:
         _draw_numbers(ax, numbers)
         most, name = int(numbers[on.N_OUTLIERS].iloc[0]), numbers.index[0]
@@ -109,11 +109,6 @@ def outliers(
         _draw_gene(ax, scores, gene, alpha)
         write_caption(ax, [plain(gene), *parts])
     return finish(ax, show=show, save=save)
-
-
-def escape(text: str) -> str:
-    """Escape what matplotlib would read as a formula."""
-    return text.replace("$", r"\$")
 
 
 def _draw_numbers(ax: Axes, numbers: pd.DataFrame) -> None:

@@ -119,11 +119,7 @@ class Cohort:
         -----
         If the reference has fewer than half of the genes.
         """
-        match = self.match_genes(var_names)
-        check_match(match, list(var_names), self.genes, self.symbols)
-        if match.n_shared < FEW_SHARED * len(match.position):
-            warn_user(match.describe())
-        return self.values.at(match.position)
+        return self.values.at(self._enough_shared(var_names).position)
 
     def shared_samples(
         self, counts: RowMatrix, genes: Sequence[str], samples: Sequence[Any] | None = None
@@ -252,6 +248,14 @@ class Cohort:
                 "bulkvi.pp.size_factors(adata, reference=reference)."
             )
         return common
+
+    def _enough_shared(self, var_names: Sequence[str]) -> GeneMatch:
+        """Match genes; raise ValueError if too few are shared, and warn if the reference has fewer than half of them."""
+        match = self.match_genes(var_names)
+        check_match(match, list(var_names), self.genes, self.symbols)
+        if match.n_shared < FEW_SHARED * len(match.position):
+            warn_user(match.describe())
+        return match
 
     def _means_for(self, var_names: Sequence[str]) -> np.ndarray:
         """Log counts that size factors are measured against, however many of them the study has."""

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from anndata import AnnData
 
+from bulkvi.reference._held_out import layer_of
 from bulkvi.regression.outlier_scores import Adjustment, OutlierScores, as_scores, check_adjustment
 from bulkvi.regression.outliers import score_samples
 from bulkvi.stats.counts.blocks import by_rows, iter_row_blocks
 from bulkvi.stats.counts.size_factors import size_factors_from_reference
-from bulkvi.stats.predictive.layer import GeneLayer
 from bulkvi.study.counts import check_size_factor, checked_counts
 
 if TYPE_CHECKING:
@@ -72,9 +72,8 @@ def score(
     """
     check_adjustment(adjust)
     checked = checked_counts(adata, layer)
-    match = reference.match_genes(adata.var_names)
-    values = reference.genes_for(adata.var_names)
-    shared = np.flatnonzero(values.known)
+    match = reference._enough_shared(adata.var_names)
+    shared = np.flatnonzero(match.position >= 0)
     position = match.position[shared]
     counts = np.concatenate([block for _, block in iter_row_blocks(checked.matrix)])[:, shared]
     if size_factor_key is None:
@@ -85,35 +84,7 @@ def score(
     else:
         check_size_factor(adata, size_factor_key)
         size_factor = adata.obs[size_factor_key].to_numpy(dtype=float)
-    of_genes = layer_of(
-        values.level[shared],
-        reference.level_sd[position],
-        values.loadings[:, shared],
-        values.loadings_sd[:, shared],
-        values.log_dispersion[shared],
-        values.log_dispersion_sd[shared],
-        reference.relevance,
-    )
+    of_genes = layer_of(reference.values.at(position), reference.level_sd[position], reference.relevance)
     scores = score_samples(counts, of_genes, np.ones((len(counts), 1)), np.log(size_factor))
     what = f"{reference.provenance.name} ({reference.n_samples} samples)"
     return as_scores(scores, adata.obs_names, adata.var_names[shared], adjust, what)
-
-
-def layer_of(
-    level: np.ndarray,
-    level_sd: np.ndarray,
-    loadings: np.ndarray,
-    loadings_sd: np.ndarray,
-    log_dispersion: np.ndarray,
-    log_dispersion_sd: np.ndarray,
-    relevance: np.ndarray,
-) -> GeneLayer:
-    """Build a layer with an intercept from estimates and standard deviations; natural logs, genes last.
-
-    Level and loadings are uncorrelated: the states of the cohort have mean 0 and are orthogonal.
-    """
-    mean = np.vstack([level, loadings])
-    p = len(mean)
-    covariance = np.zeros((p * (p + 1) // 2, mean.shape[1]))
-    covariance[np.arange(1, p + 1) * np.arange(2, p + 2) // 2 - 1] = np.vstack([level_sd, loadings_sd]) ** 2
-    return GeneLayer(mean, covariance, log_dispersion, log_dispersion_sd, relevance)

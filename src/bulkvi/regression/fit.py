@@ -95,16 +95,11 @@ class GeneFit:
         return HiddenVariation(self.study, self.regression, self.network)
 
     @cached_property
-    def _beside(self) -> ReferenceVariation | None:
-        """Regressions given the states along the directions of the reference; None without any."""
+    def reference_variation(self) -> ReferenceVariation | None:
+        """Regressions given the states along the directions of the reference; None without one, or where it has no directions."""
         if self.reference is None or not len(self.reference.loadings):
             return None
         return ReferenceVariation(self.study, self.regression, self.reference, self.network)
-
-    @property
-    def reference_variation(self) -> ReferenceVariation | None:
-        """The study beside its reference; None without one, or where that has no directions."""
-        return self._beside
 
     @property
     def hidden_variation(self) -> HiddenVariation:
@@ -163,9 +158,9 @@ class GeneFit:
         compared = resolve_contrast(design, groupby, group1, group2, contrast)
         decoded = self.network.decoded_log_fc(design, compared)
         estimable = bool(compared.weights.any())
-        if estimable and self._beside is not None:
+        if estimable and self.reference_variation is not None:
             weighted = effect_beside_reference(
-                self._beside, compared.weights, effect, latent_columns, common=not subtract
+                self.reference_variation, compared.weights, effect, latent_columns, common=not subtract
             )
         elif estimable:
             weighted = effect_given_latent(
@@ -219,12 +214,12 @@ class GeneFit:
         check_latent(None, latent_columns, self.network.n_latent)
         self.study.check_unchanged()
         columns = tested_columns(self.study.design, what)
-        return omnibus_table(self.study, self._hidden, columns, latent_columns, self._beside)
+        return omnibus_table(self.study, self._hidden, columns, latent_columns, self.reference_variation)
 
     def hidden(self) -> pd.DataFrame:
         """Tabulate the latent columns and what they go with (:meth:`bulkvi.BulkVI.latent_report`)."""
         self.study.check_unchanged()
-        return tables.latent_report(self._hidden, self._beside)
+        return tables.latent_report(self._hidden, self.reference_variation)
 
     def dispersions(self) -> pd.DataFrame:
         """Tabulate the dispersion of every gene (:meth:`bulkvi.BulkVI.get_dispersions`)."""

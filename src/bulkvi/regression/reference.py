@@ -122,19 +122,25 @@ class ReferenceVariation:
         """Samples x directions, about their mean and whatever the design: the root mean square log2 fold change along each."""
         return self._states(np.ones((len(self.study.counts), 1)), self.beside).mean * self.unit
 
-    @cached_property
+    @property
     def share(self) -> np.ndarray:
         """Share of the residual variance of the design, genes in units of their noise, that each direction takes."""
-        scaled = (self.loadings * self.plain.precision) ** 2
-        used = self.genes.known & self.plain.informative
-        return (self.states.mean**2).sum(0) * scaled[:, used].mean(1) / self.states.residual_df
+        return (self.states.mean**2).sum(0) / self.states.residual_df * self._square
 
-    @cached_property
+    @property
     def share_by_chance(self) -> np.ndarray:
         """The same of states that are estimation error alone."""
-        scaled = (self.loadings * self.plain.precision) ** 2
-        used = self.genes.known & self.plain.informative
-        return np.diagonal(self.states.covariance) * scaled[:, used].mean(1)
+        return np.diagonal(self.states.covariance) * self._square
+
+    @property
+    def used(self) -> np.ndarray:
+        """Genes that the cohort has and that have counts enough, boolean."""
+        return self.genes.known & self.plain.informative
+
+    @cached_property
+    def _square(self) -> np.ndarray:
+        """Mean squared loading of these genes in units of their noise, directions."""
+        return ((self.loadings * self.plain.precision)[:, self.used] ** 2).mean(1)
 
     @property
     def states(self) -> StudyStates:

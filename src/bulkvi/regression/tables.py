@@ -133,7 +133,7 @@ def latent_report(hidden: HiddenVariation, beside: ReferenceVariation | None = N
     index = [f"{REFERENCE}_{k}" for k in range(known.shape[1])]
     obs = hidden.study.obs
     best = [_strongest(pd.Series(column, obs.index), obs) for column in known.T]
-    n_values = beside.states.residual_df * int((beside.genes.known & beside.plain.informative).sum())
+    n_values = beside.states.residual_df * int(beside.used.sum())
     directions = pd.DataFrame(
         {
             names.SINGULAR_VALUE: np.sqrt(beside.share * n_values),

@@ -72,7 +72,7 @@ class Query(NamedTuple):
                 own = f", and {hidden} beyond them" if n else ""
                 return f"Direct: the directions of the reference{own} held fixed, so that a hidden batch is not mistaken for the effect."
             case "total" if REFERENCE in self.attrs:
-                return "Total: the direct effect plus the effect through the directions of the reference, which cannot be told apart here."
+                return "Total: the direct effect plus the effect through the directions of the reference, which these samples cannot separate."
             case "direct" if n:
                 return f"Direct: {hidden} held fixed, so that a hidden batch is not mistaken for the effect."
             case "direct":

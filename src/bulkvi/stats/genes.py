@@ -198,7 +198,7 @@ def fit_under_prior(
         place = np.log(np.clip(base_mean, 1e-3, None))
         prior = fit.prior._replace(
             log_trend=np.interp(place, log_mean, log_trend) + deviation[genes[part]],
-            trend_variance=_variance_at(place, fit, up, genes[part]),
+            trend_variance=_variance_at(place, log_mean, fit.prior, up, genes[part]),
             deviation=deviation[genes[part]],
         )
         prior = prior_of_genes(profile, prior)
@@ -207,14 +207,14 @@ def fit_under_prior(
     return join_fits(parts)
 
 
-def _variance_at(place: np.ndarray, fit: FittedGenes, up: np.ndarray, genes: np.ndarray) -> np.ndarray | float:
-    """Variance of the trend at other log means; with a reference it is the gene's own, of what is known of it."""
-    variance = fit.prior.trend_variance
+def _variance_at(
+    place: np.ndarray, log_mean: np.ndarray, prior: DispersionPrior, up: np.ndarray, genes: np.ndarray
+) -> np.ndarray | float:
+    """Variance of the trend at other log means than the genes' (``log_mean``, ascending); with a reference the gene's own."""
+    variance = prior.trend_variance
     if not isinstance(variance, np.ndarray):
         return variance
-    if fit.prior.trust:
-        return variance[genes]
-    return np.interp(place, np.log(np.clip(fit.base_mean[up], 1e-3, None)), variance[up])
+    return variance[genes] if prior.trust else np.interp(place, log_mean, variance[up])
 
 
 def fit_nodes(

@@ -107,3 +107,18 @@ def test_offsets_of_each_gene_are_used(rng: np.random.Generator) -> None:
     ]
     for first, second in zip(both[0][:5], both[1][:5], strict=True):
         np.testing.assert_allclose(first, second, atol=1e-8)
+
+
+def test_genes_that_one_sample_moves_far_are_fitted_again(rng: np.random.Generator) -> None:
+    counts, state, offset = cohort(rng, 8)
+    far = np.arange(20)
+    counts[2, far] *= 30
+    cavities = fit_cavities(counts, np.ones((8, 1)), state, np.array([0.3]), offset=offset)
+    x, wanted = cavities.features[[2]], exact(counts, state, offset, 2, cavities.ridge)
+    expected, variance = (part[0, far] for part in wanted.log_rate(x))
+    fitted, stepped = (
+        np.abs(cavities.layer(2, exact=again).log_rate(x)[0][0, far] - expected) / np.sqrt(variance)
+        for again in (True, False)
+    )
+    assert fitted.mean() < 0.1
+    assert stepped.mean() > 3 * fitted.mean()

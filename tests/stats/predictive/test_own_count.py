@@ -26,6 +26,10 @@ def test_equals_the_state_inferred_without_the_gene(rng: np.random.Generator) ->
     # one step removes most of what the own count does
     assert np.sqrt((error**2).mean()) < 0.3 * np.sqrt((moved**2).mean())
     np.testing.assert_allclose(variance[0], exact[:, 1], rtol=0.25)
+    # and most of what it takes off the variance of the state
+    spread = np.einsum("kg,kl,lg->g", layer.mean[1:], states.covariance[0], layer.mean[1:])
+    left = np.abs(np.log((variance[0] - layer.log_rate(np.hstack([np.ones((1, 1)), states.mean]))[1][0]) / exact[:, 1]))
+    assert left.mean() < 0.5 * np.abs(np.log(spread / exact[:, 1])).mean()
 
 
 def test_without_directions_nothing_is_left_out(rng: np.random.Generator) -> None:

@@ -52,10 +52,6 @@ class KnownDeviation(NamedTuple):
     sd: np.ndarray
     """Posterior standard deviations."""
 
-    def genes(self, which: np.ndarray) -> "KnownDeviation":
-        """Select genes."""
-        return KnownDeviation(self.mean[which], self.sd[which])
-
     def filled(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of every gene; a gene that is not known is one of those that are, drawn at random."""
         known = np.isfinite(self.mean)

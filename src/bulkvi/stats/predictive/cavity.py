@@ -8,9 +8,9 @@ from scipy.special import gammaln, logsumexp
 from bulkvi.stats.dispersion.posterior import DispersionPrior
 from bulkvi.stats.dispersion.prior import dispersion_prior, prior_of_genes
 from bulkvi.stats.dispersion.profile import dispersion_profile, join_profiles
-from bulkvi.stats.genes import NodeFit, effect_ridge, fit_nodes
+from bulkvi.stats.genes import NodeFit, fit_nodes
 from bulkvi.stats.nb.regression import Block, Layout, block_genes, blocks, make_layout
-from bulkvi.stats.predictive.layer import MIN_LEVEL_SD, GeneLayer, fill_absent
+from bulkvi.stats.predictive.layer import GeneLayer, fill_absent, prior_precision, spread_of
 from bulkvi.stats.predictive.noise import RATE_NODES, RATE_WEIGHTS
 
 LONGEST_STEP = 0.5
@@ -142,10 +142,8 @@ def fit_cavities(
     # the prior of the level is about the mean of all genes
     offset = offset + level.mean()
     features = np.hstack([design, state])
-    q, centre = design.shape[1], design.mean(0)
-    ridge = np.diag(np.concatenate([np.zeros(q), relevance**-2.0]))
-    level_sd = max(float(level.std()), MIN_LEVEL_SD)
-    ridge[:q, :q] = effect_ridge(design) + np.outer(centre, centre) / level_sd**2
+    level_sd = spread_of(level)
+    ridge = prior_precision(design, level_sd, relevance)
     n, p = features.shape
     layout, order = make_layout(features, ridge)
     size = max(64, block_genes(n) // p)

@@ -106,23 +106,22 @@ def fit_layer(
     exposure = np.exp(offset)
     total = exposure.sum(0)
     level = np.log((counts.sum(0) + 0.5) / total)
-    offset, level_sd = offset + level.mean(), max(float(level.std()), MIN_LEVEL_SD)
+    offset, level_sd = offset + level.mean(), spread_of(level)
     features = np.hstack([design, state])
-    centre = design.mean(0)
-    fixed = effect_ridge(design) + np.outer(centre, centre) / level_sd**2
     relevance = np.clip(start, MIN_RELEVANCE, MAX_RELEVANCE)
     if len(relevance):
         chosen = spread_over(level, RELEVANCE_GENES)
         part = offset if offset.ndim == 1 else offset[:, chosen]
         for _ in range(RELEVANCE_ROUNDS):
-            ridge = _ridge(fixed, relevance)
+            ridge = prior_precision(design, level_sd, relevance)
             nodes = fit_genes(counts[:, chosen], features, offset=part, ridge=ridge).nodes
             mean, packed = _moments(nodes.weight, nodes.coef, nodes.covariance)
             relevance = _improved(relevance, mean[design.shape[1] :], _diagonal(packed)[design.shape[1] :])
-    layer = _posterior(counts, features, offset, _ridge(fixed, relevance), relevance)
+    ridge = prior_precision(design, level_sd, relevance)
+    layer = _posterior(counts, features, offset, ridge, relevance)
     # the intercept's coefficients: what makes the mean level one
     constant = np.linalg.lstsq(design, np.ones(len(design)), rcond=None)[0]
-    fill_absent(layer, counts, features, offset, _ridge(fixed, relevance), constant, level_sd)
+    fill_absent(layer, counts, features, offset, ridge, constant, level_sd)
     layer.mean[: design.shape[1]] += constant[:, None] * level.mean()
     return layer
 
@@ -140,8 +139,15 @@ def _improved(relevance: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> 
     return np.clip(np.sqrt((mean**2).sum(1) / np.maximum(supported, 1.0)), MIN_RELEVANCE, MAX_RELEVANCE)
 
 
-def _ridge(fixed: np.ndarray, relevance: np.ndarray) -> np.ndarray:
-    q = len(fixed)
+def spread_of(level: np.ndarray) -> float:
+    """Prior standard deviation of the levels."""
+    return max(float(level.std()), MIN_LEVEL_SD)
+
+
+def prior_precision(design: np.ndarray, level_sd: float, relevance: np.ndarray) -> np.ndarray:
+    """Prior precision of the coefficients of the design, whose mean row is the level, and of the loadings."""
+    q, centre = design.shape[1], design.mean(0)
+    fixed = effect_ridge(design) + np.outer(centre, centre) / level_sd**2
     ridge = np.zeros((q + len(relevance), q + len(relevance)))
     ridge[:q, :q] = fixed
     ridge[range(q, len(ridge)), range(q, len(ridge))] = 1 / relevance**2
